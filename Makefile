@@ -1,0 +1,32 @@
+PYTHON ?= python3
+BIN := .venv/bin
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: repro test lint leaderboard ui clean
+
+repro: .venv/installed  ## rebuild everything, on the demo corpus unless params.yaml says otherwise
+	@if $(BIN)/dvc status --quiet; then $(BIN)/python -m stages.evaluate --show; else $(BIN)/dvc repro; fi
+
+test: .venv/installed  ## the whole test suite
+	$(BIN)/python -m pytest
+
+lint: .venv/installed  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+leaderboard: .venv/installed  ## show the last leaderboard again
+	@$(BIN)/python -m stages.evaluate --show
+
+ui: .venv/installed  ## MLflow's pages over everything that was run here, at http://127.0.0.1:5000
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
+
+clean:  ## remove what stages made; DVC's cache and the environment stay
+	rm -rf data models
+
+.venv/installed: requirements.txt constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	touch $@

@@ -1,0 +1,142 @@
+"""Altered copies of clips. The only door to audiomentations.
+
+audiomentations has no seed of its own: it draws from the global generators of `random` and NumPy. They are
+seeded here for each copy, from (seed, clip, copy) alone, and put back afterwards.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ser import audio, seeds
+from ser.clips import BATCH, count_clips, iterate_clips
+from ser.parallel import map_batches
+from ser.params import Augment
+
+
+def _noise(settings: Augment) -> Any:
+    from audiomentations import AddGaussianSNR
+
+    return AddGaussianSNR(min_snr_db=settings.noise_snr_db.low, max_snr_db=settings.noise_snr_db.high, p=1)
+
+
+def _time_stretch(settings: Augment) -> Any:
+    from audiomentations import TimeStretch
+
+    rate = settings.time_stretch_rate
+    return TimeStretch(min_rate=rate.low, max_rate=rate.high, leave_length_unchanged=False, p=1)
+
+
+def _pitch_shift(settings: Augment) -> Any:
+    from audiomentations import PitchShift
+
+    semitones = settings.pitch_shift_semitones
+    return PitchShift(min_semitones=semitones.low, max_semitones=semitones.high, p=1)
+
+
+def _time_shift(settings: Augment) -> Any:
+    from audiomentations import Shift
+
+    share = settings.time_shift_share
+    return Shift(min_shift=share.low, max_shift=share.high, shift_unit="fraction", rollover=False, p=1)
+
+
+AUGMENTATIONS: Mapping[str, Callable[[Augment], Any]] = {
+    "noise": _noise,
+    "time_stretch": _time_stretch,
+    "pitch_shift": _pitch_shift,
+    "time_shift": _time_shift,
+}
+"""Name -> factory of an audiomentations transform."""
+
+
+@contextmanager
+def _global_seed(value: int) -> Iterator[None]:
+    python, numpy = random.getstate(), np.random.get_state()
+    random.seed(value)
+    np.random.seed(value)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+def augment(
+    signal: audio.Signal, augmentation: str, *, settings: Augment, rate: int, seed: int, clip_id: str, copy: int
+) -> audio.Signal:
+    """Make one altered copy of a clip.
+
+    Parameters
+    ----------
+    signal : (n_samples,) float32
+    augmentation
+        A name in `AUGMENTATIONS`.
+    settings
+        The section `augment` of the settings.
+    rate
+        In Hz.
+    seed, clip_id, copy
+        All that the copy's randomness depends on, with the augmentation's name.
+
+    Returns
+    -------
+    (n_samples',) float32
+        Time-stretching changes the length; no sample passes full scale.
+    """
+    transform = AUGMENTATIONS[augmentation](settings)
+    with _global_seed(seeds.integer(seed, "augment", clip_id, augmentation, str(copy))):
+        altered = transform(samples=signal, sample_rate=rate)
+    peak = float(np.abs(altered).max(initial=0))
+    return (altered * np.float32(min(1.0, audio.PEAK / max(peak, audio.PEAK)))).astype(np.float32)
+
+
+def make_copies(clips: Path, settings: Augment, *, seed: int) -> Iterator[list[dict[str, Any]]]:
+    """Make every copy of every clip of a table, in parallel.
+
+    Parameters
+    ----------
+    clips
+        Path of a clip table with audio.
+    settings
+        The section `augment` of the settings.
+    seed
+        The run's.
+
+    Yields
+    ------
+    list of dict
+        Rows with the column ``audio``: the source's but for clip_id, augmentation and length.
+    """
+    batches = (table.to_pylist() for table in iterate_clips(clips))
+    total = -(-count_clips(clips) // BATCH)
+    work = partial(_copies_of, settings=settings, seed=seed)
+    yield from map_batches(work, batches, description=f"augment {clips.stem}", total=total)
+
+
+def _copies_of(rows: list[dict[str, Any]], *, settings: Augment, seed: int) -> list[dict[str, Any]]:
+    kinds = [(name, copy) for name in settings.augmentations for copy in range(1, settings.copies + 1)]
+    kinds.sort(key=lambda kind: f"{kind[0]}.{kind[1]}")  # the order of clip_ids
+    return [
+        _copy_of(row, audio.from_flac(row["audio"]), name, settings=settings, seed=seed, copy=copy)
+        for row in rows
+        for name, copy in kinds
+    ]
+
+
+def _copy_of(
+    row: dict[str, Any], signal: audio.Signal, name: str, *, settings: Augment, seed: int, copy: int
+) -> dict[str, Any]:
+    rate = row["sample_rate"]
+    altered = augment(signal, name, settings=settings, rate=rate, seed=seed, clip_id=row["clip_id"], copy=copy)
+    return row | {
+        "clip_id": f"{row['clip_id']}+{name}.{copy}",
+        "augmentation": name,
+        "n_samples": len(altered),
+        "audio": audio.to_flac(altered, rate=rate),
+    }

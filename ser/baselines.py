@@ -1,0 +1,140 @@
+"""Classical classifiers on functionals: scaling and classifier in one scikit-learn pipeline."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from ser import archives
+from ser.parallel import workers
+
+Folds = Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
+
+
+def _svm(seed: int) -> BaseEstimator:
+    from sklearn.svm import SVC
+
+    return SVC(class_weight="balanced", random_state=seed, cache_size=500)
+
+
+def _knn(seed: int) -> BaseEstimator:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    # Trees do not help in hundreds of dimensions.
+    return KNeighborsClassifier(algorithm="brute")
+
+
+def _random_forest(seed: int) -> BaseEstimator:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(class_weight="balanced", random_state=seed)
+
+
+def _decision_tree(seed: int) -> BaseEstimator:
+    from sklearn.tree import DecisionTreeClassifier
+
+    return DecisionTreeClassifier(class_weight="balanced", random_state=seed)
+
+
+BASELINES: Mapping[str, Callable[[int], BaseEstimator]] = {
+    "svm": _svm,
+    "knn": _knn,
+    "random_forest": _random_forest,
+    "decision_tree": _decision_tree,
+}
+"""Name -> factory of a classifier from a seed. Their grids stand in params.yaml, so that one can change alone."""
+
+TRUSTED = (
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.tree._tree.Tree",
+)
+"""Types beyond skops's own list that a saved baseline may hold."""
+
+
+def fit(
+    name: str,
+    vectors: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    *,
+    grid: Mapping[str, Sequence[Any]],
+    folds: Folds,
+    seed: int,
+) -> tuple[BaseEstimator, pd.DataFrame]:
+    """Search a grid on folds of the training rows, then fit the best on all of them.
+
+    Parameters
+    ----------
+    name
+        In `BASELINES`.
+    vectors : (clips, features) float32
+    labels : (clips,) class indices
+    grid
+        Parameter of the classifier -> values to try.
+    folds
+        Row positions to train and to test on, apart by speaker.
+    seed
+        Of the classifier.
+
+    Returns
+    -------
+    model
+        With `predict_proba`; a classifier without probabilities is calibrated on the same folds (Platt's sigmoid).
+    search : DataFrame
+        A row per combination: its parameters, mean and standard deviation of UAR over the folds, and rank.
+    """
+    pipeline = Pipeline([("scale", StandardScaler()), ("model", BASELINES[name](seed))])
+    search = GridSearchCV(
+        pipeline,
+        {f"model__{key}": list(values) for key, values in grid.items()},
+        scoring="balanced_accuracy",
+        cv=folds,
+        n_jobs=workers(),
+        refit=False,
+        error_score="raise",
+    )
+    with threadpool_limits(1), joblib.parallel_config("loky", inner_max_num_threads=1):
+        search.fit(vectors, labels)
+        best = pipeline.set_params(**search.best_params_)
+        model = best if hasattr(best, "predict_proba") else CalibratedClassifierCV(best, cv=folds, ensemble=False)
+        model.fit(vectors, labels)
+    return model, _search_table(search)
+
+
+def _search_table(search: GridSearchCV) -> pd.DataFrame:
+    results = pd.DataFrame(search.cv_results_)
+    parameters = results[[column for column in results if column.startswith("param_")]]
+    parameters.columns = [column.removeprefix("param_model__") for column in parameters]
+    scores = results[["mean_test_score", "std_test_score", "rank_test_score"]]
+    return parameters.join(scores.set_axis(["uar_mean", "uar_std", "rank"], axis=1))
+
+
+def predict(model: Any, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Compute (clips, classes) probabilities from (clips, features) functionals."""
+    with threadpool_limits(1):
+        return np.asarray(model.predict_proba(vectors))
+
+
+def save(model: BaseEstimator, folder: Path) -> None:
+    """Save a model as ``model.skops``, which runs no code when it is loaded; the same bytes every time."""
+    from skops import io
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.skops").write_bytes(archives.canonical_skops(io.dumps(model)))
+
+
+def load(folder: Path) -> Any:
+    """Load what `save` wrote; types that a baseline does not need are refused."""
+    from skops import io
+
+    return io.load(folder / "model.skops", trusted=list(TRUSTED))

@@ -1,0 +1,146 @@
+"""The clip table, the only thing stages hand each other: its columns, reading, writing, validation.
+
+A clip is a row; rows are sorted by `source`, then `clip_id`. Tables that carry audio or features have one
+payload column more and are Parquet files, written and read in pieces.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ser.emotions import check_emotions
+from ser.errors import InputError
+from ser.files import replacing
+
+SCHEMA = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("corpus", pa.string()),
+        ("speaker", pa.string()),
+        ("sex", pa.string()),
+        ("language", pa.string()),
+        ("emotion", pa.string()),
+        ("text", pa.string()),
+        ("source", pa.string()),
+        ("augmentation", pa.string()),
+        ("n_samples", pa.int64()),
+        ("sample_rate", pa.int32()),
+    ]
+)
+COLUMNS = tuple(SCHEMA.names)
+AUDIO = pa.field("audio", pa.binary())
+BATCH = 64
+"""Rows that are read, worked on and written at a time; also a Parquet row group."""
+
+
+Rows: TypeAlias = Sequence[Mapping[str, Any]] | Any  # or an Arrow table
+
+
+@contextmanager
+def clip_writer(
+    path: Path, *, payload: pa.Field, metadata: Mapping[str, str] | None = None
+) -> Iterator[Callable[[Rows], None]]:
+    """Open a clip table that carries a payload, to be written batch by batch.
+
+    Parameters
+    ----------
+    path
+        Of the Parquet file; it appears when the block ends without an error.
+    payload
+        The column after those of a clip, such as `AUDIO`.
+    metadata
+        Notes for the file's schema.
+
+    Yields
+    ------
+    callable
+        Takes the next rows, in order: a list of dicts (column -> value) or an Arrow table.
+    """
+    schema = SCHEMA.append(payload).with_metadata(metadata)
+    plain = list(COLUMNS)  # dictionaries and statistics of the payload would cost time and say nothing
+    with (
+        replacing(path) as unfinished,
+        pq.ParquetWriter(unfinished, schema, compression="lz4", use_dictionary=plain, write_statistics=plain) as writer,
+    ):
+
+        def write(rows: Rows) -> None:
+            table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), schema=schema)
+            if len(table):
+                writer.write_table(table.replace_schema_metadata(metadata), row_group_size=len(table))
+
+        yield write
+
+
+def read_clips(paths: Iterable[Path]) -> pd.DataFrame:
+    """Read the clips of several tables, without what they carry.
+
+    Returns
+    -------
+    DataFrame
+        With `COLUMNS`, sorted by source and clip_id.
+
+    Raises
+    ------
+    InputError
+        If a table is missing or not a valid clip table.
+    """
+    tables = [_open(path).read(columns=list(COLUMNS)) for path in paths]
+    clips = pa.concat_tables([table.replace_schema_metadata() for table in tables]).to_pandas()
+    clips = clips.sort_values(["source", "clip_id"], ignore_index=True)
+    validate(clips)
+    return clips
+
+
+def iterate_clips(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Read a table piece by piece, `BATCH` rows at a time."""
+    for batch in _open(path).iter_batches(batch_size=BATCH, columns=columns):
+        yield pa.Table.from_batches([batch])
+
+
+def count_clips(path: Path) -> int:
+    """Count the rows of a table without reading them."""
+    return int(_open(path).metadata.num_rows)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the notes that `write_clips` put into the file's schema."""
+    notes = _open(path).schema_arrow.metadata or {}
+    return {key.decode(): value.decode() for key, value in notes.items()}
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} was not found; run `dvc repro`, which makes what a stage needs.") from None
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path} is not a Parquet file ({error}); delete it and run `dvc repro`.") from None
+
+
+def validate(clips: pd.DataFrame) -> None:
+    """Check what every clip table promises.
+
+    Raises
+    ------
+    InputError
+        If columns, uniqueness, emotions or the relation of copies to their sources are not as declared.
+    """
+    if tuple(clips.columns[: len(COLUMNS)]) != COLUMNS:
+        raise InputError(f"clip table: columns are {list(clips.columns)}, expected {list(COLUMNS)}.")
+    repeated = clips.clip_id[clips.clip_id.duplicated()]
+    if len(repeated):
+        raise InputError(f"clip table: clip_id {repeated.iloc[0]} stands twice; each clip needs its own.")
+    check_emotions(list(clips.emotion.unique()), where="clip table")
+    original = clips.augmentation == ""
+    if (original != (clips.clip_id == clips.source)).any():
+        raise InputError("clip table: an original is its own source, and a copy is not; found a row that is neither.")
+    foreign = ~pd.Series([s.startswith(f"{c}-") for s, c in zip(clips.speaker, clips.corpus, strict=True)], dtype=bool)
+    if foreign.any():
+        raise InputError(
+            f"clip table: speaker {clips.speaker[foreign.to_numpy()].iloc[0]} does not start with its corpus."
+        )

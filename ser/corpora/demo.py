@@ -1,0 +1,19 @@
+"""The demo corpus: synthetic voices, made on the spot without a network."""
+
+from ser.corpora.facts import Corpus
+
+CORPUS = Corpus(
+    name="demo",
+    title="Synthetic demo corpus (espeak-ng)",
+    licence="GPL-3.0-or-later for the synthesiser; the recordings are generated on your machine",
+    citation="espeak-ng; emotional prosody after Schröder (2001), Burkhardt & Sendlmeier (2000) and Cahn (1990)",
+    url="https://github.com/espeak-ng/espeak-ng",
+    language="en",
+    pattern=r"(?P<speaker>\d\d)_(?P<emotion>[a-z]+)_(?P<text>[a-z]+)",
+    emotions={
+        emotion: emotion for emotion in ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+    },
+    sexes={f"{speaker:02}": "m" if speaker % 2 else "f" for speaker in range(1, 13)},
+    n_clips=768,
+    synthetic=True,
+)

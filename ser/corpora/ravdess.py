@@ -1,0 +1,26 @@
+"""RAVDESS, the speech part: 24 actors, 8 emotions, 2 sentences."""
+
+from ser.corpora.facts import Corpus
+
+CORPUS = Corpus(
+    name="ravdess",
+    title="Ryerson Audio-Visual Database of Emotional Speech and Song (speech, audio only)",
+    licence="CC BY-NC-SA 4.0",
+    citation="Livingstone & Russo (2018), PLOS ONE 13(5): e0196391, doi:10.1371/journal.pone.0196391",
+    url="https://zenodo.org/records/1188976",
+    language="en",
+    # modality-channel-emotion-intensity-statement-repetition-actor; 03 is audio only, 01 is speech
+    pattern=r"03-01-(?P<emotion>\d\d)-(?P<intensity>0[12])-(?P<text>0[12])-(?P<repetition>0[12])-(?P<speaker>\d\d)",
+    emotions={
+        "01": "neutral",
+        "02": "calm",
+        "03": "happy",
+        "04": "sad",
+        "05": "angry",
+        "06": "fearful",
+        "07": "disgust",
+        "08": "surprised",
+    },
+    sexes={f"{actor:02}": "m" if actor % 2 else "f" for actor in range(1, 25)},
+    n_clips=1440,
+)

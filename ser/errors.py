@@ -1,0 +1,35 @@
+"""What goes wrong in ways a user can mend, and how a command ends when it does."""
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class InputError(ValueError):
+    """Settings, files or recordings are not what was expected.
+
+    The message is complete for the reader: it names the file or key, what was found,
+    what was expected, and what to do.
+    """
+
+
+def one_sentence(command: Callable[P, R]) -> Callable[P, R]:
+    """Make a command end with the message of an `InputError` instead of a traceback.
+
+    Raises
+    ------
+    SystemExit
+        With the message, which Python writes to standard error, and exit code 1.
+    """
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except InputError as error:
+            raise SystemExit(f"error: {error}") from None
+
+    return wrapped

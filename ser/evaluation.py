@@ -1,0 +1,115 @@
+"""From the models' prediction tables to metrics, pictures and the leaderboard, the same for every model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser import metrics, plots, predictions, reports
+from ser.errors import InputError
+from ser.files import replacing, write_json, write_text
+from ser.params import Split
+from ser.tracking import Record, flatten
+
+HISTORY = Path("reports/lstm/history.csv")
+HISTORY_PICTURE = Path("reports/history.png")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Prediction tables by model, and what follows from them: {model: {part: {metric: number}}} and a ranking."""
+
+    predictions: Mapping[str, pd.DataFrame]
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]]
+    board: pd.DataFrame
+
+    @property
+    def classes(self) -> list[str]:
+        """The emotions that were told apart."""
+        return predictions.classes_of(next(iter(self.predictions.values())))
+
+
+def judge_all(folder: Path, models: Sequence[str]) -> Judged:
+    """Read and judge the prediction tables of some models.
+
+    Parameters
+    ----------
+    folder
+        Holds ``<model>.parquet``.
+    models
+        Names.
+
+    Raises
+    ------
+    InputError
+        If a table is missing or invalid, or models were judged on different clips.
+    """
+    tables = {model: _read(folder / f"{model}.parquet", model) for model in models}
+    clips = {model: set(zip(table.clip_id, table.part, strict=True)) for model, table in tables.items()}
+    first = models[0]
+    for model in models:
+        if clips[model] != clips[first]:
+            raise InputError(
+                f"{folder}: {model} and {first} predicted different clips; run `dvc repro` to train both on one split."
+            )
+    judged = {model: metrics.evaluate(table) for model, table in tables.items()}
+    return Judged(predictions=tables, metrics=judged, board=metrics.leaderboard(judged))
+
+
+def _read(path: Path, model: str) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} was not found; run `dvc repro`, which trains {model}.") from None
+    predictions.validate(table, name=model)
+    return table
+
+
+def write(judged: Judged, *, corpora: Sequence[str], split: Split) -> None:
+    """Write metrics/metrics.json, the leaderboard and the confusion matrices below reports/."""
+    write_json(Path("metrics/metrics.json"), judged.metrics)
+    protocol = reports.protocol(corpora, split)
+    caption = reports.caption(corpora, split)
+    _write_leaderboard(judged, protocol=protocol, notes=reports.warnings(corpora))
+    plots.leaderboard(judged.board, Path("reports/leaderboard.png"), chance=1 / len(judged.classes), title=caption)
+    plots.history(pd.read_csv(HISTORY), HISTORY_PICTURE, title=caption)
+    with replacing(Path("reports/confusion")) as folder:
+        for model, table in judged.predictions.items():
+            for part, rows in table[table.augmentation == ""].groupby("part"):
+                title = f"{model}, {part} clips\n{caption}"
+                _write_confusion(rows, folder, name=f"{model}_{part}", title=title, classes=judged.classes)
+
+
+def _write_leaderboard(judged: Judged, *, protocol: str, notes: Sequence[str]) -> None:
+    board, classes = judged.board, len(judged.classes)
+    clips = int(judged.metrics[board.model.iloc[0]]["test"]["clips"])
+    page = reports.leaderboard_markdown(board, protocol=protocol, clips=clips, classes=classes, notes=notes)
+    write_text(Path("reports/leaderboard.md"), page)
+    write_text(Path("reports/leaderboard.csv"), board.to_csv(index=False, lineterminator="\n"))
+
+
+def _write_confusion(rows: pd.DataFrame, folder: Path, *, name: str, title: str, classes: Sequence[str]) -> None:
+    plots.confusion(metrics.confusion(rows, classes=classes), folder / f"{name}.png", title=title)
+    write_text(folder / f"{name}.csv", rows[["emotion", "predicted"]].to_csv(index=False, lineterminator="\n"))
+
+
+def records(judged: Judged, *, settings: Mapping[str, Any]) -> dict[str, Record]:
+    """Collect what MLflow is to remember of each model, from the files that stages left."""
+    params = flatten(settings)
+    return {
+        model: Record(
+            params=params,
+            metrics=judged.metrics[model],
+            history=pd.read_csv(HISTORY) if model == "lstm" else None,
+            reports=_pictures(model),
+            model=Path("models") / model,
+        )
+        for model in judged.predictions
+    }
+
+
+def _pictures(model: str) -> list[Path]:
+    matrices = sorted(Path("reports/confusion").glob(f"{model}_*"))
+    return [*matrices, HISTORY, HISTORY_PICTURE] if model == "lstm" else matrices

@@ -1,0 +1,127 @@
+"""Feature tables: clips with a (frames, features) matrix, and clips with a vector of functionals."""
+
+import heapq
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from ser import audio
+from ser.clips import BATCH, COLUMNS, SCHEMA, count_clips, iterate_clips, read_metadata
+from ser.errors import InputError
+from ser.features import Array, feature_names, frame_features, functionals
+from ser.parallel import batches, map_batches
+from ser.params import Features
+
+
+class Layout(TypedDict):
+    """How `ser.clips.clip_writer` is told what a table carries."""
+
+    payload: pa.Field
+    metadata: dict[str, str]
+
+
+def frames_layout(settings: Features) -> Layout:
+    """Declare the column ``frames``: a list of frames, each a list of as many numbers as there are features."""
+    names = feature_names(settings)
+    payload = pa.field("frames", pa.list_(pa.list_(pa.float32(), len(names))))
+    return {"payload": payload, "metadata": {"features": json.dumps(names)}}
+
+
+def functionals_layout(settings: Features) -> Layout:
+    """Declare the column ``functionals``: one list of numbers a clip."""
+    names = [f"{feature}.{name}" for name in settings.functionals for feature in feature_names(settings)]
+    payload = pa.field("functionals", pa.list_(pa.float32(), len(names)))
+    return {"payload": payload, "metadata": {"features": json.dumps(names)}}
+
+
+def measure(clips: Path, copies: Path, settings: Features) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Measure every clip of two tables, in parallel.
+
+    Parameters
+    ----------
+    clips, copies
+        Clip tables with audio: the originals of a corpus, and their copies.
+    settings
+        The section `features` of the settings.
+
+    Yields
+    ------
+    tuple of Table
+        The same clips with frames, and with functionals, sorted by source and clip_id.
+    """
+    rows = heapq.merge(_rows(clips), _rows(copies), key=lambda row: (row["source"], row["clip_id"]))
+    total = -(-(count_clips(clips) + count_clips(copies)) // BATCH)
+    work = partial(_tables_of, settings=settings)
+    yield from map_batches(work, batches(rows, size=BATCH), description=f"featurize {clips.stem}", total=total)
+
+
+def _rows(table: Path) -> Iterator[dict[str, Any]]:
+    for piece in iterate_clips(table):
+        yield from piece.to_pylist()
+
+
+def _tables_of(rows: list[dict[str, Any]], *, settings: Features) -> tuple[pa.Table, pa.Table]:
+    matrices = [frame_features(audio.from_flac(row["audio"]), settings, rate=row["sample_rate"]) for row in rows]
+    vectors = np.stack([functionals(matrix, settings.functionals) for matrix in matrices])
+    clips = pa.Table.from_pylist([{column: row[column] for column in COLUMNS} for row in rows], schema=SCHEMA)
+    frames = clips.append_column(frames_layout(settings)["payload"], _ragged(matrices))
+    return frames, clips.append_column(functionals_layout(settings)["payload"], _rectangular(vectors))
+
+
+def _rectangular(values: Array) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+
+
+def _ragged(matrices: Sequence[Array]) -> pa.ListArray:
+    offsets = np.cumsum([0, *(len(matrix) for matrix in matrices)], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), _rectangular(np.concatenate(matrices)))
+
+
+def read_names(paths: Iterable[Path]) -> list[str]:
+    """Read the names of the features that tables hold.
+
+    Raises
+    ------
+    InputError
+        If the tables do not hold the same features.
+    """
+    notes = {path: read_metadata(path)["features"] for path in paths}
+    if len(set(notes.values())) != 1:
+        raise InputError(f"{', '.join(map(str, notes))} hold different features; run `dvc repro` to make them anew.")
+    names: list[str] = json.loads(next(iter(notes.values())))
+    return names
+
+
+def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> list[Array]:
+    """Read the (frames, features) matrices of some clips, in the order of `clip_ids`."""
+    found: dict[str, Array] = {}
+    wanted = set(clip_ids)
+    for path in paths:
+        for piece in iterate_clips(path, columns=["clip_id", "frames"]):
+            for clip_id, frames in zip(piece["clip_id"].to_pylist(), _matrices(piece["frames"]), strict=True):
+                if clip_id in wanted:
+                    found[clip_id] = frames.copy()
+    return [found[clip_id] for clip_id in clip_ids]
+
+
+def _matrices(column: pa.ChunkedArray) -> list[Array]:
+    array = column.combine_chunks()
+    width = array.type.value_type.list_size
+    values = array.flatten().flatten().to_numpy().reshape(-1, width)
+    return np.split(values, (array.offsets.to_numpy() - array.offsets[0].as_py())[1:-1])
+
+
+def read_functionals(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Read the functionals of some clips: (clips, features) float32, in the order of `clip_ids`."""
+    tables = [piece for path in paths for piece in iterate_clips(path, columns=["clip_id", "functionals"])]
+    table = pa.concat_tables([piece.replace_schema_metadata() for piece in tables])
+    column = table["functionals"].combine_chunks()
+    vectors = column.flatten().to_numpy().reshape(len(table), -1)
+    return vectors[pd.Index(table["clip_id"].to_pylist()).get_indexer(pd.Index(clip_ids))]

@@ -1,0 +1,334 @@
+"""The recurrent model: build, fit, predict, save, load. The only door to Keras and TensorFlow.
+
+A model maps (batch, frames, features) to (batch, classes); standardisation with the training rows' statistics is its
+first layer. Clips are lengthened to a multiple of a bucket by repeating their last frame, so that clips of equal
+length share a batch: no masks, no padding to the longest, and a clip's prediction does not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import balanced_accuracy_score
+
+from ser import archives, seeds
+from ser.features import Array
+from ser.parallel import progress, workers
+from ser.params import TrainLstm
+
+if TYPE_CHECKING:
+    import keras
+
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Clips for the network: ``frames`` (n_frames, features) each, and ``labels`` (clips,) as class indices."""
+
+    frames: Sequence[Array]
+    labels: Labels
+
+
+def set_up(seed: int) -> None:
+    """Make Keras repeatable: one seed, deterministic kernels, and sums that do not depend on the number of cores.
+
+    Must come before the first tensor is made in a process.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+    import tensorflow as tf
+
+    # Convolutions add up in another order with several threads inside one operation; threads between operations
+    # do not matter to the result, and run both directions of a bidirectional layer at once.
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(workers())
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+
+
+def build(settings: TrainLstm, *, training: Sequence[Array], n_classes: int) -> keras.Model:
+    """Build a model.
+
+    Parameters
+    ----------
+    settings
+        The section `train_lstm` of the settings.
+    training
+        The training clips' (n_frames, features) arrays, from which the first layer takes mean and variance.
+    n_classes
+        Size of the softmax.
+
+    Returns
+    -------
+    Model
+        (batch, frames, features) -> (batch, n_classes), probabilities.
+    """
+    from keras import Input, Model, layers
+
+    mean, variance = moments(training)
+    inputs = Input((None, len(mean)), name="frames")
+    x = layers.Normalization(mean=mean.tolist(), variance=variance.tolist(), name="standardise")(inputs)
+    if settings.architecture == "cnn_bilstm":
+        x = _convolutions(x, settings)
+    x = _recurrent(x, settings)
+    x = layers.Dropout(settings.dropout)(_attention_pooling(x))
+    x = layers.Dense(settings.dense, activation="relu", name="dense")(x)
+    x = layers.Dropout(settings.dropout)(x)
+    return Model(inputs, layers.Dense(n_classes, activation="softmax", name="emotions")(x), name=settings.architecture)
+
+
+def _convolutions(x: Any, settings: TrainLstm) -> Any:
+    from keras import layers
+
+    for filters in settings.convolutions:
+        x = layers.Conv1D(filters, 5, padding="same", use_bias=False)(x)
+        x = layers.Activation("relu")(layers.BatchNormalization()(x))
+        x = layers.SpatialDropout1D(settings.dropout / 2)(layers.MaxPooling1D(2, padding="same")(x))
+    return x
+
+
+def _recurrent(x: Any, settings: TrainLstm) -> Any:
+    from keras import layers
+
+    if settings.architecture == "lstm":
+        return layers.LSTM(settings.units, return_sequences=True)(x)
+    for depth in range(2 if settings.architecture == "bilstm" else 1):
+        x = layers.Dropout(settings.dropout)(x) if depth else x
+        x = layers.Bidirectional(layers.LSTM(settings.units, return_sequences=True))(x)
+    return x
+
+
+def _attention_pooling(x: Any) -> Any:
+    """Average frames by learned weights: (batch, frames, units) -> (batch, units)."""
+    from keras import layers
+
+    weights = layers.Softmax(axis=1, name="attention")(layers.Dense(1, name="attention_score")(x))
+    return layers.Flatten()(layers.Dot(axes=1, name="pool")([weights, x]))
+
+
+def moments(frames: Sequence[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Compute each feature's mean and variance over all frames of all clips: two (features,) arrays."""
+    n = sum(len(clip) for clip in frames)
+    mean = sum(clip.sum(axis=0, dtype=np.float64) for clip in frames) / n
+    variance = sum(np.square(clip - mean).sum(axis=0) for clip in frames) / n
+    return np.asarray(mean), np.maximum(variance, 1e-8)
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Lengths that clips are brought to, in frames: multiples of `step`, and never more than `most`."""
+
+    step: int
+    most: int
+
+    @classmethod
+    def of(cls, settings: TrainLstm, *, hop_seconds: float) -> Buckets:
+        """Turn the settings' seconds into frames."""
+        step = max(1, round(settings.bucket_seconds / hop_seconds))
+        return cls(step=step, most=max(1, round(settings.max_seconds / hop_seconds) // step) * step)
+
+    def lengths(self, frames: Sequence[Array]) -> npt.NDArray[np.int64]:
+        """Compute the length each clip is brought to."""
+        return np.array([min(-(-len(clip) // self.step) * self.step, self.most) for clip in frames])
+
+    def stack(self, frames: Sequence[Array], *, length: int) -> Array:
+        """Cut clips to a length or repeat their last frame up to it: (clips, length, features)."""
+        rows = np.minimum(np.arange(length), np.array([[len(clip) - 1] for clip in frames]))
+        return np.stack([clip[row] for clip, row in zip(frames, rows, strict=True)])
+
+
+def _batches(lengths: npt.NDArray[np.int64], *, size: int) -> list[npt.NDArray[np.int64]]:
+    """Cut clips, in the order given, into batches of equal length: lists of their positions."""
+    groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+    return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
+
+
+def _dataset(examples: Examples, buckets: Buckets, *, batch_size: int, seed: int, n_classes: int) -> Any:
+    """Make the training batches: clips shuffled within their lengths, and batches among each other, each epoch."""
+    import keras
+
+    targets = np.eye(n_classes, dtype=np.float32)[examples.labels]
+    lengths = buckets.lengths(examples.frames)
+
+    class Shuffled(keras.utils.PyDataset):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.epoch = -1
+            self.on_epoch_end()
+
+        def __len__(self) -> int:
+            return len(self.batches)
+
+        def __getitem__(self, index: int) -> tuple[Array, Array]:
+            chosen = self.batches[index]
+            frames = [examples.frames[clip] for clip in chosen]
+            return buckets.stack(frames, length=lengths[chosen[0]]), targets[chosen]
+
+        def on_epoch_end(self) -> None:
+            self.epoch += 1
+            rng = seeds.generator(seed, "batches", str(self.epoch))
+            order = rng.permutation(len(lengths))
+            self.batches = [order[batch] for batch in _batches(lengths[order], size=batch_size)]
+            rng.shuffle(self.batches)
+
+    return Shuffled()
+
+
+def predict(
+    model: keras.Model, frames: Sequence[Array], settings: TrainLstm, *, hop_seconds: float
+) -> npt.NDArray[np.float32]:
+    """Compute the (clips, classes) probabilities of clips given as (n_frames, features) arrays."""
+    buckets = Buckets.of(settings, hop_seconds=hop_seconds)
+    lengths = buckets.lengths(frames)
+    probabilities = np.empty((len(frames), model.output_shape[-1]), dtype=np.float32)
+    for batch in _batches(lengths, size=settings.batch_size):
+        stacked = buckets.stack([frames[clip] for clip in batch], length=lengths[batch[0]])
+        probabilities[batch] = model.predict_on_batch(stacked)
+    return probabilities
+
+
+def fit(
+    settings: TrainLstm, *, train: Examples, val: Examples, n_classes: int, hop_seconds: float, seed: int
+) -> tuple[keras.Model, pd.DataFrame]:
+    """Build a model, train it, and keep the weights of the epoch with the best validation UAR.
+
+    Parameters
+    ----------
+    settings
+        The section `train_lstm` of the settings.
+    train, val
+        Training clips with their copies, and validation clips without.
+    n_classes
+        How many classes labels count.
+    hop_seconds
+        Distance of frames.
+    seed
+        The run's; also of weights, dropout and the order of batches.
+
+    Returns
+    -------
+    model : Model
+    history : DataFrame
+        A row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, val_uar, learning_rate.
+    """
+    import keras
+
+    set_up(seeds.integer(seed, "lstm"))
+    model = build(settings, training=train.frames, n_classes=n_classes)
+    buckets = Buckets.of(settings, hop_seconds=hop_seconds)
+    dataset = _dataset(train, buckets, batch_size=settings.batch_size, seed=seed, n_classes=n_classes)
+    model.compile(
+        optimizer=_optimizer(settings, steps=len(dataset) * settings.epochs),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
+        metrics=["accuracy"],
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        best = Path(folder) / "best.weights.h5"
+        callbacks = [_validation(val, settings, hop_seconds=hop_seconds), *_schedule(settings), *_best(best, settings)]
+        history = model.fit(dataset, epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks)
+        model.load_weights(best)
+    return model, _history(history)
+
+
+def _optimizer(settings: TrainLstm, *, steps: int) -> Any:
+    import keras
+
+    rate: Any = settings.learning_rate
+    if settings.schedule == "cosine":
+        warm_up = max(1, steps // 20)
+        rate = keras.optimizers.schedules.CosineDecay(
+            rate / 10, decay_steps=steps - warm_up, warmup_target=rate, warmup_steps=warm_up
+        )
+    if settings.optimizer == "adam":
+        return keras.optimizers.Adam(rate, clipnorm=1.0)
+    return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
+
+
+def _schedule(settings: TrainLstm) -> list[Any]:
+    import keras
+
+    if settings.schedule != "plateau":
+        return []
+    return [keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.5, patience=max(1, settings.patience // 3))]
+
+
+def _best(weights: Path, settings: TrainLstm) -> list[Any]:
+    """Stop early, and checkpoint the weights of the best epoch so far."""
+    import keras
+
+    monitor = {"monitor": "val_uar", "mode": "max"}
+    return [
+        keras.callbacks.ModelCheckpoint(weights, save_best_only=True, save_weights_only=True, **monitor),
+        keras.callbacks.EarlyStopping(patience=settings.patience, **monitor),
+    ]
+
+
+def _validation(val: Examples, settings: TrainLstm, *, hop_seconds: float) -> Any:
+    """Judge each epoch on the validation clips, and show where training stands."""
+    import keras
+
+    class Validation(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.bar = iter(
+                bar := progress(range(settings.epochs), description="train lstm", total=settings.epochs, unit="epoch")
+            )
+            self.shown = bar
+            next(self.bar, None)
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            probabilities = predict(self.model, val.frames, settings, hop_seconds=hop_seconds)
+            logs |= judge(probabilities, val.labels, smoothing=settings.label_smoothing)
+            logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            self.shown.set_postfix(loss=f"{logs['loss']:.3f}", val_uar=f"{logs['val_uar']:.3f}")
+            next(self.bar, None)
+
+        def on_train_end(self, logs: Any = None) -> None:
+            self.shown.close()
+
+    return Validation()
+
+
+def judge(probabilities: npt.NDArray[np.float32], labels: Labels, *, smoothing: float) -> dict[str, float]:
+    """Compute a validation's loss, accuracy and UAR, under the names that Keras would give them."""
+    n_classes = probabilities.shape[1]
+    log = np.log(np.clip(probabilities.astype(np.float64), 1e-7, 1))
+    targets = np.eye(n_classes)[labels] * (1 - smoothing) + smoothing / n_classes
+    predicted = probabilities.argmax(axis=1)
+    return {
+        "val_loss": float(-(targets * log).sum(axis=1).mean()),
+        "val_accuracy": float((predicted == labels).mean()),
+        "val_uar": float(balanced_accuracy_score(labels, predicted)),
+    }
+
+
+def _history(history: Any) -> pd.DataFrame:
+    columns = ["loss", "accuracy", "val_loss", "val_accuracy", "val_uar", "learning_rate"]
+    table = pd.DataFrame({column: history.history[column] for column in columns})
+    table.insert(0, "epoch", np.arange(1, len(table) + 1))
+    return table
+
+
+def save(model: keras.Model, folder: Path) -> None:
+    """Save a model as ``model.keras``, its architecture as JSON and its weights as H5; the same bytes every time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "model.keras"
+    model.save(path)
+    path.write_bytes(archives.canonical_keras(path.read_bytes()))
+    (folder / "architecture.json").write_text(archives.canonical_json(model.to_json(indent=2)) + "\n", encoding="utf-8")
+    model.save_weights(folder / "model.weights.h5")
+
+
+def load(folder: Path) -> keras.Model:
+    """Load what `save` wrote."""
+    import keras
+
+    return keras.models.load_model(folder / "model.keras")

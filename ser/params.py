@@ -1,0 +1,269 @@
+"""params.yaml as frozen, validated settings. A key that is unknown, missing or out of range fails by its full path."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from ser.errors import InputError
+
+Emotion = Literal["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
+FrameFeature = Literal["mfcc", "mel", "chroma", "rms", "zcr"]
+Functional = Literal["mean", "std", "min", "p10", "p25", "median", "p75", "p90", "max"]
+AugmentationName = Literal["noise", "time_stretch", "pitch_shift", "time_shift"]
+BaselineName = Literal["svm", "knn", "random_forest", "decision_tree"]
+
+
+def _list(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError(f"must be a list; write [{value}]")
+    return value
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError("names something twice")
+    return values
+
+
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], BeforeValidator(_list), AfterValidator(_distinct)]
+Some = Annotated[Many[T], Field(min_length=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """A section of params.yaml: immutable, and nothing in it that is not declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Range(Settings):
+    """A closed interval a value is drawn from, uniformly."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        return self
+
+
+class Emotions(Settings):
+    """Which emotions are the classes of a run, and which are counted as another."""
+
+    use: Annotated[Many[Emotion], Field(min_length=2)]
+    merge: dict[Emotion, Emotion]
+
+
+class Download(Settings):
+    """Where recordings come from: a folder that holds <corpus>/…, or null."""
+
+    local_dir: str | None
+
+
+class Preprocess(Settings):
+    """From a recording to a clip: rate in Hz, levels in dB, times in seconds."""
+
+    sample_rate: Annotated[int, Field(ge=8000, le=48000)]
+    denoise: Annotated[float, Field(ge=0, le=1)]
+    trim_db: Annotated[float, Field(gt=0)] | None
+    normalise: Literal["peak", "rms", "loudness", "none"]
+    level_db: Annotated[float, Field(le=0)]
+    min_seconds: Positive
+    max_unusable: Annotated[float, Field(ge=0, le=1)]
+
+
+class Augment(Settings):
+    """How copies are made, and how many of each kind a clip gets."""
+
+    augmentations: Many[AugmentationName]
+    copies: Annotated[int, Field(ge=0)]
+    noise_snr_db: Range
+    time_stretch_rate: Range
+    pitch_shift_semitones: Range
+    time_shift_share: Range
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.time_stretch_rate.low < 0.25 or self.time_stretch_rate.high > 4:
+            raise ValueError("time_stretch_rate must lie within 0.25 and 4")
+        if max(abs(self.time_shift_share.low), abs(self.time_shift_share.high)) >= 1:
+            raise ValueError("time_shift_share must lie within -1 and 1")
+        return self
+
+
+class Mfcc(Settings):
+    """Mel-frequency cepstral coefficients, and how many orders of their derivatives."""
+
+    coefficients: Annotated[int, Field(ge=1, le=128)]
+    deltas: Annotated[int, Field(ge=0, le=2)]
+
+
+class Mel(Settings):
+    """The mel filter bank that `mel` and `mfcc` share; frequencies in Hz."""
+
+    bands: Annotated[int, Field(ge=4, le=256)]
+    low_hz: Annotated[float, Field(ge=0)]
+
+
+class Chroma(Settings):
+    """Pitch classes an octave."""
+
+    bins: Annotated[int, Field(ge=1, le=96)]
+
+
+class Features(Settings):
+    """What is measured in each frame, and how frames are summed up in functionals; times in seconds."""
+
+    frames: Some[FrameFeature]
+    functionals: Some[Functional]
+    window_seconds: Annotated[float, Field(ge=0.005, le=0.2)]
+    hop_seconds: Annotated[float, Field(ge=0.001, le=0.2)]
+    mfcc: Mfcc
+    mel: Mel
+    chroma: Chroma
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if "mfcc" in self.frames and self.mfcc.coefficients > self.mel.bands:
+            raise ValueError(f"mfcc.coefficients ({self.mfcc.coefficients}) is above mel.bands ({self.mel.bands})")
+        return self
+
+
+class Split(Settings):
+    """Who is tested on what. `test` and `val` are shares of the speakers (or clips)."""
+
+    hold_out: Literal["speaker", "clip"]
+    test: Share
+    val: Share
+
+    @model_validator(mode="after")
+    def _leaves_training(self) -> Self:
+        if self.test + self.val >= 1:
+            raise ValueError(f"test ({self.test}) and val ({self.val}) leave nothing for training")
+        return self
+
+
+class TrainLstm(Settings):
+    """The recurrent model and its training."""
+
+    architecture: Literal["lstm", "bilstm", "cnn_bilstm"]
+    augmented: bool
+    convolutions: Annotated[tuple[Count, ...], BeforeValidator(_list)]
+    units: Count
+    dense: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: Literal["constant", "plateau", "cosine"]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    patience: Count
+    bucket_seconds: Positive
+    max_seconds: Positive
+
+
+class TrainBaselines(Settings):
+    """Grid search of the baselines: folds of training speakers, and one grid a baseline."""
+
+    augmented: bool
+    folds: Annotated[int, Field(ge=2)]
+    grids: dict[BaselineName, dict[str, Annotated[list[Any], Field(min_length=1)]]]
+
+    def grid_of(self, baseline: str) -> dict[str, list[Any]]:
+        """Look up a baseline's grid.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        grids = {str(name): grid for name, grid in self.grids.items()}
+        if baseline not in grids:
+            known = ", ".join(grids)
+            raise InputError(f"params.yaml: train_baselines.grids has no grid for {baseline!r}; known are {known}.")
+        return grids[baseline]
+
+
+class Evaluate(Settings):
+    """Where runs are recorded."""
+
+    experiment: Annotated[str, Field(min_length=1)]
+
+
+class Params(Settings):
+    """The whole of params.yaml. A stage reads its own section, and hands the library no more than that."""
+
+    corpora: Some[str]
+    baselines: Many[BaselineName]
+    seed: Annotated[int, Field(ge=0)]
+    emotions: Emotions
+    download: Download
+    preprocess: Preprocess
+    augment: Augment
+    features: Features
+    split: Split
+    train_lstm: TrainLstm
+    train_baselines: TrainBaselines
+    evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        missing = [name for name in self.baselines if name not in self.train_baselines.grids]
+        if missing:
+            raise ValueError(f"train_baselines.grids has no grid for {', '.join(missing)}")
+        return self
+
+
+def read_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and validate settings.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or not YAML, or with every key that is unknown, missing or out of range.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} was not found; run from the project's root, or restore it from Git.") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not YAML: {error}") from None
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise InputError("; ".join(_sentence(path, problem) for problem in error.errors())) from None
+
+
+def _sentence(path: Path, problem: Any) -> str:
+    location = [str(part) for part in problem["loc"] if part != "[key]"]
+    key = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: {key} is not a known key{_suggestion(location)}"
+    if problem["type"] == "missing":
+        return f"{path}: {key} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(problem["input"], dict) else f", found {problem['input']!r}"
+    return f"{path}: {key or 'the file'}: {message}{found}"
+
+
+def _suggestion(location: Sequence[str]) -> str:
+    known = _keys(Params, location[:-1])
+    close = difflib.get_close_matches(location[-1], known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}"
+
+
+def _keys(model: Any, location: Sequence[str]) -> list[str]:
+    for name in location:
+        model = model.model_fields[name].annotation
+    return list(model.model_fields)

@@ -1,0 +1,80 @@
+"""The prediction table, the seam between models and judgement.
+
+A row per clip and fold with `COLUMNS`, and a column ``p_<emotion>`` a class. A model that writes this table is judged
+like every other.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ser.emotions import in_order
+from ser.errors import InputError
+
+COLUMNS = (
+    "clip_id",
+    "source",
+    "augmentation",
+    "corpus",
+    "speaker",
+    "sex",
+    "text",
+    "fold",
+    "seed",
+    "part",
+    "emotion",
+    "predicted",
+)
+
+
+def prediction_table(
+    clips: pd.DataFrame, probabilities: npt.NDArray[np.floating[Any]], *, classes: Sequence[str], seed: int
+) -> pd.DataFrame:
+    """Make the prediction table of a model.
+
+    Parameters
+    ----------
+    clips
+        The judged clips, with the columns fold and part.
+    probabilities : (clips, classes) float
+    classes
+        Emotions, in the order of the columns of `probabilities`.
+    seed
+        Of the model.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS` and a column ``p_<emotion>`` a class.
+    """
+    predicted = np.asarray(classes)[probabilities.argmax(axis=1)]
+    table = clips.assign(seed=seed, predicted=predicted)[list(COLUMNS)].reset_index(drop=True)
+    columns = {f"p_{emotion}": probabilities[:, n].astype(np.float64) for n, emotion in enumerate(classes)}
+    return table.assign(**columns)
+
+
+def classes_of(predictions: pd.DataFrame) -> list[str]:
+    """Name the classes a prediction table has probabilities for, in canonical order."""
+    return in_order([column[2:] for column in predictions if column.startswith("p_")])
+
+
+def validate(predictions: pd.DataFrame, *, name: str) -> None:
+    """Check a prediction table.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, it is empty, or probabilities are no probabilities.
+    """
+    missing = [column for column in COLUMNS if column not in predictions]
+    if missing:
+        raise InputError(f"predictions of {name}: columns {', '.join(missing)} are missing; found {list(predictions)}.")
+    classes = classes_of(predictions)
+    if predictions.empty or not classes:
+        raise InputError(f"predictions of {name}: no rows or no p_<emotion> column; a model must predict something.")
+    probabilities = predictions[[f"p_{emotion}" for emotion in classes]].to_numpy()
+    if not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3) or (probabilities < 0).any():
+        raise InputError(f"predictions of {name}: the p_<emotion> columns of each row must be shares that add up to 1.")

@@ -1,0 +1,85 @@
+"""What a person reads at the end: the leaderboard as Markdown, and sentences about what it means."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ser.corpora.facts import load_corpus
+from ser.errors import InputError
+from ser.params import Split
+
+SYNTHETIC = (
+    "The voices of the demo corpus are synthetic: these numbers show that the pipeline works "
+    "and mean nothing about people."
+)
+
+
+def protocol(corpora: Sequence[str], split: Split) -> str:
+    """Say in one sentence what was tested on what."""
+    tested = {
+        "speaker": "tested on speakers who are not in training",
+        "clip": "random clips held out, the same speakers in training: optimistic, new voices will do worse",
+    }
+    return f"{' + '.join(sorted(corpora))}, {tested[split.hold_out]}"
+
+
+def caption(corpora: Sequence[str], split: Split) -> str:
+    """Say the same in a few words, for the title of a picture."""
+    tested = {"speaker": "tested on unseen speakers", "clip": "random clips held out (optimistic)"}[split.hold_out]
+    synthetic = "\nsynthetic voices: means nothing about people" if warnings(corpora) else ""
+    return f"{' + '.join(sorted(corpora))}, {tested}{synthetic}"
+
+
+def warnings(corpora: Sequence[str]) -> list[str]:
+    """Say what every reader of a result must know."""
+    return [SYNTHETIC] if any(load_corpus(name).synthetic for name in corpora) else []
+
+
+def leaderboard_markdown(table: pd.DataFrame, *, protocol: str, clips: int, classes: int, notes: Sequence[str]) -> str:
+    """Write the leaderboard as a page.
+
+    Parameters
+    ----------
+    table
+        As `ser.metrics.leaderboard` makes it.
+    protocol
+        As `protocol` says it.
+    clips, classes
+        How many clips were tested, and among how many emotions.
+    notes
+        Warnings that stand above the numbers.
+    """
+    shown = table.rename(columns={"uar": "UAR", "roc_auc": "ROC-AUC", "f1": "F1", "val_uar": "UAR on validation"})
+    lines = [
+        "# Leaderboard",
+        "",
+        f"{protocol[0].upper()}{protocol[1:]}. {clips} test clips, {classes} emotions, chance UAR {1 / classes:.3f}.",
+        *(line for note in notes for line in ("", f"**{note}**")),
+        "",
+        shown.to_markdown(index=False, floatfmt=".3f"),
+        "",
+        "UAR is the unweighted average of the emotions' recalls (balanced accuracy); precision, recall and F1 are "
+        "macro averages.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def terminal(folder: Path) -> str:
+    """Say what came out and where to look next, from the files that `ser.evaluation.write` left in `folder`.
+
+    Raises
+    ------
+    InputError
+        If nothing was evaluated yet.
+    """
+    page = folder / "leaderboard.md"
+    if not page.is_file():
+        raise InputError(f"{page} was not found; run `dvc repro` first.")
+    places = [
+        f"Leaderboard          {page} (and .csv, .png)",
+        f"Confusion matrices   {folder / 'confusion'}/MODEL_test.png",
+        f"Training             {folder / 'history.png'}",
+        "All runs             make ui, then http://127.0.0.1:5000",
+    ]
+    return "\n".join([page.read_text(encoding="utf-8"), *places])

@@ -1,0 +1,190 @@
+"""Who is trained, validated and tested on what, as pure table work.
+
+A split table has one row per original clip: ``clip_id, emotion, fold, part``. `emotion` is the clip's class in this
+run, after merging; clips of other emotions are not in the table. `part` is train, val or test. Copies are never
+listed: they follow their source.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
+from ser import seeds
+from ser.emotions import in_order, label_map
+from ser.errors import InputError
+from ser.params import Emotions, Split
+
+COLUMNS = ("clip_id", "emotion", "fold", "part")
+PARTS = ("train", "val", "test")
+
+
+def split_clips(clips: pd.DataFrame, settings: Split, *, emotions: Emotions, seed: int) -> pd.DataFrame:
+    """Assign every original clip of the run's classes to training, validation or test.
+
+    Parameters
+    ----------
+    clips
+        A clip table; copies in it are left aside.
+    settings
+        The section `split` of the settings.
+    emotions
+        The section `emotions`: classes and merges.
+    seed
+        The run's.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS`, sorted by clip_id.
+
+    Raises
+    ------
+    InputError
+        If speakers are too few to be held out, or a part would lack a class.
+    """
+    originals = relabelled(clips[clips.augmentation == ""], emotions)
+    hold_out = _by_speaker if settings.hold_out == "speaker" else _by_clip
+    parts = [hold_out(group, settings, seed=seed) for _, group in originals.groupby("corpus")]
+    table = originals.assign(fold=1, part=pd.concat(parts)).sort_values("clip_id", ignore_index=True)
+    _check_classes(table, settings)
+    return table[list(COLUMNS)]
+
+
+def relabelled(clips: pd.DataFrame, emotions: Emotions) -> pd.DataFrame:
+    """Keep the clips of a run's classes, with merged emotions renamed.
+
+    Raises
+    ------
+    InputError
+        If fewer than two classes have clips.
+    """
+    labels = clips.emotion.map(label_map(emotions.use, emotions.merge))
+    kept = clips.assign(emotion=labels)[labels.notna()]
+    if kept.emotion.nunique() < 2:
+        raise InputError(
+            f"emotions.use leaves clips of {in_order(list(kept.emotion)) or 'no emotion'}; at least two classes are "
+            f"needed, and the corpora have {', '.join(in_order(list(clips.emotion)))}."
+        )
+    return kept
+
+
+def _by_speaker(clips: pd.DataFrame, settings: Split, *, seed: int) -> "pd.Series[str]":
+    """Test and validate on speakers that are not trained on; validation falls back on unseen texts."""
+    corpus = clips.corpus.iloc[0]
+    part = pd.Series("train", index=clips.index)
+    n_speakers = clips.speaker.nunique()
+    if n_speakers < 2:
+        raise InputError(
+            f"split.hold_out: speaker needs at least two speakers, {corpus} has {n_speakers}; use hold_out: clip."
+        )
+    part[_hold_out(clips, "speaker", share=settings.test, seed=seeds.integer(seed, "split", corpus, "test"))] = "test"
+    rest = clips[part == "train"]
+    group = "speaker" if rest.speaker.nunique() > 1 else "text"
+    if rest[group].nunique() < 2:
+        raise InputError(
+            f"split: {corpus} leaves one speaker and one text for training and validation; use hold_out: clip."
+        )
+    share = settings.val * clips[group].nunique() / rest[group].nunique()
+    part[_hold_out(rest, group, share=share, seed=seeds.integer(seed, "split", corpus, "val"))] = "val"
+    return part
+
+
+def _hold_out(clips: pd.DataFrame, group: str, *, share: float, seed: int) -> pd.Index:
+    """Choose about a share of the groups, such that emotions and sexes are as frequent as in the rest."""
+    n_groups = clips[group].nunique()
+    n_held_out = max(1, round(share * n_groups))
+    folds = StratifiedGroupKFold(n_splits=max(2, n_groups // n_held_out), shuffle=True, random_state=seed)
+    strata = clips.emotion + clips.sex
+    _, held_out = next(folds.split(clips, strata, clips[group]))
+    return clips.index[held_out]
+
+
+def _by_clip(clips: pd.DataFrame, settings: Split, *, seed: int) -> "pd.Series[str]":
+    """Split at random, as most notebooks do: the same voices and sentences on both sides."""
+    corpus = clips.corpus.iloc[0]
+    part = pd.Series("train", index=clips.index)
+    try:
+        rest, test = train_test_split(
+            clips,
+            test_size=settings.test,
+            stratify=clips.emotion,
+            random_state=seeds.integer(seed, "split", corpus, "test"),
+        )
+        _, val = train_test_split(
+            rest,
+            test_size=settings.val / (1 - settings.test),
+            stratify=rest.emotion,
+            random_state=seeds.integer(seed, "split", corpus, "val"),
+        )
+    except ValueError as error:
+        raise InputError(f"split: {corpus} has too few clips of some emotion for a stratified split: {error}") from None
+    part[test.index] = "test"
+    part[val.index] = "val"
+    return part
+
+
+def _check_classes(table: pd.DataFrame, settings: Split) -> None:
+    classes = set(table.emotion)
+    for (fold, part), clips in table.groupby(["fold", "part"]):
+        absent = in_order(classes - set(clips.emotion))
+        if absent:
+            raise InputError(
+                f"split: part {part} of fold {fold} has no clip of {', '.join(absent)} (hold_out: {settings.hold_out}, "
+                f"test: {settings.test}, val: {settings.val}); raise the share, change the seed, or leave the emotion "
+                "out of emotions.use."
+            )
+
+
+def with_parts(clips: pd.DataFrame, splits: pd.DataFrame, *, copies: Sequence[str] = ("train",)) -> pd.DataFrame:
+    """Give each clip, copies too, the class, fold and part of its source.
+
+    Parameters
+    ----------
+    clips
+        A clip table, with or without copies.
+    splits
+        A split table.
+    copies
+        Parts in which copies are kept: training only, unless robustness is tested.
+
+    Returns
+    -------
+    DataFrame
+        The clip table with the run's `emotion`, and the columns fold and part.
+    """
+    joined = clips.drop(columns="emotion").merge(splits.rename(columns={"clip_id": "source"}), on="source")
+    kept = joined[(joined.augmentation == "") | joined.part.isin(copies)]
+    return kept.sort_values(["source", "clip_id"], ignore_index=True)
+
+
+def inner_folds(clips: pd.DataFrame, *, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cut training clips into folds for a grid search: by speaker, or by text where one speaker is left.
+
+    Parameters
+    ----------
+    clips
+        Training clips with a column emotion; copies stay with their sources, as they share speaker and text.
+    folds
+        How many, at most one a group.
+    seed
+        The run's.
+
+    Returns
+    -------
+    list of (ndarray, ndarray)
+        Row positions to train and to test on.
+
+    Raises
+    ------
+    InputError
+        If there is but one speaker and one text.
+    """
+    group = next((column for column in ("speaker", "text") if clips[column].nunique() >= 2), None)
+    if group is None:
+        raise InputError("train_baselines: training has one speaker and one text; a grid search needs two of either.")
+    n_splits = min(folds, clips[group].nunique())
+    random_state = seeds.integer(seed, "grid search")
+    kfold = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=random_state)
+    return list(kfold.split(clips, clips.emotion, clips[group]))

@@ -1,0 +1,28 @@
+"""Make altered copies of a corpus's clips, each reproducible from (seed, clip, copy) alone."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ser.augmentation import make_copies
+from ser.clips import AUDIO, clip_writer
+from ser.errors import one_sentence
+from ser.params import read_params
+
+
+@one_sentence
+def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
+    """Make altered copies of a corpus's clips, each reproducible from (seed, clip, copy) alone.
+
+    Reads data/clips/CORPUS.parquet; writes the copies only to data/augmented/CORPUS.parquet.
+    """
+    params = read_params()
+    clips = Path(f"data/clips/{corpus}.parquet")
+    with clip_writer(Path(f"data/augmented/{corpus}.parquet"), payload=AUDIO) as write:
+        for rows in make_copies(clips, params.augment, seed=params.seed):
+            write(rows)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,36 @@
+"""Judge every model's predictions, rank the models, draw what they confuse, and record all of it in MLflow."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ser import evaluation, reports, tracking
+from ser.errors import one_sentence
+from ser.params import read_params
+
+
+@one_sentence
+def main(
+    show: Annotated[bool, typer.Option("--show", help="Only show the leaderboard of the last evaluation.")] = False,
+) -> None:
+    """Judge every model's predictions, rank the models, draw what they confuse, and record all of it in MLflow.
+
+    Reads data/predictions; writes metrics/metrics.json and reports/.
+    """
+    if not show:
+        params = read_params()
+        judged = evaluation.judge_all(Path("data/predictions"), ["lstm", *params.baselines])
+        evaluation.write(judged, corpora=params.corpora, split=params.split)
+        tracking.record(
+            params.evaluate.experiment,
+            evaluation.records(judged, settings=params.model_dump(mode="json")),
+            board=judged.board,
+            reports=sorted(Path("reports").glob("leaderboard.*")),
+            tags={"corpora": ",".join(sorted(params.corpora)), "protocol": params.split.hold_out},
+        )
+    typer.echo(reports.terminal(Path("reports")))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,27 @@
+"""Decide which clips are trained, validated and tested on."""
+
+from pathlib import Path
+
+import typer
+
+from ser.clips import read_clips
+from ser.errors import one_sentence
+from ser.files import write_text
+from ser.params import read_params
+from ser.splits import split_clips
+
+
+@one_sentence
+def main() -> None:
+    """Decide which clips are trained, validated and tested on.
+
+    Reads the clip tables of the corpora in params.yaml; writes data/splits.csv: clip_id, emotion, fold, part.
+    """
+    params = read_params()
+    clips = read_clips(Path(f"data/clips/{corpus}.parquet") for corpus in params.corpora)
+    splits = split_clips(clips, params.split, emotions=params.emotions, seed=params.seed)
+    write_text(Path("data/splits.csv"), splits.to_csv(index=False, lineterminator="\n"))
+
+
+if __name__ == "__main__":
+    typer.run(main)

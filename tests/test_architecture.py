@@ -1,0 +1,180 @@
+"""What the design forbids between modules, and what dvc.yaml must declare, derived from the sources."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+STAGES = sorted(path.stem for path in (ROOT / "stages").glob("*.py") if path.stem != "__init__")
+DECLARED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+LIBRARY = sorted((ROOT / "ser").rglob("*.py"))
+DOORS = {
+    "librosa": {"audio", "features"},
+    "soundfile": {"audio"},
+    "noisereduce": {"audio"},
+    "pyloudnorm": {"audio"},
+    "audiomentations": {"augmentation"},
+    "tensorflow": {"lstm"},
+    "keras": {"lstm"},
+    "seaborn": {"plots"},
+    "matplotlib": {"plots"},
+    "mlflow": {"tracking"},
+    "espeakng_loader": {"synthesis"},
+}
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Name every module that a file imports, wherever in the file, but for type checkers only."""
+    for node in ast.walk(without_typing_blocks(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def without_typing_blocks(path: Path) -> ast.Module:
+    body = [
+        node for node in tree(path).body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    ]
+    return ast.Module(body=body, type_ignores=[])
+
+
+def file_of(module: str) -> Path | None:
+    path = ROOT / Path(*module.split(".")).with_suffix(".py")
+    return path if path.is_file() else None
+
+
+def closure(path: Path) -> set[Path]:
+    """Collect the project's files that a file imports, directly or not, empty ones left aside."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        file = waiting.pop()
+        found.add(file)
+        waiting.extend({f for module in imports(file) if (f := file_of(module))} - found)
+    return {file for file in found if file.read_text()}
+
+
+def definition(stage: str) -> dict[str, Any]:
+    declared = DECLARED[stage]
+    return declared.get("do", declared)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_name_every_module_a_stage_imports(stage: str) -> None:
+    """DVC reruns a stage when any code that it runs has changed, and not for other code."""
+    expected = {str(file.relative_to(ROOT)) for file in closure(ROOT / "stages" / f"{stage}.py")}
+    if "ser/corpora/facts.py" in expected:  # which imports corpora by name
+        one = "foreach" in DECLARED[stage]
+        expected |= {"ser/corpora/${item}.py"} if one else {"ser/corpora"}
+        expected -= set() if one else {"ser/corpora/facts.py"}
+    declared = {dep for dep in definition(stage).get("deps", []) if dep.startswith(("ser", "stages"))}
+    assert declared == expected
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_name_every_section_a_stage_reads(stage: str) -> None:
+    """DVC reruns a stage when a setting that it reads has changed, and not for other settings."""
+    nodes = list(ast.walk(tree(ROOT / "stages" / f"{stage}.py")))
+    read = {n.attr for n in nodes if isinstance(n, ast.Attribute) and is_params(n.value)}
+    if "model_dump" in read:
+        read = set(yaml.safe_load((ROOT / "params.yaml").read_text()))
+    declared = {key.split(".")[0] for key in definition(stage).get("params", [])}
+    assert declared == read
+
+
+def is_params(node: ast.expr) -> bool:
+    named = isinstance(node, ast.Name) and node.id == "params"
+    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read_params"
+    return named or called
+
+
+def test_stages_are_those_of_dvc_yaml() -> None:
+    """Stage name and script name are the same, for all of them."""
+    assert sorted(DECLARED) == STAGES
+    for stage in STAGES:
+        assert f"-m stages.{stage}" in definition(stage)["cmd"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_short(stage: str) -> None:
+    """A stage reads params, calls the library and writes outputs; more belongs into the library."""
+    code = [line for line in (ROOT / "stages" / f"{stage}.py").read_text().splitlines() if line.strip()]
+    assert len(code) <= 40
+
+
+def test_a_corpus_is_facts() -> None:
+    """A corpus imports nothing but the word for one, so that its file alone is what stages depend on."""
+    for path in (ROOT / "ser" / "corpora").glob("*.py"):
+        if path.stem not in ("__init__", "facts"):
+            assert set(imports(path)) == {"ser.corpora.facts", "ser.corpora.facts.Corpus"}, path
+
+
+def test_the_library_knows_no_stages_and_no_command_line() -> None:
+    """`ser` can be used without the pipeline around it."""
+    for path in LIBRARY:
+        assert not {name for name in imports(path) if name.split(".")[0] in ("stages", "typer", "dvc")}, path
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_imports_no_other(stage: str) -> None:
+    """Stages hand each other tables, not functions."""
+    assert not {name for name in imports(ROOT / "stages" / f"{stage}.py") if name.startswith("stages")}
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_each_package_has_one_door(package: str) -> None:
+    """A package that may change or be replaced is imported in one place."""
+    users = {path.stem for path in LIBRARY if any(name.split(".")[0] == package for name in imports(path))}
+    assert users == DOORS[package]
+
+
+@pytest.mark.parametrize("module", ["features", "splits", "metrics", "predictions"])
+def test_pure_modules_know_no_files_and_no_models(module: str) -> None:
+    """Arrays and tables in, arrays and tables out."""
+    forbidden = {"pathlib", "os", "io", "ser.files", "ser.clips", "ser.lstm", "ser.baselines", "ser.tracking"}
+    assert not forbidden & set(imports(ROOT / "ser" / f"{module}.py"))
+
+
+def test_evaluate_never_needs_tensorflow() -> None:
+    """Judging is apart from what is judged."""
+    names = {name.split(".")[0] for file in closure(ROOT / "stages" / "evaluate.py") for name in imports(file)}
+    assert not {"tensorflow", "keras"} & names
+
+
+def test_the_library_does_not_print_and_nothing_is_caught_unnamed() -> None:
+    """Output is the stages' affair; errors that nobody foresaw are not swallowed."""
+    for path in LIBRARY:
+        for node in ast.walk(tree(path)):
+            assert not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"), (
+                path
+            )
+            assert not (isinstance(node, ast.ExceptHandler) and node.type is None), path
+            assert not (isinstance(node, ast.Attribute) and node.attr == "today"), path
+
+
+def test_package_init_is_empty() -> None:
+    """Importing `ser` does nothing."""
+    assert all(path.read_text() == "" for path in LIBRARY if path.name == "__init__.py")
+
+
+def test_names_in_settings_are_those_of_the_library() -> None:
+    """params.py validates names that the tables of functions define."""
+    from ser import augmentation, baselines, emotions, features, params
+
+    assert get_args(params.Emotion) == emotions.EMOTIONS
+    assert set(get_args(params.FrameFeature)) == set(features.FRAME_FEATURES)
+    assert set(get_args(params.Functional)) == set(features.FUNCTIONALS)
+    assert set(get_args(params.AugmentationName)) == set(augmentation.AUGMENTATIONS)
+    assert set(get_args(params.BaselineName)) == set(baselines.BASELINES)
