@@ -112,9 +112,9 @@ def trim(signal: Signal, *, below_db: float | None) -> Signal:
     """Cut both ends where frames stay more than `below_db` dB below the loudest; None keeps all."""
     if below_db is None:
         return signal
-    import librosa.effects
+    from librosa.effects import trim
 
-    return librosa.effects.trim(signal, top_db=below_db, frame_length=512, hop_length=128)[0]
+    return trim(signal, top_db=below_db, frame_length=512, hop_length=128)[0]
 
 
 def normalise(signal: Signal, *, rate: int, method: str, level_db: float) -> Signal:

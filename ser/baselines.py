@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.metrics import make_scorer, recall_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -97,7 +98,7 @@ def fit(
     search = GridSearchCV(
         pipeline,
         {f"model__{key}": list(values) for key, values in grid.items()},
-        scoring="balanced_accuracy",
+        scoring=make_scorer(recall_score, average="macro", zero_division=np.nan),  # UAR of the classes that occur
         cv=folds,
         n_jobs=workers(),
         refit=False,

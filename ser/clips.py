@@ -115,7 +115,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 def _open(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, pre_buffer=False)
     except FileNotFoundError:
         raise InputError(f"{path} was not found; run `dvc repro`, which makes what a stage needs.") from None
     except pa.ArrowInvalid as error:

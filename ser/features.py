@@ -59,10 +59,10 @@ class Framed:
 
 @lru_cache
 def _mel_bank(*, rate: int, window: int, bands: int, low_hz: float) -> Array:
-    import librosa.filters
+    from librosa.filters import mel
 
     # norm=None: a band then holds the power of its bins, so that dB of full scale keep their meaning.
-    return librosa.filters.mel(sr=rate, n_fft=window, n_mels=bands, fmin=low_hz, norm=None)
+    return mel(sr=rate, n_fft=window, n_mels=bands, fmin=low_hz, norm=None)
 
 
 def mel(framed: Framed) -> Array:

@@ -7,9 +7,11 @@ length share a batch: no masks, no padding to the longest, and a clip's predicti
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import recall_score
 
 from ser import archives, seeds
 from ser.features import Array
@@ -43,16 +45,31 @@ def set_up(seed: int) -> None:
 
     Must come before the first tensor is made in a process.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
-    import tensorflow as tf
+    with _muted():
+        import keras
+        import tensorflow as tf
 
-    # Convolutions add up in another order with several threads inside one operation; threads between operations
-    # do not matter to the result, and run both directions of a bidirectional layer at once.
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(workers())
+        # Convolutions add up in another order with several threads inside one operation; threads between operations
+        # do not matter to the result, and run both directions of a bidirectional layer at once.
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(workers())
+        next(iter(tf.data.Dataset.from_generator(lambda: [0], output_signature=tf.TensorSpec((), tf.int32))))
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Hide what TensorFlow's C++ side says when it starts; it no longer heeds TF_CPP_MIN_LOG_LEVEL (its issue 100442)."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    terminal = os.dup(2)
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def build(settings: TrainLstm, *, training: Sequence[Array], n_classes: int) -> keras.Model:
@@ -154,33 +171,28 @@ def _batches(lengths: npt.NDArray[np.int64], *, size: int) -> list[npt.NDArray[n
 
 def _dataset(examples: Examples, buckets: Buckets, *, batch_size: int, seed: int, n_classes: int) -> Any:
     """Make the training batches: clips shuffled within their lengths, and batches among each other, each epoch."""
-    import keras
+    import tensorflow as tf
 
     targets = np.eye(n_classes, dtype=np.float32)[examples.labels]
     lengths = buckets.lengths(examples.frames)
+    epochs = itertools.count()
 
-    class Shuffled(keras.utils.PyDataset):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.epoch = -1
-            self.on_epoch_end()
-
-        def __len__(self) -> int:
-            return len(self.batches)
-
-        def __getitem__(self, index: int) -> tuple[Array, Array]:
-            chosen = self.batches[index]
+    def epoch() -> Iterator[tuple[Array, Array]]:
+        for chosen in _shuffled(lengths, size=batch_size, rng=seeds.generator(seed, "batches", str(next(epochs)))):
             frames = [examples.frames[clip] for clip in chosen]
-            return buckets.stack(frames, length=lengths[chosen[0]]), targets[chosen]
+            yield buckets.stack(frames, length=lengths[chosen[0]]), targets[chosen]
 
-        def on_epoch_end(self) -> None:
-            self.epoch += 1
-            rng = seeds.generator(seed, "batches", str(self.epoch))
-            order = rng.permutation(len(lengths))
-            self.batches = [order[batch] for batch in _batches(lengths[order], size=batch_size)]
-            rng.shuffle(self.batches)
+    # Keras would take the shape of the first batches for that of all, hence the signature.
+    shapes = tf.TensorSpec((None, None, examples.frames[0].shape[1])), tf.TensorSpec((None, n_classes))
+    dataset = tf.data.Dataset.from_generator(epoch, output_signature=shapes)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(_batches(lengths, size=batch_size)))).prefetch(2)
 
-    return Shuffled()
+
+def _shuffled(lengths: npt.NDArray[np.int64], *, size: int, rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
+    order = rng.permutation(len(lengths))
+    batches = [order[batch] for batch in _batches(lengths[order], size=size)]
+    rng.shuffle(batches)  # type: ignore[arg-type]
+    return batches
 
 
 def predict(
@@ -306,7 +318,7 @@ def judge(probabilities: npt.NDArray[np.float32], labels: Labels, *, smoothing: 
     return {
         "val_loss": float(-(targets * log).sum(axis=1).mean()),
         "val_accuracy": float((predicted == labels).mean()),
-        "val_uar": float(balanced_accuracy_score(labels, predicted)),
+        "val_uar": float(recall_score(labels, predicted, average="macro", zero_division=np.nan)),
     }
 
 
