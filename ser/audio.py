@@ -19,6 +19,10 @@ Signal = npt.NDArray[np.float32]
 
 SILENCE_DB = -80.0
 """A recording whose largest sample stays below this (dBFS) holds nothing."""
+BLOCK = 1 << 20
+"""Samples decoded at a time."""
+MOST_FRAMES = 1 << 40
+"""No recording is longer; libsndfile says 2**63 - 1 for "unknown"."""
 PEAK = 0.99
 """Level normalisation never drives a sample beyond this; 16-bit files would clip."""
 
@@ -46,13 +50,15 @@ def decode(recording: Path | bytes) -> tuple[npt.NDArray[np.float32], int]:
     AudioError
         If it is no audio, cut short, empty, or holds values that are not numbers.
     """
-    content = recording if isinstance(recording, bytes) else recording.read_bytes()
+    content = recording if isinstance(recording, bytes) else _bytes_of(recording)
     if not content:
         raise AudioError("the file is empty (0 bytes)")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             _check_whole(file)
-            samples = file.read(dtype="float32", always_2d=True)
+            if file.frames > MOST_FRAMES:
+                raise AudioError("its header leaves the length open; write the file anew with a tool that notes it")
+            samples = _read_all(file)
             rate = file.samplerate
     except soundfile.LibsndfileError as error:
         raise AudioError(f"not decodable as audio: {error.error_string.strip().rstrip('.')}") from None
@@ -61,6 +67,21 @@ def decode(recording: Path | bytes) -> tuple[npt.NDArray[np.float32], int]:
     if not np.isfinite(samples).all():
         raise AudioError("holds values that are not numbers (NaN or infinity)")
     return samples, rate
+
+
+def _bytes_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise AudioError(f"cannot be read: {error.strerror}") from None
+
+
+def _read_all(file: Any) -> npt.NDArray[np.float32]:
+    """Read block by block: a header may announce any number of samples, or (streamed FLAC) not know it."""
+    blocks = [np.empty((0, file.channels), dtype=np.float32)]
+    while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+        blocks.append(block)
+    return np.concatenate(blocks)
 
 
 def _check_whole(file: Any) -> None:
@@ -148,7 +169,7 @@ def _level(signal: Signal, *, rate: int, method: str) -> float:
     import pyloudnorm
 
     # The standard measures blocks of 0.4 s: a shorter clip is one block.
-    meter = pyloudnorm.Meter(rate, block_size=min(0.4, len(signal) / rate))
+    meter = pyloudnorm.Meter(rate, block_size=min(0.4, (len(signal) - 0.5) / rate))
     loudness = float(meter.integrated_loudness(signal.astype(np.float64)))
     return loudness if np.isfinite(loudness) else _level(signal, rate=rate, method="rms")
 
@@ -178,16 +199,21 @@ def clean(recording: Path | bytes, settings: Preprocess) -> Signal:
         With the reason why the recording is unusable.
     """
     samples, rate = decode(recording)
-    signal = mono(samples)
-    if _db(float(np.abs(signal).max())) < SILENCE_DB:
-        raise AudioError(f"all silence (no sample above {SILENCE_DB:g} dBFS)")
-    signal = resample(signal, rate=rate, to=settings.sample_rate)
+    _check_length(len(samples), rate=rate, least=settings.min_seconds)
+    signal = resample(mono(samples), rate=rate, to=settings.sample_rate)
     signal = denoise(signal, rate=settings.sample_rate, share=settings.denoise)
+    # Only now: what lay beyond the new rate's band, or was but noise, is gone.
+    if _level(signal, rate=settings.sample_rate, method="peak") < SILENCE_DB:
+        raise AudioError(f"all silence (no sample above {SILENCE_DB:g} dBFS)")
     signal = trim(signal, below_db=settings.trim_db)
-    seconds = len(signal) / settings.sample_rate
-    if seconds < settings.min_seconds:
-        raise AudioError(f"too short: {seconds:.2f} s after trimming, at least {settings.min_seconds:g} s are needed")
+    _check_length(len(signal), rate=settings.sample_rate, least=settings.min_seconds)
     return normalise(signal, rate=settings.sample_rate, method=settings.normalise, level_db=settings.level_db)
+
+
+def _check_length(n_samples: int, *, rate: int, least: float) -> None:
+    seconds = n_samples / rate
+    if seconds < least:
+        raise AudioError(f"too short: {seconds:.2f} s without silence at the ends, at least {least:g} s are needed")
 
 
 def to_flac(signal: Signal, *, rate: int) -> bytes:

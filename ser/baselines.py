@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from ser import archives
+from ser.errors import InputError
 from ser.parallel import workers
 
 Folds = Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
@@ -93,8 +94,15 @@ def fit(
         With `predict_proba`; a classifier without probabilities is calibrated on the same folds (Platt's sigmoid).
     search : DataFrame
         A row per combination: its parameters, mean and standard deviation of UAR over the folds, and rank.
+
+    Raises
+    ------
+    InputError
+        If the grid holds parameters or values that the classifier does not take.
     """
-    pipeline = Pipeline([("scale", StandardScaler()), ("model", BASELINES[name](seed))])
+    classifier = BASELINES[name](seed)
+    _check_grid(name, grid, known=sorted(classifier.get_params()))
+    pipeline = Pipeline([("scale", StandardScaler()), ("model", classifier)])
     search = GridSearchCV(
         pipeline,
         {f"model__{key}": list(values) for key, values in grid.items()},
@@ -105,11 +113,23 @@ def fit(
         error_score="raise",
     )
     with threadpool_limits(1), joblib.parallel_config("loky", inner_max_num_threads=1):
-        search.fit(vectors, labels)
+        try:
+            search.fit(vectors, labels)
+        except ValueError as error:
+            raise InputError(f"params.yaml: train_baselines.grids.{name}: {error}") from None
         best = pipeline.set_params(**search.best_params_)
         model = best if hasattr(best, "predict_proba") else CalibratedClassifierCV(best, cv=folds, ensemble=False)
         model.fit(vectors, labels)
     return model, _search_table(search)
+
+
+def _check_grid(name: str, grid: Mapping[str, Sequence[Any]], *, known: Sequence[str]) -> None:
+    unknown = sorted(set(grid) - set(known))
+    if unknown:
+        raise InputError(
+            f"params.yaml: train_baselines.grids.{name}: {', '.join(unknown)} is no parameter of it; "
+            f"known are {', '.join(known)}."
+        )
 
 
 def _search_table(search: GridSearchCV) -> pd.DataFrame:

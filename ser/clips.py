@@ -69,11 +69,17 @@ def clip_writer(
     ):
 
         def write(rows: Rows) -> None:
-            table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), schema=schema)
+            table = rows if isinstance(rows, pa.Table) else _table(rows, schema)
             if len(table):
                 writer.write_table(table.replace_schema_metadata(metadata), row_group_size=len(table))
 
         yield write
+
+
+def _table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    # Arrow would fill a missing key with nulls.
+    columns = {name: [row[name] for row in rows] for name in schema.names}
+    return pa.Table.from_pydict(columns, schema=schema)
 
 
 def read_clips(paths: Iterable[Path]) -> pd.DataFrame:
@@ -91,9 +97,8 @@ def read_clips(paths: Iterable[Path]) -> pd.DataFrame:
     """
     tables = [_open(path).read(columns=list(COLUMNS)) for path in paths]
     clips = pa.concat_tables([table.replace_schema_metadata() for table in tables]).to_pandas()
-    clips = clips.sort_values(["source", "clip_id"], ignore_index=True)
     validate(clips)
-    return clips
+    return clips.sort_values(["source", "clip_id"], ignore_index=True)
 
 
 def iterate_clips(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

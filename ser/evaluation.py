@@ -47,12 +47,13 @@ def judge_all(folder: Path, models: Sequence[str]) -> Judged:
         If a table is missing or invalid, or models were judged on different clips.
     """
     tables = {model: _read(folder / f"{model}.parquet", model) for model in models}
-    clips = {model: set(zip(table.clip_id, table.part, strict=True)) for model, table in tables.items()}
+    clips = {model: set(zip(table.clip_id, table.part, table.emotion, strict=True)) for model, table in tables.items()}
     first = models[0]
     for model in models:
         if clips[model] != clips[first]:
             raise InputError(
-                f"{folder}: {model} and {first} predicted different clips; run `dvc repro` to train both on one split."
+                f"{folder}: {model} and {first} were judged on different clips or classes; "
+                "run `dvc repro` to train both on one split."
             )
     judged = {model: metrics.evaluate(table) for model, table in tables.items()}
     return Judged(predictions=tables, metrics=judged, board=metrics.leaderboard(judged))

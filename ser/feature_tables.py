@@ -9,7 +9,6 @@ from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from ser import audio
@@ -124,4 +123,5 @@ def read_functionals(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> npt.N
     table = pa.concat_tables([piece.replace_schema_metadata() for piece in tables])
     column = table["functionals"].combine_chunks()
     vectors = column.flatten().to_numpy().reshape(len(table), -1)
-    return vectors[pd.Index(table["clip_id"].to_pylist()).get_indexer(pd.Index(clip_ids))]
+    row = {clip_id: n for n, clip_id in enumerate(table["clip_id"].to_pylist())}
+    return vectors[[row[clip_id] for clip_id in clip_ids]]

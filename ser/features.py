@@ -30,8 +30,8 @@ class Framed:
 
     @property
     def window(self) -> int:
-        """Length of a frame in samples."""
-        return round(self.settings.window_seconds * self.rate)
+        """Length of a frame in samples; even, so that frames lie centred."""
+        return 2 * round(self.settings.window_seconds * self.rate / 2)
 
     @property
     def hop(self) -> int:

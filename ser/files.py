@@ -24,7 +24,9 @@ def replacing(path: Path) -> Iterator[Path]:
     remove(unfinished)
     try:
         yield unfinished
-        if path.is_dir():
+        if not unfinished.exists():
+            raise FileNotFoundError(f"{path}: nothing was written")
+        if unfinished.is_dir() or path.is_dir():  # which the system would not replace in one step
             remove(path)
         unfinished.replace(path)
     finally:
@@ -33,9 +35,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def remove(path: Path) -> None:
     """Remove a file or a folder with all that is in it; nothing happens where there is none."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
-    path.unlink(missing_ok=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -60,7 +60,7 @@ def set_up(seed: int) -> None:
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """Hide what TensorFlow's C++ side says when it starts; it no longer heeds TF_CPP_MIN_LOG_LEVEL (its issue 100442)."""
+    """Hide what TensorFlow says when it starts; it no longer heeds TF_CPP_MIN_LOG_LEVEL (its issue 100442)."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     terminal = os.dup(2)
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
@@ -258,7 +258,7 @@ def _optimizer(settings: TrainLstm, *, steps: int) -> Any:
     if settings.schedule == "cosine":
         warm_up = max(1, steps // 20)
         rate = keras.optimizers.schedules.CosineDecay(
-            rate / 10, decay_steps=steps - warm_up, warmup_target=rate, warmup_steps=warm_up
+            rate / 10, decay_steps=max(1, steps - warm_up), warmup_target=rate, warmup_steps=warm_up
         )
     if settings.optimizer == "adam":
         return keras.optimizers.Adam(rate, clipnorm=1.0)

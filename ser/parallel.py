@@ -2,21 +2,35 @@
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from itertools import islice
 from typing import TypeVar
 
 import joblib
+from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
+
+from ser.errors import InputError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def workers() -> int:
-    """Say how many processes to use: SER_WORKERS where it is set, else the cores this process may use."""
-    return int(os.environ.get("SER_WORKERS", "0")) or joblib.cpu_count()
+    """Say how many processes to use: SER_WORKERS where it is set, else the cores this process may use.
+
+    Raises
+    ------
+    InputError
+        If SER_WORKERS is not a number above 0.
+    """
+    wanted = os.environ.get("SER_WORKERS") or str(joblib.cpu_count())
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise InputError(f"SER_WORKERS is {wanted!r}; expected a number of processes, 1 or more.")
+    return int(wanted)
 
 
 def progress(items: Iterable[Item], *, description: str, total: int | None, unit: str = "clip") -> "tqdm[Item]":
@@ -57,9 +71,28 @@ def map_batches(
     Result
         One a batch, in the order of the batches.
     """
-    work = (joblib.delayed(_single_threaded)(function, list(batch)) for batch in items)
-    parallel = joblib.Parallel(n_jobs=workers(), return_as="generator", pre_dispatch="2*n_jobs", batch_size=1)
-    yield from progress(parallel(work), description=description, total=total, unit="batch")
+    results = _in_process(function, items) if workers() == 1 else _in_workers(function, items)
+    yield from progress(results, description=description, total=total, unit="batch")
+
+
+def _in_process(function: Callable[[list[Item]], Result], items: Iterable[Sequence[Item]]) -> Iterator[Result]:
+    return (_single_threaded(function, list(batch)) for batch in items)
+
+
+def _in_workers(function: Callable[[list[Item]], Result], items: Iterable[Sequence[Item]]) -> Iterator[Result]:
+    """Keep two batches a worker under way; joblib.Parallel would run on while nobody takes the results."""
+    executor = get_reusable_executor(max_workers=workers())
+    pending: deque[Future[Result]] = deque()
+    try:
+        for batch in items:
+            pending.append(executor.submit(_single_threaded, function, list(batch)))
+            if len(pending) > 2 * workers():
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
 
 
 def _single_threaded(function: Callable[[list[Item]], Result], batch: list[Item]) -> Result:

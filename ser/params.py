@@ -40,7 +40,7 @@ Positive = Annotated[float, Field(gt=0)]
 class Settings(BaseModel):
     """A section of params.yaml: immutable, and nothing in it that is not declared."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class Range(Settings):
@@ -97,6 +97,8 @@ class Augment(Settings):
             raise ValueError("time_stretch_rate must lie within 0.25 and 4")
         if max(abs(self.time_shift_share.low), abs(self.time_shift_share.high)) >= 1:
             raise ValueError("time_shift_share must lie within -1 and 1")
+        if max(abs(self.pitch_shift_semitones.low), abs(self.pitch_shift_semitones.high)) > 24:
+            raise ValueError("pitch_shift_semitones must lie within -24 and 24")
         return self
 
 
@@ -237,7 +239,7 @@ def read_params(path: Path = Path("params.yaml")) -> Params:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} was not found; run from the project's root, or restore it from Git.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not YAML: {error}") from None
     try:
         return Params.model_validate(content)

@@ -67,7 +67,7 @@ def validate(predictions: pd.DataFrame, *, name: str) -> None:
     Raises
     ------
     InputError
-        If columns are missing, it is empty, or probabilities are no probabilities.
+        If columns are missing, it is empty, a clip is judged twice, a label is no class, or probabilities are none.
     """
     missing = [column for column in COLUMNS if column not in predictions]
     if missing:
@@ -75,6 +75,14 @@ def validate(predictions: pd.DataFrame, *, name: str) -> None:
     classes = classes_of(predictions)
     if predictions.empty or not classes:
         raise InputError(f"predictions of {name}: no rows or no p_<emotion> column; a model must predict something.")
+    repeated = predictions[predictions.duplicated(["clip_id", "fold", "seed"])]
+    if len(repeated):
+        raise InputError(
+            f"predictions of {name}: {repeated.clip_id.iloc[0]} stands twice; a clip is judged once a fold."
+        )
+    foreign = sorted((set(predictions.emotion) | set(predictions.predicted)) - set(classes))
+    if foreign:
+        raise InputError(f"predictions of {name}: {', '.join(foreign)} is none of the classes {', '.join(classes)}.")
     probabilities = predictions[[f"p_{emotion}" for emotion in classes]].to_numpy()
     if not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3) or (probabilities < 0).any():
         raise InputError(f"predictions of {name}: the p_<emotion> columns of each row must be shares that add up to 1.")

@@ -1,5 +1,6 @@
 """From a folder of a corpus's files to its clip table."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from ser.errors import InputError
 from ser.parallel import batches, map_batches
 from ser.params import Preprocess
 
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".aiff", ".aif")
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au", ".caf", ".w64")
 BATCH = 32
 
 
@@ -34,11 +35,24 @@ def find_recordings(folder: Path) -> list[PurePosixPath]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; expected one with a corpus's recordings.")
-    files = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = (PurePosixPath(path.relative_to(folder).as_posix()) for path in _walk(folder))
+    files = (file for file in files if file.suffix.lower() in SUFFIXES)
     visible = [file for file in files if not any(part.startswith(".") for part in file.parts)]
     if not visible:
         raise InputError(f"{folder} holds no recording ({', '.join(SUFFIXES)}); put the corpus's files there.")
-    return sorted(PurePosixPath(file.as_posix()) for file in visible)
+    return sorted(visible)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Find every file below a folder, through links too, but not through those that lead back up."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename} cannot be listed: {error.strerror}; mend its permissions.")
+
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        above = {Path(place).resolve(), *Path(place).resolve().parents}
+        folders[:] = [name for name in folders if Path(place, name).resolve() not in above]
+        yield from (Path(place, name) for name in names)
 
 
 def make_clips(
@@ -62,13 +76,25 @@ def make_clips(
     list of dict
         Rows with the column ``audio`` (FLAC bytes).
     """
-    files = sorted(find_recordings(folder), key=lambda file: str(file.with_suffix("")))
+    files, repeated = _first_of_each_name(find_recordings(folder))
+    unusable.extend(repeated)
     work = partial(_clips_of, folder=folder, corpus=corpus, settings=settings)
     for results in map_batches(
         work, batches(files, size=BATCH), description=f"preprocess {corpus.name}", total=-(-len(files) // BATCH)
     ):
         unusable.extend(result for result in results if isinstance(result, Unusable))
         yield [result for result in results if not isinstance(result, Unusable)]
+
+
+def _first_of_each_name(files: Sequence[PurePosixPath]) -> tuple[list[PurePosixPath], list[Unusable]]:
+    """Sort files by clip_id, of which two files that differ in their suffix alone would have the same."""
+    first: dict[str, PurePosixPath] = {}
+    repeated = []
+    for file in files:
+        kept = first.setdefault(str(file.with_suffix("")), file)
+        if kept != file:
+            repeated.append(Unusable(str(file), f"has the same name as {kept}, but for its suffix"))
+    return [first[name] for name in sorted(first)], repeated
 
 
 def _clips_of(

@@ -44,7 +44,7 @@ def split_clips(clips: pd.DataFrame, settings: Split, *, emotions: Emotions, see
     InputError
         If speakers are too few to be held out, or a part would lack a class.
     """
-    originals = relabelled(clips[clips.augmentation == ""], emotions)
+    originals = relabelled(clips[clips.augmentation == ""], emotions).sort_values("clip_id", ignore_index=True)
     hold_out = _by_speaker if settings.hold_out == "speaker" else _by_clip
     parts = [hold_out(group, settings, seed=seed) for _, group in originals.groupby("corpus")]
     table = originals.assign(fold=1, part=pd.concat(parts)).sort_values("clip_id", ignore_index=True)
@@ -93,12 +93,23 @@ def _by_speaker(clips: pd.DataFrame, settings: Split, *, seed: int) -> "pd.Serie
 
 def _hold_out(clips: pd.DataFrame, group: str, *, share: float, seed: int) -> pd.Index:
     """Choose about a share of the groups, such that emotions and sexes are as frequent as in the rest."""
-    n_groups = clips[group].nunique()
-    n_held_out = max(1, round(share * n_groups))
-    folds = StratifiedGroupKFold(n_splits=max(2, n_groups // n_held_out), shuffle=True, random_state=seed)
+    n_folds, n_held_out = _whole_folds(share, n_groups=clips[group].nunique())
+    folds = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
     strata = clips.emotion + clips.sex
-    _, held_out = next(folds.split(clips, strata, clips[group]))
-    return clips.index[held_out]
+    if strata.value_counts().max() < n_folds:  # too few to be spread; then all are one stratum
+        strata = pd.Series("", index=clips.index)
+    held_out = [test for _, test in folds.split(clips, strata, clips[group])][:n_held_out]
+    return clips.index[np.concatenate(held_out)]
+
+
+def _whole_folds(share: float, *, n_groups: int) -> tuple[int, int]:
+    """Express a share of groups as some of as few folds as come within half a group of it."""
+    wanted = max(1.0, share * n_groups)
+    for folds in range(2, n_groups + 1):
+        held_out = max(1, round(wanted * folds / n_groups))
+        if held_out < folds and abs(held_out * n_groups / folds - wanted) <= 0.5:
+            return folds, held_out
+    return n_groups, n_groups - 1
 
 
 def _by_clip(clips: pd.DataFrame, settings: Split, *, seed: int) -> "pd.Series[str]":
@@ -187,4 +198,5 @@ def inner_folds(clips: pd.DataFrame, *, folds: int, seed: int) -> list[tuple[np.
     n_splits = min(folds, clips[group].nunique())
     random_state = seeds.integer(seed, "grid search")
     kfold = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=random_state)
-    return list(kfold.split(clips, clips.emotion, clips[group]))
+    # By corpus too: else one of few folds may hold all speakers of a corpus, and with them all clips of an emotion.
+    return list(kfold.split(clips, clips.corpus + clips.emotion, clips[group]))

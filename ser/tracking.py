@@ -64,6 +64,7 @@ def record(
     board: pd.DataFrame,
     reports: Sequence[Path],
     tags: Mapping[str, str],
+    description: str,
 ) -> None:
     """Write one run for the leaderboard and, nested in it, one for each model.
 
@@ -79,10 +80,12 @@ def record(
         Files kept with the parent run.
     tags
         For every run, beside the git revision and DVC's names.
+    description
+        Markdown that MLflow shows above every run: what was tested on what, and warnings.
     """
     client = _client()
     experiment_id = _experiment(client, experiment)
-    every = {**_origin(), **tags}
+    every = {**_origin(), **tags, "mlflow.note.content": description}
     name = every.get("dvc_exp_name", "leaderboard")
     parent = client.create_run(experiment_id, run_name=name, tags={**every, "model": "leaderboard"}).info.run_id
     for file in reports:
@@ -134,6 +137,7 @@ def _origin() -> dict[str, str]:
     git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     names = {
         "git_revision": git.stdout.strip(),
+        "mlflow.source.git.commit": git.stdout.strip(),
         "dvc_exp_name": os.environ.get("DVC_EXP_NAME", ""),
         "dvc_exp_baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
     }
@@ -169,4 +173,6 @@ def _experiment(client: "MlflowClient", name: str) -> str:
         # A relative place for artifacts would vanish with the folder of a temporary experiment.
         local = not os.environ.get("MLFLOW_TRACKING_URI")
         place = (root() / "mlartifacts").as_uri() if local else None
-        return str(client.create_experiment(name, artifact_location=place))
+        # Else MLflow's pages open on traces and judges of language models.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client.create_experiment(name, artifact_location=place, tags=tags))

@@ -28,6 +28,7 @@ def main(
             board=judged.board,
             reports=sorted(Path("reports").glob("leaderboard.*")),
             tags={"corpora": ",".join(sorted(params.corpora)), "protocol": params.split.hold_out},
+            description=Path("reports/leaderboard.md").read_text(encoding="utf-8"),
         )
     typer.echo(reports.terminal(Path("reports")))
 

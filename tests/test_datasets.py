@@ -1,0 +1,157 @@
+"""Models get the right features with the right labels, and copies in training only."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tables
+
+from ser import datasets, splits
+from ser.datasets import Dataset
+from ser.errors import InputError
+
+CLIPS = tables.with_copies(tables.joined(tables.ravdess(actors=range(1, 7)), tables.tess(n_words=8)))
+CLASSES = ["neutral", "happy", "sad"]
+CORPORA = ["tess", "ravdess"]
+
+
+def marks(table: pd.DataFrame) -> np.ndarray:
+    """Give each clip two numbers that are its own: (clips, 2)."""
+    n = table.clip_id.rank().to_numpy()
+    return np.stack([n, -n], axis=1).astype(np.float32)
+
+
+def matrices(table: pd.DataFrame) -> list[np.ndarray]:
+    """Give each clip one to seven frames that are its own."""
+    return [np.arange(1, 2 + row[0] % 7)[:, None] * row for row in marks(table)]
+
+
+def split() -> pd.DataFrame:
+    chosen = tables.emotions(*CLASSES, calm="neutral")
+    return splits.split_clips(CLIPS, tables.split("speaker"), emotions=chosen, seed=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hold the feature tables of both corpora and their split, as stages leave them."""
+    path: Path = tmp_path_factory.mktemp("data")
+    tables.write_features(path / "frames", CLIPS, payload="frames", values=matrices(CLIPS))
+    tables.write_features(path / "functionals", CLIPS, payload="functionals", values=list(marks(CLIPS)))
+    split().to_csv(path / "splits.csv", index=False)
+    return path
+
+
+def read(folder: Path, *, payload: str = "functionals", augmented: bool = True) -> Dataset:
+    return datasets.read(folder / payload, CORPORA, folder / "splits.csv", augmented=augmented)
+
+
+def expected(*parts: str, augmented: bool = True) -> pd.DataFrame:
+    """Pick rows by hand: clips of the parts and, for training, their copies."""
+    part = split().set_index("clip_id").part
+    rows = CLIPS.assign(part=CLIPS.source.map(part))
+    copy = rows.augmentation != ""
+    return rows[rows.part.isin(parts) & (~copy | (augmented & (rows.part == "train")))]
+
+
+@pytest.mark.parametrize("parts", [("train",), ("val",), ("test",), ("val", "test")])
+@pytest.mark.parametrize("augmented", [True, False])
+def test_features_belong_to_their_clips(folder: Path, parts: tuple[str, ...], augmented: bool) -> None:
+    """Clips, labels, matrices and vectors of a part are of the same clips in the same order, across corpora."""
+    rows = expected(*parts, augmented=augmented)
+    assert set(rows.corpus) == set(CORPORA)
+    data = read(folder, augmented=augmented)
+    assert list(data.clips(*parts).clip_id) == list(rows.clip_id)
+    all_marks = pd.Series(list(marks(CLIPS)), index=CLIPS.clip_id)
+    np.testing.assert_array_equal(data.functionals(*parts), np.stack(list(all_marks[rows.clip_id])))
+    frames = read(folder, payload="frames", augmented=augmented).frames(*parts)
+    all_matrices = dict(zip(CLIPS.clip_id, matrices(CLIPS), strict=True))
+    for clip_id, matrix in zip(rows.clip_id, frames, strict=True):
+        np.testing.assert_array_equal(matrix, all_matrices[clip_id])
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_labels_are_positions_in_the_classes(folder: Path, part: str) -> None:
+    """A label is the place of the clip's class, after merging, among the run's classes in canonical order."""
+    data = read(folder)
+    assert data.classes == CLASSES
+    merged = expected(part).emotion.replace("calm", "neutral")
+    assert [CLASSES[label] for label in data.labels(part)] == list(merged)
+    assert data.labels(part).dtype == np.int64
+
+
+@pytest.mark.parametrize("augmented", [True, False])
+def test_copies_are_trained_on_where_wanted(folder: Path, augmented: bool) -> None:
+    """Training has two copies a clip or none; validation and test have none in any case."""
+    data = read(folder, augmented=augmented)
+    originals = data.clips("train").augmentation.eq("").sum()
+    assert len(data.clips("train")) == originals * (3 if augmented else 1)
+    assert set(data.clips("val", "test").augmentation) == {""}
+
+
+def test_a_corpus_that_was_dropped_is_not_read(folder: Path, tmp_path: Path) -> None:
+    """A table that an earlier run left on disk has no part in a run without its corpus."""
+    made = split()
+    made[made.clip_id.str.startswith("tess")].to_csv(tmp_path / "splits.csv", index=False)
+    data = datasets.read(folder / "functionals", ["tess"], tmp_path / "splits.csv", augmented=True)
+    assert set(data.table.corpus) == {"tess"}
+
+
+def test_the_card_says_how_a_model_was_trained(folder: Path) -> None:
+    """A saved model is known by its classes, its input columns, its settings and its training speakers."""
+    settings = tables.settings().train_baselines
+    card = read(folder).card(settings)
+    assert card["classes"] == CLASSES
+    assert card["features"] == ["a", "b"]
+    assert card["settings"] == settings.model_dump(mode="json")
+    assert card["training_clips"] == len(expected("train"))
+    assert card["training_speakers"] == sorted(expected("train").speaker.unique())
+
+
+def test_predictions_are_written_for_the_clips_held_out(folder: Path, tmp_path: Path) -> None:
+    """The prediction table has the validation and test clips, each with its own row of probabilities."""
+    data = read(folder)
+    rows = expected("val", "test")
+    shares = np.random.default_rng(0).dirichlet(np.ones(3), size=len(rows))
+    path = tmp_path / "predictions" / "svm.parquet"
+    data.write_predictions(path, shares, seed=7)
+    table = pd.read_parquet(path)
+    assert list(table.clip_id) == list(rows.clip_id)
+    np.testing.assert_array_equal(table[["p_neutral", "p_happy", "p_sad"]], shares)
+    assert list(table.part) == list(rows.part)
+    assert set(table.seed) == {7}
+
+
+def test_a_missing_feature_table(folder: Path) -> None:
+    """The error names the table and says what makes it."""
+    with pytest.raises(InputError, match=r"functionals/savee\.parquet was not found; run `dvc repro`"):
+        datasets.read(folder / "functionals", ["savee"], folder / "splits.csv", augmented=True)
+
+
+def test_a_missing_split(folder: Path) -> None:
+    """The error says which stage makes it."""
+    with pytest.raises(InputError, match=r"none\.csv was not found; run `dvc repro split`"):
+        datasets.read(folder / "functionals", CORPORA, folder / "none.csv", augmented=True)
+
+
+def test_a_split_of_other_columns(folder: Path, tmp_path: Path) -> None:
+    """A table that some other program wrote is refused with what it has and what was expected."""
+    split().rename(columns={"part": "set"}).to_csv(tmp_path / "splits.csv", index=False)
+    with pytest.raises(InputError, match=r"splits\.csv: columns are .*'set'.* expected .*'part'"):
+        datasets.read(folder / "functionals", CORPORA, tmp_path / "splits.csv", augmented=True)
+
+
+def test_a_split_of_clips_without_features(folder: Path) -> None:
+    """A split that lists a clip which has no features is refused with the first such clip."""
+    with pytest.raises(InputError, match=r"splits\.csv lists ravdess/03-01-01-01-01-01-0\d, which has no features"):
+        datasets.read(folder / "functionals", ["tess"], folder / "splits.csv", augmented=True)
+
+
+def test_corpora_of_different_features(folder: Path, tmp_path: Path) -> None:
+    """Tables that were measured with different settings are not mixed."""
+    for corpus, names in (("ravdess", '["a", "b"]'), ("tess", '["a", "c"]')):
+        rows = CLIPS[CLIPS.corpus == corpus]
+        tables.write_features(tmp_path, rows, payload="functionals", values=list(marks(rows)), names=names)
+    data = datasets.read(tmp_path, CORPORA, folder / "splits.csv", augmented=True)
+    with pytest.raises(InputError, match="hold different features"):
+        data.card(tables.settings().train_baselines)

@@ -1,0 +1,153 @@
+"""Feature tables hold what features say of every clip and copy, and give it back in the order asked for."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tables
+from signals import RATE, noise, ravdess_names, write_clip_table
+
+from ser import audio, feature_tables
+from ser.clips import AUDIO, BATCH, clip_writer, read_clips
+from ser.errors import InputError
+from ser.features import feature_names, frame_features, functionals
+from ser.params import Features
+
+SETTINGS = tables.settings(
+    features={"frames": ["zcr", "rms", "chroma"], "functionals": ["max", "mean"], "chroma": {"bins": 3}}
+).features
+NAMES = ravdess_names(BATCH + 6)
+
+
+def write_features(folder: Path, *, settings: Features = SETTINGS) -> tuple[Path, Path]:
+    """Do what the stage `featurize` does; return the tables of frames and of functionals."""
+    frames, vectors = folder / "frames.parquet", folder / "functionals.parquet"
+    with ExitStack() as stack:
+        write_frames = stack.enter_context(clip_writer(frames, **feature_tables.frames_layout(settings)))
+        write = stack.enter_context(clip_writer(vectors, **feature_tables.functionals_layout(settings)))
+        for one, other in feature_tables.measure(folder / "clips.parquet", folder / "copies.parquet", settings):
+            write_frames(one)
+            write(other)
+    return frames, vectors
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Write more clips than a batch holds, of different lengths, a copy of each, and the features of all."""
+    folder = tmp_path_factory.mktemp("features")
+    signals = {name: noise(seconds=0.05 + 0.002 * n, seed=n) for n, name in enumerate(NAMES)}
+    write_clip_table(folder / "clips.parquet", signals)
+    write_clip_table(folder / "copies.parquet", {k: v[::-1] for k, v in signals.items()}, copies="noise")
+    write_features(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(folder: Path) -> dict[str, np.ndarray]:
+    """Measure every clip by itself."""
+    rows = pd.concat([pd.read_parquet(folder / name) for name in ("clips.parquet", "copies.parquet")])
+    return {row.clip_id: frame_features(audio.from_flac(row.audio), SETTINGS, rate=RATE) for row in rows.itertuples()}
+
+
+def test_originals_and_copies_are_merged_in_order(folder: Path) -> None:
+    """Both tables hold every clip, each original before its copies, with the columns of the clips they came from."""
+    clips = read_clips([folder / "clips.parquet", folder / "copies.parquet"])
+    assert list(clips.clip_id) == [f"ravdess/{name}{copy}" for name in NAMES for copy in ("", "+noise.1")]
+    for name in ("frames.parquet", "functionals.parquet"):
+        stored = pd.read_parquet(folder / name)
+        pd.testing.assert_frame_equal(stored[list(clips.columns)], clips, check_dtype=False)
+
+
+def test_frames_come_in_the_order_asked_for(folder: Path, expected: dict[str, np.ndarray]) -> None:
+    """Some clips, backwards, give their own matrices, each of its own length."""
+    wanted = list(expected)[::-3]
+    frames = feature_tables.read_frames([folder / "frames.parquet"], clip_ids=wanted)
+    assert len({len(matrix) for matrix in frames}) > 3
+    for clip_id, matrix in zip(wanted, frames, strict=True):
+        np.testing.assert_allclose(matrix, expected[clip_id], rtol=1e-5, atol=1e-5)
+
+
+def test_functionals_come_in_the_order_asked_for(folder: Path, expected: dict[str, np.ndarray]) -> None:
+    """Some clips, backwards, give a row each: the functionals of their frames."""
+    wanted = list(expected)[::-3]
+    vectors = feature_tables.read_functionals([folder / "functionals.parquet"], clip_ids=wanted)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(
+        vectors, [functionals(expected[c], ["max", "mean"]) for c in wanted], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_features_are_read_across_tables_written_in_any_pieces(folder: Path, tmp_path: Path) -> None:
+    """Pieces on disk that do not match the pieces read, and clips spread over tables, change nothing."""
+    parts = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    stored = pd.read_parquet(folder / "frames.parquet")
+    for part, path in enumerate(parts):
+        rows = stored.iloc[part::2].to_dict("records")
+        for row in rows:
+            row["frames"] = [frame.tolist() for frame in row["frames"]]
+        with clip_writer(path, **feature_tables.frames_layout(SETTINGS)) as write:
+            for start in range(0, len(rows), 7):
+                write(rows[start : start + 7])
+    whole = feature_tables.read_frames([folder / "frames.parquet"], clip_ids=list(stored.clip_id))
+    spread = feature_tables.read_frames(parts, clip_ids=list(stored.clip_id))
+    assert all(np.array_equal(one, other) for one, other in zip(whole, spread, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["frames", "functionals"])
+def test_a_clip_that_is_not_there_is_refused(kind: str, folder: Path) -> None:
+    """Asking for a clip that no table holds is an error, and never another clip's features."""
+    read = {"frames": feature_tables.read_frames, "functionals": feature_tables.read_functionals}[kind]
+    with pytest.raises((InputError, KeyError), match="ravdess/nobody"):
+        read([folder / f"{kind}.parquet"], clip_ids=[f"ravdess/{NAMES[0]}", "ravdess/nobody"])
+
+
+def test_columns_have_names(folder: Path, expected: dict[str, np.ndarray]) -> None:
+    """A table says what its numbers are: the name of a functional's column finds its value."""
+    columns = feature_names(SETTINGS)
+    assert columns == ["zcr.0", "rms.0", "chroma.0", "chroma.1", "chroma.2"]
+    assert feature_tables.read_names([folder / "frames.parquet"]) == columns
+    names = feature_tables.read_names([folder / "functionals.parquet"])
+    clip_id = f"ravdess/{NAMES[0]}"
+    (vector,) = feature_tables.read_functionals([folder / "functionals.parquet"], clip_ids=[clip_id])
+    assert len(names) == len(vector)
+    assert vector[names.index("rms.0.mean")] == pytest.approx(expected[clip_id][:, 1].mean(), rel=1e-5)
+    assert vector[names.index("chroma.1.max")] == pytest.approx(expected[clip_id][:, 3].max(), rel=1e-5)
+
+
+def test_tables_of_different_features_are_refused(folder: Path, tmp_path: Path) -> None:
+    """Features measured under different settings are not mixed, even where they are as many."""
+    other = tmp_path / "other.parquet"
+    chosen = SETTINGS.model_copy(update={"frames": ("rms", "zcr", "chroma")})
+    with clip_writer(other, **feature_tables.frames_layout(chosen)):
+        pass
+    with pytest.raises(InputError, match=f"{other}.* hold different features"):
+        feature_tables.read_names([folder / "frames.parquet", other])
+
+
+def test_pandas_reads_the_tables(folder: Path, expected: dict[str, np.ndarray]) -> None:
+    """The files need nothing of this project: frames and functionals are lists in a data frame."""
+    clip_id = f"ravdess/{NAMES[1]}"
+    frames = pd.read_parquet(folder / "frames.parquet").set_index("clip_id").frames[clip_id]
+    vector = pd.read_parquet(folder / "functionals.parquet").set_index("clip_id").functionals[clip_id]
+    np.testing.assert_allclose(np.stack(frames), expected[clip_id], rtol=1e-5, atol=1e-5)
+    assert vector.shape == (10,)
+
+
+def test_without_copies_the_originals_are_measured(tmp_path: Path) -> None:
+    """Where augmentation is off, the table of copies is empty and that of features is not."""
+    write_clip_table(tmp_path / "clips.parquet", {NAMES[0]: noise(seconds=0.1)})
+    with clip_writer(tmp_path / "copies.parquet", payload=AUDIO):
+        pass
+    frames, vectors = write_features(tmp_path)
+    assert len(pd.read_parquet(frames)) == len(pd.read_parquet(vectors)) == 1
+
+
+def test_any_number_of_workers_writes_the_same_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes leave the files, byte for byte, that one left."""
+    before = {path: path.read_bytes() for path in (folder / "frames.parquet", folder / "functionals.parquet")}
+    monkeypatch.setenv("SER_WORKERS", "2")
+    write_features(folder)
+    assert {path: path.read_bytes() for path in before} == before

@@ -1,0 +1,295 @@
+"""The network learns from training clips alone, keeps its best epoch, and judges each clip by itself."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+
+from ser import lstm
+from ser.lstm import Buckets, Examples
+
+ARCHITECTURES = ["lstm", "bilstm", "cnn_bilstm"]
+TRAIN, VAL, TEST = tiny.examples(24), tiny.examples(9, seed=1), tiny.examples(24, seed=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _set_up() -> None:
+    lstm.set_up(1)
+
+
+@cache
+def untrained(architecture: str) -> Any:
+    lstm.set_up(1)
+    settings = tiny.lstm_settings(architecture=architecture)
+    return lstm.build(settings, training=TRAIN.frames, n_classes=tiny.N_CLASSES)
+
+
+@cache
+def trained(architecture: str) -> tuple[Any, pd.DataFrame]:
+    """Train each architecture with another optimizer and schedule."""
+    ways = {
+        "lstm": {"optimizer": "adam", "schedule": "constant"},
+        "bilstm": {"optimizer": "adamw", "schedule": "plateau"},
+        "cnn_bilstm": {"optimizer": "adamw", "schedule": "cosine"},
+    }
+    settings = tiny.lstm_settings(architecture=architecture, epochs=12, learning_rate=0.05, **ways[architecture])
+    return tiny.fitted(settings, train=TRAIN, val=VAL)
+
+
+def predict(model: Any, frames: Any, **changes: Any) -> Any:
+    return lstm.predict(model, frames, tiny.lstm_settings(**changes), hop_seconds=tiny.HOP)
+
+
+# Lengths --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bucket", "most", "hop", "expected"),
+    [
+        (0.16, 6, 0.01, Buckets(step=16, most=592)),  # the largest multiple that is not above 600 frames
+        (0.16, 0.16, 0.01, Buckets(step=16, most=16)),
+        (0.16, 0.05, 0.01, Buckets(step=16, most=16)),
+        (0.001, 6, 0.01, Buckets(step=1, most=600)),
+        (0.1, 1, 0.0125, Buckets(step=8, most=80)),
+    ],
+)
+def test_buckets_are_counted_in_frames(bucket: float, most: float, hop: float, expected: Buckets) -> None:
+    """Seconds become frames: steps of a bucket, and as many whole ones as the longest clip may have."""
+    settings = tiny.lstm_settings(bucket_seconds=bucket, max_seconds=most)
+    assert Buckets.of(settings, hop_seconds=hop) == expected
+
+
+def test_lengths() -> None:
+    """A clip is brought to the next multiple of the step, and to no more than the most."""
+    frames = [np.zeros((n, 4), dtype=np.float32) for n in (1, 15, 16, 17, 48, 49, 1000)]
+    assert Buckets(step=16, most=48).lengths(frames).tolist() == [16, 16, 16, 32, 48, 48, 48]
+
+
+def test_stacking() -> None:
+    """A short clip repeats its last frame, a long one is cut at the end, and one that fits is left alone."""
+    clips = [np.array(rows, dtype=np.float32) for rows in ([[1, 2]], [[1, 2], [3, 4], [5, 6]], [[9, 8]] * 4)]
+    stacked = Buckets(step=3, most=9).stack(clips, length=3)
+    assert stacked.tolist() == [[[1, 2]] * 3, [[1, 2], [3, 4], [5, 6]], [[9, 8]] * 3]
+    assert stacked.dtype == np.float32
+    assert Buckets(step=3, most=9).stack(clips[1:2], length=5)[0, :, 0].tolist() == [1, 3, 5, 5, 5]
+
+
+# Batches --------------------------------------------------------------------------------------------------------------
+
+
+def test_training_batches() -> None:
+    """In each epoch every clip comes once, with its own target, beside clips of its length, in a new order."""
+    buckets = Buckets(step=4, most=24)
+    dataset = lstm._dataset(TRAIN, buckets, batch_size=5, seed=1, n_classes=tiny.N_CLASSES)
+    by_content = {clip[0].tobytes(): n for n, clip in enumerate(TRAIN.frames)}
+    lengths = buckets.lengths(TRAIN.frames)
+    orders = []
+    for _ in range(2):
+        batches = [(np.asarray(stacked), np.asarray(targets)) for stacked, targets in dataset]
+        assert len(batches) == len(dataset)
+        order = []
+        for stacked, targets in batches:
+            assert len(stacked) == len(targets) <= 5
+            clips = [by_content[clip[0].tobytes()] for clip in stacked]
+            assert set(lengths[clips]) == {stacked.shape[1]}
+            assert targets.tolist() == np.eye(3)[TRAIN.labels[clips]].tolist()
+            order += clips
+        assert sorted(order) == list(range(24))
+        orders.append(order)
+    assert orders[0] != orders[1]
+
+
+def test_a_rare_length_is_trained_on() -> None:
+    """Where the first batches of an epoch are of one length, Keras does not expect it of the others."""
+    frames = [clip[:3] for clip in TRAIN.frames[:-3]] + [np.repeat(clip[:1], 22, axis=0) for clip in TRAIN.frames[-3:]]
+    settings = tiny.lstm_settings(architecture="lstm", epochs=1, batch_size=1)
+    _, history = tiny.fitted(settings, train=Examples(frames, TRAIN.labels), val=VAL)
+    assert np.isfinite(history.loss[0])
+
+
+# Predicting -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_clip_is_judged_by_itself(architecture: str) -> None:
+    """Its probabilities depend neither on the clips that share its batch nor on their order or number."""
+    model = untrained(architecture)
+    together = predict(model, TEST.frames)
+    assert together.shape == (24, 3)
+    np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-5)
+    assert np.ptp(together, axis=0).max() > 0.01  # clips do differ
+    np.testing.assert_allclose(predict(model, TEST.frames[::-1])[::-1], together, atol=1e-6)
+    np.testing.assert_allclose(predict(model, TEST.frames, batch_size=3), together, atol=1e-6)
+    alone = [predict(model, [clip])[0] for clip in TEST.frames[:6]]
+    np.testing.assert_allclose(alone, together[:6], atol=1e-6)
+
+
+def test_a_clip_may_be_longer_or_shorter_than_a_bucket() -> None:
+    """A clip lengthened by its last frame, or one cut at the most, is judged as before; what is cut is not heard."""
+    model = untrained("bilstm")
+    clip = np.vstack(TEST.frames)[:24]
+    longer = np.vstack([clip, clip + 50])
+    np.testing.assert_allclose(predict(model, [longer]), predict(model, [clip]), atol=1e-6)
+    short = clip[:5]
+    lengthened = np.vstack([short, np.repeat(short[-1:], 3, axis=0)])
+    np.testing.assert_allclose(predict(model, [short]), predict(model, [lengthened]), atol=1e-6)
+
+
+# Building -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [("lstm", (0, 1, 0)), ("bilstm", (0, 2, 2)), ("cnn_bilstm", (2, 1, 1))],
+)
+def test_architectures(architecture: str, expected: tuple[int, int, int]) -> None:
+    """They have the convolutions, recurrent layers and directions that params.yaml says."""
+    layers = untrained(architecture).layers
+    kinds = [type(layer).__name__ for layer in layers]
+    n_bidirectional = kinds.count("Bidirectional")
+    found = kinds.count("Conv1D"), kinds.count("LSTM") + n_bidirectional, n_bidirectional
+    assert found == expected
+    assert untrained(architecture).input_shape == (None, None, 4)
+    assert untrained(architecture).output_shape == (None, 3)
+
+
+def test_moments() -> None:
+    """Mean and variance are over all frames of all clips, long clips counting more; a constant is not divided by 0."""
+    clips = [np.array([[1, 10], [3, 10]], dtype=np.float32), np.array([[5, 10]], dtype=np.float32)]
+    mean, variance = lstm.moments(clips)
+    assert mean.tolist() == [3, 10]
+    assert variance == pytest.approx([8 / 3, 1e-8])
+
+
+def test_moments_do_not_drift() -> None:
+    """A large offset, and many frames, do not eat up the variance."""
+    rng = np.random.default_rng(0)
+    clips = [(1e4 + rng.normal(size=(1000, 2))).astype(np.float32) for _ in range(20)]
+    exact = np.concatenate(clips).astype(np.float64)
+    mean, variance = lstm.moments(clips)
+    np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(variance, exact.var(axis=0), rtol=1e-6)
+
+
+def test_standardisation_is_part_of_the_model() -> None:
+    """The first layer turns training frames into mean 0 and variance 1, also where a feature hardly varies."""
+    layer = untrained("lstm").get_layer("standardise")
+    standardised = np.asarray(layer(np.concatenate(TRAIN.frames)[None]))[0]
+    np.testing.assert_allclose(standardised.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(standardised.std(axis=0), 1, atol=1e-3)
+
+
+# Training -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_it_learns(architecture: str) -> None:
+    """The loss falls, and clips it never saw are told apart."""
+    model, history = trained(architecture)
+    assert history.loss.iloc[-1] < 0.8 * history.loss.iloc[0]
+    assert (predict(model, TEST.frames).argmax(axis=1) == TEST.labels).mean() > 0.8
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_history(architecture: str) -> None:
+    """A row per epoch, from 1, with finite numbers, shares where they are shares."""
+    history = trained(architecture)[1]
+    expected = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_uar", "learning_rate"]
+    assert list(history) == expected
+    assert list(history.epoch) == list(range(1, len(history) + 1))
+    assert np.isfinite(history.to_numpy()).all()
+    assert history[["accuracy", "val_accuracy", "val_uar"]].stack().between(0, 1).all()
+
+
+def test_the_cosine_schedule_ends_near_zero() -> None:
+    """The rate never exceeds what was set, and the last epoch hardly moves; a constant one stays."""
+    rates = trained("cnn_bilstm")[1].learning_rate
+    assert rates.max() <= 0.05 + 1e-9
+    assert rates.iloc[-1] < 0.05 / 10
+    assert set(trained("lstm")[1].learning_rate.round(6)) == {0.05}
+
+
+@pytest.fixture(scope="module")
+def contrarily(_set_up: None) -> tuple[Any, pd.DataFrame, Examples]:
+    """Train where validation clips bear wrong labels: the more is learned, the worse they are answered."""
+    val = Examples(VAL.frames, (VAL.labels + 1) % 3)
+    changes = {"epochs": 40, "patience": 4, "learning_rate": 0.05, "schedule": "plateau", "label_smoothing": 0.1}
+    model, history = tiny.fitted(tiny.lstm_settings(architecture="lstm", **changes), train=TRAIN, val=val)
+    return model, history, val
+
+
+def test_the_best_epoch_is_kept(contrarily: tuple[Any, pd.DataFrame, Examples]) -> None:
+    """The model returned answers validation clips as it did after the epoch of the best UAR, not after the last."""
+    model, history, val = contrarily
+    best = history.loc[history.val_uar.idxmax()]
+    found = lstm.judge(predict(model, val.frames), val.labels, smoothing=0.1)
+    assert found == pytest.approx({key: best[key] for key in found}, abs=1e-5)
+    assert history.val_loss.iloc[-1] > best.val_loss + 0.05
+
+
+def test_training_stops_when_nothing_gets_better(contrarily: tuple[Any, pd.DataFrame, Examples]) -> None:
+    """After `patience` epochs without a better UAR training ends."""
+    history = contrarily[1]
+    assert len(history) == history.epoch[history.val_uar.idxmax()] + 4 < 40
+
+
+def test_the_plateau_schedule_halves_the_rate(contrarily: tuple[Any, pd.DataFrame, Examples]) -> None:
+    """Where validation gets no better, steps become smaller by halves."""
+    rates = contrarily[1].learning_rate
+    assert rates.iloc[0] == pytest.approx(0.05)
+    assert rates.iloc[-1] < 0.05
+    assert np.log2(0.05 / rates.to_numpy()) == pytest.approx(np.log2(0.05 / rates.to_numpy()).round(), abs=1e-3)
+    assert rates.is_monotonic_decreasing
+
+
+@cache
+def after_one_epoch(*, seed: int = 1, shift: float = 0.0) -> Any:
+    val = Examples([clip + shift for clip in VAL.frames], VAL.labels)
+    return tiny.fitted(tiny.lstm_settings(architecture="lstm", epochs=1), train=TRAIN, val=val, seed=seed)[0]
+
+
+def test_validation_clips_teach_nothing() -> None:
+    """Validation clips of another mean give the same weights and the same standardisation."""
+    one, other = after_one_epoch(), after_one_epoch(shift=1000)
+    mean, variance = lstm.moments(TRAIN.frames)
+    layer = other.get_layer("standardise")
+    np.testing.assert_allclose(np.ravel(layer.mean), mean, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(np.ravel(layer.variance), variance, rtol=1e-5)
+    for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_seed_decides() -> None:
+    """Another seed gives other weights."""
+    one, other = after_one_epoch(), after_one_epoch(seed=2)
+    assert any((ours != theirs).any() for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 100])
+def test_the_shortest_training_has_a_schedule_too(steps: int) -> None:
+    """A single step is a training; the rate is finite and not above what was set."""
+    import keras
+
+    optimizer = lstm._optimizer(tiny.lstm_settings(schedule="cosine"), steps=steps)
+    optimizer.build([keras.Variable(np.zeros(1))])
+    assert 0 <= float(optimizer.learning_rate) <= 0.01 + 1e-9
+
+
+# Judging --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_judging(smoothing: float) -> None:
+    """Loss is the cross-entropy that training minimises, accuracy and UAR are those of the likeliest class."""
+    import keras
+
+    shares = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.5, 0.3, 0.2], [0.3, 0.3, 0.4]], dtype=np.float32)
+    labels = np.array([0, 1, 1, 2])
+    found = lstm.judge(shares, labels, smoothing=smoothing)
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)(np.eye(3)[labels], shares)
+    assert found["val_loss"] == pytest.approx(float(loss), rel=1e-5)
+    assert found["val_accuracy"] == 3 / 4
+    assert found["val_uar"] == pytest.approx((1 + 1 / 2 + 1) / 3)

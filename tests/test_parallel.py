@@ -1,0 +1,103 @@
+"""The same function over many batches gives the same results, in order, in as many processes as one likes."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import joblib
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from ser.errors import InputError
+from ser.parallel import batches, map_batches, workers
+
+both = pytest.mark.parametrize("n_workers", ["1", "2"])
+
+
+def slow_first(batch: list[int]) -> tuple[list[int], int]:
+    """Take the longer the earlier a batch is, so that later ones are ready first."""
+    time.sleep(0.01 * (8 - batch[0]))
+    return batch, os.getpid()
+
+
+def threads(_batch: list[int]) -> list[int]:
+    return [pool["num_threads"] for pool in threadpool_info()]
+
+
+def refuse(batch: list[int]) -> int:
+    if batch == [3]:
+        raise InputError("batch 3 is unusable")
+    return batch[0]
+
+
+@both
+def test_results_come_in_the_order_of_batches(n_workers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One result a batch, in order, from as many processes as SER_WORKERS says: with one, from this process alone."""
+    monkeypatch.setenv("SER_WORKERS", n_workers)
+    results = list(map_batches(slow_first, ([n] for n in range(8)), description="test"))
+    assert [batch for batch, _ in results] == [[n] for n in range(8)]
+    processes = {process for _, process in results}
+    assert (processes == {os.getpid()}) if n_workers == "1" else (len(processes) == 2 and os.getpid() not in processes)
+
+
+@both
+def test_batches_are_read_only_as_results_are_taken(n_workers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream larger than memory may pass, also where results are taken more slowly than they are made."""
+    monkeypatch.setenv("SER_WORKERS", n_workers)
+    read: list[int] = []
+
+    def stream() -> Iterator[list[int]]:
+        for n in range(100):
+            read.append(n)
+            yield [n]
+
+    results = map_batches(len, stream(), description="test")
+    assert read == []
+    next(results)
+    time.sleep(0.5)
+    assert len(read) <= 12
+    assert sum(1 for _ in results) == 99
+
+
+@both
+def test_a_batch_is_worked_on_by_one_thread(n_workers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BLAS adds up in another order on several threads, so it has one, and afterwards as many as before."""
+    monkeypatch.setenv("SER_WORKERS", n_workers)
+    with threadpool_limits(2):
+        before = threads([])
+        results = list(map_batches(threads, [[0], [1]], description="test"))
+        assert threads([]) == before
+    assert 2 in before
+    assert all(found and set(found) == {1} for found in results)
+
+
+@both
+def test_an_error_reaches_the_caller_as_it_is(n_workers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a batch raises is raised again, with its own type and message, and the next call works."""
+    monkeypatch.setenv("SER_WORKERS", n_workers)
+    with pytest.raises(InputError, match=r"^batch 3 is unusable$"):
+        list(map_batches(refuse, [[n] for n in range(6)], description="test"))
+    assert list(map_batches(refuse, [[1], [2]], description="test")) == [1, 2]
+
+
+def test_the_number_of_workers_is_that_of_cores_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SER_WORKERS says how many processes there are; without it each core has one; nonsense is refused."""
+    monkeypatch.setenv("SER_WORKERS", "3")
+    assert workers() == 3
+    monkeypatch.delenv("SER_WORKERS")
+    assert workers() == joblib.cpu_count()
+    for nonsense in ("0", "-1", "all"):
+        monkeypatch.setenv("SER_WORKERS", nonsense)
+        with pytest.raises(InputError, match=f"SER_WORKERS is '{nonsense}'"):
+            workers()
+
+
+def test_a_stream_is_cut_into_batches() -> None:
+    """Each has its size but the last, nothing is read ahead, and no items are no batches."""
+    stream = iter(range(7))
+    cut = batches(stream, size=3)
+    assert next(cut) == [0, 1, 2]
+    assert next(stream) == 3
+    assert list(cut) == [[4, 5, 6]]
+    assert list(batches(range(4), size=3)) == [[0, 1, 2], [3]]
+    assert list(batches([], size=3)) == []

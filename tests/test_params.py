@@ -1,0 +1,281 @@
+"""Settings are complete, correct and frozen, or the error names the key."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from ser.errors import InputError
+from ser.params import Params, read_params
+
+ROOT = Path(__file__).parents[1]
+MISSING = object()
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    """Load the project's settings and set one key, given by its path; MISSING takes it out."""
+    content: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    *sections, last = key.split(".")
+    section = content
+    for name in sections:
+        section = section[name]
+    if value is MISSING:
+        del section[last]
+    else:
+        section[last] = value
+    return content
+
+
+def read(tmp_path: Path, content: Any) -> Params:
+    path = tmp_path / "params.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return read_params(path)
+
+
+def message(tmp_path: Path, content: Any) -> str:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, content)
+    return str(error.value)
+
+
+def test_the_project_s_settings_are_valid() -> None:
+    """params.yaml is accepted as it stands, and every value in it arrives."""
+    params = read_params(ROOT / "params.yaml")
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert params.model_dump(mode="json") == content
+
+
+@pytest.mark.parametrize(
+    ("key", "suggestion"),
+    [
+        ("trian_lstm", "did you mean train_lstm?"),
+        ("preprocess.sample_rat", "did you mean sample_rate?"),
+        ("augment.noise_snr_db.lo", "did you mean low?"),
+        ("features.mfcc.delta", "did you mean deltas?"),
+        ("split.zzz", "known here: hold_out, test, val"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_known_one(tmp_path: Path, key: str, suggestion: str) -> None:
+    """A misspelt key is refused by its full path, and the message says what it may have meant."""
+    said = message(tmp_path, changed(key, 1))
+    assert f"params.yaml: {key} is not a known key; {suggestion}" in said
+
+
+@pytest.mark.parametrize("key", ["seed", "corpora", "split", "train_lstm.units", "augment.noise_snr_db.high"])
+def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
+    """A key that is not there is named by its full path; no default takes its place."""
+    assert f"params.yaml: {key} is missing" in message(tmp_path, changed(key, MISSING))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", "one"),
+        ("seed", -1),
+        ("preprocess.sample_rate", 100),
+        ("preprocess.sample_rate", 16000.5),
+        ("preprocess.denoise", 1.01),
+        ("preprocess.normalise", "RMS"),
+        ("preprocess.level_db", 3),
+        ("preprocess.min_seconds", 0),
+        ("preprocess.trim_db", -40),
+        ("augment.copies", -1),
+        ("features.hop_seconds", 10),
+        ("features.mfcc.deltas", 3),
+        ("split.hold_out", "speakers"),
+        ("split.test", 0),
+        ("split.val", 1),
+        ("train_lstm.dropout", 1),
+        ("train_lstm.epochs", 0),
+        ("train_lstm.epochs", 2.5),
+        ("train_lstm.architecture", "gru"),
+        ("train_lstm.augmented", "perhaps"),
+        ("train_lstm.learning_rate", "fast"),
+        ("train_baselines.folds", 1),
+        ("train_baselines.grids.svm.C", []),
+        ("train_baselines.grids.svm.C", 10),
+        ("emotions.use", ["happy"]),
+        ("evaluate.experiment", ""),
+        ("download.local_dir", 7),
+        ("split", None),
+    ],
+)
+def test_a_wrong_value_is_named_and_shown(tmp_path: Path, key: str, value: Any) -> None:
+    """A value of the wrong type or out of range is refused by its full path, and the message shows it."""
+    said = message(tmp_path, changed(key, value))
+    assert said.startswith(f"{tmp_path / 'params.yaml'}: {key}: ")
+    assert said.endswith(f", found {value!r}")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "augment.noise_snr_db.low",
+        "preprocess.trim_db",
+        "train_lstm.learning_rate",
+        "train_lstm.max_seconds",
+    ],
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_must_be_finite(tmp_path: Path, key: str, value: float) -> None:
+    """YAML's .nan and .inf are no settings: they would be found out hours later, or never."""
+    content = changed(key, value)
+    if key.endswith("low") and value == float("inf"):
+        content["augment"]["noise_snr_db"]["high"] = value
+    assert f"params.yaml: {key}: " in message(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "position"),
+    [
+        ("emotions.use", "joyful", 0),
+        ("augment.augmentations", "reverb", 0),
+        ("features.frames", "mfccs", 0),
+        ("features.functionals", "average", 0),
+        ("baselines", "svc", 0),
+    ],
+)
+def test_an_unknown_name_in_a_list_is_named(tmp_path: Path, key: str, name: str, position: int) -> None:
+    """A name that nothing answers to is refused by its place, and the known ones are listed."""
+    content = changed(key, [name, *read_list(key)])
+    said = message(tmp_path, content)
+    assert f"params.yaml: {key}.{position}: " in said
+    assert said.endswith(f"found {name!r}")
+    assert repr(read_list(key)[0]) in said
+
+
+def read_list(key: str) -> list[str]:
+    value = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for name in key.split("."):
+        value = value[name]
+    return list(value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["corpora", "baselines", "emotions.use", "augment.augmentations", "features.frames", "train_lstm.convolutions"],
+)
+def test_a_name_instead_of_a_list_is_explained(tmp_path: Path, key: str) -> None:
+    """`-S corpora=tess` gives a string; the message says how to write a list."""
+    assert f"params.yaml: {key}: must be a list; write [tess], found 'tess'" in message(tmp_path, changed(key, "tess"))
+
+
+@pytest.mark.parametrize("key", ["corpora", "baselines", "emotions.use", "augment.augmentations", "features.frames"])
+def test_a_list_names_nothing_twice(tmp_path: Path, key: str) -> None:
+    """A repeated name is refused: it would be counted twice."""
+    said = message(tmp_path, changed(key, [*read_list(key), read_list(key)[0]]))
+    assert f"params.yaml: {key}: names something twice" in said
+
+
+@pytest.mark.parametrize("key", ["corpora", "features.frames", "features.functionals"])
+def test_a_list_that_must_not_be_empty(tmp_path: Path, key: str) -> None:
+    """No corpus, or nothing measured, is no run."""
+    assert f"params.yaml: {key}: " in message(tmp_path, changed(key, []))
+
+
+@pytest.mark.parametrize("key", ["baselines", "augment.augmentations"])
+def test_a_list_that_may_be_empty(tmp_path: Path, key: str) -> None:
+    """A run without baselines or copies is a run."""
+    section, _, name = key.rpartition(".")
+    params = read(tmp_path, changed(key, []))
+    assert getattr(getattr(params, section) if section else params, name) == ()
+
+
+@pytest.mark.parametrize("key", ["noise_snr_db", "time_stretch_rate", "pitch_shift_semitones", "time_shift_share"])
+def test_a_range_is_ordered(tmp_path: Path, key: str) -> None:
+    """A range whose low end is above its high end is refused, with both."""
+    said = message(tmp_path, changed(f"augment.{key}", {"low": 0.6, "high": 0.5}))
+    assert f"params.yaml: augment.{key}: low (0.6) is above high (0.5)" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "low", "high"), [("time_stretch_rate", 0.1, 1), ("time_stretch_rate", 1, 5), ("time_shift_share", 0, 1)]
+)
+def test_a_range_is_possible(tmp_path: Path, key: str, low: float, high: float) -> None:
+    """A clip is neither stretched beyond recognition nor shifted out of itself."""
+    assert f"{key} must lie within" in message(tmp_path, changed(f"augment.{key}", {"low": low, "high": high}))
+
+
+def test_shares_leave_something_for_training(tmp_path: Path) -> None:
+    """Test and validation together must be less than everything."""
+    said = message(tmp_path, changed("split", {"hold_out": "speaker", "test": 0.6, "val": 0.4}))
+    assert "params.yaml: split: test (0.6) and val (0.4) leave nothing for training" in said
+
+
+def test_mfcc_needs_as_many_mel_bands(tmp_path: Path) -> None:
+    """A cosine transform of 64 bands has 64 coefficients at most."""
+    content = changed("features.mfcc.coefficients", 65)
+    content["features"]["mel"]["bands"] = 64
+    said = message(tmp_path, content)
+    assert "params.yaml: features: mfcc.coefficients (65) is above mel.bands (64)" in said
+
+
+def test_every_baseline_has_a_grid(tmp_path: Path) -> None:
+    """A baseline without a grid is found before anything is trained."""
+    assert "train_baselines.grids has no grid for knn" in message(
+        tmp_path, changed("train_baselines.grids.knn", MISSING)
+    )
+
+
+def test_the_grid_of_a_baseline(tmp_path: Path) -> None:
+    """A grid is looked up by name; for another name the error lists those that have one."""
+    content = changed("train_baselines.grids", {"svm": {"C": [1, 10]}, "knn": {"weights": ["distance"]}})
+    section = read(tmp_path, content | {"baselines": ["knn"]}).train_baselines
+    assert section.grid_of("svm") == {"C": [1, 10]}
+    with pytest.raises(InputError, match=r"no grid for 'svc'; known are knn, svm"):
+        section.grid_of("svc")
+
+
+@pytest.mark.parametrize("merge", [{"calm": "relaxed"}, {"relaxed": "neutral"}])
+def test_merged_emotions_are_canonical(tmp_path: Path, merge: dict[str, str]) -> None:
+    """Both sides of a merge are emotions that exist."""
+    assert "params.yaml: emotions.merge." in message(tmp_path, changed("emotions.merge", merge))
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    """Two faults give one error with two sentences, so that a file is mended in one go."""
+    content = changed("preprocess.denoise", 2)
+    content["split"]["tests"] = content["split"].pop("test")
+    said = message(tmp_path, content)
+    for part in ("preprocess.denoise: ", "split.test is missing", "split.tests is not a known key; did you mean test?"):
+        assert f"{tmp_path / 'params.yaml'}: {part}" in said
+
+
+@pytest.mark.parametrize("content", ["", "- 1\n- 2\n", "seed"])
+def test_a_file_of_something_else(tmp_path: Path, content: str) -> None:
+    """An empty file, or one that holds a list or a word, is refused as a whole."""
+    assert "params.yaml: the file: " in message(tmp_path, content)
+
+
+def test_not_yaml(tmp_path: Path) -> None:
+    """A file that is not YAML is refused with the line where it ends to be."""
+    said = message(tmp_path, "seed: 1\ncorpora: [tess\nsplit: {")
+    assert said.startswith(f"{tmp_path / 'params.yaml'} is not YAML: ")
+    assert "line 3" in said
+
+
+def test_not_text(tmp_path: Path) -> None:
+    """A file that is not UTF-8, as some editors save it, is refused by its name."""
+    path = tmp_path / "params.yaml"
+    path.write_bytes((ROOT / "params.yaml").read_bytes() + "# Ausdrücke\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"params\.yaml"):
+        read_params(path)
+
+
+def test_a_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Away from the project's root the message says where to go."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"params\.yaml was not found; run from the project's root"):
+        read_params()
+
+
+def test_settings_are_frozen() -> None:
+    """Nobody changes a setting after it was read."""
+    params = read_params(ROOT / "params.yaml")
+    with pytest.raises(ValidationError, match="frozen"):
+        params.split.test = 0.5
+    with pytest.raises(ValidationError, match="frozen"):
+        params.augment.noise_snr_db.low = 0.0
+    assert isinstance(params.corpora, tuple)

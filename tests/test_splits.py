@@ -1,0 +1,361 @@
+"""Nobody is tested on what training heard: the invariants of a split, over tables of the corpora's shape."""
+
+import re
+import warnings
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+import tables
+
+from ser import splits
+from ser.emotions import EMOTIONS
+from ser.errors import InputError
+from ser.params import Split
+
+TABLES = {
+    "ravdess": tables.ravdess,
+    "tess": tables.tess,
+    "ravdess+tess": lambda: tables.joined(tables.ravdess(), tables.tess()),
+    "demo": tables.demo,
+}
+SEEDS = (1, 2, 3)
+CASES = [(corpora, hold_out, seed) for corpora in TABLES for hold_out in ("speaker", "clip") for seed in SEEDS]
+
+
+@cache
+def table(corpora: str) -> pd.DataFrame:
+    return TABLES[corpora]()
+
+
+def split_of(clips: pd.DataFrame, settings: Split, *, seed: int = 1) -> pd.DataFrame:
+    return splits.split_clips(clips, settings, emotions=tables.emotions(), seed=seed)
+
+
+@cache
+def split(corpora: str, hold_out: str, seed: int = 1) -> pd.DataFrame:
+    return split_of(table(corpora), tables.split(hold_out), seed=seed)
+
+
+def parted(corpora: str, hold_out: str, seed: int = 1) -> pd.DataFrame:
+    """Original clips with their part."""
+    return splits.with_parts(table(corpora), split(corpora, hold_out, seed))
+
+
+def values(clips: pd.DataFrame, column: str, *parts: str) -> set[str]:
+    return set(clips[clips.part.isin(parts)][column])
+
+
+# Any split ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("corpora", "hold_out", "seed"), CASES)
+def test_every_clip_is_in_one_part(corpora: str, hold_out: str, seed: int) -> None:
+    """The split lists each original clip of the run once, sorted, with its own emotion, in a part that exists."""
+    made = split(corpora, hold_out, seed)
+    assert tuple(made.columns) == splits.COLUMNS
+    expected = table(corpora)[["clip_id", "emotion"]].sort_values("clip_id", ignore_index=True)
+    pd.testing.assert_frame_equal(made[["clip_id", "emotion"]], expected)
+    assert set(made.part) == {"train", "val", "test"}
+    assert set(made.fold) == {1}
+
+
+@pytest.mark.parametrize(("corpora", "hold_out", "seed"), CASES)
+def test_every_part_has_every_class(corpora: str, hold_out: str, seed: int) -> None:
+    """No emotion is learned without being tested, or tested without having been learned."""
+    for part, clips in split(corpora, hold_out, seed).groupby("part"):
+        assert set(clips.emotion) == set(table(corpora).emotion), part
+
+
+@pytest.mark.parametrize(("corpora", "hold_out"), [(corpora, way) for corpora, way, seed in CASES if seed == 1])
+def test_a_split_depends_on_the_seed_alone(corpora: str, hold_out: str) -> None:
+    """The same seed gives the same split, whatever the order of the rows; another seed gives another."""
+    shuffled = table(corpora).sample(frac=1, random_state=3)
+    again = split_of(shuffled, tables.split(hold_out), seed=1)
+    pd.testing.assert_frame_equal(again, split(corpora, hold_out, 1))
+    parts = {tuple(split(corpora, hold_out, seed).part) for seed in SEEDS}
+    assert len(parts) > 1
+
+
+@pytest.mark.parametrize("hold_out", ["speaker", "clip"])
+def test_a_corpus_is_split_alike_in_any_company(hold_out: str) -> None:
+    """RAVDESS has the same test clips alone and beside TESS, so that their results can be compared."""
+    together = split("ravdess+tess", hold_out)
+    for corpus in ("ravdess", "tess"):
+        own = together[together.clip_id.str.startswith(corpus)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, split(corpus, hold_out))
+
+
+@pytest.mark.parametrize("hold_out", ["speaker", "clip"])
+def test_copies_are_not_listed(hold_out: str) -> None:
+    """A table with copies gives the split of its originals: copies neither count nor choose."""
+    copied = tables.with_copies(table("ravdess"))
+    pd.testing.assert_frame_equal(split_of(copied, tables.split(hold_out)), split("ravdess", hold_out))
+
+
+# Held out by speaker --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("corpora", TABLES)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_tested_speaker_is_in_training(corpora: str, seed: int) -> None:
+    """No voice in test is heard in training or in validation, where epochs and grids are chosen."""
+    clips = parted(corpora, "speaker", seed)
+    assert not values(clips, "speaker", "test") & values(clips, "speaker", "train", "val")
+
+
+@pytest.mark.parametrize("corpora", TABLES)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_validation_is_apart_from_training(corpora: str, seed: int) -> None:
+    """No voice in validation is heard in training; of two speakers one is tested, and then no text is."""
+    for corpus, clips in parted(corpora, "speaker", seed).groupby("corpus"):
+        column = "text" if corpus == "tess" else "speaker"
+        assert not values(clips, column, "val") & values(clips, column, "train")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_ravdess_is_tested_on_both_sexes_alike(seed: int) -> None:
+    """Of the four actors each in test and validation, two are women and two are men."""
+    clips = splits.with_parts(table("ravdess"), split_of(table("ravdess"), tables.split("speaker"), seed=seed))
+    for part in ("test", "val"):
+        speakers = clips[clips.part == part].drop_duplicates("speaker")
+        assert speakers.sex.value_counts().to_dict() == {"f": 2, "m": 2}
+
+
+def test_every_speaker_is_tested_with_some_seed() -> None:
+    """The choice of speakers is a draw, which leaves nobody out for ever."""
+    seen = set()
+    for seed in range(40):
+        made = split_of(table("demo"), tables.split("speaker"), seed=seed)
+        seen |= set(made[made.part == "test"].clip_id.str.slice(5, 7))
+    assert len(seen) == 12
+
+
+@pytest.mark.parametrize(
+    ("corpora", "n_speakers"),
+    [("ravdess", {"test": 4, "val": 4, "train": 16}), ("demo", {"test": 2, "val": 2, "train": 8})],
+)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_shares_of_speakers(corpora: str, n_speakers: dict[str, int], seed: int) -> None:
+    """15 % of the speakers are tested and 15 % validated on, as nearly as whole speakers allow."""
+    clips = parted(corpora, "speaker", seed)
+    assert clips.groupby("part").speaker.nunique().to_dict() == n_speakers
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_shares_of_two_speakers(seed: int) -> None:
+    """Of TESS one speaker is tested, and 15 % of the other's words are validated on."""
+    clips = parted("tess", "speaker", seed)
+    assert clips[clips.part == "test"].speaker.nunique() == 1
+    assert len(values(clips, "text", "val")) / 200 == pytest.approx(0.15, abs=0.03)
+
+
+@pytest.mark.parametrize(("test", "val"), [(0.1, 0.1), (0.2, 0.1), (0.25, 0.25), (0.34, 0.33), (0.4, 0.2), (0.6, 0.2)])
+def test_other_shares_of_speakers(test: float, val: float) -> None:
+    """Of 24 actors as many are held out as asked for, give or take one."""
+    made = splits.with_parts(table("ravdess"), split_of(table("ravdess"), tables.split("speaker", test=test, val=val)))
+    n_speakers = made.groupby("part").speaker.nunique()
+    assert n_speakers["test"] == pytest.approx(24 * test, abs=1)
+    assert n_speakers["val"] == pytest.approx(24 * val, abs=1)
+
+
+def test_three_speakers_have_a_part_each() -> None:
+    """The smallest corpus with validation on a voice of its own."""
+    clips = tables.ravdess(actors=[1, 2, 3])
+    made = splits.with_parts(clips, split_of(clips, tables.split("speaker")))
+    assert made.groupby("part").speaker.nunique().to_dict() == {"test": 1, "train": 1, "val": 1}
+
+
+# Held out by clip -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("corpora", TABLES)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_clips_are_shared_out_70_15_15(corpora: str, seed: int) -> None:
+    """Of each corpus and of each of its emotions 15 % are tested and 15 % validated on, give or take a clip."""
+    for _, clips in parted(corpora, "clip", seed).groupby("corpus"):
+        for _, rows in [("all", clips), *clips.groupby("emotion")]:
+            counts = rows.part.value_counts()
+            assert counts["test"] == pytest.approx(0.15 * len(rows), abs=1.01)
+            assert counts["val"] == pytest.approx(0.15 * len(rows), abs=1.01)
+
+
+def test_random_clips_share_their_speakers() -> None:
+    """In the protocol that the reports call optimistic, every tested voice is in training."""
+    clips = parted("ravdess", "clip")
+    assert values(clips, "speaker", "test") <= values(clips, "speaker", "train")
+
+
+# Copies ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("corpora", "hold_out"), [("ravdess", "speaker"), ("tess", "speaker"), ("ravdess", "clip")])
+def test_copies_are_in_training_only(corpora: str, hold_out: str) -> None:
+    """No copy of a validation or test clip exists, and every training clip has its copies beside it."""
+    clips = splits.with_parts(tables.with_copies(table(corpora)), split(corpora, hold_out))
+    copies = clips[clips.augmentation != ""]
+    assert set(copies.part) == {"train"}
+    assert not set(copies.source) & set(clips[clips.part != "train"].source)
+    training = clips[(clips.part == "train") & (clips.augmentation == "")]
+    assert copies.source.value_counts().to_dict() == dict.fromkeys(training.clip_id, 2)
+
+
+def test_copies_take_part_and_class_from_their_source() -> None:
+    """Wherever copies are wanted, they carry the fold, part, class and speaker of the clip they were made from."""
+    parts = ("train", "val", "test")
+    clips = splits.with_parts(tables.with_copies(table("demo")), split("demo", "speaker"), copies=parts)
+    assert len(clips) == 3 * 768
+    for column in ("fold", "part", "emotion", "speaker", "text"):
+        assert (clips.groupby("source")[column].nunique() == 1).all(), column
+
+
+def test_stress_copies_are_in_test_only() -> None:
+    """Copies that test robustness are not trained on."""
+    clips = splits.with_parts(tables.with_copies(table("demo")), split("demo", "speaker"), copies=("test",))
+    assert set(clips[clips.augmentation != ""].part) == {"test"}
+
+
+def test_no_copies_at_all() -> None:
+    """Without copies asked for, the originals alone are left, sorted as tables are."""
+    clips = splits.with_parts(tables.with_copies(table("demo")), split("demo", "speaker"), copies=())
+    assert list(clips.clip_id) == list(table("demo").clip_id)
+
+
+# Classes --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_merged_emotion_is_its_target() -> None:
+    """With calm counted as neutral there is no calm, and as many neutral clips as of both."""
+    merged = tables.emotions(calm="neutral")
+    made = splits.split_clips(table("ravdess"), tables.split("speaker"), emotions=merged, seed=1)
+    assert made.emotion.value_counts()["neutral"] == 96 + 192
+    assert set(made.emotion) == set(EMOTIONS) - {"calm"}
+    assert len(made) == 1440
+
+
+def test_merged_classes_reach_the_copies() -> None:
+    """A copy of a calm clip is neutral too, where calm is counted as neutral."""
+    merged = tables.emotions("neutral", "sad", calm="neutral")
+    made = splits.split_clips(table("demo"), tables.split("speaker"), emotions=merged, seed=1)
+    clips = splits.with_parts(tables.with_copies(table("demo")), made)
+    calm = clips[clips.clip_id.str.contains("_calm_")]
+    assert len(calm) > 96  # 12 speakers, 8 texts, and copies
+    assert set(calm.emotion) == {"neutral"}
+
+
+def test_emotions_that_are_not_used_are_left_out() -> None:
+    """A run of four emotions has the clips of these four, copies included."""
+    chosen = ("neutral", "happy", "sad", "angry")
+    made = splits.split_clips(table("demo"), tables.split("speaker"), emotions=tables.emotions(*chosen), seed=1)
+    assert set(made.emotion) == set(chosen)
+    assert len(made) == 4 * 12 * 8
+    assert set(splits.with_parts(tables.with_copies(table("demo")), made).emotion) == set(chosen)
+
+
+def test_one_class_is_no_task() -> None:
+    """Where merging or choosing leaves one class, the error says which, and what the corpora have."""
+    merged = tables.emotions("neutral", "calm", calm="neutral")
+    with pytest.raises(
+        InputError, match=r"emotions\.use leaves clips of \['neutral'\]; at least two classes.*surprised"
+    ):
+        splits.split_clips(table("ravdess"), tables.split("speaker"), emotions=merged, seed=1)
+
+
+# What cannot be split -------------------------------------------------------------------------------------------------
+
+
+def test_one_speaker_cannot_be_held_out() -> None:
+    """The error names the corpus and the protocol that would work."""
+    with pytest.raises(InputError, match=r"at least two speakers, ravdess has 1; use hold_out: clip"):
+        split_of(tables.ravdess(actors=[7]), tables.split("speaker"))
+
+
+def test_two_speakers_with_one_text() -> None:
+    """With one voice left and one text there is nothing to validate on that training has not heard."""
+    with pytest.raises(InputError, match=r"tess leaves one speaker and one text.*use hold_out: clip"):
+        split_of(tables.tess(n_words=1), tables.split("speaker"))
+
+
+@pytest.mark.parametrize("emotion", ["disgust", "calm"])
+def test_a_part_without_a_class_is_named(emotion: str) -> None:
+    """Where but one speaker expresses an emotion, it is missing from two parts, and the error says so."""
+    clips = table("ravdess")
+    clips = clips[(clips.emotion != emotion) | (clips.speaker == "ravdess-05")]
+    with pytest.raises(InputError, match=rf"part \w+ of fold 1 has no clip of {emotion} \(hold_out: speaker"):
+        split_of(clips, tables.split("speaker"))
+
+
+def test_too_few_clips_for_a_random_split() -> None:
+    """A single clip of an emotion cannot be in three parts; the error names the corpus."""
+    clips = table("ravdess")
+    clips = clips[(clips.emotion != "calm") | (clips.clip_id == clips[clips.emotion == "calm"].clip_id.iloc[0])]
+    with pytest.raises(InputError, match="ravdess has too few clips of some emotion"):
+        split_of(clips, tables.split("clip"))
+
+
+def test_few_clips_of_many_speakers() -> None:
+    """A corpus of one clip a speaker is split by speaker, or refused in a sentence."""
+    clips = table("demo").drop_duplicates("speaker").assign(emotion=[*EMOTIONS, *EMOTIONS[:4]])
+    with pytest.raises(InputError):
+        split_of(clips, tables.split("speaker"))
+
+
+# Folds of the grid search ---------------------------------------------------------------------------------------------
+
+
+def training(corpora: str) -> pd.DataFrame:
+    clips = splits.with_parts(tables.with_copies(table(corpora)), split(corpora, "speaker"))
+    return clips[clips.part == "train"]
+
+
+@pytest.mark.parametrize(("corpora", "apart"), [("ravdess", "speaker"), ("tess", "text"), ("ravdess+tess", "speaker")])
+@pytest.mark.parametrize("folds", [2, 3, 5])
+def test_inner_folds_are_apart(corpora: str, apart: str, folds: int) -> None:
+    """Speakers stand on one side of a fold, or texts where one speaker is left, and copies with their sources."""
+    clips = training(corpora)
+    made = splits.inner_folds(clips, folds=folds, seed=1)
+    assert len(made) == folds
+    for train, test in made:
+        for column in (apart, "source"):
+            assert not set(clips[column].iloc[train]) & set(clips[column].iloc[test])
+        assert set(clips.emotion.iloc[test]) <= set(clips.emotion.iloc[train])
+
+
+def test_inner_folds_test_every_clip_once() -> None:
+    """Positions are those of the training rows alone, each tested in one fold and trained on in the others."""
+    clips = training("ravdess")
+    made = splits.inner_folds(clips, folds=3, seed=1)
+    assert sorted(np.concatenate([test for _, test in made])) == list(range(len(clips)))
+    for train, test in made:
+        assert sorted([*train, *test]) == list(range(len(clips)))
+
+
+def test_inner_folds_follow_the_seed() -> None:
+    """The same seed gives the same folds, another gives others."""
+    clips = training("ravdess")
+    one, same, other = (splits.inner_folds(clips, folds=3, seed=seed)[0][1].tolist() for seed in (1, 1, 2))
+    assert one == same != other
+
+
+def test_no_more_inner_folds_than_speakers() -> None:
+    """Three speakers in training give three folds where five were asked for."""
+    clips = tables.ravdess(actors=[1, 2, 3])
+    assert len(splits.inner_folds(clips, folds=5, seed=1)) == 3
+
+
+def test_no_inner_folds_of_one_speaker_and_text() -> None:
+    """The error says what a grid search needs."""
+    clips = tables.tess(n_words=1)
+    with pytest.raises(InputError, match="one speaker and one text"):
+        splits.inner_folds(clips[clips.speaker == "tess-OAF"], folds=3, seed=1)
+
+
+def test_a_split_warns_of_nothing() -> None:
+    """The real corpora are split without complaints from scikit-learn in the log."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for corpora in TABLES:
+            split_of(table(corpora), tables.split("speaker"), seed=5)
+            splits.inner_folds(training(corpora), folds=3, seed=5)
+    assert [str(w.message) for w in caught if re.search("n_splits|populated", str(w.message))] == []

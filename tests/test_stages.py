@@ -1,0 +1,239 @@
+"""Each stage is a command that explains itself, refuses bad settings in a sentence, and trains on training clips."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tables
+import yaml
+
+from ser import baselines, lstm, splits
+from stages import train_baselines, train_lstm
+
+ROOT = Path(__file__).parents[1]
+STAGES = {
+    "download": ["data/raw/CORPUS"],
+    "preprocess": ["data/raw/CORPUS", "data/clips/CORPUS.parquet", "data/unusable/CORPUS.csv"],
+    "augment": ["data/clips/CORPUS.parquet", "data/augmented/CORPUS.parquet"],
+    "featurize": [
+        "data/clips/CORPUS.parquet",
+        "data/augmented/CORPUS.parquet",
+        "data/frames/CORPUS.parquet",
+        "data/functionals/CORPUS.parquet",
+    ],
+    "split": ["params.yaml", "data/splits.csv"],
+    "train_lstm": ["data/frames", "data/splits.csv", "models/lstm", "data/predictions/lstm.parquet", "reports/lstm/"],
+    "train_baselines": [
+        "data/functionals",
+        "data/splits.csv",
+        "models/BASELINE",
+        "data/predictions/BASELINE.parquet",
+    ],
+    "evaluate": ["data/predictions", "metrics/metrics.json", "reports/"],
+}
+"""Stage -> what its help must name as read or written."""
+ITEM = {"train_baselines": ["--baseline", "svm"]} | {
+    stage: ["--corpus", "tess"] for stage in ("download", "preprocess", "augment", "featurize")
+}
+
+
+def run(stage: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "TERMINAL_WIDTH": "200", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", f"stages.{stage}", *arguments]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def declared(stage: str) -> dict[str, Any]:
+    stages: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    return stages[stage].get("do", stages[stage])
+
+
+def outputs(stage: str) -> list[str]:
+    """Name what dvc.yaml says that a stage writes, with TESS or the svm where it has one of several."""
+    listed = [out for kind in ("outs", "metrics", "plots") for out in declared(stage).get(kind, [])]
+    names = [next(iter(out)) if isinstance(out, dict) else out for out in listed]
+    return [name.replace("${item}", "svm" if stage == "train_baselines" else "tess") for name in names]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_stage_is_tested() -> None:
+    """The list of this file is that of the scripts."""
+    assert sorted(STAGES) == sorted(path.stem for path in (ROOT / "stages").glob("*.py") if path.stem != "__init__")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_explains_itself(tmp_path: Path, stage: str) -> None:
+    """`--help` works anywhere, says what is read and written, shows the options, and leaves no file behind."""
+    done = run(stage, "--help", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"python -m stages.{stage}" in done.stdout
+    said = re.sub(r"\s+", " ", done.stdout)
+    assert [place for place in STAGES[stage] if place not in said] == []
+    assert all(option in said for option in ITEM.get(stage, ["--help"])[:1])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_misspelt_key_stops_a_stage(tmp_path: Path, stage: str) -> None:
+    """A wrong params.yaml ends in exit code 1 and one line that names the key, and earlier outputs stay as they are."""
+    settings = (ROOT / "params.yaml").read_text().replace("\n  hop_seconds:", "\n  hop_second:")
+    (tmp_path / "params.yaml").write_text(settings)
+    for name in outputs(stage):
+        file = tmp_path / name / "file" if not Path(name).suffix else tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"from an earlier run")
+    before = content(tmp_path)
+    assert len(before) > 1
+    done = run(stage, *ITEM.get(stage, []), folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "features.hop_second is not a known key; did you mean hop_seconds?" in done.stderr
+    assert content(tmp_path) == before
+
+
+# What reaches training ------------------------------------------------------------------------------------------------
+
+CLIPS = tables.with_copies(tables.joined(tables.ravdess(actors=range(1, 9)), tables.tess(n_words=8)))
+SPLIT = splits.split_clips(CLIPS, tables.split("speaker"), emotions=tables.emotions(), seed=1)
+MARKS = CLIPS.clip_id.rank().to_numpy(dtype=np.float32)
+"""A number for each clip, which its features hold, so that one sees where a clip ends up."""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a project's root with features and a split, but no model yet."""
+    monkeypatch.chdir(tmp_path)
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
+    settings |= {"corpora": ["tess", "ravdess"], "seed": 11}
+    for section in ("train_lstm", "train_baselines"):
+        settings[section]["augmented"] = True
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
+    vectors = [np.array([mark, 1], dtype=np.float32) for mark in MARKS]
+    tables.write_features(tmp_path / "data" / "functionals", CLIPS, payload="functionals", values=vectors)
+    tables.write_features(tmp_path / "data" / "frames", CLIPS, payload="frames", values=[v[None] for v in vectors])
+    SPLIT.to_csv(tmp_path / "data" / "splits.csv", index=False)
+    return tmp_path
+
+
+def rows(*parts: str, copies: bool) -> pd.DataFrame:
+    """Pick clips of some parts by hand, sorted, each with its mark and label."""
+    part = CLIPS.source.map(SPLIT.set_index("clip_id").part)
+    found = CLIPS.assign(mark=MARKS, part=part, label=CLIPS.emotion.map(list(tables.EMOTIONS).index))
+    return found[found.part.isin(parts) & ((found.augmentation == "") | copies)]
+
+
+def shares(n: int) -> Any:
+    return np.full((n, len(tables.EMOTIONS)), 1 / len(tables.EMOTIONS))
+
+
+def saved(_model: Any, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model").write_text("new")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Replace both libraries of models by ones that remember what they were given."""
+    seen = SimpleNamespace()
+
+    def fit_baseline(name: str, vectors: Any, labels: Any, **more: Any) -> tuple[str, pd.DataFrame]:
+        vars(seen).update(name=name, vectors=vectors, labels=labels, **more)
+        return "model", pd.DataFrame({"rank": [1]})
+
+    def fit_lstm(_settings: Any, **more: Any) -> tuple[str, pd.DataFrame]:
+        vars(seen).update(more)
+        return "model", pd.DataFrame({"epoch": [1]})
+
+    def predict(_model: Any, features: Any, *_: Any, **__: Any) -> Any:
+        seen.judged = features
+        return shares(len(features))
+
+    monkeypatch.setattr(baselines, "fit", fit_baseline)
+    monkeypatch.setattr(lstm, "fit", fit_lstm)
+    for library in (baselines, lstm):
+        monkeypatch.setattr(library, "predict", predict)
+        monkeypatch.setattr(library, "save", saved)
+    return seen
+
+
+@pytest.mark.usefixtures("project")
+def test_a_baseline_is_fitted_on_training_clips(calls: SimpleNamespace) -> None:
+    """It gets each training clip and its copies with their labels, and nothing of validation or test."""
+    train_baselines.main("knn")
+    expected = rows("train", copies=True)
+    assert calls.vectors[:, 0].tolist() == expected.mark.tolist()
+    assert calls.labels.tolist() == expected.label.tolist()
+    assert (calls.name, calls.seed) == ("knn", 11)
+    assert calls.judged[:, 0].tolist() == rows("val", "test", copies=False).mark.tolist()
+
+
+@pytest.mark.usefixtures("project")
+def test_the_grid_search_has_folds_of_training_speakers(calls: SimpleNamespace) -> None:
+    """Positions in the folds are of training rows, and no speaker is on both sides of a fold."""
+    train_baselines.main("svm")
+    speaker = rows("train", copies=True).speaker.to_numpy()
+    assert len(calls.folds) == tables.settings().train_baselines.folds
+    for train, test in calls.folds:
+        assert sorted([*train, *test]) == list(range(len(speaker)))
+        assert not set(speaker[train]) & set(speaker[test])
+
+
+@pytest.mark.usefixtures("project")
+def test_the_network_is_trained_on_training_clips(calls: SimpleNamespace) -> None:
+    """It learns from training clips with copies, stops by validation clips without, and test clips it only predicts."""
+    train_lstm.main()
+    for examples, expected in ((calls.train, rows("train", copies=True)), (calls.val, rows("val", copies=False))):
+        assert [clip[0, 0] for clip in examples.frames] == expected.mark.tolist()
+        assert examples.labels.tolist() == expected.label.tolist()
+    assert (calls.n_classes, calls.seed) == (8, 11)
+    assert [clip[0, 0] for clip in calls.judged] == rows("val", "test", copies=False).mark.tolist()
+
+
+@pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize(("train", "model"), [(train_lstm.main, "lstm"), (lambda: train_baselines.main("svm"), "svm")])
+def test_what_training_leaves(project: Path, train: Any, model: str) -> None:
+    """The model's folder with its card, and predictions of validation and test clips alone, none of them a copy."""
+    train()
+    assert {"model", "card.json"} <= {path.name for path in (project / "models" / model).iterdir()}
+    predicted = pd.read_parquet(project / "data" / "predictions" / f"{model}.parquet")
+    assert list(predicted.clip_id) == list(rows("val", "test", copies=False).clip_id)
+    assert set(predicted.augmentation) == {""}
+
+
+@pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize(
+    ("train", "model", "library"),
+    [(train_lstm.main, "lstm", lstm), (lambda: train_baselines.main("svm"), "svm", baselines)],
+)
+def test_a_failure_leaves_the_earlier_model(
+    project: Path, monkeypatch: pytest.MonkeyPatch, train: Any, model: str, library: Any
+) -> None:
+    """Where saving fails half way, the model of before stands untouched and no half-made one beside it."""
+    train()
+    before = content(project)
+
+    def broken(_model: Any, folder: Path) -> None:
+        saved(_model, folder)
+        raise OSError("disk full")
+
+    monkeypatch.setattr(library, "save", broken)
+    with pytest.raises(OSError, match="disk full"):
+        train()
+    assert content(project) == before
+
+
+@pytest.mark.usefixtures("project", "calls")
+def test_an_unknown_baseline() -> None:
+    """A name that is no baseline ends in a sentence with those that are."""
+    with pytest.raises(SystemExit, match=r"no grid for 'svc'; known are"):
+        train_baselines.main("svc")
