@@ -113,6 +113,8 @@ def fit(
         error_score="raise",
     )
     with threadpool_limits(1), joblib.parallel_config("loky", inner_max_num_threads=1):
+        if not np.isfinite(vectors).all():
+            raise InputError(f"the functionals that {name} is to be trained on hold values that are not numbers.")
         try:
             search.fit(vectors, labels)
         except ValueError as error:

@@ -41,12 +41,16 @@ class Examples:
 
 
 def set_up(seed: int) -> None:
-    """Make Keras repeatable: one seed, deterministic kernels, and sums that do not depend on the number of cores.
+    """Make Keras repeatable: one seed, deterministic kernels, and sums that do not depend on the number of cores."""
+    _start()
+    import keras
 
-    Must come before the first tensor is made in a process.
-    """
+    keras.utils.set_random_seed(seed)
+
+
+def _start() -> None:
+    """Import TensorFlow and set it up; must come before the first tensor is made in a process."""
     with _muted():
-        import keras
         import tensorflow as tf
 
         # Convolutions add up in another order with several threads inside one operation; threads between operations
@@ -55,7 +59,6 @@ def set_up(seed: int) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(workers())
         next(iter(tf.data.Dataset.from_generator(lambda: [0], output_signature=tf.TensorSpec((), tf.int32))))
     tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(seed)
 
 
 @contextmanager
@@ -232,9 +235,9 @@ def fit(
     history : DataFrame
         A row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, val_uar, learning_rate.
     """
+    set_up(seeds.integer(seed, "lstm"))
     import keras
 
-    set_up(seeds.integer(seed, "lstm"))
     model = build(settings, training=train.frames, n_classes=n_classes)
     buckets = Buckets.of(settings, hop_seconds=hop_seconds)
     dataset = _dataset(train, buckets, batch_size=settings.batch_size, seed=seed, n_classes=n_classes)
@@ -341,6 +344,7 @@ def save(model: keras.Model, folder: Path) -> None:
 
 def load(folder: Path) -> keras.Model:
     """Load what `save` wrote."""
+    _start()
     import keras
 
     return keras.models.load_model(folder / "model.keras")

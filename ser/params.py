@@ -62,6 +62,15 @@ class Emotions(Settings):
     use: Annotated[Many[Emotion], Field(min_length=2)]
     merge: dict[Emotion, Emotion]
 
+    @model_validator(mode="after")
+    def _merges_lead_to_classes(self) -> Self:
+        for emotion, target in self.merge.items():
+            if target not in self.use:
+                raise ValueError(f"merge counts {emotion} as {target}, which is not in use; add it there")
+            if target in self.merge:
+                raise ValueError(f"merge counts {emotion} as {target}, which is itself counted as {self.merge[target]}")
+        return self
+
 
 class Download(Settings):
     """Where recordings come from: a folder that holds <corpus>/…, or null."""

@@ -95,11 +95,14 @@ def _hold_out(clips: pd.DataFrame, group: str, *, share: float, seed: int) -> pd
     """Choose about a share of the groups, such that emotions and sexes are as frequent as in the rest."""
     n_folds, n_held_out = _whole_folds(share, n_groups=clips[group].nunique())
     folds = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
-    strata = clips.emotion + clips.sex
-    if strata.value_counts().max() < n_folds:  # too few to be spread; then all are one stratum
-        strata = pd.Series("", index=clips.index)
+    strata = _strata(clips.emotion + clips.sex, folds=n_folds)
     held_out = [test for _, test in folds.split(clips, strata, clips[group])][:n_held_out]
     return clips.index[np.concatenate(held_out)]
+
+
+def _strata(strata: "pd.Series[str]", *, folds: int) -> "pd.Series[str]":
+    """Make one stratum of all where none has enough clips to be spread over the folds."""
+    return strata if strata.value_counts().max() >= folds else pd.Series("", index=strata.index)
 
 
 def _whole_folds(share: float, *, n_groups: int) -> tuple[int, int]:
@@ -199,4 +202,5 @@ def inner_folds(clips: pd.DataFrame, *, folds: int, seed: int) -> list[tuple[np.
     random_state = seeds.integer(seed, "grid search")
     kfold = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=random_state)
     # By corpus too: else one of few folds may hold all speakers of a corpus, and with them all clips of an emotion.
-    return list(kfold.split(clips, clips.corpus + clips.emotion, clips[group]))
+    strata = _strata(clips.corpus + clips.emotion, folds=n_splits)
+    return list(kfold.split(clips, strata, clips[group]))

@@ -171,8 +171,8 @@ def _experiment(client: "MlflowClient", name: str) -> str:
         if found is not None:
             return str(found.experiment_id)
         # A relative place for artifacts would vanish with the folder of a temporary experiment.
-        local = not os.environ.get("MLFLOW_TRACKING_URI")
-        place = (root() / "mlartifacts").as_uri() if local else None
+        remote = client.tracking_uri.startswith(("http", "databricks"))
+        place = None if remote else (root() / "mlartifacts").as_uri()
         # Else MLflow's pages open on traces and judges of language models.
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return str(client.create_experiment(name, artifact_location=place, tags=tags))

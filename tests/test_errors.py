@@ -32,7 +32,6 @@ def test_an_input_error_becomes_an_exit() -> None:
     with pytest.raises(SystemExit) as exit_:
         command(fault="input")
     assert exit_.value.code == "error: params.yaml: seed is missing; add it."
-    assert exit_.value.__suppress_context__
 
 
 def test_other_errors_pass() -> None:

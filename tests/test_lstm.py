@@ -262,8 +262,19 @@ def test_validation_clips_teach_nothing() -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_the_seed_decides_how_weights_begin() -> None:
+    """The same seed gives the same weights before training, another gives others."""
+    settings = tiny.lstm_settings(architecture="lstm")
+    weights = []
+    for seed in (1, 1, 2):
+        lstm.set_up(seed)
+        model = lstm.build(settings, training=TRAIN.frames, n_classes=tiny.N_CLASSES)
+        weights.append(model.get_layer("dense").kernel.numpy().tolist())
+    assert weights[0] == weights[1] != weights[2]
+
+
 def test_the_seed_decides() -> None:
-    """Another seed gives other weights."""
+    """Another seed gives other weights after training."""
     one, other = after_one_epoch(), after_one_epoch(seed=2)
     assert any((ours != theirs).any() for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True))
 

@@ -234,6 +234,18 @@ def test_merged_emotions_are_canonical(tmp_path: Path, merge: dict[str, str]) ->
     assert "params.yaml: emotions.merge." in message(tmp_path, changed("emotions.merge", merge))
 
 
+@pytest.mark.parametrize(
+    ("use", "merge"),
+    [
+        (["calm", "sad"], {"calm": "neutral"}),  # calm would stay a class
+        (["neutral", "calm", "sad"], {"calm": "neutral", "neutral": "sad"}),  # calm would be all of neutral
+    ],
+)
+def test_a_merge_leads_to_a_class(tmp_path: Path, use: list[str], merge: dict[str, str]) -> None:
+    """A merge that would be passed over, or whose target is merged away itself, is refused."""
+    assert "params.yaml: emotions: merge" in message(tmp_path, changed("emotions", {"use": use, "merge": merge}))
+
+
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     """Two faults give one error with two sentences, so that a file is mended in one go."""
     content = changed("preprocess.denoise", 2)

@@ -344,6 +344,13 @@ def test_no_more_inner_folds_than_speakers() -> None:
     assert len(splits.inner_folds(clips, folds=5, seed=1)) == 3
 
 
+def test_inner_folds_of_few_clips() -> None:
+    """Where no emotion has a clip for each fold, speakers are still kept apart."""
+    clips = table("demo").drop_duplicates("speaker").assign(emotion=[*EMOTIONS, *EMOTIONS[:4]])
+    made = splits.inner_folds(clips, folds=3, seed=1)
+    assert sorted(np.concatenate([test for _, test in made])) == list(range(12))
+
+
 def test_no_inner_folds_of_one_speaker_and_text() -> None:
     """The error says what a grid search needs."""
     clips = tables.tess(n_words=1)

@@ -222,8 +222,9 @@ def test_a_failure_leaves_the_earlier_model(
     train()
     before = content(project)
 
-    def broken(_model: Any, folder: Path) -> None:
-        saved(_model, folder)
+    def broken(model: Any, folder: Path) -> None:
+        saved(model, folder)
+        (folder / "model").write_text("half of a mod")
         raise OSError("disk full")
 
     monkeypatch.setattr(library, "save", broken)
