@@ -1,7 +1,7 @@
 """The clip table, the only thing stages hand each other: its columns, reading, writing, validation.
 
 A clip is a row; rows are sorted by `source`, then `clip_id`. Tables that carry audio or features have one
-payload column more and are Parquet files, written and read in pieces.
+payload column more and are Parquet files, or folders of such, written and read in pieces.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -65,7 +65,9 @@ def clip_writer(
     plain = list(COLUMNS)  # dictionaries and statistics of the payload would cost time and say nothing
     with (
         replacing(path) as unfinished,
-        pq.ParquetWriter(unfinished, schema, compression="lz4", use_dictionary=plain, write_statistics=plain) as writer,
+        pq.ParquetWriter(
+            unfinished, schema, compression="none", use_dictionary=plain, write_statistics=plain
+        ) as writer,
     ):
 
         def write(rows: Rows) -> None:
@@ -95,7 +97,7 @@ def read_clips(paths: Iterable[Path]) -> pd.DataFrame:
     InputError
         If a table is missing or not a valid clip table.
     """
-    tables = [_open(path).read(columns=list(COLUMNS)) for path in paths]
+    tables = [part.read(columns=list(COLUMNS)) for path in paths for part in _parts(path)]
     clips = pa.concat_tables([table.replace_schema_metadata() for table in tables]).to_pandas()
     validate(clips)
     return clips.sort_values(["source", "clip_id"], ignore_index=True)
@@ -103,19 +105,28 @@ def read_clips(paths: Iterable[Path]) -> pd.DataFrame:
 
 def iterate_clips(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Read a table piece by piece, `BATCH` rows at a time."""
-    for batch in _open(path).iter_batches(batch_size=BATCH, columns=columns):
-        yield pa.Table.from_batches([batch])
+    for part in _parts(path):
+        for batch in part.iter_batches(batch_size=BATCH, columns=columns):
+            yield pa.Table.from_batches([batch])
 
 
 def count_clips(path: Path) -> int:
     """Count the rows of a table without reading them."""
-    return int(_open(path).metadata.num_rows)
+    return sum(int(part.metadata.num_rows) for part in _parts(path))
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Read the notes that `write_clips` put into the file's schema."""
-    notes = _open(path).schema_arrow.metadata or {}
+    """Read the notes that `clip_writer` put into the file's schema."""
+    notes = next(_parts(path)).schema_arrow.metadata or {}
     return {key.decode(): value.decode() for key, value in notes.items()}
+
+
+def _parts(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open the files of a table one after the other: itself, or what a folder of that name holds, by name."""
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"{path} is an empty folder; run `dvc repro`, which makes what a stage needs.")
+    return map(_open, files)
 
 
 def _open(path: Path) -> pq.ParquetFile:

@@ -12,11 +12,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ser import audio
-from ser.clips import BATCH, COLUMNS, SCHEMA, count_clips, iterate_clips, read_metadata
+from ser.clips import COLUMNS, SCHEMA, clip_writer, count_clips, iterate_clips, read_metadata
 from ser.errors import InputError
 from ser.features import Array, feature_names, frame_features, functionals
 from ser.parallel import batches, map_batches
 from ser.params import Features
+
+PART = 128
+"""Clips whose frames share a file."""
 
 
 class Layout(TypedDict):
@@ -40,7 +43,7 @@ def functionals_layout(settings: Features) -> Layout:
     return {"payload": payload, "metadata": {"features": json.dumps(names)}}
 
 
-def measure(clips: Path, copies: Path, settings: Features) -> Iterator[tuple[pa.Table, pa.Table]]:
+def measure(clips: Path, copies: Path, settings: Features, *, frames: Path) -> Iterator[pa.Table]:
     """Measure every clip of two tables, in parallel.
 
     Parameters
@@ -50,15 +53,21 @@ def measure(clips: Path, copies: Path, settings: Features) -> Iterator[tuple[pa.
     settings
         The section `features` of the settings.
 
+    frames
+        Folder that is made and filled with the same clips with their frames, a file for every `PART` of them: workers
+        write these themselves, since handing so much back would cost half of what a second core gains.
+
     Yields
     ------
-    tuple of Table
-        The same clips with frames, and with functionals, sorted by source and clip_id.
+    Table
+        The same clips with functionals, sorted by source and clip_id, as are the frames.
     """
+    frames.mkdir(parents=True)
     rows = heapq.merge(_rows(clips), _rows(copies), key=lambda row: (row["source"], row["clip_id"]))
-    total = -(-(count_clips(clips) + count_clips(copies)) // BATCH)
-    work = partial(_tables_of, settings=settings)
-    yield from map_batches(work, batches(rows, size=BATCH), description=f"featurize {clips.stem}", total=total)
+    parts = ([(number, part)] for number, part in enumerate(batches(rows, size=PART)))
+    total = -(-(count_clips(clips) + count_clips(copies)) // PART)
+    work = partial(_measure_part, settings=settings, folder=frames)
+    yield from map_batches(work, parts, description=f"featurize {clips.stem}", total=total)
 
 
 def _rows(table: Path) -> Iterator[dict[str, Any]]:
@@ -66,12 +75,15 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
         yield from piece.to_pylist()
 
 
-def _tables_of(rows: list[dict[str, Any]], *, settings: Features) -> tuple[pa.Table, pa.Table]:
+def _measure_part(numbered: list[tuple[int, list[dict[str, Any]]]], *, settings: Features, folder: Path) -> pa.Table:
+    [(number, rows)] = numbered
     matrices = [frame_features(audio.from_flac(row["audio"]), settings, rate=row["sample_rate"]) for row in rows]
     vectors = np.stack([functionals(matrix, settings.functionals) for matrix in matrices])
     clips = pa.Table.from_pylist([{column: row[column] for column in COLUMNS} for row in rows], schema=SCHEMA)
-    frames = clips.append_column(frames_layout(settings)["payload"], _ragged(matrices))
-    return frames, clips.append_column(functionals_layout(settings)["payload"], _rectangular(vectors))
+    layout = frames_layout(settings)
+    with clip_writer(folder / f"{number:05}.parquet", **layout) as write:
+        write(clips.append_column(layout["payload"], _ragged(matrices)))
+    return clips.append_column(functionals_layout(settings)["payload"], _rectangular(vectors))
 
 
 def _rectangular(values: Array) -> pa.FixedSizeListArray:

@@ -8,6 +8,7 @@ import typer
 from ser import feature_tables
 from ser.clips import clip_writer
 from ser.errors import one_sentence
+from ser.files import replacing
 from ser.params import read_params
 
 
@@ -16,16 +17,16 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     """Measure frame features of a corpus's clips and copies, and sum them up in functionals.
 
     Reads data/clips/CORPUS.parquet and data/augmented/CORPUS.parquet; writes a (frames, features) matrix
-    a clip to data/frames/CORPUS.parquet and a vector a clip to data/functionals/CORPUS.parquet.
+    a clip to data/frames/CORPUS.parquet (a folder of parts) and a vector a clip to data/functionals/CORPUS.parquet.
     """
     settings = read_params().features
     clips, copies = Path(f"data/clips/{corpus}.parquet"), Path(f"data/augmented/{corpus}.parquet")
+    layout = feature_tables.functionals_layout(settings)
     with (
-        clip_writer(Path(f"data/frames/{corpus}.parquet"), **feature_tables.frames_layout(settings)) as write_frames,
-        clip_writer(Path(f"data/functionals/{corpus}.parquet"), **feature_tables.functionals_layout(settings)) as write,
+        replacing(Path(f"data/frames/{corpus}.parquet")) as frames,
+        clip_writer(Path(f"data/functionals/{corpus}.parquet"), **layout) as write,
     ):
-        for frames, functionals in feature_tables.measure(clips, copies, settings):
-            write_frames(frames)
+        for functionals in feature_tables.measure(clips, copies, settings, frames=frames):
             write(functionals)
 
 
