@@ -173,6 +173,4 @@ def _experiment(client: "MlflowClient", name: str) -> str:
         # A relative place for artifacts would vanish with the folder of a temporary experiment.
         remote = client.tracking_uri.startswith(("http", "databricks"))
         place = None if remote else (root() / "mlartifacts").as_uri()
-        # Else MLflow's pages open on traces and judges of language models.
-        tags = {"mlflow.experimentKind": "custom_model_development"}
-        return str(client.create_experiment(name, artifact_location=place, tags=tags))
+        return str(client.create_experiment(name, artifact_location=place))
