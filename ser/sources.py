@@ -1,4 +1,4 @@
-"""Where recordings come from: a local folder, or, for the demo corpus, the synthesiser."""
+"""Where recordings come from: a local folder, the official source, or, for the demo corpus, the synthesiser."""
 
 import os
 import shutil
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ser import audio, synthesis
+from ser import audio, fetching, synthesis
 from ser.corpora.facts import Corpus
 from ser.errors import InputError
 from ser.parallel import batches, map_batches, progress
 from ser.recordings import find_recordings
 from ser.synthesis import Utterance
+from ser.unpacking import unpack
 
 BATCH = 32
 
@@ -31,7 +32,8 @@ def fetch(corpus: Corpus, folder: Path, *, local_dir: str | None, seed: int) -> 
     folder
         Is made, and filled.
     local_dir
-        A folder that holds ``<corpus>/…``, at any depth; relative to the project's root.
+        A folder that holds ``<corpus>/…``, at any depth, or ``<corpus>.zip``; relative to the project's root.
+        Where it has the corpus, nothing is fetched.
     seed
         Of the demo corpus.
 
@@ -43,28 +45,64 @@ def fetch(corpus: Corpus, folder: Path, *, local_dir: str | None, seed: int) -> 
     Raises
     ------
     InputError
-        If the corpus cannot be found.
+        If the corpus cannot be found, fetched or unpacked.
     """
     if corpus.synthetic:
         return _synthesise(corpus, folder, seed=seed)
-    if local_dir is None:
-        raise InputError(
-            f"{corpus.name} is not here: get it from {corpus.url} ({corpus.licence}), put it in FOLDER/{corpus.name}/ "
-            "and say -S download.local_dir=FOLDER."
-        )
-    return _copy(project_root() / Path(local_dir).expanduser() / corpus.name, folder, name=corpus.name)
+    source = None if local_dir is None else _local(corpus, project_root() / Path(local_dir).expanduser())
+    _bring(source or _fetched(corpus, local_dir=local_dir), folder, name=corpus.name)
+    return len(find_recordings(folder))
 
 
-def _copy(source: Path, folder: Path, *, name: str) -> int:
-    if not source.is_dir():
+def _local(corpus: Corpus, local_dir: Path) -> Path | None:
+    if not local_dir.is_dir():
+        raise InputError(f"download.local_dir: {local_dir} was not found; expected a folder that holds {corpus.name}/.")
+    return next((path for path in (local_dir / corpus.name, local_dir / f"{corpus.name}.zip") if path.exists()), None)
+
+
+def _fetched(corpus: Corpus, *, local_dir: str | None) -> Path:
+    """Fetch a corpus into the cache, where it waits for the next time, and say where it is."""
+    published = corpus.published()
+    if not published:
+        place = f"in download.local_dir ({local_dir})" if local_dir else "here"
         raise InputError(
-            f"download.local_dir: {source} was not found; expected a folder of that name with the recordings of {name}."
+            f"{corpus.name} is not {place} and cannot be fetched: get it from {corpus.url} ({corpus.licence}), put it "
+            f"into FOLDER/{corpus.name}/ and say -S download.local_dir=FOLDER."
         )
+    remotes = [fetching.Remote(one.name, one.url, one.checksum, one.size) for one in published]
+    folder = fetching.cache() / corpus.name
+    try:
+        fetching.fetch_all(remotes, folder)
+    except InputError as error:
+        instead = f"put the corpus into FOLDER/{corpus.name}/ and say -S download.local_dir=FOLDER"
+        raise InputError(f"{error} Or {instead}.") from None
+    return folder
+
+
+def _bring(source: Path, folder: Path, *, name: str) -> None:
+    """Copy the recordings of a folder, or unpack a zip; zips within a folder are unpacked too."""
+    if source.is_file():
+        unpack(source, folder)
+        return
+    archives = sorted(path for path in source.rglob("*") if path.suffix.lower() == ".zip" and path.is_file())
+    for archive in archives:
+        unpack(archive, folder / archive.relative_to(source).with_suffix(""))
+    if not archives or _has_recordings(source):
+        _copy(source, folder, name=name)
+
+
+def _has_recordings(folder: Path) -> bool:
+    try:
+        return bool(find_recordings(folder))
+    except InputError:
+        return False
+
+
+def _copy(source: Path, folder: Path, *, name: str) -> None:
     files = find_recordings(source)
     for file in progress(files, description=f"download {name}", total=len(files), unit="file"):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / file, folder / file)
-    return len(files)
 
 
 def _synthesise(corpus: Corpus, folder: Path, *, seed: int) -> int:

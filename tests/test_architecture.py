@@ -25,6 +25,8 @@ DOORS = {
     "matplotlib": {"plots"},
     "mlflow": {"tracking"},
     "espeakng_loader": {"synthesis"},
+    "pooch": {"fetching"},
+    "requests": {"fetching"},
 }
 
 
@@ -117,9 +119,10 @@ def test_a_stage_is_short(stage: str) -> None:
 
 def test_a_corpus_is_facts() -> None:
     """A corpus imports nothing but the word for one, so that its file alone is what stages depend on."""
+    words = {"ser.corpora.facts", "ser.corpora.facts.Corpus", "ser.corpora.facts.Published"}
     for path in (ROOT / "ser" / "corpora").glob("*.py"):
         if path.stem not in ("__init__", "facts"):
-            assert set(imports(path)) == {"ser.corpora.facts", "ser.corpora.facts.Corpus"}, path
+            assert {name for name in imports(path) if name.startswith("ser")} <= words, path
 
 
 def test_the_library_knows_no_stages_and_no_command_line() -> None:

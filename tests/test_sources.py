@@ -1,13 +1,17 @@
 """Recordings come to the project as they were published, or one sentence says how to get them."""
 
+import dataclasses
+import hashlib
+import zipfile
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
 from conftest import RAVDESS
+from server import serving
 
 from ser import audio, sources, synthesis
-from ser.corpora.facts import load_corpus
+from ser.corpora.facts import Published, load_corpus
 from ser.errors import InputError
 from ser.synthesis import Utterance
 
@@ -46,7 +50,7 @@ def test_relative_folders_start_at_the_project(
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert sources.fetch(FACTS, tmp_path / "a", local_dir="corpora", seed=1) == len(RAVDESS)
     monkeypatch.delenv("DVC_ROOT")
-    with pytest.raises(InputError, match="corpora/ravdess was not found"):
+    with pytest.raises(InputError, match=r"local_dir: corpora was not found"):
         sources.fetch(FACTS, tmp_path / "b", local_dir="corpora", seed=1)
     monkeypatch.chdir(tmp_path)
     assert sources.fetch(FACTS, tmp_path / "b", local_dir="corpora", seed=1) == len(RAVDESS)
@@ -63,10 +67,11 @@ def test_the_home_folder_may_be_a_tilde(fake_corpora: Path, tmp_path: Path, monk
     [
         (
             None,
-            r"zenodo.org/records/1188976 \(CC BY-NC-SA 4.0\), put it in FOLDER/ravdess/ .* download.local_dir=FOLDER",
+            r"doi.org/10.5683/SP2/E8H2MF \(CC BY-NC-ND 4.0\), put it into FOLDER/tess/ .* download.local_dir=FOLDER",
         ),
-        ("nowhere", "download.local_dir: .*nowhere/ravdess was not found; expected a folder .* recordings of ravdess"),
-        ("empty", "empty/ravdess holds no recording"),
+        ("nowhere", "download.local_dir: nowhere was not found; expected a folder that holds tess/"),
+        ("other", r"tess is not in download.local_dir \(other\) .*SP2/E8H2MF"),
+        ("empty", "empty/tess holds no recording"),
     ],
 )
 def test_a_corpus_that_is_not_here_is_one_sentence(
@@ -74,11 +79,59 @@ def test_a_corpus_that_is_not_here_is_one_sentence(
 ) -> None:
     """The message says where the corpus was looked for, or where to get it, and which setting to mend."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty" / "ravdess").mkdir(parents=True)
+    (tmp_path / "empty" / "tess").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match=message) as caught:
-        sources.fetch(FACTS, tmp_path / "raw", local_dir=local_dir, seed=1)
+        sources.fetch(load_corpus("tess"), tmp_path / "raw", local_dir=local_dir, seed=1)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "raw").exists()
+
+
+def zipped(folder: Path, archive: Path) -> Path:
+    """Pack a folder as a corpus is published."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(folder.rglob("*.wav")):
+            file.write(path, path.relative_to(folder))
+    return archive
+
+
+@pytest.mark.parametrize("place", ["ravdess.zip", "ravdess/Audio_Speech_Actors_01-24.zip"])
+def test_a_local_zip_is_unpacked(place: str, fake_corpora: Path, tmp_path: Path) -> None:
+    """A corpus may lie there as it was downloaded, beside the others or in a folder of its own."""
+    zipped(fake_corpora / "ravdess", tmp_path / "zips" / place)
+    assert sources.fetch(FACTS, tmp_path / "raw", local_dir=str(tmp_path / "zips"), seed=1) == len(RAVDESS)
+    assert sorted(Path(file).name for file in files_of(tmp_path / "raw")) == sorted(Path(n).name for n in RAVDESS)
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_a_published_corpus_is_fetched_once(
+    as_zip: bool, fake_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is fetched from where the facts say, waits in the cache, and is not asked for a second time."""
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))
+    corpus = fake_corpora / "ravdess"
+    archive = zipped(corpus, tmp_path / "all.zip").read_bytes()
+    files = {"all.zip": archive} if as_zip else {name: (corpus / name).read_bytes() for name in RAVDESS}
+    with serving(files) as server:
+        published = [
+            Published(name, server.url(name), f"md5:{hashlib.md5(content).hexdigest()}", len(content))
+            for name, content in files.items()
+        ]
+        facts = dataclasses.replace(FACTS, published=lambda: published)
+        assert sources.fetch(facts, tmp_path / "raw", local_dir=None, seed=1) == len(RAVDESS)
+    assert sources.fetch(facts, tmp_path / "again", local_dir=None, seed=1) == len(RAVDESS)
+    assert files_of(tmp_path / "again") == files_of(tmp_path / "raw")
+
+
+def test_what_cannot_be_fetched_may_be_brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a network the message names the address, and the setting that does without."""
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))
+    with serving({}) as server:
+        gone = Published("a.zip", server.url("a.zip"), "md5:" + "0" * 32, 1)
+        facts = dataclasses.replace(FACTS, published=lambda: [gone])
+        with pytest.raises(InputError, match=r"a\.zip .* -S download.local_dir=FOLDER"):
+            sources.fetch(facts, tmp_path / "raw", local_dir=None, seed=1)
 
 
 def test_the_demo_corpus_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

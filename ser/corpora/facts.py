@@ -7,7 +7,7 @@ that every stage imports would make adding one corpus rerun the work of all the 
 import importlib
 import pkgutil
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -26,6 +26,28 @@ class Recording:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A file of a corpus where it is published.
+
+    Attributes
+    ----------
+    name
+        Path below the corpus's folder.
+    url
+        Where it is fetched from.
+    checksum
+        ``md5:…`` or ``sha256:…``.
+    size
+        In bytes.
+    """
+
+    name: str
+    url: str
+    checksum: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Corpus:
     """Facts about a corpus.
 
@@ -38,7 +60,8 @@ class Corpus:
     language
         ISO 639-1.
     pattern
-        Regular expression of a file's name without suffix, with the groups ``speaker``, ``emotion`` and ``text``.
+        Regular expression of the end of a file's path without suffix, from the start of a name on, with the groups
+        ``speaker``, ``emotion`` and ``text``.
     emotions
         Code in the name -> canonical emotion.
     sexes
@@ -47,6 +70,8 @@ class Corpus:
         As published.
     aliases
         Speaker as misspelt in some names -> speaker.
+    published
+        Gives the files to fetch; none for a corpus that must be asked for.
     synthetic
         Whether nobody ever said this: the numbers then mean nothing about people.
     """
@@ -62,11 +87,12 @@ class Corpus:
     sexes: Mapping[str, str]
     n_clips: int
     aliases: Mapping[str, str] = field(default_factory=dict)
+    published: Callable[[], Sequence[Published]] = tuple
     synthetic: bool = False
 
     def parse(self, file: PurePosixPath) -> Recording | None:
         """Read a file's name; None where it does not follow the corpus's grammar."""
-        found = re.fullmatch(self.pattern, file.stem)
+        found = re.search(f"(?:^|/)(?:{self.pattern})$", str(file.with_suffix("")))
         if not found:
             return None
         speaker = self.aliases.get(found["speaker"], found["speaker"])

@@ -1,6 +1,6 @@
 """RAVDESS, the speech part: 24 actors, 8 emotions, 2 sentences."""
 
-from ser.corpora.facts import Corpus
+from ser.corpora.facts import Corpus, Published
 
 CORPUS = Corpus(
     name="ravdess",
@@ -23,4 +23,12 @@ CORPUS = Corpus(
     },
     sexes={f"{actor:02}": "m" if actor % 2 else "f" for actor in range(1, 25)},
     n_clips=1440,
+    published=lambda: [
+        Published(
+            name="Audio_Speech_Actors_01-24.zip",
+            url="https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1",
+            checksum="md5:bc696df654c87fed845eb13823edef8a",
+            size=208_468_073,
+        )
+    ],
 )

@@ -1,0 +1,54 @@
+"""CREMA-D: 91 actors, 6 emotions, 12 sentences."""
+
+import base64
+import csv
+import gzip
+from pathlib import Path
+
+from ser.corpora.facts import Corpus, Published
+
+_WOMEN = (
+    *(1002, 1003, 1004, 1006, 1007, 1008, 1009, 1010, 1012, 1013, 1018, 1020, 1021, 1024, 1025, 1028, 1029, 1030),
+    *(1037, 1043, 1046, 1047, 1049, 1052, 1053, 1054, 1055, 1056, 1058, 1060, 1061, 1063, 1072, 1073, 1074, 1075),
+    *(1076, 1078, 1079, 1082, 1084, 1089, 1091),
+)
+
+_URL = "https://media.githubusercontent.com/media/CheyneyComputerScience/CREMA-D/master/AudioWAV/"
+
+
+def _published() -> list[Published]:
+    """Read the repository's list of files: name, size in bytes, and sha256 in base64 without padding."""
+    with gzip.open(Path(__file__).with_name("crema_d.csv.gz"), "rt", encoding="ascii") as file:
+        return [
+            Published(
+                name=f"AudioWAV/{row['name']}.wav",
+                url=f"{_URL}{row['name']}.wav",
+                checksum=f"sha256:{base64.b64decode(row['sha256'] + '=').hex()}",
+                size=int(row["size"]),
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+CORPUS = Corpus(
+    name="crema_d",
+    title="Crowd-sourced Emotional Multimodal Actors Dataset (audio)",
+    licence="ODbL 1.0",
+    citation="Cao et al. (2014), IEEE Transactions on Affective Computing 5(4), doi:10.1109/TAFFC.2014.2336244",
+    url="https://github.com/CheyneyComputerScience/CREMA-D",
+    language="en",
+    # actor_sentence_emotion_intensity; the intensity is XX (unspecified) but for one sentence
+    pattern=r"(?P<speaker>1\d{3})_(?P<text>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<intensity>XX|LO|MD|HI)",
+    emotions={
+        "ANG": "angry",
+        "DIS": "disgust",
+        "FEA": "fearful",
+        "HAP": "happy",
+        "NEU": "neutral",
+        "SAD": "sad",
+    },
+    # from the corpus's VideoDemographics.csv
+    sexes={str(actor): "f" if actor in _WOMEN else "m" for actor in range(1001, 1092)},
+    n_clips=7442,
+    published=_published,
+)
