@@ -73,9 +73,10 @@ class Emotions(Settings):
 
 
 class Download(Settings):
-    """Where recordings come from: a folder that holds <corpus>/…, or null."""
+    """Where recordings come from: a folder that holds <corpus>/…, or null; and whether a part of them is enough."""
 
     local_dir: str | None
+    allow_partial: bool
 
 
 class Preprocess(Settings):

@@ -1,10 +1,12 @@
 """Where recordings come from: a local folder, the official source, or, for the demo corpus, the synthesiser."""
 
+import hashlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ser import audio, fetching, synthesis
 from ser.corpora.facts import Corpus
@@ -51,7 +53,37 @@ def fetch(corpus: Corpus, folder: Path, *, local_dir: str | None, seed: int) -> 
         return _synthesise(corpus, folder, seed=seed)
     source = None if local_dir is None else _local(corpus, project_root() / Path(local_dir).expanduser())
     _bring(source or _fetched(corpus, local_dir=local_dir), folder, name=corpus.name)
-    return len(find_recordings(folder))
+    return _drop_repeats(folder, corpus)
+
+
+def _drop_repeats(folder: Path, corpus: Corpus) -> int:
+    """Keep one of several files that are the same recording: some archives in circulation hold everything twice."""
+    kept: dict[tuple[str, bytes], PurePosixPath] = {}
+    for file in find_recordings(folder):
+        content = hashlib.sha256((folder / file).read_bytes()).digest()
+        if kept.setdefault((corpus.key(file) or str(file), content), file) != file:
+            (folder / file).unlink()
+    return len(kept)
+
+
+def check_complete(folder: Path, corpus: Corpus) -> None:
+    """Refuse a corpus that is not the one that was published.
+
+    Raises
+    ------
+    InputError
+        If there are more or fewer recordings with a name of the corpus's grammar, or several of one name.
+    """
+    keys = Counter(key for file in find_recordings(folder) if (key := corpus.key(file)))
+    repeated = [key for key, count in keys.items() if count > 1]
+    if repeated:
+        count, first = keys[repeated[0]], repeated[0]
+        raise InputError(f"{corpus.name}: there are {count} different recordings named {first}; keep one of them.")
+    if len(keys) != corpus.n_clips:
+        raise InputError(
+            f"{corpus.name}: {len(keys)} recordings have names of the corpus, {corpus.n_clips} were published; "
+            "complete the folder, or allow a subset with -S download.allow_partial=true."
+        )
 
 
 def _local(corpus: Corpus, local_dir: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -102,6 +103,32 @@ def test_a_local_zip_is_unpacked(place: str, fake_corpora: Path, tmp_path: Path)
     zipped(fake_corpora / "ravdess", tmp_path / "zips" / place)
     assert sources.fetch(FACTS, tmp_path / "raw", local_dir=str(tmp_path / "zips"), seed=1) == len(RAVDESS)
     assert sorted(Path(file).name for file in files_of(tmp_path / "raw")) == sorted(Path(n).name for n in RAVDESS)
+
+
+def test_what_is_there_twice_is_taken_once(fake_corpora: Path, tmp_path: Path) -> None:
+    """Archives in circulation hold a corpus twice, nested in itself; each recording comes once."""
+    corpus = fake_corpora / "ravdess"
+    shutil.copytree(corpus, fake_corpora / "copy")
+    (fake_corpora / "copy").rename(corpus / "again")
+    assert sources.fetch(FACTS, tmp_path / "raw", local_dir=str(fake_corpora), seed=1) == len(RAVDESS)
+    assert files_of(tmp_path / "raw") == sorted(RAVDESS)
+
+
+def test_a_corpus_is_complete_or_refused(fake_corpora: Path) -> None:
+    """Fewer recordings than were published, or two of one name, are not taken for the corpus."""
+    facts = dataclasses.replace(FACTS, n_clips=len(RAVDESS))
+    sources.check_complete(fake_corpora / "ravdess", facts)
+    (fake_corpora / "ravdess" / "noise.wav").write_bytes(b"is none of the corpus's names")
+    sources.check_complete(fake_corpora / "ravdess", facts)
+    other = fake_corpora / "ravdess" / "more" / Path(RAVDESS[0]).name
+    other.parent.mkdir()
+    other.write_bytes(b"another take")
+    with pytest.raises(InputError, match=f"2 different recordings named {other.stem}"):
+        sources.check_complete(fake_corpora / "ravdess", facts)
+    other.unlink()
+    (fake_corpora / "ravdess" / RAVDESS[0]).unlink()
+    with pytest.raises(InputError, match=f"{len(RAVDESS) - 1} recordings have names .* {len(RAVDESS)} were published"):
+        sources.check_complete(fake_corpora / "ravdess", facts)
 
 
 @pytest.mark.parametrize("as_zip", [True, False])

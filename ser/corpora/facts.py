@@ -90,9 +90,17 @@ class Corpus:
     published: Callable[[], Sequence[Published]] = tuple
     synthetic: bool = False
 
+    def key(self, file: PurePosixPath) -> str | None:
+        """Get the part of a file's path that the grammar reads, which no two recordings share; None without one."""
+        found = self._match(file)
+        return found[0].removeprefix("/") if found else None
+
+    def _match(self, file: PurePosixPath) -> re.Match[str] | None:
+        return re.search(f"(?:^|/)(?:{self.pattern})$", str(file.with_suffix("")))
+
     def parse(self, file: PurePosixPath) -> Recording | None:
         """Read a file's name; None where it does not follow the corpus's grammar."""
-        found = re.search(f"(?:^|/)(?:{self.pattern})$", str(file.with_suffix("")))
+        found = self._match(file)
         if not found:
             return None
         speaker = self.aliases.get(found["speaker"], found["speaker"])
