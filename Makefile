@@ -26,7 +26,8 @@ clean:  ## remove what stages made; DVC's cache and the environment stay
 	rm -rf data models
 
 .venv/installed: requirements.txt constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0])'
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0])'
+	@echo "Installing the pinned requirements into .venv: 2.7 GB, two minutes or more"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	touch $@
