@@ -1,11 +1,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
+CHECK := from ser.errors import one_sentence; from ser.params import read_params; one_sentence(read_params)()
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .PHONY: repro test lint leaderboard ui clean
 
 repro: .venv/installed  ## rebuild everything, on the demo corpus unless params.yaml says otherwise
+	@$(BIN)/python -c '$(CHECK)'  # before DVC clears the outputs of what has changed
 	@if $(BIN)/dvc status --quiet; then $(BIN)/python -m stages.evaluate --show; else $(BIN)/dvc repro; fi
 
 test: .venv/installed  ## the whole test suite
