@@ -7,6 +7,7 @@ So asking is done here, with requests, which is what pooch asks with.
 
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
@@ -139,6 +140,38 @@ def fetch_all(
     _refuse_repeated(remotes)
     with _alone_in(folder), _session(connections) as session, _bar(remotes, folder=folder) as bar:
         return _in_threads(_Job(folder, retries=retries, session=session, bar=bar), remotes, connections=connections)
+
+
+def get_json(url: str, *, retries: int = RETRIES) -> Any:
+    """Ask a site's API, as patiently as for a file.
+
+    Parameters
+    ----------
+    url
+        What is asked for.
+    retries
+        How often in a row asking may fail.
+
+    Returns
+    -------
+    Any
+        The answer as `json` reads it: nothing has checked what is in it.
+
+    Raises
+    ------
+    InputError
+        If there is no answer, or it is not JSON.
+    """
+    failures = 0
+    with _session(1) as session:
+        while True:
+            try:
+                return _ask_json(url, session=session)
+            except requests.RequestException as error:
+                failures += 1
+                if not _may_pass(error) or failures > retries:
+                    raise _unanswered(error, url, attempts=failures) from error
+                time.sleep(_pause(error, failures=failures))
 
 
 @dataclass(frozen=True)
@@ -327,6 +360,30 @@ def _given_up(error: requests.RequestException, remote: Remote, job: _Job, *, at
     return InputError(
         f"{remote.url} {_reason(error)}, {attempts} times in a row; expected {_expected(remote)}: see whether the "
         f"network and the site are up and run again ({kept} bytes are kept), or put it at {path} by hand."
+    )
+
+
+def _ask_json(url: str, *, session: requests.Session) -> Any:
+    with session.get(url, timeout=TIMEOUT) as response:
+        response.raise_for_status()
+        try:
+            return response.json()
+        except requests.JSONDecodeError as error:
+            kind = response.headers.get("Content-Type", "something")
+            raise InputError(
+                f"{url} gave {len(response.content)} bytes of {kind}; expected JSON: open it in a browser to see "
+                "whether it has changed or asks for a login."
+            ) from error
+
+
+def _unanswered(error: requests.RequestException, url: str, *, attempts: int) -> InputError:
+    if not _may_pass(error):
+        return InputError(
+            f"{url} {_reason(error)}; expected JSON: see whether its publisher has moved it or asks for a login."
+        )
+    return InputError(
+        f"{url} {_reason(error)}, {attempts} times in a row; expected JSON: see whether the network and the site are "
+        "up and run again."
     )
 
 
