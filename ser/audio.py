@@ -5,6 +5,7 @@ A signal is a float32 array of shape (n_samples,), mono, full scale at 1.
 
 import io
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ PEAK = 0.99
 
 class AudioError(InputError):
     """A recording cannot be used; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """A recording as it was found: its channels averaged to a signal, its rate in Hz, and how many channels it had."""
+
+    signal: Signal
+    sample_rate: int
+    channels: int
 
 
 def decode(recording: Path | bytes) -> tuple[npt.NDArray[np.float32], int]:
@@ -162,29 +172,57 @@ def normalise(signal: Signal, *, rate: int, method: str, level_db: float) -> Sig
 
 
 def _level(signal: Signal, *, rate: int, method: str) -> float:
-    if method == "peak":
-        return _db(float(np.abs(signal).max()))
-    if method == "rms":
-        return _db(float(np.sqrt(np.mean(np.square(signal, dtype=np.float64)))))
+    if method in ("peak", "rms"):
+        return peak_db(signal) if method == "peak" else rms_db(signal)
     import pyloudnorm
 
     # The standard measures blocks of 0.4 s: a shorter clip is one block.
     meter = pyloudnorm.Meter(rate, block_size=min(0.4, (len(signal) - 0.5) / rate))
     loudness = float(meter.integrated_loudness(signal.astype(np.float64)))
-    return loudness if np.isfinite(loudness) else _level(signal, rate=rate, method="rms")
+    return loudness if np.isfinite(loudness) else rms_db(signal)
 
 
 def _db(amplitude: float) -> float:
     return 20 * float(np.log10(max(amplitude, 1e-10)))
 
 
-def clean(recording: Path | bytes, settings: Preprocess) -> Signal:
+def rms_db(signal: Signal) -> float:
+    """Measure the RMS level of a (n_samples,) signal, in dBFS."""
+    return _db(float(np.sqrt(np.mean(np.square(signal, dtype=np.float64)))))
+
+
+def peak_db(signal: Signal) -> float:
+    """Measure the largest sample of a (n_samples,) signal, in dBFS."""
+    return _db(float(np.abs(signal).max()))
+
+
+def sample_rate(file: Path) -> int | None:
+    """Read the rate in a file's header, in Hz; None where it is no audio."""
+    try:
+        return int(soundfile.info(file).samplerate)
+    except (soundfile.LibsndfileError, OSError):
+        return None
+
+
+def read(recording: Path | bytes) -> Original:
+    """Decode a file, or the bytes of one, to a single channel.
+
+    Raises
+    ------
+    AudioError
+        As `decode`.
+    """
+    samples, rate = decode(recording)
+    return Original(mono(samples), rate, samples.shape[1])
+
+
+def clean(recording: Path | bytes | Original, settings: Preprocess) -> Signal:
     """Make a clip of a recording: decode, downmix, resample, denoise, trim, normalise.
 
     Parameters
     ----------
     recording
-        A file, or the bytes of one.
+        A file, the bytes of one, or what `read` made of it.
     settings
         The section `preprocess` of the settings.
 
@@ -198,12 +236,12 @@ def clean(recording: Path | bytes, settings: Preprocess) -> Signal:
     AudioError
         With the reason why the recording is unusable.
     """
-    samples, rate = decode(recording)
-    _check_length(len(samples), rate=rate, least=settings.min_seconds)
-    signal = resample(mono(samples), rate=rate, to=settings.sample_rate)
+    original = recording if isinstance(recording, Original) else read(recording)
+    _check_length(len(original.signal), rate=original.sample_rate, least=settings.min_seconds)
+    signal = resample(original.signal, rate=original.sample_rate, to=settings.sample_rate)
     signal = denoise(signal, rate=settings.sample_rate, share=settings.denoise)
     # Only now: what lay beyond the new rate's band, or was but noise, is gone.
-    if _level(signal, rate=settings.sample_rate, method="peak") < SILENCE_DB:
+    if peak_db(signal) < SILENCE_DB:
         raise AudioError(f"all silence (no sample above {SILENCE_DB:g} dBFS)")
     signal = trim(signal, below_db=settings.trim_db)
     _check_length(len(signal), rate=settings.sample_rate, least=settings.min_seconds)

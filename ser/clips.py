@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ser.emotions import check_emotions
+from ser.emotions import check_words
 from ser.errors import InputError
 from ser.files import replacing
 
@@ -25,7 +25,9 @@ SCHEMA = pa.schema(
         ("sex", pa.string()),
         ("language", pa.string()),
         ("emotion", pa.string()),
+        ("intensity", pa.string()),
         ("text", pa.string()),
+        ("content", pa.string()),  # a hash of the sound: the same under two names is found by it
         ("source", pa.string()),
         ("augmentation", pa.string()),
         ("n_samples", pa.int64()),
@@ -151,7 +153,7 @@ def validate(clips: pd.DataFrame) -> None:
     repeated = clips.clip_id[clips.clip_id.duplicated()]
     if len(repeated):
         raise InputError(f"clip table: clip_id {repeated.iloc[0]} stands twice; each clip needs its own.")
-    check_emotions(list(clips.emotion.unique()), where="clip table")
+    check_words(list(clips.emotion.unique()), where="clip table")
     original = clips.augmentation == ""
     if (original != (clips.clip_id == clips.source)).any():
         raise InputError("clip table: an original is its own source, and a copy is not; found a row that is neither.")

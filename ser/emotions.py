@@ -1,5 +1,6 @@
 """The emotions this project speaks of, and how a run chooses and merges them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,19 +8,24 @@ from ser.errors import InputError
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 """Canonical names, in the order of every table, matrix and model output."""
+WORD = "[a-z]+(_[a-z]+)*"
+"""What else may name an emotion: some corpora have ``bored``. A run leaves such clips out unless it names them."""
 
 
-def check_emotions(names: Sequence[str], *, where: str) -> None:
-    """Refuse names that are not canonical.
+def check_words(names: Sequence[str], *, where: str) -> None:
+    """Refuse what cannot be the name of an emotion; other words than the canonical ones are allowed.
 
     Raises
     ------
     InputError
-        Naming `where` they stand, the unknown names and the known ones.
+        Naming `where` they stand, and what was found.
     """
-    unknown = sorted(set(names) - set(EMOTIONS))
-    if unknown:
-        raise InputError(f"{where}: unknown emotion {', '.join(unknown)}; known are {', '.join(EMOTIONS)}.")
+    wrong = sorted(name for name in set(names) if not re.fullmatch(WORD, name))
+    if wrong:
+        raise InputError(
+            f"{where}: {', '.join(map(repr, wrong))} cannot name an emotion; expected a lower-case word, such as "
+            f"{', '.join(EMOTIONS)}."
+        )
 
 
 def label_map(use: Sequence[str], merge: Mapping[Any, str]) -> dict[str, str]:
@@ -42,5 +48,5 @@ def label_map(use: Sequence[str], merge: Mapping[Any, str]) -> dict[str, str]:
 
 
 def in_order(names: Sequence[str] | set[str]) -> list[str]:
-    """Sort emotions into their canonical order, without repeats."""
-    return [emotion for emotion in EMOTIONS if emotion in set(names)]
+    """Sort emotions into their canonical order, others after them by the alphabet, without repeats."""
+    return [emotion for emotion in EMOTIONS if emotion in set(names)] + sorted(set(names) - set(EMOTIONS))

@@ -11,6 +11,7 @@ from ser import metrics, plots, predictions, reports
 from ser.errors import InputError
 from ser.files import replacing, write_json, write_text
 from ser.params import Split
+from ser.speakers import are_unknown
 from ser.tracking import Record, flatten
 
 HISTORY = Path("reports/lstm/history.csv")
@@ -29,6 +30,12 @@ class Judged:
     def classes(self) -> list[str]:
         """The emotions that were told apart."""
         return predictions.classes_of(next(iter(self.predictions.values())))
+
+    @property
+    def unknown_speakers(self) -> list[str]:
+        """The corpora of which nobody knows who speaks."""
+        table = next(iter(self.predictions.values()))
+        return sorted(table.corpus[are_unknown(table)].unique())
 
 
 def judge_all(folder: Path, models: Sequence[str]) -> Judged:
@@ -72,8 +79,9 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split) -> None:
     """Write metrics/metrics.json, the leaderboard and the confusion matrices below reports/."""
     write_json(Path("metrics/metrics.json"), judged.metrics)
     protocol = reports.protocol(corpora, split)
-    caption = reports.caption(corpora, split)
-    _write_leaderboard(judged, protocol=protocol, notes=reports.warnings(corpora))
+    caption = reports.caption(corpora, split, unknown=judged.unknown_speakers)
+    notes = reports.warnings(corpora, unknown=judged.unknown_speakers)
+    _write_leaderboard(judged, protocol=protocol, notes=notes)
     plots.leaderboard(judged.board, Path("reports/leaderboard.png"), chance=1 / len(judged.classes), title=caption)
     plots.history(pd.read_csv(HISTORY), HISTORY_PICTURE, title=caption)
     with replacing(Path("reports/confusion")) as folder:

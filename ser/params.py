@@ -1,13 +1,25 @@
 """params.yaml as frozen, validated settings. A key that is unknown, missing or out of range fails by its full path."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from ser.emotions import WORD
 from ser.errors import InputError
 
 Emotion = Literal["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
@@ -32,9 +44,13 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], BeforeValidator(_list), AfterValidator(_distinct)]
 Some = Annotated[Many[T], Field(min_length=1)]
+Word = Annotated[str, StringConstraints(pattern=f"^{WORD}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+
+
+CorpusName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$")]
 
 
 class Settings(BaseModel):
@@ -57,15 +73,30 @@ class Range(Settings):
 
 
 class Emotions(Settings):
-    """Which emotions are the classes of a run, and which are counted as another."""
+    """Which emotions are the classes of a run, canonical and extra ones, and which are counted as another."""
 
-    use: Annotated[Many[Emotion], Field(min_length=2)]
-    merge: dict[Emotion, Emotion]
+    use: Many[Emotion]
+    extra: Many[Word]
+    merge: dict[Word, Word]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The emotions that clips are told apart by."""
+        return (*self.use, *self.extra)
+
+    @model_validator(mode="after")
+    def _at_least_two(self) -> Self:
+        if len(self.classes) < 2:
+            raise ValueError("use and extra name fewer than two emotions")
+        known = [word for word in self.extra if word in get_args(Emotion)]
+        if known:
+            raise ValueError(f"extra is for emotions beyond the usual eight; put {', '.join(known)} into use")
+        return self
 
     @model_validator(mode="after")
     def _merges_lead_to_classes(self) -> Self:
         for emotion, target in self.merge.items():
-            if target not in self.use:
+            if target not in self.classes:
                 raise ValueError(f"merge counts {emotion} as {target}, which is not in use; add it there")
             if target in self.merge:
                 raise ValueError(f"merge counts {emotion} as {target}, which is itself counted as {self.merge[target]}")
@@ -73,10 +104,42 @@ class Emotions(Settings):
 
 
 class Download(Settings):
-    """Where recordings come from: a folder that holds <corpus>/…, or null; and whether a part of them is enough."""
+    """Where recordings come from: a folder that holds <corpus>/…, or null; Kaggle; whether a part of them is enough."""
 
     local_dir: str | None
+    kaggle: bool
     allow_partial: bool
+
+
+class Own(Settings):
+    """Recordings of one's own: their folder, and where their labels stand.
+
+    `labels` is a CSV file, `pattern` a regular expression of paths; with neither, labels.csv in the folder, or
+    else the folders' names. `emotions` translates labels into emotions.
+    """
+
+    folder: str | None
+    labels: str | None
+    pattern: str | None
+    emotions: dict[str, Word]
+    language: Annotated[str, StringConstraints(pattern="^[a-z]{2}$")]
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.labels is not None and self.pattern is not None:
+            raise ValueError("labels and pattern are both given; labels come from one of them")
+        return self
+
+    @field_validator("pattern")
+    @classmethod
+    def _readable(cls, pattern: str | None) -> str | None:
+        try:
+            groups = re.compile(pattern).groupindex if pattern is not None else {"emotion": 1}
+        except re.error as error:
+            raise ValueError(f"is no regular expression ({error})") from None
+        if "emotion" not in groups:
+            raise ValueError("has no group (?P<emotion>…)")
+        return pattern
 
 
 class Preprocess(Settings):
@@ -221,6 +284,7 @@ class Params(Settings):
     seed: Annotated[int, Field(ge=0)]
     emotions: Emotions
     download: Download
+    own: dict[CorpusName, Own]
     preprocess: Preprocess
     augment: Augment
     features: Features
@@ -277,5 +341,5 @@ def _suggestion(location: Sequence[str]) -> str:
 
 def _keys(model: Any, location: Sequence[str]) -> list[str]:
     for name in location:
-        model = model.model_fields[name].annotation
+        model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[name].annotation
     return list(model.model_fields)

@@ -1,28 +1,55 @@
-"""From a folder of a corpus's files to its clip table."""
+"""The recording table, a row a file of a corpus: what its name or its label says, before anybody listened."""
 
+import csv
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from ser import audio
-from ser.corpora.facts import Corpus, Recording
 from ser.errors import InputError
-from ser.parallel import batches, map_batches
-from ser.params import Preprocess
+from ser.files import write_csv
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au", ".caf", ".w64")
-BATCH = 32
 
 
 @dataclass(frozen=True)
-class Unusable:
-    """A recording that does not become a clip, and why."""
+class Recording:
+    """A row of the table.
+
+    Attributes
+    ----------
+    file
+        Path below the corpus's folder.
+    speaker
+        ``<corpus>-<id>``; no id where the speaker is unknown.
+    sex
+        ``f``, ``m`` or empty.
+    emotion
+        A canonical one, or another lower-case word.
+    intensity, text
+        How strongly it was played, and which sentence or word was said, where that is known.
+    language
+        ISO 639-1.
+    problem
+        Why this can be no clip; empty for most.
+    """
 
     file: str
-    reason: str
+    speaker: str = ""
+    sex: str = ""
+    emotion: str = ""
+    intensity: str = ""
+    text: str = ""
+    language: str = ""
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """The path without suffix, which with the corpus's name is the clip's id."""
+        return str(PurePosixPath(self.file).with_suffix(""))
+
+
+COLUMNS = tuple(field.name for field in fields(Recording))
 
 
 def find_recordings(folder: Path) -> list[PurePosixPath]:
@@ -55,100 +82,61 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in names)
 
 
-def make_clips(
-    folder: Path, corpus: Corpus, settings: Preprocess, *, unusable: list[Unusable]
-) -> Iterator[list[dict[str, Any]]]:
-    """Turn every recording of a corpus into a row of the clip table, in parallel.
+def list_recordings(
+    folder: Path, parse: Callable[[PurePosixPath], Recording | None], *, grammar: str
+) -> list[Recording]:
+    """Make the table of a folder's audio files.
 
     Parameters
     ----------
     folder
-        Where the recordings are.
-    corpus
-        Facts about them.
-    settings
-        The section `preprocess` of the settings.
-    unusable
-        Recordings that give no clip are added here, with the reason.
+        Where the files are.
+    parse
+        Reads a file's path; None where it does not follow the grammar.
+    grammar
+        Whose grammar that is, for people.
 
-    Yields
-    ------
-    list of dict
-        Rows with the column ``audio`` (FLAC bytes).
+    Returns
+    -------
+    list of Recording
+        Sorted by name. Those that nobody can read, or whose name another has but for its suffix, have a `problem`.
     """
-    files, repeated = _first_of_each_name(find_recordings(folder))
-    unusable.extend(repeated)
-    work = partial(_clips_of, folder=folder, corpus=corpus, settings=settings)
-    for results in map_batches(
-        work, batches(files, size=BATCH), description=f"preprocess {corpus.name}", total=-(-len(files) // BATCH)
-    ):
-        unusable.extend(result for result in results if isinstance(result, Unusable))
-        yield [result for result in results if not isinstance(result, Unusable)]
+    unread = f"the name does not follow the grammar of {grammar}"
+    files = find_recordings(folder)
+    return in_order(parse(file) or Recording(str(file), problem=unread) for file in files)
 
 
-def _first_of_each_name(files: Sequence[PurePosixPath]) -> tuple[list[PurePosixPath], list[Unusable]]:
-    """Sort files by clip_id, of which two files that differ in their suffix alone would have the same."""
-    first: dict[str, PurePosixPath] = {}
-    repeated = []
-    for file in files:
-        kept = first.setdefault(str(file.with_suffix("")), file)
-        if kept != file:
-            repeated.append(Unusable(str(file), f"has the same name as {kept}, but for its suffix"))
-    return [first[name] for name in sorted(first)], repeated
+def in_order(recordings: Iterable[Recording]) -> list[Recording]:
+    """Sort recordings by name, and mark those whose name another has but for its suffix: they would share a clip_id."""
+    listed = sorted(recordings, key=lambda recording: (recording.name, recording.file))
+    first: dict[str, str] = {}
+    for position, recording in enumerate(listed):
+        kept = first.setdefault(recording.name, recording.file)
+        if kept != recording.file:
+            listed[position] = replace(recording, problem=f"has the same name as {kept}, but for its suffix")
+    return listed
 
 
-def _clips_of(
-    files: list[PurePosixPath], *, folder: Path, corpus: Corpus, settings: Preprocess
-) -> list[dict[str, Any] | Unusable]:
-    return [_clip_of(file, folder=folder, corpus=corpus, settings=settings) for file in files]
+def write_recordings(path: Path, recordings: Sequence[Recording]) -> None:
+    """Write a recording table as CSV."""
+    write_csv(path, map(asdict, recordings), columns=COLUMNS)
 
 
-def _clip_of(file: PurePosixPath, *, folder: Path, corpus: Corpus, settings: Preprocess) -> dict[str, Any] | Unusable:
-    recording = corpus.parse(file)
-    if recording is None:
-        return Unusable(str(file), f"the name does not follow the grammar of {corpus.name}")
-    try:
-        signal = audio.clean(folder / file, settings)
-    except audio.AudioError as error:
-        return Unusable(str(file), str(error))
-    return _row(file, recording, corpus=corpus, settings=settings, signal=signal)
-
-
-def _row(
-    file: PurePosixPath, recording: Recording, *, corpus: Corpus, settings: Preprocess, signal: audio.Signal
-) -> dict[str, Any]:
-    clip_id = f"{corpus.name}/{file.with_suffix('')}"
-    return {
-        "clip_id": clip_id,
-        "corpus": corpus.name,
-        **asdict(recording),
-        "language": corpus.language,
-        "source": clip_id,
-        "augmentation": "",
-        "n_samples": len(signal),
-        "sample_rate": settings.sample_rate,
-        "audio": audio.to_flac(signal, rate=settings.sample_rate),
-    }
-
-
-def count(folder: Path, unusable: Sequence[Unusable]) -> dict[str, int]:
-    """Count a folder's recordings, and the usable and unusable among them."""
-    found = len(find_recordings(folder))
-    return {"recordings": found, "usable": found - len(unusable), "unusable": len(unusable)}
-
-
-def check_unusable(unusable: Sequence[Unusable], *, of: int, corpus: str, most: float) -> None:
-    """Refuse a corpus of which too much is unusable.
+def read_recordings(path: Path) -> list[Recording]:
+    """Read a recording table.
 
     Raises
     ------
     InputError
-        If the share of unusable recordings is above `most`, naming the first of them.
+        If it is missing or has other columns.
     """
-    share = len(unusable) / of
-    if share > most:
-        first = unusable[0]
-        raise InputError(
-            f"{corpus}: {len(unusable)} of {of} recordings are unusable ({share:.1%}), preprocess.max_unusable "
-            f"allows {most:.1%}. The first: {first.file}: {first.reason}. Mend or remove them, or raise the limit."
-        )
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            if tuple(rows.fieldnames or ()) != COLUMNS:
+                raise InputError(
+                    f"{path}: columns are {rows.fieldnames}, expected {list(COLUMNS)}; run `dvc repro`, which makes it."
+                )
+            return [Recording(**row) for row in rows]
+    except FileNotFoundError:
+        raise InputError(f"{path} was not found; run `dvc repro`, which makes what a stage needs.") from None

@@ -5,13 +5,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser.corpora.facts import load_corpus
+from ser.corpora.facts import is_synthetic
 from ser.errors import InputError
 from ser.params import Split
 
 SYNTHETIC = (
     "The voices of the demo corpus are synthetic: these numbers show that the pipeline works "
     "and mean nothing about people."
+)
+
+
+UNKNOWN = (
+    "Nobody knows who speaks in {corpora}: the same voices may stand in training and test, so that these numbers are "
+    "not speaker-independent, and new voices will do worse."
 )
 
 
@@ -24,16 +30,18 @@ def protocol(corpora: Sequence[str], split: Split) -> str:
     return f"{' + '.join(sorted(corpora))}, {tested[split.hold_out]}"
 
 
-def caption(corpora: Sequence[str], split: Split) -> str:
-    """Say the same in a few words, for the title of a picture."""
+def caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
+    """Say the same in a few words, for the title of a picture; `unknown` are corpora whose speakers nobody knows."""
     tested = {"speaker": "tested on unseen speakers", "clip": "random clips held out (optimistic)"}[split.hold_out]
-    synthetic = "\nsynthetic voices: means nothing about people" if warnings(corpora) else ""
-    return f"{' + '.join(sorted(corpora))}, {tested}{synthetic}"
+    synthetic = "\nsynthetic voices: means nothing about people" if any(map(is_synthetic, corpora)) else ""
+    speakers = f"\nnot speaker-independent: speakers of {' + '.join(unknown)} are unknown" if unknown else ""
+    return f"{' + '.join(sorted(corpora))}, {tested}{synthetic}{speakers}"
 
 
-def warnings(corpora: Sequence[str]) -> list[str]:
-    """Say what every reader of a result must know."""
-    return [SYNTHETIC] if any(load_corpus(name).synthetic for name in corpora) else []
+def warnings(corpora: Sequence[str], *, unknown: Sequence[str]) -> list[str]:
+    """Say what every reader of a result must know; `unknown` are corpora whose speakers nobody knows."""
+    synthetic = [SYNTHETIC] if any(map(is_synthetic, corpora)) else []
+    return synthetic + ([UNKNOWN.format(corpora=" and ".join(unknown))] if unknown else [])
 
 
 def leaderboard_markdown(table: pd.DataFrame, *, protocol: str, clips: int, classes: int, notes: Sequence[str]) -> str:

@@ -1,22 +1,32 @@
-"""Where recordings come from: a local folder, the official source, or, for the demo corpus, the synthesiser."""
+"""Where recordings come from: a local folder, the official source, Kaggle, the synthesiser, or a user's own folder."""
 
 import hashlib
 import os
 import shutil
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from ser import audio, fetching, synthesis
-from ser.corpora.facts import Corpus
+from ser import audio, dataverse, fetching, kaggle, own, synthesis
+from ser.completeness import check_complete
+from ser.corpora.facts import Corpus, known_corpora, load_corpus
 from ser.errors import InputError
 from ser.parallel import batches, map_batches, progress
-from ser.recordings import find_recordings
+from ser.params import Download, Own
+from ser.recordings import Recording, find_recordings, list_recordings
 from ser.synthesis import Utterance
 from ser.unpacking import unpack
 
 BATCH = 32
+
+
+@dataclass(frozen=True)
+class Brought:
+    """The recordings that are there now, and sentences about them."""
+
+    recordings: Sequence[Recording]
+    notes: Sequence[str]
 
 
 def project_root() -> Path:
@@ -24,91 +34,98 @@ def project_root() -> Path:
     return Path(os.environ.get("DVC_ROOT", "."))
 
 
-def fetch(corpus: Corpus, folder: Path, *, local_dir: str | None, seed: int) -> int:
-    """Bring a corpus's recordings into an empty folder, bytes as published.
-
-    Parameters
-    ----------
-    corpus
-        Facts about it.
-    folder
-        Is made, and filled.
-    local_dir
-        A folder that holds ``<corpus>/…``, at any depth, or ``<corpus>.zip``; relative to the project's root.
-        Where it has the corpus, nothing is fetched.
-    seed
-        Of the demo corpus.
-
-    Returns
-    -------
-    int
-        How many recordings there are now.
+def announce(name: str, own_recordings: Mapping[str, Own]) -> str:
+    """Say what a corpus is, what may be done with it, and whom to cite.
 
     Raises
     ------
     InputError
-        If the corpus cannot be found, fetched or unpacked.
+        If there is no such corpus, or a user's own recordings have the name of a published one.
     """
+    if name in own_recordings:
+        if name in known_corpora():
+            raise InputError(f"own.{name}: a published corpus has this name; call your recordings otherwise.")
+        return f"{name}: your own recordings in {own_recordings[name].folder}."
+    facts = load_corpus(name)
+    return f"{name}: {facts.title}. Licence: {facts.licence}. Cite: {facts.citation}. {facts.url}"
+
+
+def bring(name: str, folder: Path, settings: Download, *, own_recordings: Mapping[str, Own], seed: int) -> Brought:
+    """Bring a corpus's recordings into an empty folder, bytes as published, and make their table.
+
+    Parameters
+    ----------
+    name
+        Of the corpus.
+    folder
+        Is made, and filled.
+    settings
+        The section `download`. Where `local_dir`, relative to the project's root, holds ``<corpus>/…``, at any depth,
+        or ``<corpus>.zip``, nothing is fetched.
+    own_recordings
+        The section `own`.
+    seed
+        Of the demo corpus.
+
+    Raises
+    ------
+    InputError
+        If the corpus cannot be found, fetched or unpacked, or is not the one that was published.
+    """
+    if name in own_recordings:
+        return Brought(*own.bring(own_recordings[name], folder, name=name, root=project_root()))
+    corpus = load_corpus(name)
     if corpus.synthetic:
-        return _synthesise(corpus, folder, seed=seed)
-    source = None if local_dir is None else _local(corpus, project_root() / Path(local_dir).expanduser())
-    _bring(source or _fetched(corpus, local_dir=local_dir), folder, name=corpus.name)
-    return _drop_repeats(folder, corpus)
+        _synthesise(corpus, folder, seed=seed)
+    else:
+        _bring(_local(corpus, settings) or _fetched(corpus, settings), folder, name=name)
+        _drop_repeats(folder, corpus)
+    recordings = list_recordings(folder, corpus.parse, grammar=name)
+    return Brought(recordings, check_complete(recordings, corpus, allow_partial=settings.allow_partial))
 
 
-def _drop_repeats(folder: Path, corpus: Corpus) -> int:
+def _drop_repeats(folder: Path, corpus: Corpus) -> None:
     """Keep one of several files that are the same recording: some archives in circulation hold everything twice."""
     kept: dict[tuple[str, bytes], PurePosixPath] = {}
     for file in find_recordings(folder):
         content = hashlib.sha256((folder / file).read_bytes()).digest()
         if kept.setdefault((corpus.key(file) or str(file), content), file) != file:
             (folder / file).unlink()
-    return len(kept)
 
 
-def check_complete(folder: Path, corpus: Corpus) -> None:
-    """Refuse a corpus that is not the one that was published.
-
-    Raises
-    ------
-    InputError
-        If there are more or fewer recordings with a name of the corpus's grammar, or several of one name.
-    """
-    keys = Counter(key for file in find_recordings(folder) if (key := corpus.key(file)))
-    repeated = [key for key, count in keys.items() if count > 1]
-    if repeated:
-        count, first = keys[repeated[0]], repeated[0]
-        raise InputError(f"{corpus.name}: there are {count} different recordings named {first}; keep one of them.")
-    if len(keys) != corpus.n_clips:
-        raise InputError(
-            f"{corpus.name}: {len(keys)} recordings have names of the corpus, {corpus.n_clips} were published; "
-            "complete the folder, or allow a subset with -S download.allow_partial=true."
-        )
-
-
-def _local(corpus: Corpus, local_dir: Path) -> Path | None:
+def _local(corpus: Corpus, settings: Download) -> Path | None:
+    if settings.local_dir is None:
+        return None
+    local_dir = project_root() / Path(settings.local_dir).expanduser()
     if not local_dir.is_dir():
         raise InputError(f"download.local_dir: {local_dir} was not found; expected a folder that holds {corpus.name}/.")
     return next((path for path in (local_dir / corpus.name, local_dir / f"{corpus.name}.zip") if path.exists()), None)
 
 
-def _fetched(corpus: Corpus, *, local_dir: str | None) -> Path:
-    """Fetch a corpus into the cache, where it waits for the next time, and say where it is."""
-    published = corpus.published()
-    if not published:
-        place = f"in download.local_dir ({local_dir})" if local_dir else "here"
-        raise InputError(
-            f"{corpus.name} is not {place} and cannot be fetched: get it from {corpus.url} ({corpus.licence}), put it "
-            f"into FOLDER/{corpus.name}/ and say -S download.local_dir=FOLDER."
-        )
-    remotes = [fetching.Remote(one.name, one.url, one.checksum, one.size) for one in published]
-    folder = fetching.cache() / corpus.name
+def _fetched(corpus: Corpus, settings: Download) -> Path:
+    """Fetch a corpus into a cache, where it waits for the next time, and say where it is."""
+    instead = f"put it into FOLDER/{corpus.name}/ and say -S download.local_dir=FOLDER"
+    from_kaggle = f", or say -S download.kaggle=true (kaggle.com/datasets/{corpus.kaggle})" if corpus.kaggle else ""
     try:
-        fetching.fetch_all(remotes, folder)
+        if settings.kaggle and corpus.kaggle:
+            return kaggle.fetch(corpus.kaggle)
+        if remotes := _remotes(corpus):
+            folder = fetching.cache() / corpus.name
+            fetching.fetch_all(remotes, folder)
+            return folder
     except InputError as error:
-        instead = f"put the corpus into FOLDER/{corpus.name}/ and say -S download.local_dir=FOLDER"
-        raise InputError(f"{error} Or {instead}.") from None
-    return folder
+        raise InputError(f"{error} Or get it from {corpus.url}, {instead}{from_kaggle}.") from None
+    place = f"in download.local_dir ({settings.local_dir})" if settings.local_dir else "here"
+    raise InputError(
+        f"{corpus.name} is not {place} and cannot be fetched without asking: get it from {corpus.url} "
+        f"({corpus.licence}), {instead}{from_kaggle}."
+    )
+
+
+def _remotes(corpus: Corpus) -> list[fetching.Remote]:
+    if corpus.dataverse is not None:
+        return dataverse.files_of(corpus.dataverse.doi, server=corpus.dataverse.server)
+    return [fetching.Remote(one.name, one.url, one.checksum, one.size) for one in corpus.published()]
 
 
 def _bring(source: Path, folder: Path, *, name: str) -> None:
@@ -137,17 +154,16 @@ def _copy(source: Path, folder: Path, *, name: str) -> None:
         shutil.copyfile(source / file, folder / file)
 
 
-def _synthesise(corpus: Corpus, folder: Path, *, seed: int) -> int:
+def _synthesise(corpus: Corpus, folder: Path, *, seed: int) -> None:
     folder.mkdir(parents=True)
     utterances = synthesis.utterances()
     work = partial(_speak, folder=folder, seed=seed)
     total = -(-len(utterances) // BATCH)
-    counts = map_batches(work, batches(utterances, size=BATCH), description=f"download {corpus.name}", total=total)
-    return sum(counts)
+    for _ in map_batches(work, batches(utterances, size=BATCH), description=f"download {corpus.name}", total=total):
+        pass
 
 
-def _speak(utterances: Sequence[Utterance], *, folder: Path, seed: int) -> int:
+def _speak(utterances: Sequence[Utterance], *, folder: Path, seed: int) -> None:
     for utterance in utterances:
         signal = synthesis.synthesise(utterance, seed=seed)
         (folder / f"{utterance.name}.flac").write_bytes(audio.to_flac(signal, rate=synthesis.SAMPLE_RATE))
-    return len(utterances)

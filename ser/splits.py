@@ -12,11 +12,13 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from ser import seeds
-from ser.emotions import in_order, label_map
+from ser.emotions import EMOTIONS, in_order, label_map
 from ser.errors import InputError
 from ser.params import Emotions, Split
+from ser.speakers import are_unknown
 
 COLUMNS = ("clip_id", "emotion", "fold", "part")
+LEFT_OUT = ("clip_id", "reason")
 PARTS = ("train", "val", "test")
 
 
@@ -44,30 +46,70 @@ def split_clips(clips: pd.DataFrame, settings: Split, *, emotions: Emotions, see
     InputError
         If speakers are too few to be held out, or a part would lack a class.
     """
-    originals = relabelled(clips[clips.augmentation == ""], emotions).sort_values("clip_id", ignore_index=True)
-    hold_out = _by_speaker if settings.hold_out == "speaker" else _by_clip
-    parts = [hold_out(group, settings, seed=seed) for _, group in originals.groupby("corpus")]
+    originals = choose(clips, emotions)[0]
+    parts = [_parts(group, settings, seed=seed) for _, group in originals.groupby("corpus")]
     table = originals.assign(fold=1, part=pd.concat(parts)).sort_values("clip_id", ignore_index=True)
     _check_classes(table, settings)
     return table[list(COLUMNS)]
 
 
-def relabelled(clips: pd.DataFrame, emotions: Emotions) -> pd.DataFrame:
-    """Keep the clips of a run's classes, with merged emotions renamed.
+def choose(clips: pd.DataFrame, emotions: Emotions) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Choose the clips of a run: originals of its classes, each sound once.
+
+    Parameters
+    ----------
+    clips
+        A clip table; copies in it are left aside.
+    emotions
+        The section `emotions` of the settings.
+
+    Returns
+    -------
+    chosen : DataFrame
+        Clips with merged emotions renamed, sorted by clip_id.
+    left_out : DataFrame
+        `LEFT_OUT` of the other originals, sorted by clip_id.
 
     Raises
     ------
     InputError
-        If fewer than two classes have clips.
+        If fewer than two classes have clips, or the settings name an emotion beyond the usual that no corpus has.
     """
-    labels = clips.emotion.map(label_map(emotions.use, emotions.merge))
-    kept = clips.assign(emotion=labels)[labels.notna()]
-    if kept.emotion.nunique() < 2:
+    originals = clips[clips.augmentation == ""].sort_values("clip_id", ignore_index=True)
+    _check_named(originals, emotions)
+    labels = originals.emotion.map(label_map(emotions.classes, emotions.merge))
+    first = originals.groupby("content").clip_id.transform("first")
+    repeated = originals.clip_id != first
+    chosen = originals.assign(emotion=labels)[labels.notna() & ~repeated].reset_index(drop=True)
+    if chosen.emotion.nunique() < 2:
         raise InputError(
-            f"emotions.use leaves clips of {in_order(list(kept.emotion)) or 'no emotion'}; at least two classes are "
+            f"emotions.use leaves clips of {in_order(list(chosen.emotion)) or 'no emotion'}; at least two classes are "
             f"needed, and the corpora have {', '.join(in_order(list(clips.emotion)))}."
         )
-    return kept
+    reasons = ("emotions: " + originals.emotion + " is none of this run's").where(
+        ~repeated, "holds the same sound as " + first
+    )
+    left_out = originals.assign(reason=reasons)[labels.isna() | repeated]
+    return chosen, left_out[list(LEFT_OUT)].reset_index(drop=True)
+
+
+def _check_named(clips: pd.DataFrame, emotions: Emotions) -> None:
+    """Refuse words that mean nothing here: of the usual emotions a corpus may lack some, other words must be found."""
+    named = {"extra": set(emotions.extra), "merge": set(emotions.merge) | set(emotions.merge.values())}
+    found = {*EMOTIONS, *emotions.extra, *clips.emotion}
+    for key, words in named.items():
+        unknown = sorted(words - (found if key == "merge" else set(clips.emotion)))
+        if unknown:
+            raise InputError(
+                f"emotions.{key}: no clip is labelled {', '.join(unknown)}; the corpora have "
+                f"{', '.join(in_order(list(clips.emotion)))}."
+            )
+
+
+def _parts(clips: pd.DataFrame, settings: Split, *, seed: int) -> "pd.Series[str]":
+    """Divide a corpus; where nobody knows who speaks, speakers cannot be held out."""
+    by_clip = settings.hold_out == "clip" or are_unknown(clips).any()
+    return (_by_clip if by_clip else _by_speaker)(clips, settings, seed=seed)
 
 
 def _by_speaker(clips: pd.DataFrame, settings: Split, *, seed: int) -> "pd.Series[str]":
@@ -174,7 +216,7 @@ def with_parts(clips: pd.DataFrame, splits: pd.DataFrame, *, copies: Sequence[st
 
 
 def inner_folds(clips: pd.DataFrame, *, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cut training clips into folds for a grid search: by speaker, or by text where one speaker is left.
+    """Cut training clips into folds for a grid search: by speaker, by text where one is left, else by source.
 
     Parameters
     ----------
@@ -189,18 +231,17 @@ def inner_folds(clips: pd.DataFrame, *, folds: int, seed: int) -> list[tuple[np.
     -------
     list of (ndarray, ndarray)
         Row positions to train and to test on.
-
-    Raises
-    ------
-    InputError
-        If there is but one speaker and one text.
     """
-    group = next((column for column in ("speaker", "text") if clips[column].nunique() >= 2), None)
-    if group is None:
-        raise InputError("train_baselines: training has one speaker and one text; a grid search needs two of either.")
-    n_splits = min(folds, clips[group].nunique())
+    groups = _groups(clips)
+    n_splits = min(folds, groups.nunique())
     random_state = seeds.integer(seed, "grid search")
     kfold = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=random_state)
     # By corpus too: else one of few folds may hold all speakers of a corpus, and with them all clips of an emotion.
     strata = _strata(clips.corpus + clips.emotion, folds=n_splits)
-    return list(kfold.split(clips, strata, clips[group]))
+    return list(kfold.split(clips, strata, groups))
+
+
+def _groups(clips: pd.DataFrame) -> "pd.Series[str]":
+    """Say what stays together in a grid search: a speaker, a text where there is one speaker, else a source."""
+    speakers = clips.speaker.where(~are_unknown(clips), clips.source)
+    return next(group for group in (speakers, clips.text, clips.source) if group.nunique() >= 2)

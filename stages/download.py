@@ -1,27 +1,29 @@
-"""Bring the recordings of one corpus to data/raw/CORPUS, bytes as published."""
+"""Bring the recordings of one corpus to data/raw/CORPUS, bytes as published, and list them."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ser.corpora.facts import load_corpus
+from ser import sources
 from ser.errors import one_sentence
 from ser.files import replacing
 from ser.params import read_params
-from ser.sources import check_complete, fetch
+from ser.recordings import write_recordings
 
 
 @one_sentence
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
-    """Bring the recordings of one corpus to data/raw/CORPUS, bytes as published."""
+    """Bring the recordings of one corpus to data/raw/CORPUS, bytes as published, and list them.
+
+    Writes data/recordings/CORPUS.csv: what each file's name, or its label, says.
+    """
     params = read_params()
-    facts = load_corpus(corpus)
+    typer.echo(sources.announce(corpus, params.own))
     with replacing(Path("data/raw") / corpus) as folder:
-        recordings = fetch(facts, folder, local_dir=params.download.local_dir, seed=params.seed)
-        if not params.download.allow_partial:
-            check_complete(folder, facts)
-    typer.echo(f"{facts.title}: {recordings} recordings. Licence: {facts.licence}. Cite: {facts.citation}.")
+        brought = sources.bring(corpus, folder, params.download, own_recordings=params.own, seed=params.seed)
+        write_recordings(Path(f"data/recordings/{corpus}.csv"), brought.recordings)
+    typer.echo("\n".join(brought.notes))
 
 
 if __name__ == "__main__":

@@ -8,19 +8,24 @@ from ser.clips import read_clips
 from ser.errors import one_sentence
 from ser.files import write_text
 from ser.params import read_params
-from ser.splits import split_clips
+from ser.splits import choose, split_clips
 
 
 @one_sentence
 def main() -> None:
     """Decide which clips are trained, validated and tested on.
 
-    Reads the clip tables of the corpora in params.yaml; writes data/splits.csv: clip_id, emotion, fold, part.
+    Reads the clip tables of the corpora in params.yaml; writes data/splits.csv: clip_id, emotion, fold, part;
+    and which clips are in no part, with the reason, to data/left_out.csv.
     """
     params = read_params()
     clips = read_clips(Path(f"data/clips/{corpus}.parquet") for corpus in params.corpora)
     splits = split_clips(clips, params.split, emotions=params.emotions, seed=params.seed)
+    left_out = choose(clips, params.emotions)[1]
     write_text(Path("data/splits.csv"), splits.to_csv(index=False, lineterminator="\n"))
+    write_text(Path("data/left_out.csv"), left_out.to_csv(index=False, lineterminator="\n"))
+    for reason, group in left_out.groupby(left_out.reason.str.replace("/.*", "", regex=True)):
+        typer.echo(f"{len(group)} clips are in no part: {reason} (data/left_out.csv)")
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ def settings(**sections: Mapping[str, Any]) -> Params:
     return Params.model_validate(content | changed)
 
 
-def emotions(*use: str, **merge: str) -> Any:
+def emotions(*use: str, extra: Sequence[str] = (), **merge: str) -> Any:
     """Make the section `emotions`; all of them are classes where none is named."""
-    return settings(emotions={"use": list(use or EMOTIONS), "merge": merge}).emotions
+    return settings(emotions={"use": list(use or EMOTIONS), "extra": list(extra), "merge": merge}).emotions
 
 
 def split(hold_out: str, *, test: float = 0.15, val: float = 0.15) -> Any:
@@ -44,8 +44,8 @@ def clips(corpus: str, names: Iterable[str]) -> pd.DataFrame:
         assert recording is not None, name
         clip_id = f"{corpus}/{name}"
         length = {"n_samples": 16000, "sample_rate": 16000}
-        row = {"clip_id": clip_id, "corpus": corpus, "language": "en", "source": clip_id, "augmentation": "", **length}
-        rows.append(row | vars(recording))
+        row = {"clip_id": clip_id, "corpus": corpus, "source": clip_id, "augmentation": "", "content": clip_id}
+        rows.append(row | length | vars(recording))
     return pd.DataFrame(rows)[list(COLUMNS)].sort_values(["source", "clip_id"], ignore_index=True)
 
 

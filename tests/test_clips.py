@@ -153,7 +153,10 @@ BROKEN: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "a column is missing": (lambda clips: clips.drop(columns="text"), "columns are .* expected"),
     "columns are in another order": (lambda clips: clips[[*COLUMNS[::-1]]], "columns are .* expected"),
     "a clip stands twice": (lambda clips: pd.concat([clips, clips.iloc[3:4]], ignore_index=True), "stands twice"),
-    "an emotion is none": (change("emotion", "bored", row=2), "unknown emotion bored; known are neutral, calm"),
+    "an emotion is none": (
+        change("emotion", "Bored", row=2),
+        "'Bored' cannot name an emotion; expected a lower-case word",
+    ),
     "an original has another source": (change("source", "ravdess/x", row=0), "an original is its own source"),
     "a copy is its own source": (change("source", CLIPS.clip_id[1], row=1), "a copy is not"),
     "an original claims to be altered": (change("augmentation", "noise", row=0), "a copy is not"),

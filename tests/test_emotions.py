@@ -2,7 +2,7 @@
 
 import pytest
 
-from ser.emotions import EMOTIONS, check_emotions, in_order, label_map
+from ser.emotions import EMOTIONS, check_words, in_order, label_map
 from ser.errors import InputError
 
 
@@ -19,22 +19,25 @@ def test_the_canonical_names() -> None:
         ({"disgust", "calm"}, ["calm", "disgust"]),
         ([], []),
         (reversed(EMOTIONS), list(EMOTIONS)),
+        (["tired", "sad", "bored"], ["sad", "bored", "tired"]),
     ],
 )
 def test_in_order(names: list[str], expected: list[str]) -> None:
-    """Any collection of emotions comes out in canonical order, each once."""
+    """Any collection of emotions comes out in canonical order, others by the alphabet after them, each once."""
     assert in_order(list(names)) == expected
 
 
-def test_canonical_names_pass() -> None:
-    """Nothing happens where every name is known."""
-    check_emotions(["angry", "calm", "angry"], where="here")
+def test_words_pass() -> None:
+    """Nothing happens where every name is a word, canonical or not."""
+    check_words(["angry", "calm", "angry", "bored", "pleasant_surprise"], where="here")
 
 
-def test_foreign_names_are_refused() -> None:
-    """The error names the place, the unknown names, and those that are known."""
-    with pytest.raises(InputError, match=r"^tess\.csv: unknown emotion fear, ps; known are neutral, calm, .*surprised"):
-        check_emotions(["ps", "angry", "fear"], where="tess.csv")
+def test_what_is_no_word_is_refused() -> None:
+    """The error names the place, what was found, and what is expected."""
+    with pytest.raises(
+        InputError, match=r"^tess\.csv: '', 'Angry', 'p s' cannot name .* such as neutral, calm, .*surpr"
+    ):
+        check_words(["p s", "angry", "", "Angry"], where="tess.csv")
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ("train_baselines.folds", 1),
         ("train_baselines.grids.svm.C", []),
         ("train_baselines.grids.svm.C", 10),
-        ("emotions.use", ["happy"]),
+        ("emotions.extra", "bored"),
         ("evaluate.experiment", ""),
         ("download.local_dir", 7),
         ("split", None),
@@ -228,10 +228,34 @@ def test_the_grid_of_a_baseline(tmp_path: Path) -> None:
         section.grid_of("svc")
 
 
-@pytest.mark.parametrize("merge", [{"calm": "relaxed"}, {"relaxed": "neutral"}])
-def test_merged_emotions_are_canonical(tmp_path: Path, merge: dict[str, str]) -> None:
-    """Both sides of a merge are emotions that exist."""
-    assert "params.yaml: emotions.merge." in message(tmp_path, changed("emotions.merge", merge))
+@pytest.mark.parametrize(
+    ("emotions", "said"),
+    [
+        ({"use": ["happy"], "extra": []}, "use and extra name fewer than two emotions"),
+        ({"use": ["happy", "sad"], "extra": ["calm"]}, "put calm into use"),
+    ],
+)
+def test_emotions_are_classes(tmp_path: Path, emotions: dict[str, list[str]], said: str) -> None:
+    """There are two at least, and extra ones are none of the usual."""
+    assert said in message(tmp_path, changed("emotions", emotions | {"merge": {}}))
+    content = changed("emotions", {"use": ["sad"], "extra": ["bored"], "merge": {"happy": "bored"}})
+    assert read(tmp_path, content).emotions.classes == ("sad", "bored")
+
+
+def test_own_recordings(tmp_path: Path) -> None:
+    """A misspelt key of one's own recordings is named, and so are a pattern that is none and two places of labels."""
+    mine = changed("own", {})["own"] | yaml.safe_load((ROOT / "params.yaml").read_text())["own"]["mine"]
+    assert "own.us.foldr is not a known key; did you mean folder?" in message(
+        tmp_path, changed("own", {"us": {key.replace("folder", "foldr"): value for key, value in mine.items()}})
+    )
+    for key, value, said in (
+        ("pattern", "(?P<emotion>", "is no regular expression"),
+        ("pattern", r"(\w+)", "has no group"),
+        ("language", "english", "language: "),
+    ):
+        assert said in message(tmp_path, changed("own", {"us": mine | {key: value}}))
+    both = mine | {"pattern": "(?P<emotion>a)", "labels": "x.csv"}
+    assert "labels and pattern are both given" in message(tmp_path, changed("own", {"us": both}))
 
 
 @pytest.mark.parametrize(
@@ -243,7 +267,9 @@ def test_merged_emotions_are_canonical(tmp_path: Path, merge: dict[str, str]) ->
 )
 def test_a_merge_leads_to_a_class(tmp_path: Path, use: list[str], merge: dict[str, str]) -> None:
     """A merge that would be passed over, or whose target is merged away itself, is refused."""
-    assert "params.yaml: emotions: merge" in message(tmp_path, changed("emotions", {"use": use, "merge": merge}))
+    assert "params.yaml: emotions: merge" in message(
+        tmp_path, changed("emotions", {"use": use, "extra": [], "merge": merge})
+    )
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+import tables
 from conftest import RAVDESS
 from server import serving
 
-from ser import audio, sources, synthesis
-from ser.corpora.facts import Published, load_corpus
+from ser import audio, dataverse, fetching, kaggle, sources, synthesis
+from ser.corpora.facts import Corpus, Published, load_corpus
 from ser.errors import InputError
 from ser.synthesis import Utterance
 
@@ -23,6 +24,14 @@ FACTS = load_corpus("ravdess")
 def outside_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget where DVC's root is, should the tests themselves run under DVC."""
     monkeypatch.delenv("DVC_ROOT", raising=False)
+
+
+def fetch(facts: Corpus, folder: Path, *, local_dir: str | None, seed: int = 1, **more: bool) -> int:
+    """Bring a corpus, a part of it being enough; say how many recordings came."""
+    settings = tables.settings(download={"local_dir": local_dir, "allow_partial": True} | more).download
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "load_corpus", lambda _name: facts)
+        return len(sources.bring(facts.name, folder, settings, own_recordings={}, seed=seed).recordings)
 
 
 def files_of(folder: Path) -> list[str]:
@@ -37,7 +46,7 @@ def test_a_local_corpus_is_copied_byte_for_byte(fake_corpora: Path, tmp_path: Pa
         (corpus / name).parent.mkdir(parents=True, exist_ok=True)
         (corpus / name).write_bytes(b"whatever was published")
     raw = tmp_path / "raw"
-    assert sources.fetch(FACTS, raw, local_dir=str(fake_corpora), seed=1) == len(RAVDESS) + 1
+    assert fetch(FACTS, raw, local_dir=str(fake_corpora), seed=1) == len(RAVDESS) + 1
     assert files_of(raw) == sorted([*RAVDESS, deep])
     assert all((raw / file).read_bytes() == (corpus / file).read_bytes() for file in files_of(raw))
 
@@ -49,18 +58,18 @@ def test_relative_folders_start_at_the_project(
     (tmp_path / "experiment").mkdir()
     monkeypatch.chdir(tmp_path / "experiment")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    assert sources.fetch(FACTS, tmp_path / "a", local_dir="corpora", seed=1) == len(RAVDESS)
+    assert fetch(FACTS, tmp_path / "a", local_dir="corpora", seed=1) == len(RAVDESS)
     monkeypatch.delenv("DVC_ROOT")
     with pytest.raises(InputError, match=r"local_dir: corpora was not found"):
-        sources.fetch(FACTS, tmp_path / "b", local_dir="corpora", seed=1)
+        fetch(FACTS, tmp_path / "b", local_dir="corpora", seed=1)
     monkeypatch.chdir(tmp_path)
-    assert sources.fetch(FACTS, tmp_path / "b", local_dir="corpora", seed=1) == len(RAVDESS)
+    assert fetch(FACTS, tmp_path / "b", local_dir="corpora", seed=1) == len(RAVDESS)
 
 
 def test_the_home_folder_may_be_a_tilde(fake_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`~/corpora` means what it means in a shell."""
     monkeypatch.setenv("HOME", str(fake_corpora.parent))
-    assert sources.fetch(FACTS, tmp_path / "raw", local_dir="~/corpora", seed=1) == len(RAVDESS)
+    assert fetch(FACTS, tmp_path / "raw", local_dir="~/corpora", seed=1) == len(RAVDESS)
 
 
 @pytest.mark.parametrize(
@@ -68,11 +77,12 @@ def test_the_home_folder_may_be_a_tilde(fake_corpora: Path, tmp_path: Path, monk
     [
         (
             None,
-            r"doi.org/10.5683/SP2/E8H2MF \(CC BY-NC-ND 4.0\), put it into FOLDER/tess/ .* download.local_dir=FOLDER",
+            r"kahlan.eps.surrey.ac.uk/savee/ \(free for research after registration\), put it into FOLDER/savee/ .*"
+            r"download.local_dir=FOLDER, or say -S download.kaggle=true \(kaggle.com/datasets/ejlok1/surrey-",
         ),
-        ("nowhere", "download.local_dir: nowhere was not found; expected a folder that holds tess/"),
-        ("other", r"tess is not in download.local_dir \(other\) .*SP2/E8H2MF"),
-        ("empty", "empty/tess holds no recording"),
+        ("nowhere", "download.local_dir: nowhere was not found; expected a folder that holds savee/"),
+        ("other", r"savee is not in download.local_dir \(other\) .*kahlan"),
+        ("empty", "empty/savee holds no recording"),
     ],
 )
 def test_a_corpus_that_is_not_here_is_one_sentence(
@@ -80,10 +90,10 @@ def test_a_corpus_that_is_not_here_is_one_sentence(
 ) -> None:
     """The message says where the corpus was looked for, or where to get it, and which setting to mend."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty" / "tess").mkdir(parents=True)
+    (tmp_path / "empty" / "savee").mkdir(parents=True)
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match=message) as caught:
-        sources.fetch(load_corpus("tess"), tmp_path / "raw", local_dir=local_dir, seed=1)
+        fetch(load_corpus("savee"), tmp_path / "raw", local_dir=local_dir, seed=1)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "raw").exists()
 
@@ -101,7 +111,7 @@ def zipped(folder: Path, archive: Path) -> Path:
 def test_a_local_zip_is_unpacked(place: str, fake_corpora: Path, tmp_path: Path) -> None:
     """A corpus may lie there as it was downloaded, beside the others or in a folder of its own."""
     zipped(fake_corpora / "ravdess", tmp_path / "zips" / place)
-    assert sources.fetch(FACTS, tmp_path / "raw", local_dir=str(tmp_path / "zips"), seed=1) == len(RAVDESS)
+    assert fetch(FACTS, tmp_path / "raw", local_dir=str(tmp_path / "zips"), seed=1) == len(RAVDESS)
     assert sorted(Path(file).name for file in files_of(tmp_path / "raw")) == sorted(Path(n).name for n in RAVDESS)
 
 
@@ -110,25 +120,8 @@ def test_what_is_there_twice_is_taken_once(fake_corpora: Path, tmp_path: Path) -
     corpus = fake_corpora / "ravdess"
     shutil.copytree(corpus, fake_corpora / "copy")
     (fake_corpora / "copy").rename(corpus / "again")
-    assert sources.fetch(FACTS, tmp_path / "raw", local_dir=str(fake_corpora), seed=1) == len(RAVDESS)
+    assert fetch(FACTS, tmp_path / "raw", local_dir=str(fake_corpora), seed=1) == len(RAVDESS)
     assert files_of(tmp_path / "raw") == sorted(RAVDESS)
-
-
-def test_a_corpus_is_complete_or_refused(fake_corpora: Path) -> None:
-    """Fewer recordings than were published, or two of one name, are not taken for the corpus."""
-    facts = dataclasses.replace(FACTS, n_clips=len(RAVDESS))
-    sources.check_complete(fake_corpora / "ravdess", facts)
-    (fake_corpora / "ravdess" / "noise.wav").write_bytes(b"is none of the corpus's names")
-    sources.check_complete(fake_corpora / "ravdess", facts)
-    other = fake_corpora / "ravdess" / "more" / Path(RAVDESS[0]).name
-    other.parent.mkdir()
-    other.write_bytes(b"another take")
-    with pytest.raises(InputError, match=f"2 different recordings named {other.stem}"):
-        sources.check_complete(fake_corpora / "ravdess", facts)
-    other.unlink()
-    (fake_corpora / "ravdess" / RAVDESS[0]).unlink()
-    with pytest.raises(InputError, match=f"{len(RAVDESS) - 1} recordings have names .* {len(RAVDESS)} were published"):
-        sources.check_complete(fake_corpora / "ravdess", facts)
 
 
 @pytest.mark.parametrize("as_zip", [True, False])
@@ -146,8 +139,8 @@ def test_a_published_corpus_is_fetched_once(
             for name, content in files.items()
         ]
         facts = dataclasses.replace(FACTS, published=lambda: published)
-        assert sources.fetch(facts, tmp_path / "raw", local_dir=None, seed=1) == len(RAVDESS)
-    assert sources.fetch(facts, tmp_path / "again", local_dir=None, seed=1) == len(RAVDESS)
+        assert fetch(facts, tmp_path / "raw", local_dir=None, seed=1) == len(RAVDESS)
+    assert fetch(facts, tmp_path / "again", local_dir=None, seed=1) == len(RAVDESS)
     assert files_of(tmp_path / "again") == files_of(tmp_path / "raw")
 
 
@@ -157,8 +150,10 @@ def test_what_cannot_be_fetched_may_be_brought(tmp_path: Path, monkeypatch: pyte
     with serving({}) as server:
         gone = Published("a.zip", server.url("a.zip"), "md5:" + "0" * 32, 1)
         facts = dataclasses.replace(FACTS, published=lambda: [gone])
-        with pytest.raises(InputError, match=r"a\.zip .* -S download.local_dir=FOLDER"):
-            sources.fetch(facts, tmp_path / "raw", local_dir=None, seed=1)
+        with pytest.raises(
+            InputError, match=r"a\.zip .* get it from https://zenodo.org/.* -S download.local_dir=FOLDER"
+        ):
+            fetch(facts, tmp_path / "raw", local_dir=None, seed=1)
 
 
 def test_the_demo_corpus_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +167,8 @@ def test_the_demo_corpus_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(synthesis, "synthesise", synthesise)
     demo = load_corpus("demo")
-    assert sources.fetch(demo, tmp_path / "raw", local_dir=None, seed=7) == demo.n_clips == len(set(spoken))
+    assert fetch(demo, tmp_path / "raw", local_dir=None, seed=7, allow_partial=False) == demo.n_clips
+    assert len(set(spoken)) == demo.n_clips
     files = files_of(tmp_path / "raw")
     assert len(files) == demo.n_clips
     parsed = [demo.parse(PurePosixPath(file)) for file in files]
@@ -185,7 +181,52 @@ def test_a_demo_recording_is_what_was_spoken(tmp_path: Path, monkeypatch: pytest
     """One utterance, really synthesised, is on disk as it was spoken, at the synthesiser's rate."""
     utterance = Utterance("03", "angry", "kids")
     monkeypatch.setattr(synthesis, "utterances", lambda: [utterance])
-    assert sources.fetch(load_corpus("demo"), tmp_path / "raw", local_dir=None, seed=7) == 1
+    assert fetch(load_corpus("demo"), tmp_path / "raw", local_dir=None, seed=7) == 1
     samples, rate = audio.decode(tmp_path / "raw" / "03_angry_kids.flac")
     assert rate == synthesis.SAMPLE_RATE
     np.testing.assert_allclose(samples[:, 0], synthesis.synthesise(utterance, seed=7), atol=2**-15)
+
+
+def test_tess_is_fetched_from_its_dataverse(
+    fake_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the Dataverse lists for the dataset's DOI is fetched; there is no list of our own."""
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))
+    files = {path.name: path.read_bytes() for path in (fake_corpora / "tess").rglob("*.wav")}
+    with serving(files) as server:
+
+        def files_of(doi: str, *, server: str) -> list[fetching.Remote]:
+            assert (doi, server) == ("doi:10.5683/SP2/E8H2MF", "https://borealisdata.ca")
+            return [fetching.Remote(name, where(name), None, len(content)) for name, content in files.items()]
+
+        where = server.url
+        monkeypatch.setattr(dataverse, "files_of", files_of)
+        assert fetch(load_corpus("tess"), tmp_path / "raw", local_dir=None) == len(files)
+
+
+def test_kaggle_is_asked_only_when_told_to(fake_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `download.kaggle` a corpus comes from its copy there; a failure says where else it is to be had."""
+    asked = []
+    monkeypatch.setattr(kaggle, "fetch", lambda handle: asked.append(handle) or fake_corpora / "tess")
+    assert fetch(load_corpus("tess"), tmp_path / "raw", local_dir=None, kaggle=True) == 3
+    assert asked == ["ejlok1/toronto-emotional-speech-set-tess"]
+
+    def fail(_handle: str) -> Path:
+        raise InputError("not logged in.")
+
+    monkeypatch.setattr(kaggle, "fetch", fail)
+    with pytest.raises(InputError, match=r"not logged in\. Or get it from http://kahlan.* into FOLDER/savee/"):
+        fetch(load_corpus("savee"), tmp_path / "raw", local_dir=None, kaggle=True)
+
+
+def test_a_corpus_is_announced() -> None:
+    """Title, licence, citation and address, before anything is fetched; one's own recordings by their folder."""
+    said = sources.announce("ravdess", {})
+    assert all(fact in said for fact in (FACTS.title, FACTS.licence, FACTS.citation, FACTS.url))
+    mine = tables.settings(own={"mine": OWN, "tess": OWN}).own
+    assert sources.announce("mine", mine) == "mine: your own recordings in voices."
+    with pytest.raises(InputError, match=r"own\.tess: a published corpus has this name"):
+        sources.announce("tess", mine)
+
+
+OWN = {"folder": "voices", "labels": None, "pattern": None, "emotions": {}, "language": "en"}

@@ -3,6 +3,7 @@
 import re
 import warnings
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -351,11 +352,62 @@ def test_inner_folds_of_few_clips() -> None:
     assert sorted(np.concatenate([test for _, test in made])) == list(range(12))
 
 
-def test_no_inner_folds_of_one_speaker_and_text() -> None:
-    """The error says what a grid search needs."""
-    clips = tables.tess(n_words=1)
-    with pytest.raises(InputError, match="one speaker and one text"):
-        splits.inner_folds(clips[clips.speaker == "tess-OAF"], folds=3, seed=1)
+def test_inner_folds_of_one_speaker_and_text() -> None:
+    """Where neither speakers nor texts differ, or nobody knows who speaks, copies still stay with their source."""
+    one = tables.ravdess(actors=[1])
+    for clips in (one.assign(text="01"), tables.ravdess().assign(speaker="ravdess-", text="01")):
+        clips = tables.with_copies(clips)
+        for train, test in splits.inner_folds(clips, folds=3, seed=1):
+            assert not set(clips.source.iloc[train]) & set(clips.source.iloc[test])
+            assert set(clips.emotion.iloc[test]) == set(clips.emotion)
+
+
+# Who has no part ------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_sound_has_one_part() -> None:
+    """Of a recording under two names, in two corpora or one, the first alone is split; the others are named."""
+    clips = table("ravdess+tess")
+    twins = {"tess/OAF_aa_angry": "ravdess/03-01-05-01-01-01-01", "tess/OAF_ab_sad": "tess/OAF_aa_sad"}
+    clips["content"] = clips.clip_id.map(twins).fillna(clips.content)
+    chosen, left_out = splits.choose(clips, tables.emotions())
+    assert dict(left_out.to_numpy()) == {twin: f"holds the same sound as {first}" for twin, first in twins.items()}
+    assert set(chosen.clip_id) == set(clips.clip_id) - set(twins)
+    assert set(split_of(clips, tables.split("clip")).clip_id) == set(chosen.clip_id)
+
+
+def test_an_emotion_beyond_the_usual_is_left_out_or_asked_for() -> None:
+    """It is named with its reason, or becomes a class when the settings say so, or is counted as another."""
+    clips = tables.ravdess()
+    clips["emotion"] = clips.emotion.replace("calm", "bored")
+    bored = clips.clip_id[clips.emotion == "bored"]
+    left_out = splits.choose(clips, tables.emotions())[1]
+    assert list(left_out.clip_id) == sorted(bored)
+    assert set(left_out.reason) == {"emotions: bored is none of this run's"}
+    for emotions, counted in (
+        (tables.emotions(extra=["bored"]), "bored"),
+        (tables.emotions(bored="neutral"), "neutral"),
+    ):
+        chosen, left_out = splits.choose(clips, emotions)
+        assert left_out.empty
+        assert set(chosen.emotion[chosen.clip_id.isin(bored)]) == {counted}
+
+
+@pytest.mark.parametrize(("key", "emotions"), [("extra", {"extra": ["bord"]}), ("merge", {"bord": "neutral"})])
+def test_a_word_that_no_clip_has_is_refused(key: str, emotions: dict[str, Any]) -> None:
+    """A misspelt emotion would else change nothing, in silence."""
+    with pytest.raises(InputError, match=rf"emotions\.{key}: no clip is labelled bord; the corpora have neutral, calm"):
+        splits.choose(tables.ravdess(), tables.emotions(**emotions))
+
+
+def test_unknown_speakers_are_not_held_out() -> None:
+    """A corpus of which nobody knows who speaks is split by clip, another beside it by speaker."""
+    clips = table("ravdess+tess")
+    clips["speaker"] = clips.speaker.where(clips.corpus == "ravdess", "tess-")
+    made = split_of(clips, tables.split("speaker")).merge(clips.drop(columns="emotion"), on="clip_id")
+    parts = made.groupby("speaker").part.agg(set)
+    assert parts["tess-"] == {"train", "val", "test"}
+    assert all(len(part) == 1 for part in parts.drop("tess-"))
 
 
 def test_a_split_warns_of_nothing() -> None:

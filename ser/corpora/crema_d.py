@@ -50,5 +50,9 @@ CORPUS = Corpus(
     # from the corpus's VideoDemographics.csv
     sexes={str(actor): "f" if actor in _WOMEN else "m" for actor in range(1001, 1092)},
     n_clips=7442,
+    intensities={"LO": "low", "MD": "medium", "HI": "high"},
+    names=lambda: [Path(one.name).stem for one in _published()],
+    faulty={"1076_MTI_SAD_XX": "holds no speech, a known fault of the corpus"},
+    oddities=("1076_MTI_SAD_XX holds no speech.", "Intensity is given for one sentence (IEO) only."),
     published=_published,
 )

@@ -13,16 +13,8 @@ from pathlib import PurePosixPath
 
 from ser import corpora
 from ser.errors import InputError
-
-
-@dataclass(frozen=True)
-class Recording:
-    """What a file's name says: one row of the clip table before anybody listened."""
-
-    speaker: str
-    sex: str
-    emotion: str
-    text: str
+from ser.recordings import Recording
+from ser.speakers import name_speaker
 
 
 @dataclass(frozen=True)
@@ -48,6 +40,14 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Dataverse:
+    """A dataset in a Dataverse: the server's address and the dataset's DOI (``doi:…``)."""
+
+    server: str
+    doi: str
+
+
+@dataclass(frozen=True)
 class Corpus:
     """Facts about a corpus.
 
@@ -61,17 +61,30 @@ class Corpus:
         ISO 639-1.
     pattern
         Regular expression of the end of a file's path without suffix, from the start of a name on, with the groups
-        ``speaker``, ``emotion`` and ``text``.
+        ``speaker`` and ``emotion``, and maybe ``text`` and ``intensity``.
     emotions
-        Code in the name -> canonical emotion.
+        Code in the name -> emotion: a canonical one, or another lower-case word, which a run leaves out unless its
+        settings name it.
     sexes
         Speaker in the name -> ``f`` or ``m``.
     n_clips
         As published.
+    intensities
+        Code in the name -> a word for how strongly the emotion was played.
     aliases
         Speaker as misspelt in some names -> speaker.
+    names
+        Gives the `key` of each recording as published, so that missing and surplus ones can be named.
+    faulty
+        Key -> what is wrong with a recording as published; it becomes no clip.
+    oddities
+        What else surprises people about the files; sentences.
     published
         Gives the files to fetch; none for a corpus that must be asked for.
+    dataverse
+        Where the files are listed by a Dataverse instead.
+    kaggle
+        ``owner/dataset`` of a copy.
     synthetic
         Whether nobody ever said this: the numbers then mean nothing about people.
     """
@@ -86,31 +99,46 @@ class Corpus:
     emotions: Mapping[str, str]
     sexes: Mapping[str, str]
     n_clips: int
+    intensities: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    names: Callable[[], Sequence[str]] = tuple
+    faulty: Mapping[str, str] = field(default_factory=dict)
+    oddities: Sequence[str] = ()
     published: Callable[[], Sequence[Published]] = tuple
+    dataverse: Dataverse | None = None
+    kaggle: str = ""
     synthetic: bool = False
 
     def key(self, file: PurePosixPath) -> str | None:
         """Get the part of a file's path that the grammar reads, which no two recordings share; None without one."""
         found = self._match(file)
-        return found[0].removeprefix("/") if found else None
+        if found is None:
+            return None
+        start, end = (place - found.start() for place in found.span("speaker"))
+        text = found[0]
+        return (text[:start] + self._speaker(found) + text[end:]).removeprefix("/").replace("/", "_")
 
     def _match(self, file: PurePosixPath) -> re.Match[str] | None:
         return re.search(f"(?:^|/)(?:{self.pattern})$", str(file.with_suffix("")))
 
+    def _speaker(self, found: re.Match[str]) -> str:
+        return self.aliases.get(found["speaker"], found["speaker"])
+
     def parse(self, file: PurePosixPath) -> Recording | None:
         """Read a file's name; None where it does not follow the corpus's grammar."""
         found = self._match(file)
-        if not found:
+        if found is None or self._speaker(found) not in self.sexes or found["emotion"] not in self.emotions:
             return None
-        speaker = self.aliases.get(found["speaker"], found["speaker"])
-        if speaker not in self.sexes or found["emotion"] not in self.emotions:
-            return None
+        groups = found.groupdict()
         return Recording(
-            speaker=f"{self.name}-{speaker}",
-            sex=self.sexes[speaker],
+            file=str(file),
+            speaker=name_speaker(self.name, self._speaker(found)),
+            sex=self.sexes[self._speaker(found)],
             emotion=self.emotions[found["emotion"]],
-            text=found["text"],
+            intensity=self.intensities.get(groups.get("intensity", ""), ""),
+            text=groups.get("text", ""),
+            language=self.language,
+            problem=self.faulty.get(self.key(file) or "", ""),
         )
 
 
@@ -131,7 +159,12 @@ def load_corpus(name: str) -> Corpus:
     if name not in known:
         raise InputError(
             f"params.yaml: corpora: unknown corpus {name!r}; known are {', '.join(known)}. "
-            f"To add one, write ser/corpora/{name}.py."
+            f"To add one, write ser/corpora/{name}.py; for recordings of your own, see `own` in params.yaml."
         )
     corpus: Corpus = importlib.import_module(f"ser.corpora.{name}").CORPUS
     return corpus
+
+
+def is_synthetic(name: str) -> bool:
+    """Say whether nobody ever said what a corpus, or somebody's own recordings, hold."""
+    return name in known_corpora() and load_corpus(name).synthetic

@@ -1,6 +1,15 @@
 """RAVDESS, the speech part: 24 actors, 8 emotions, 2 sentences."""
 
+from itertools import product
+
 from ser.corpora.facts import Corpus, Published
+
+
+def _names() -> list[str]:
+    """Build the names: each actor says each statement twice, normally and, but for neutral, strongly too."""
+    takes = product(range(1, 9), (1, 2), (1, 2), (1, 2), range(1, 25))
+    return ["03-01-" + "-".join(f"{code:02}" for code in take) for take in takes if take[:2] != (1, 2)]
+
 
 CORPUS = Corpus(
     name="ravdess",
@@ -23,6 +32,12 @@ CORPUS = Corpus(
     },
     sexes={f"{actor:02}": "m" if actor % 2 else "f" for actor in range(1, 25)},
     n_clips=1440,
+    intensities={"01": "normal", "02": "strong"},
+    names=_names,
+    oddities=(
+        "Five files are stereo.",
+        "Nobody is strongly neutral: neutral has half as many clips as another emotion.",
+    ),
     published=lambda: [
         Published(
             name="Audio_Speech_Actors_01-24.zip",

@@ -2,6 +2,18 @@
 
 from ser.corpora.facts import Corpus
 
+
+def _names() -> list[str]:
+    """Build the names: fifteen sentences an emotion, thirty for neutral."""
+    counts = {"a": 15, "d": 15, "f": 15, "h": 15, "n": 30, "sa": 15, "su": 15}
+    return [
+        f"{speaker}_{emotion}{number:02}"
+        for speaker in ("DC", "JE", "JK", "KL")
+        for emotion, count in counts.items()
+        for number in range(1, count + 1)
+    ]
+
+
 CORPUS = Corpus(
     name="savee",
     title="Surrey Audio-Visual Expressed Emotion database",
@@ -23,4 +35,9 @@ CORPUS = Corpus(
     },
     sexes={"DC": "m", "JE": "m", "JK": "m", "KL": "m"},
     n_clips=480,
+    names=_names,
+    oddities=(
+        "The official tree has a folder a speaker (DC/a01.wav), Kaggle's copy has names (DC_a01.wav); both are read.",
+    ),
+    kaggle="ejlok1/surrey-audiovisual-expressed-emotion-savee",
 )
