@@ -63,6 +63,7 @@ def folds(n: int = 60) -> Any:
             "corpus": "tiny",
             "speaker": names.astype(str),
             "text": "01",
+            "source": np.arange(n).astype(str),
             "emotion": (np.arange(n) % N_CLASSES).astype(str),
         }
     )

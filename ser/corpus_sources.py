@@ -1,0 +1,53 @@
+"""What the page about corpora is made of: facts for people, and the tables that stages left of each corpus."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from ser.corpora.facts import load_corpus
+from ser.corpus_report import CorpusSource
+from ser.errors import InputError
+from ser.params import Own
+
+
+def gather(corpora: Iterable[str], *, own_recordings: Mapping[str, Own], data: Path) -> list[CorpusSource]:
+    """Collect the facts and tables of some corpora.
+
+    Parameters
+    ----------
+    corpora
+        Names.
+    own_recordings
+        The section `own` of the settings.
+    data
+        The folder that stages write to.
+
+    Raises
+    ------
+    InputError
+        If a table is missing, or there is no such corpus.
+    """
+    return [_source(name, own_recordings.get(name), data=data) for name in sorted(corpora)]
+
+
+def _source(name: str, own: Own | None, *, data: Path) -> CorpusSource:
+    tables = {table: _read(data / table / f"{name}.csv") for table in ("recordings", "measured", "unusable")}
+    return CorpusSource(
+        name=name, folder=data / "raw" / name, clips=data / "clips" / f"{name}.parquet", **_facts(name, own), **tables
+    )
+
+
+def _facts(name: str, own: Own | None) -> dict[str, str | bool]:
+    if own is not None:
+        title = f"Own recordings in {own.folder}"
+        return {"title": title, "licence": "", "citation": "", "url": "", "synthetic": False}
+    facts = load_corpus(name)
+    return {key: getattr(facts, key) for key in ("title", "licence", "citation", "url", "synthetic")}
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, keep_default_na=False)
+    except FileNotFoundError:
+        raise InputError(f"{path} was not found; run `dvc repro`, which makes it.") from None
