@@ -201,7 +201,7 @@ def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> Frames:
     InputError
         If a clip is in none of the tables, the tables hold different features, or the disk is full.
     """
-    scratch, width = _Scratch(paths[0].parent), len(read_names(paths))
+    width, scratch = len(read_names(paths)), _Scratch(paths[0].parent)
     found: dict[str, tuple[int, int]] = {}
     wanted = set(clip_ids)
     for path in paths:

@@ -131,12 +131,15 @@ def little_room(n_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_a_sentence(folder: Path) -> None:
-    """Where the copy does not fit, the error names the folder, the system's reason, and the room that it takes."""
-    before = sorted(folder.iterdir())
+def test_a_full_disk_is_a_sentence(folder: Path, expected: dict[str, np.ndarray]) -> None:
+    """Where a single byte does not fit, the error names the folder, the system's reason, and the room that it takes."""
+    before, needed = sorted(folder.iterdir()), sum(matrix.nbytes for matrix in expected.values())
+    paths, clip_ids = [folder / "frames.parquet"], list(expected)
+    with little_room(needed):
+        feature_tables.read_frames(paths, clip_ids=clip_ids)
     said = rf"{folder}: no copy of the frames .* could be written there \(File too large\); it takes as much"
-    with little_room(1000), pytest.raises(InputError, match=said):
-        feature_tables.read_frames([folder / "frames.parquet"], clip_ids=[f"ravdess/{name}" for name in NAMES])
+    with little_room(needed - 1), pytest.raises(InputError, match=said):
+        feature_tables.read_frames(paths, clip_ids=clip_ids)
     assert sorted(folder.iterdir()) == before
 
 
