@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ser import feature_tables, predictions, splits
 from ser.clips import read_clips
 from ser.emotions import in_order
 from ser.errors import InputError
-from ser.features import Array
+from ser.feature_tables import Frames
 from ser.files import replacing
 from ser.params import Settings
 
@@ -44,9 +45,13 @@ class Dataset:
         """Get the class index of each clip of some parts: (clips,)."""
         return self.clips(*parts).emotion.map(list(self.classes).index).to_numpy(dtype=np.int64)
 
-    def frames(self, *parts: str) -> list[Array]:
-        """Read the (n_frames, features) matrix of each clip of some parts."""
-        return feature_tables.read_frames(self.paths, clip_ids=list(self.clips(*parts).clip_id))
+    def frames(self, *parts: str) -> Frames:
+        """Get the (n_frames, features) matrix of each clip of some parts, to be read from disk when asked for."""
+        return self._frames[np.flatnonzero(self.table.part.isin(parts))]
+
+    @cached_property
+    def _frames(self) -> Frames:
+        return feature_tables.read_frames(self.paths, clip_ids=list(self.table.clip_id))
 
     def functionals(self, *parts: str) -> npt.NDArray[np.float32]:
         """Read the functionals of the clips of some parts: (clips, features)."""

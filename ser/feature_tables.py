@@ -2,10 +2,15 @@
 
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import tempfile
+import weakref
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -110,16 +115,109 @@ def read_names(paths: Iterable[Path]) -> list[str]:
     return names
 
 
-def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> list[Array]:
-    """Read the (frames, features) matrices of some clips, in the order of `clip_ids`."""
-    found: dict[str, Array] = {}
+class _Scratch:
+    """Numbers in a file without a name, which the system removes with the process, however that ends.
+
+    Reads are positioned: several threads may read at a time, and, unlike a memory map, what was read once counts as the
+    system's cache and not as this process's memory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with self._with_room():
+            # Where a file system wants a name for a moment, DVC and Git look past this one.
+            self._file = tempfile.TemporaryFile(  # noqa: SIM115, it lives as long as this object
+                buffering=0, dir=folder, prefix=".frames.", suffix=".unfinished"
+            )
+        weakref.finalize(self, self._file.close)
+
+    @contextmanager
+    def _with_room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"{self._folder}: no copy of the frames for training could be written there ({error.strerror}); "
+                "it takes as much free space as the tables of frames take."
+            ) from None
+
+    def append(self, values: Array) -> int:
+        """Write numbers at the end, and say where they begin."""
+        start, rest = self._file.tell(), memoryview(values.tobytes())
+        with self._with_room():
+            while rest:  # the system may take less than it is given
+                rest = rest[self._file.write(rest) :]
+        return start
+
+    def read(self, start: int, *, shape: tuple[int, int]) -> Array:
+        n_bytes = shape[0] * shape[1] * np.dtype(np.float32).itemsize
+        return np.frombuffer(os.pread(self._file.fileno(), n_bytes, start), dtype=np.float32).reshape(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Frames(Sequence[Array]):
+    """The (n_frames, features) float32 matrices of clips, on disk until one is asked for, and then read-only.
+
+    A slice, or an array of positions, gives the `Frames` of some of the clips without reading any.
+
+    Attributes
+    ----------
+    scratch
+        Where they are.
+    starts
+        Where in it each clip begins: (clips,) bytes.
+    lengths
+        How many frames each clip has: (clips,).
+    width
+        How many features a frame has.
+    """
+
+    scratch: _Scratch
+    starts: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @overload
+    def __getitem__(self, index: int) -> Array: ...
+    @overload
+    def __getitem__(self, index: slice | npt.NDArray[np.int64]) -> "Frames": ...
+    def __getitem__(self, index: int | slice | npt.NDArray[np.int64]) -> "Array | Frames":
+        if isinstance(index, slice | np.ndarray):
+            return replace(self, starts=self.starts[index], lengths=self.lengths[index])
+        return self.scratch.read(int(self.starts[index]), shape=(int(self.lengths[index]), self.width))
+
+
+def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> Frames:
+    """Read the (n_frames, features) matrices of some clips, in the order of `clip_ids`.
+
+    They are more than fits into memory, and a Parquet file does not give single clips, so they are copied to a file
+    that does. It lies beside the tables, where there is room for the like of them: `/tmp` may be memory.
+
+    Raises
+    ------
+    InputError
+        If a clip is in none of the tables, the tables hold different features, or the disk is full.
+    """
+    width, scratch = len(read_names(paths)), _Scratch(paths[0].parent)
+    found: dict[str, tuple[int, int]] = {}
     wanted = set(clip_ids)
     for path in paths:
         for piece in iterate_clips(path, columns=["clip_id", "frames"]):
             for clip_id, frames in zip(piece["clip_id"].to_pylist(), _matrices(piece["frames"]), strict=True):
                 if clip_id in wanted:
-                    found[clip_id] = frames.copy()
-    return [found[clip_id] for clip_id in clip_ids]
+                    found[clip_id] = scratch.append(frames), len(frames)
+    _check_found(clip_ids, found, paths=paths)
+    starts, lengths = np.array([found[clip_id] for clip_id in clip_ids], dtype=np.int64).reshape(-1, 2).T
+    return Frames(scratch, starts, lengths, width)
+
+
+def _check_found(clip_ids: Sequence[str], found: Container[str], *, paths: Sequence[Path]) -> None:
+    missing = next((clip_id for clip_id in clip_ids if clip_id not in found), None)
+    if missing is not None:
+        raise InputError(f"{', '.join(map(str, paths))}: {missing} has no features there; run `dvc repro`.")
 
 
 def _matrices(column: pa.ChunkedArray) -> list[Array]:
@@ -130,10 +228,17 @@ def _matrices(column: pa.ChunkedArray) -> list[Array]:
 
 
 def read_functionals(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Read the functionals of some clips: (clips, features) float32, in the order of `clip_ids`."""
+    """Read the functionals of some clips: (clips, features) float32, in the order of `clip_ids`.
+
+    Raises
+    ------
+    InputError
+        If a clip is in none of the tables.
+    """
     tables = [piece for path in paths for piece in iterate_clips(path, columns=["clip_id", "functionals"])]
     table = pa.concat_tables([piece.replace_schema_metadata() for piece in tables])
     column = table["functionals"].combine_chunks()
     vectors = column.flatten().to_numpy().reshape(len(table), -1)
     row = {clip_id: n for n, clip_id in enumerate(table["clip_id"].to_pylist())}
+    _check_found(clip_ids, row, paths=paths)
     return vectors[[row[clip_id] for clip_id in clip_ids]]

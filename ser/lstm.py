@@ -22,6 +22,7 @@ import pandas as pd
 from sklearn.metrics import recall_score
 
 from ser import archives, seeds
+from ser.feature_tables import Frames
 from ser.features import Array
 from ser.parallel import progress, workers
 from ser.params import TrainLstm
@@ -137,10 +138,15 @@ def _attention_pooling(x: Any) -> Any:
 
 def moments(frames: Sequence[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Compute each feature's mean and variance over all frames of all clips: two (features,) arrays."""
-    n = sum(len(clip) for clip in frames)
+    n = int(_lengths(frames).sum())
     mean = sum(clip.sum(axis=0, dtype=np.float64) for clip in frames) / n
     variance = sum(np.square(clip - mean).sum(axis=0) for clip in frames) / n
     return np.asarray(mean), np.maximum(variance, 1e-8)
+
+
+def _lengths(frames: Sequence[Array]) -> npt.NDArray[np.int64]:
+    """Count each clip's frames, without reading those that are on disk: (clips,)."""
+    return frames.lengths if isinstance(frames, Frames) else np.array([len(clip) for clip in frames])
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ class Buckets:
 
     def lengths(self, frames: Sequence[Array]) -> npt.NDArray[np.int64]:
         """Compute the length each clip is brought to."""
-        return np.array([min(-(-len(clip) // self.step) * self.step, self.most) for clip in frames])
+        return np.minimum(-(-_lengths(frames) // self.step) * self.step, self.most)
 
     def stack(self, frames: Sequence[Array], *, length: int) -> Array:
         """Cut clips to a length or repeat their last frame up to it: (clips, length, features)."""

@@ -1,5 +1,6 @@
 """Models get the right features with the right labels, and copies in training only."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import tables
 from ser import datasets, splits
 from ser.datasets import Dataset
 from ser.errors import InputError
+from ser.feature_tables import Frames
 
 CLIPS = tables.with_copies(tables.joined(tables.ravdess(actors=range(1, 7)), tables.tess(n_words=8)))
 CLASSES = ["neutral", "happy", "sad"]
@@ -68,6 +70,22 @@ def test_features_belong_to_their_clips(folder: Path, parts: tuple[str, ...], au
     all_matrices = dict(zip(CLIPS.clip_id, matrices(CLIPS), strict=True))
     for clip_id, matrix in zip(rows.clip_id, frames, strict=True):
         np.testing.assert_array_equal(matrix, all_matrices[clip_id])
+
+
+def test_frames_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many parts are asked for, and in whatever combination, the tables are gone through a single time."""
+    seen: list[int] = []
+    read_frames = datasets.feature_tables.read_frames
+
+    def counted(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> Frames:
+        seen.append(len(clip_ids))
+        return read_frames(paths, clip_ids=clip_ids)
+
+    monkeypatch.setattr(datasets.feature_tables, "read_frames", counted)
+    data = read(folder, payload="frames")
+    lengths = {part: data.frames(part).lengths.tolist() for part in ("train", "val", "test")}
+    assert sorted(data.frames("val", "test").lengths) == sorted(lengths["val"] + lengths["test"])
+    assert seen == [len(data.table)]
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])

@@ -1,6 +1,9 @@
 """Feature tables hold what features say of every clip and copy, and give it back in the order asked for."""
 
+import os
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +77,72 @@ def test_frames_come_in_the_order_asked_for(folder: Path, expected: dict[str, np
         np.testing.assert_allclose(matrix, expected[clip_id], rtol=1e-5, atol=1e-5)
 
 
+def test_frames_are_a_sequence(folder: Path) -> None:
+    """What stays on disk behaves as the list of its matrices does: positions, slices, lengths, and their ends."""
+    frames = feature_tables.read_frames([folder / "frames.parquet"], clip_ids=[f"ravdess/{name}" for name in NAMES])
+    listed = list(frames)
+    assert len(frames) == len(listed) == len(NAMES)
+    assert frames.lengths.tolist() == [len(matrix) for matrix in listed]
+    assert {matrix.dtype for matrix in listed} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(frames[-2], listed[-2])
+    np.testing.assert_array_equal(frames[np.int64(3)], listed[3])
+    chosen = np.array([5, 0, 5])
+    for some, expected in ((frames[8:2:-3], listed[8:2:-3]), (frames[chosen], [listed[n] for n in chosen])):
+        assert some.lengths.tolist() == [len(matrix) for matrix in expected]
+        assert all(np.array_equal(one, other) for one, other in zip(some, expected, strict=True))
+    with pytest.raises(IndexError):
+        frames[len(NAMES)]
+
+
+def test_lengths_are_known_without_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting clips and their frames, and choosing some, does not touch the disk; only asking for a matrix does."""
+    frames = feature_tables.read_frames([folder / "frames.parquet"], clip_ids=[f"ravdess/{NAMES[-1]}"])
+    length = len(frames[0])
+
+    def broken(*_: object) -> bytes:
+        raise OSError("was read")
+
+    monkeypatch.setattr(os, "pread", broken)
+    assert (len(frames), *frames[:1].lengths) == (1, length)
+    with pytest.raises(OSError, match="was read"):
+        frames[0]
+
+
+def test_frames_leave_nothing_behind(folder: Path) -> None:
+    """Not even while in use has the copy a name, which a kill would leave; its room is free with the last clips."""
+    before = sorted(folder.iterdir())
+    frames = feature_tables.read_frames([folder / "frames.parquet"], clip_ids=[f"ravdess/{NAMES[0]}"])
+    assert sorted(folder.iterdir()) == before
+    file, some = frames.scratch._file, frames[:1]
+    del frames
+    assert len(some[0]) == some.lengths[0]
+    del some
+    assert file.closed
+
+
+@contextmanager
+def little_room(n_bytes: int) -> Iterator[None]:
+    """Let the system refuse files of more than some bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_a_sentence(folder: Path, expected: dict[str, np.ndarray]) -> None:
+    """Where a single byte does not fit, the error names the folder, the system's reason, and the room that it takes."""
+    before, needed = sorted(folder.iterdir()), sum(matrix.nbytes for matrix in expected.values())
+    paths, clip_ids = [folder / "frames.parquet"], list(expected)
+    with little_room(needed):
+        feature_tables.read_frames(paths, clip_ids=clip_ids)
+    said = rf"{folder}: no copy of the frames .* could be written there \(File too large\); it takes as much"
+    with little_room(needed - 1), pytest.raises(InputError, match=said):
+        feature_tables.read_frames(paths, clip_ids=clip_ids)
+    assert sorted(folder.iterdir()) == before
+
+
 def test_functionals_come_in_the_order_asked_for(folder: Path, expected: dict[str, np.ndarray]) -> None:
     """Some clips, backwards, give a row each: the functionals of their frames."""
     wanted = list(expected)[::-3]
@@ -102,9 +171,9 @@ def test_features_are_read_across_tables_written_in_any_pieces(folder: Path, tmp
 
 @pytest.mark.parametrize("kind", ["frames", "functionals"])
 def test_a_clip_that_is_not_there_is_refused(kind: str, folder: Path) -> None:
-    """Asking for a clip that no table holds is an error, and never another clip's features."""
+    """Asking for a clip that no table holds is an error that names both, and never another clip's features."""
     read = {"frames": feature_tables.read_frames, "functionals": feature_tables.read_functionals}[kind]
-    with pytest.raises((InputError, KeyError), match="ravdess/nobody"):
+    with pytest.raises(InputError, match=rf"{kind}\.parquet: ravdess/nobody has no features there; run `dvc repro`"):
         read([folder / f"{kind}.parquet"], clip_ids=[f"ravdess/{NAMES[0]}", "ravdess/nobody"])
 
 
@@ -129,6 +198,8 @@ def test_tables_of_different_features_are_refused(folder: Path, tmp_path: Path) 
         pass
     with pytest.raises(InputError, match=f"{other}.* hold different features"):
         feature_tables.read_names([folder / "frames.parquet", other])
+    with pytest.raises(InputError, match=f"{other}.* hold different features"):
+        feature_tables.read_frames([folder / "frames.parquet", other], clip_ids=[])
 
 
 def test_pandas_reads_the_tables(folder: Path, expected: dict[str, np.ndarray]) -> None:

@@ -1,14 +1,18 @@
 """The network learns from training clips alone, keeps its best epoch, and judges each clip by itself."""
 
+import os
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import tables
 import tiny
 
-from ser import lstm
+from ser import feature_tables, lstm
+from ser.feature_tables import Frames
 from ser.lstm import Buckets, Examples
 
 ARCHITECTURES = ["lstm", "bilstm", "cnn_bilstm"]
@@ -249,6 +253,30 @@ def test_the_plateau_schedule_halves_the_rate(contrarily: tuple[Any, pd.DataFram
 def after_one_epoch(*, seed: int = 1, shift: float = 0.0) -> Any:
     val = Examples([clip + shift for clip in VAL.frames], VAL.labels)
     return tiny.fitted(tiny.lstm_settings(architecture="lstm", epochs=1), train=TRAIN, val=val, seed=seed)[0]
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Frames:
+    """Put the training clips on disk, as the pipeline has them."""
+    clips = tables.ravdess(actors=[1])[: len(TRAIN.frames)]
+    tables.write_features(tmp_path, clips, payload="frames", values=TRAIN.frames, names='["a", "b", "c", "d"]')
+    return feature_tables.read_frames([tmp_path / "ravdess.parquet"], clip_ids=list(clips.clip_id))
+
+
+def test_clips_on_disk_are_not_read_for_their_lengths(stored: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buckets are chosen, as for a list, without opening a single clip."""
+    monkeypatch.delattr(os, "pread")
+    buckets = Buckets(step=8, most=24)
+    assert buckets.lengths(stored).tolist() == buckets.lengths(TRAIN.frames).tolist()
+
+
+def test_clips_on_disk_teach_what_clips_in_memory_do(stored: Frames) -> None:
+    """Matrices read from a table when they are needed give the same weights and answers, bit by bit, as a list does."""
+    settings = tiny.lstm_settings(architecture="lstm", epochs=1)
+    model, _ = tiny.fitted(settings, train=Examples(stored, TRAIN.labels), val=VAL)
+    for ours, theirs in zip(model.get_weights(), after_one_epoch().get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(predict(model, stored), predict(model, TRAIN.frames))
 
 
 def test_validation_clips_teach_nothing() -> None:
