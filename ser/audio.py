@@ -1,13 +1,17 @@
-"""Recordings in, clean mono clips out. The only door to librosa's audio tools, noisereduce, pyloudnorm and soundfile.
+"""Recordings in, clean mono clips out. The only door to librosa's tools, soxr, noisereduce, pyloudnorm and soundfile.
 
 A signal is a float32 array of shape (n_samples,), mono, full scale at 1.
 """
 
 import io
+import math
 import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +20,30 @@ import soundfile
 from ser.errors import InputError
 from ser.params import Preprocess
 
+Samples = npt.NDArray[np.float32]
 Signal = npt.NDArray[np.float32]
 
+FORMATS = ("WAV", "WAVEX", "RF64", "NIST", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "W64")
+"""What recordings come in, by libsndfile's names. It knows others, by marks so short that noise may have them."""
 SILENCE_DB = -80.0
 """A recording whose largest sample stays below this (dBFS) holds nothing."""
 BLOCK = 1 << 20
-"""Samples decoded at a time."""
+"""Samples (of each channel) decoded at a time."""
+NO_FILE = 7
+"""libsndfile's number for "not a regular file"."""
 MOST_FRAMES = 1 << 40
 """No recording is longer; libsndfile says 2**63 - 1 for "unknown"."""
+OPEN_LENGTH = 0x7F000000
+"""Programs that write to a pipe announce this many bytes or more, in the 32 bits that they have."""
+RATES = (4_000, 384_000)
+"""The sample rates (Hz) of recordings that are taken, both included."""
+MOST_CHANNELS = 32
+MOST_HOURS = 2.0
+"""A longer recording is no utterance, and a small file may announce centuries."""
+LOUDEST = 2.0**31
+"""No sample is larger, even where a file holds whole numbers as floats; squares beyond 2**127 are infinite."""
+LEAST_READ = 0.9
+"""Tags at the end of an MP3 are no larger a part of it."""
 PEAK = 0.99
 """Level normalisation never drives a sample beyond this; 16-bit files would clip."""
 
@@ -34,15 +54,17 @@ class AudioError(InputError):
 
 @dataclass(frozen=True)
 class Original:
-    """A recording as it was found: its channels averaged to a signal, its rate in Hz, and how many channels it had."""
+    """What a recording was like: rate in Hz, channels, seconds, RMS level and peak in dBFS of the channels' mean."""
 
-    signal: Signal
     sample_rate: int
     channels: int
+    seconds: float
+    level_db: float
+    peak_db: float
 
 
-def decode(recording: Path | bytes) -> tuple[npt.NDArray[np.float32], int]:
-    """Decode anything libsndfile can, going by content and not by suffix.
+def decode(recording: Path | bytes) -> tuple[Samples, int]:
+    """Decode a recording in any of `FORMATS`, going by content and not by suffix.
 
     Parameters
     ----------
@@ -53,66 +75,172 @@ def decode(recording: Path | bytes) -> tuple[npt.NDArray[np.float32], int]:
     -------
     samples : (n_samples, channels) float32
     sample_rate : int
-        In Hz.
+        In Hz, within `RATES`.
 
     Raises
     ------
     AudioError
-        If it is no audio, cut short, empty, or holds values that are not numbers.
+        If it is no audio, cut short, empty, of an absurd length, rate or number of channels, or holds values that
+        are no samples.
+
+    Notes
+    -----
+    Whether a file is cut short is known where its header announces a length: WAV, RF64, W64, AIFF, AU, CAF (but for
+    its last 12 bytes), FLAC, and MP3 with a Xing or Info header. It is not known, and what is there is taken, in OGG,
+    in MP3 without such a header, in NIST, where a header leaves the length open, as those written to a pipe do, and
+    where so many chunks come before the audio that libsndfile's notes (2 kB) break off.
     """
-    content = recording if isinstance(recording, bytes) else _bytes_of(recording)
-    if not content:
-        raise AudioError("the file is empty (0 bytes)")
+    with _opened(recording) as (file, stream):
+        return np.concatenate(list(_blocks(file, stream))), file.samplerate
+
+
+@contextmanager
+def _opened(recording: Path | bytes) -> Iterator[tuple[Any, BinaryIO]]:
+    """Open a recording as a SoundFile on a stream; what goes wrong until it is closed is an AudioError."""
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
-            _check_whole(file)
-            if file.frames > MOST_FRAMES:
-                raise AudioError("its header leaves the length open; write the file anew with a tool that notes it")
-            samples = _read_all(file)
-            rate = file.samplerate
+        with _stream(recording) as stream, soundfile.SoundFile(stream) as file:
+            _check_header(file)
+            yield file, stream
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"not decodable as audio: {error.error_string.strip().rstrip('.')}") from None
-    if len(samples) == 0:
-        raise AudioError("holds no samples")
-    if not np.isfinite(samples).all():
-        raise AudioError("holds values that are not numbers (NaN or infinity)")
-    return samples, rate
-
-
-def _bytes_of(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
+        raise AudioError(f"not decodable as audio: {_reason(error)}") from None
     except OSError as error:
-        raise AudioError(f"cannot be read: {error.strerror}") from None
+        raise AudioError(f"cannot be read: {error.strerror or error}") from None
 
 
-def _read_all(file: Any) -> npt.NDArray[np.float32]:
-    """Read block by block: a header may announce any number of samples, or (streamed FLAC) not know it."""
-    blocks = [np.empty((0, file.channels), dtype=np.float32)]
-    while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
-        blocks.append(block)
-    return np.concatenate(blocks)
+def _reason(error: Any) -> str:
+    # A file that stops within its first frame is none, to libsndfile.
+    return "Format not recognised" if error.code == NO_FILE else str(error.error_string).strip().rstrip(".")
+
+
+def _stream(recording: Path | bytes) -> BinaryIO:
+    # A pipe would be waited for, and a device need never end.
+    if isinstance(recording, Path) and not stat.S_ISREG(recording.stat().st_mode):
+        raise AudioError("is no file, but a folder, a pipe or a device")
+    raw = recording.open("rb", buffering=0) if isinstance(recording, Path) else io.BytesIO(recording)
+    stream = _Stream(raw)
+    if not stream.peek(1):
+        stream.close()
+        raise AudioError("the file is empty (0 bytes)")
+    return stream
+
+
+class _Stream(io.BufferedReader):
+    """A stream for libsndfile, which sees by itself where it got to; an exception there is printed and lost."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go nowhere if there is no such place: headers that are damaged lead anywhere."""
+        try:
+            return super().seek(offset, whence)
+        except (OSError, ValueError):
+            return self.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        """Read nothing from where a disk is damaged."""
+        try:
+            return super().readinto(buffer)
+        except OSError:
+            return 0
+
+
+def _check_header(file: Any) -> None:
+    """Refuse what a header says that no recording of speech has, before anything is decoded."""
+    if file.format not in FORMATS:
+        raise AudioError(f"in the format {file.format}, which is not taken; convert it to WAV or FLAC")
+    _check_whole(file)
+    low, high = RATES
+    if not low <= file.samplerate <= high:
+        raise AudioError(f"its header says {file.samplerate} Hz; rates from {low} to {high} Hz are taken")
+    if file.channels > MOST_CHANNELS:
+        raise AudioError(f"its header says {file.channels} channels; at most {MOST_CHANNELS} are taken")
+    if file.frames > MOST_FRAMES:
+        raise AudioError("its header leaves the length open; write the file anew with a tool that notes it")
+    if file.frames < 1:
+        raise AudioError("holds no samples")
+    hours = file.frames / file.samplerate / 3600
+    if hours > MOST_HOURS:
+        raise AudioError(f"too long: {hours:.1f} hours by its header, at most {MOST_HOURS:g} are taken; cut it up")
 
 
 def _check_whole(file: Any) -> None:
     """Refuse a file that ends before its header says; libsndfile would read what is there without a word."""
-    found = re.search(r"^ *(?:data|SSND) *: *(\d+) *\(should be (\d+)\)", file.extra_info, re.MULTILINE)
-    if found and int(found[1]) < 0xFFFFFFFF:  # which is what a streaming writer puts for "unknown"
-        raise AudioError(f"cut short: the header announces {found[1]} bytes of audio, the file holds {found[2]}")
+    # What libsndfile notes of, in this order: WAV and CAF, AIFF, AU, W64, RF64.
+    sizes = r"^ *(?:data|SSND|Data Size|riff|Riff size) *: *(\d+) *\(should be (\d+)\)"
+    found = re.search(sizes, file.extra_info, re.MULTILINE)
+    if not found:
+        return
+    announced, held = int(found[1]), int(found[2])
+    if announced > held and (announced < OPEN_LENGTH or file.format in ("CAF", "W64", "RF64")):
+        raise AudioError(f"cut short: the header announces {announced} bytes, the file holds {held}")
 
 
-def mono(samples: npt.NDArray[np.float32]) -> Signal:
+def _blocks(file: Any, stream: BinaryIO) -> Iterator[Samples]:
+    """Read block by block, (n_samples, channels) each, so that a long recording never is in memory as it is."""
+    n_samples = 0
+    while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+        _check_values(block)
+        n_samples += len(block)
+        yield block
+    _check_all_read(file, stream, n_samples)
+
+
+def _check_values(block: Samples) -> None:
+    loudest = np.abs(block).max()
+    if not np.isfinite(loudest):
+        raise AudioError("holds values that are not numbers (NaN or infinity)")
+    if loudest > LOUDEST:
+        raise AudioError(f"holds values up to {loudest:.1e} (full scale is 1), which no recording has")
+
+
+def _check_all_read(file: Any, stream: BinaryIO, n_samples: int) -> None:
+    """Refuse a file that gave fewer samples than announced, and an MP3 of which libsndfile left a part unread."""
+    n_bytes = stream.tell()
+    if file.format == "MP3" and not _announces_length(stream):
+        # The samples are but an estimate then, from the bit rate of the first frame.
+        size = stream.seek(0, io.SEEK_END)
+        if n_bytes < LEAST_READ * size:
+            raise AudioError(f"an MP3 of unknown length: read {n_bytes} of {size} bytes; encode it anew")
+    elif n_samples < file.frames:
+        raise AudioError(f"cut short: the header announces {file.frames} samples, the file holds {n_samples}")
+    if n_samples == 0:
+        raise AudioError("holds no samples")
+
+
+def _announces_length(stream: BinaryIO) -> bool:
+    """Look for a Xing or Info header in the first frame of an MP3, behind an ID3v2 tag where there is one."""
+    stream.seek(0)
+    tag = stream.read(10)
+    if tag.startswith(b"ID3"):
+        stream.seek(sum(byte << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True)) + 10)
+    else:
+        stream.seek(0)
+    frame = stream.read(64)
+    return b"Xing" in frame or b"Info" in frame
+
+
+def mono(samples: Samples) -> Signal:
     """Average the channels of a (n_samples, channels) array."""
     return np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
 
 
 def resample(signal: Signal, *, rate: int, to: int) -> Signal:
     """Change the sample rate (both in Hz), band-limited, by the SoX resampler at high quality."""
-    if rate == to:
-        return signal
-    import librosa
+    return signal if rate == to else _resampled([signal], rate=rate, to=to)
 
-    return librosa.resample(signal, orig_sr=rate, target_sr=to, res_type="soxr_hq")
+
+def _resampled(blocks: Iterable[Signal], *, rate: int, to: int) -> Signal:
+    """Resample a signal that comes in blocks, to the same samples as if it came in one."""
+    if rate == to:
+        return np.concatenate(list(blocks))
+    import soxr
+    from librosa.util import fix_length
+
+    stream = soxr.ResampleStream(rate, to, num_channels=1, quality="HQ")
+    n_samples, parts = 0, []
+    for block in blocks:
+        n_samples += len(block)
+        parts.append(stream.resample_chunk(block))
+    parts.append(stream.resample_chunk(np.empty(0, dtype=np.float32), last=True))
+    return fix_length(np.concatenate(parts), size=math.ceil(n_samples * (to / rate)))
 
 
 def denoise(signal: Signal, *, rate: int, share: float) -> Signal:
@@ -199,46 +327,68 @@ def peak_db(signal: Signal) -> float:
 def sample_rate(file: Path) -> int | None:
     """Read the rate in a file's header, in Hz; None where it is no audio."""
     try:
-        return int(soundfile.info(file).samplerate)
-    except (soundfile.LibsndfileError, OSError):
+        with _opened(file) as (opened, _):
+            return int(opened.samplerate)
+    except AudioError:
         return None
 
 
-def read(recording: Path | bytes) -> Original:
-    """Decode a file, or the bytes of one, to a single channel.
+class _Meter:
+    """Measures a signal that passes by in blocks."""
 
-    Raises
-    ------
-    AudioError
-        As `decode`.
-    """
-    samples, rate = decode(recording)
-    return Original(mono(samples), rate, samples.shape[1])
+    def __init__(self) -> None:
+        self._n_samples, self._energy, self._peak = 0, 0.0, 0.0
+
+    def watch(self, blocks: Iterable[Signal]) -> Iterator[Signal]:
+        for block in blocks:
+            self._n_samples += len(block)
+            self._energy += float(np.square(block, dtype=np.float64).sum())
+            self._peak = max(self._peak, float(np.abs(block).max()))
+            yield block
+
+    def read(self, *, rate: int, channels: int) -> Original:
+        level = float(np.sqrt(self._energy / self._n_samples))
+        return Original(rate, channels, self._n_samples / rate, _db(level), _db(self._peak))
 
 
-def clean(recording: Path | bytes | Original, settings: Preprocess) -> Signal:
+def clean(recording: Path | bytes, settings: Preprocess) -> Signal:
+    """Make a clip of a recording; `clean_and_measure` without the measures."""
+    return clean_and_measure(recording, settings)[0]
+
+
+def clean_and_measure(recording: Path | bytes, settings: Preprocess) -> tuple[Signal, Original]:
     """Make a clip of a recording: decode, downmix, resample, denoise, trim, normalise.
 
     Parameters
     ----------
     recording
-        A file, the bytes of one, or what `read` made of it.
+        A file, or the bytes of one.
     settings
         The section `preprocess` of the settings.
 
     Returns
     -------
-    (n_samples,) float32
+    signal : (n_samples,) float32
         At ``settings.sample_rate``.
+    original : Original
+        What the recording was like.
 
     Raises
     ------
     AudioError
         With the reason why the recording is unusable.
     """
-    original = recording if isinstance(recording, Original) else read(recording)
-    _check_length(len(original.signal), rate=original.sample_rate, least=settings.min_seconds)
-    signal = resample(original.signal, rate=original.sample_rate, to=settings.sample_rate)
+    meter = _Meter()
+    with _opened(recording) as (file, stream):
+        _check_length(file.frames, rate=file.samplerate, least=settings.min_seconds)
+        blocks = meter.watch(mono(block) for block in _blocks(file, stream))
+        signal = _resampled(blocks, rate=file.samplerate, to=settings.sample_rate)
+        original = meter.read(rate=file.samplerate, channels=file.channels)
+    return _finish(signal, settings), original
+
+
+def _finish(signal: Signal, settings: Preprocess) -> Signal:
+    """Denoise, trim and normalise a signal at the clips' rate."""
     signal = denoise(signal, rate=settings.sample_rate, share=settings.denoise)
     # Only now: what lay beyond the new rate's band, or was but noise, is gone.
     if peak_db(signal) < SILENCE_DB:

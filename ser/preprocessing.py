@@ -128,8 +128,7 @@ def _make_one(recording: Recording, *, folder: Path, corpus: str, settings: Prep
     if recording.problem:
         return Unusable(recording.file, recording.problem)
     try:
-        original = audio.read(folder / recording.file)
-        signal = audio.clean(original, settings)
+        signal, original = audio.clean_and_measure(folder / recording.file, settings)
     except audio.AudioError as error:
         return Unusable(recording.file, str(error))
     clip = _clip(recording, signal, corpus=corpus, rate=settings.sample_rate)
@@ -159,9 +158,9 @@ def _clip(recording: Recording, signal: audio.Signal, *, corpus: str, rate: int)
 
 def _measured(file: str, original: audio.Original, signal: audio.Signal, *, rate: int) -> dict[str, Any]:
     numbers = {
-        "seconds": len(original.signal) / original.sample_rate,
-        "level_db": audio.rms_db(original.signal),
-        "peak_db": audio.peak_db(original.signal),
+        "seconds": original.seconds,
+        "level_db": original.level_db,
+        "peak_db": original.peak_db,
         "clip_seconds": len(signal) / rate,
         "clip_level_db": audio.rms_db(signal),
     }

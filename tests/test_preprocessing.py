@@ -157,9 +157,13 @@ def test_any_number_of_workers_makes_the_same_clips(tmp_path: Path, monkeypatch:
 
 def test_clips_are_made_as_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A corpus is worked off batch by batch: no more recordings are in memory than have been asked for."""
-    tone, cleaned = audio.Original(sine(440), RATE, 1), []
-    monkeypatch.setattr(audio, "read", lambda _file: tone)
-    monkeypatch.setattr(audio, "clean", lambda _original, _settings: cleaned.append(1) or sine(300 + len(cleaned)))
+    cleaned: list[Path] = []
+
+    def clean(file: Path, _settings: Preprocess) -> tuple[Any, audio.Original]:
+        cleaned.append(file)
+        return sine(300 + len(cleaned)), audio.Original(RATE, 1, 1.0, -20.0, -10.0)
+
+    monkeypatch.setattr(audio, "clean_and_measure", clean)
     listed = [Recording(f"{n}.wav", speaker="mine-a", emotion="sad") for n in range(3 * preprocessing.BATCH)]
     batches = preprocessing.make_clips(tmp_path, listed, preprocess(), corpus="mine", outcome=Outcome())
     assert len(cleaned) == 0
