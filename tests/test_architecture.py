@@ -27,6 +27,7 @@ DOORS = {
     "espeakng_loader": {"synthesis"},
     "pooch": {"fetching"},
     "requests": {"fetching"},
+    "jinja2": {"pages"},
 }
 
 
