@@ -122,6 +122,11 @@ def plain(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
+def decibels(value: float) -> str:
+    """Write a level with one digit and a true minus sign, and never a zero below zero."""
+    return f"{round(value, 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
+
+
 def picture(path: Path, *, alt: str, caption: str) -> Picture:
     """Take a PNG into the page."""
     content = path.read_bytes()

@@ -98,7 +98,8 @@ def leaderboard(table: pd.DataFrame, path: Path, *, chance: float, title: str) -
 
     with _figure(path, width=7, height=1 + 0.5 * len(table)) as axes:
         sns.barplot(table, x="uar", y="model", color="#4c78a8", ax=axes)
-        axes.bar_label(axes.containers[0], fmt="%.3f", padding=3)
+        beside = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # where chance is not drawn through the number
+        axes.bar_label(axes.containers[0], fmt="%.3f", padding=4, bbox=beside, zorder=5)
         axes.axvline(chance, color="white", linewidth=3, zorder=3)
         axes.axvline(chance, color="black", linestyle="--", linewidth=1.5, zorder=4)
         axes.set(title=title, xlabel="UAR on test clips (dashed: chance)", ylabel="", xlim=(0, 1))
@@ -235,7 +236,7 @@ def example(heard: Sequence[Heard], path: Path, *, bands: Mapping[str, float], t
     full = max(float(np.abs(one.signal).max()) for one in heard)
     grid: dict[str, Any] = {"ncols": len(heard), "nrows": 2, "squeeze": False, "sharex": True, "sharey": "row"}
     # Laid out by hand: there may be many of these, and finding the margins takes longer than drawing.
-    margins = {"left": 0.14, "right": 0.87, "top": 0.82, "bottom": 0.14, "hspace": 0.12, "wspace": 0.06}
+    margins = {"left": 0.14, "right": 0.87, "top": 0.86, "bottom": 0.14, "hspace": 0.12, "wspace": 0.06}
     with _figure(path, width=6, height=3.4, dpi=FINE_DPI, layout=None, gridspec_kw=margins, **grid) as axes:
         for one, (wave, picture) in zip(heard, axes.T, strict=True):
             wave.set_title(one.label, loc="left", fontsize="medium")
@@ -249,7 +250,7 @@ def example(heard: Sequence[Heard], path: Path, *, bands: Mapping[str, float], t
         figure = axes[0, 0].figure
         figure.align_ylabels(axes[:, 0])
         figure.colorbar(mesh, cax=figure.add_axes((0.885, 0.14, 0.015, 0.32)), label="dB")
-        figure.suptitle(title, x=0.14, ha="left", fontsize="medium")
+        figure.suptitle(title, x=0.01, ha="left", fontsize="small")
 
 
 def _draw_wave(panel: Any, one: Heard) -> None:

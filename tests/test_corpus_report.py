@@ -14,8 +14,8 @@ import signals
 import tables
 from test_pages import Outline
 
-from ser import audio, corpus_report
-from ser.corpus_report import CorpusSource
+from ser import audio, corpus_examples, corpus_report, corpus_tables
+from ser.corpus_tables import CorpusSource
 
 EVIL = "<script>alert(1)</script>$ü_"
 ROW = {"language": "en", "intensity": "", "text": "01", "content": "", "augmentation": ""}
@@ -116,7 +116,7 @@ def test_the_page_begins_with_what_there_is(two: tuple[Page, Path]) -> None:
     """The first sentences count clips, speakers, time and corpora, and what is not used."""
     text = two[0].text
     assert "6 clips by 2 known speakers, 0.0 minutes, from 2 corpora: one, own." in text
-    assert "This run uses 4 of them, in 3 emotions; 2 are left out, and 121 recordings could not be used." in text
+    assert "This run uses 4 of them, in 3 emotions; 2 are left out. 121 recordings could not be used." in text
 
 
 def test_names_are_text(two: tuple[Page, Path]) -> None:
@@ -198,17 +198,17 @@ def test_merged_emotions_and_those_that_are_no_class(tmp_path: Path) -> None:
     page = write(tmp_path, made, calm="neutral", neutral="neutral")
     assert '<th scope="row">one</th><td class="number">2</td><td class="number">2</td>' in page.html
     assert "Counted as another emotion: calm as neutral." in page.text
-    assert corpus_report.NO_CLASS in page.text
+    assert corpus_tables.NO_CLASS in page.text
 
 
 def test_examples_differ_and_do_not_depend_on_the_order_of_rows() -> None:
     """Three clips of a corpus show three speakers and emotions and both sexes, the same ones in every run."""
     clips = tables.ravdess()
-    chosen = corpus_report.choose_examples(clips)
+    chosen = corpus_examples.choose(clips)
     assert (chosen.speaker.nunique(), chosen.emotion.nunique(), chosen.sex.nunique()) == (3, 3, 2)
     shuffled = clips.sample(frac=1, random_state=1)
-    assert list(corpus_report.choose_examples(shuffled).clip_id) == list(chosen.clip_id)
-    assert len(corpus_report.choose_examples(clips[:2])) == 2
+    assert list(corpus_examples.choose(shuffled).clip_id) == list(chosen.clip_id)
+    assert len(corpus_examples.choose(clips[:2])) == 2
 
 
 def test_frequencies_stand_where_their_bands_are() -> None:
@@ -217,7 +217,7 @@ def test_frequencies_stand_where_their_bands_are() -> None:
 
     features = tables.settings().features
     centres = mel_frequencies(features.mel.bands + 2, fmin=features.mel.low_hz, fmax=8000)[1:-1]
-    places = corpus_report._bands(features, rate=16000)
+    places = corpus_examples._bands(features, rate=16000)
     assert list(places) == ["250 Hz", "1 kHz", "2 kHz", "4 kHz"]
     assert np.interp(list(places.values()), range(len(centres)), centres) == pytest.approx(
         [250, 1000, 2000, 4000], rel=2e-3
@@ -228,5 +228,5 @@ def test_a_long_recording_is_cut_for_its_player(tmp_path: Path) -> None:
     """Ten seconds are enough, fewer at high rates, and nothing is played above 48 kHz."""
     for rate, seconds in ((16000, 10), (48000, 5), (96000, 5)):
         (tmp_path / "long.wav").write_bytes(signals.encode(signals.sine(99, seconds=12, rate=rate), rate=rate))
-        signal, played = corpus_report._shortened(tmp_path / "long.wav")
+        signal, played = corpus_examples._shortened(tmp_path / "long.wav")
         assert (played, len(signal) / played) == (min(rate, 48000), pytest.approx(seconds, abs=0.01))
