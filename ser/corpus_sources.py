@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser.corpora.facts import load_corpus
-from ser.corpus_report import CorpusSource
+from ser.corpus_tables import CorpusSource
 from ser.errors import InputError
 from ser.params import Own
 

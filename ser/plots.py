@@ -1,26 +1,51 @@
 """Figures from tables. The only door to matplotlib and seaborn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 DPI = 90
+FINE_DPI = 120
+"""Of pictures within pages, which telephones show at more than one point a pixel."""
+BEFORE, AFTER = "#b8b8b8", "#4c78a8"
+SEX_COLOURS = {"female": "#e07b39", "male": "#4c78a8", "unknown": "#9a9a9a"}
+FEW_SPEAKERS = 30
+"""As many can be named below their bars."""
+QUIETEST_DB, LOUDEST_DB = -80, -15
+"""Of a band in a log-mel picture: white and darkest."""
 
 
 @contextmanager
-def _figure(path: Path, *, width: float, height: float, columns: int = 1) -> Iterator[Any]:
-    """Open a figure of some inches and save it as PNG, without the times and versions that would change its bytes."""
+def _figure(
+    path: Path,
+    *,
+    width: float,
+    height: float,
+    dpi: int = DPI,
+    cropped: bool = False,
+    layout: Any = "constrained",
+    **grid: Any,
+) -> Iterator[Any]:
+    """Open a figure of some inches and save it as PNG, without the times and versions that would change its bytes.
+
+    `grid` goes to ``Figure.subplots``; `cropped` cuts the margins down to what is drawn.
+    """
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
-    FigureCanvasAgg(figure)
-    yield figure.subplots(1, columns)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None})
+    with rc_context({"text.parse_math": False}):  # a $ in a file's name starts no formula
+        figure = Figure(figsize=(width, height), layout=layout, dpi=dpi)
+        FigureCanvasAgg(figure)
+        yield figure.subplots(**grid)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Software": None}, bbox_inches="tight" if cropped else None)
 
 
 def confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
@@ -40,7 +65,7 @@ def confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
     shares = 100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
     text = shares.round(0).astype(int).astype(str) + "%\n" + counts.astype(str)
     size = 2.2 + 0.75 * len(counts)
-    with _figure(path, width=size + 0.6, height=size) as axes:
+    with _figure(path, width=size + 0.6, height=size, cropped=True) as axes:
         sns.heatmap(shares, annot=text, fmt="", cmap="Blues", vmin=0, vmax=100, square=True, ax=axes, cbar=False)
         axes.set(title=title, xlabel="predicted", ylabel="true emotion")
         axes.tick_params(axis="x", rotation=40)
@@ -52,11 +77,14 @@ def history(table: pd.DataFrame, path: Path, *, title: str) -> None:
     import seaborn as sns
 
     best = table.epoch[table.val_uar.idxmax()]
-    curves = {"loss": ["loss", "val_loss"], "share of clips": ["accuracy", "val_accuracy", "val_uar"]}
-    with _figure(path, width=9, height=4, columns=2) as axes:
+    curves = {"loss": ["loss", "val_loss"], "accuracy or UAR": ["accuracy", "val_uar", "val_accuracy"]}
+    # On balanced data two curves are one: the later is drawn over the earlier, in dashes that let it be seen.
+    dashes = {"val_accuracy": (2, 2)}
+    with _figure(path, width=9, height=4, ncols=2) as axes:
         for panel, (label, columns) in zip(axes, curves.items(), strict=True):
             long = table.melt("epoch", columns, var_name="curve", value_name="value")
-            sns.lineplot(long, x="epoch", y="value", hue="curve", ax=panel)
+            styles = {name: dashes.get(name, "") for name in columns}
+            sns.lineplot(long, x="epoch", y="value", hue="curve", style="curve", dashes=styles, linewidth=2, ax=panel)
             panel.set_ylabel(label)
             panel.axvline(best, color="grey", linestyle=":", linewidth=1)
             panel.legend(title=None, frameon=False)
@@ -70,6 +98,174 @@ def leaderboard(table: pd.DataFrame, path: Path, *, chance: float, title: str) -
 
     with _figure(path, width=7, height=1 + 0.5 * len(table)) as axes:
         sns.barplot(table, x="uar", y="model", color="#4c78a8", ax=axes)
-        axes.bar_label(axes.containers[0], fmt="%.3f", padding=3)
-        axes.axvline(chance, color="grey", linestyle=":", linewidth=1)
-        axes.set(title=title, xlabel="UAR on test clips (dotted: chance)", ylabel="", xlim=(0, 1))
+        beside = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # where chance is not drawn through the number
+        axes.bar_label(axes.containers[0], fmt="%.3f", padding=4, bbox=beside, zorder=5)
+        axes.axvline(chance, color="white", linewidth=3, zorder=3)
+        axes.axvline(chance, color="black", linestyle="--", linewidth=1.5, zorder=4)
+        axes.set(title=title, xlabel="UAR on test clips (dashed: chance)", ylabel="", xlim=(0, 1))
+
+
+def emotions(counts: pd.DataFrame, path: Path, *, order: Sequence[str], title: str) -> None:
+    """Draw how many clips each corpus has of each emotion, by the speakers' sex: a panel a corpus, below each other.
+
+    Parameters
+    ----------
+    counts
+        Columns corpus, emotion, sex (``female``, ``male`` or ``unknown``) and clips.
+    path
+        Of the PNG.
+    order
+        Of the emotions, which stand in the same place in every panel.
+    title
+        Stands above all of them.
+    """
+    import seaborn as sns
+
+    with _panels(counts, path, title=title, height=1.25) as panels:
+        for panel, rows in panels:
+            look = {"palette": SEX_COLOURS, "hue_order": _sexes(rows), "order": order, "errorbar": None}
+            sns.barplot(rows, x="emotion", y="clips", hue="sex", ax=panel, **look)
+            panel.tick_params(axis="x", labelbottom=panel is panels[-1][0], rotation=30 if len(order) > 6 else 0)
+
+
+@contextmanager
+def _panels(table: pd.DataFrame, path: Path, *, title: str, height: float) -> Iterator[list[tuple[Any, pd.DataFrame]]]:
+    """Open a panel of some inches for each corpus of a table, below each other, each with its name and a legend."""
+    corpora = sorted(table.corpus.unique())
+    tall = 0.9 + height * len(corpora)
+    with _figure(path, width=6, height=tall, dpi=FINE_DPI, nrows=len(corpora), squeeze=False) as axes:
+        panels = list(axes[:, 0])
+        yield [(panel, table[table.corpus == name]) for panel, name in zip(panels, corpora, strict=True)]
+        for panel, name in zip(panels, corpora, strict=True):
+            panel.set_title(name, loc="left", fontsize="medium", fontweight="bold")
+            panel.set_xlabel("")
+            panel.spines[["top", "right"]].set_visible(False)
+            if panel.get_legend():
+                at = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.98), "borderaxespad": 0, "ncols": 3}
+                panel.legend(title=None, frameon=False, fontsize="small", **at)
+        panels[0].figure.suptitle(title, x=0.01, ha="left", fontsize="large")
+
+
+def _sexes(rows: pd.DataFrame) -> list[str]:
+    return [sex for sex in SEX_COLOURS if sex in set(rows.sex)]
+
+
+def before_after(table: pd.DataFrame, path: Path, *, label: str, title: str) -> None:
+    """Draw how a measure of the recordings spreads in each corpus, before and after preprocessing.
+
+    Parameters
+    ----------
+    table
+        A row a recording, with the columns corpus, before and after, in the unit that `label` names. Boxes hold the
+        middle half, with the median as a line; whiskers reach the smallest and largest.
+    path
+        Of the PNG.
+    label
+        Of the axis.
+    title
+        Stands above.
+    """
+    import seaborn as sns
+
+    long = table.melt("corpus", ["before", "after"], var_name="stage", value_name="value")
+    order = sorted(table.corpus.unique())
+    look = {"palette": {"before": BEFORE, "after": AFTER}, "hue_order": ["before", "after"], "order": order}
+    lines = {"whis": (0, 100), "gap": 0.15, "linewidth": 1.1, "linecolor": "#222222"}
+    with _figure(path, width=6, height=1.3 + 0.75 * len(order), dpi=FINE_DPI) as axes:
+        sns.boxplot(long, x="value", y="corpus", hue="stage", ax=axes, **look, **lines)
+        axes.set(xlabel=label, ylabel="")
+        axes.grid(axis="x", linewidth=0.4)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        at = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2, "ncols": 2}
+        axes.legend(title=None, frameon=False, fontsize="small", **at)
+        axes.set_title(title, loc="left", fontsize="large")
+
+
+def speakers(counts: pd.DataFrame, path: Path, *, title: str) -> None:
+    """Draw how many clips each speaker has: a panel a corpus, a bar a speaker, most clips first.
+
+    Parameters
+    ----------
+    counts
+        Columns corpus, speaker, sex (``female``, ``male`` or ``unknown``) and clips, in the order of the bars.
+    path
+        Of the PNG.
+    title
+        Stands above.
+    """
+    import seaborn as sns
+
+    with _panels(counts, path, title=title, height=1.2) as panels:
+        for panel, rows in panels:
+            look = {"palette": SEX_COLOURS, "hue_order": _sexes(rows), "dodge": False, "width": 0.8}
+            sns.barplot(rows, x="speaker", y="clips", hue="sex", ax=panel, errorbar=None, **look)
+            if len(rows) > FEW_SPEAKERS:
+                panel.set_xticks([])
+            panel.set_xlim(-0.6, max(len(rows), FEW_SPEAKERS // 2) - 0.4)  # or one bar would fill the panel
+            panel.tick_params(axis="x", labelsize="x-small", length=0)
+            panel.margins(y=0.1)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A signal as it is drawn: (n_samples,) at a rate in Hz, and its log-mel spectrogram, (bands, frames) in dB."""
+
+    label: str
+    signal: npt.NDArray[np.float32]
+    rate: int
+    log_mel: npt.NDArray[np.float32]
+    seconds_a_frame: float
+
+
+def example(heard: Sequence[Heard], path: Path, *, bands: Mapping[str, float], title: str) -> None:
+    """Draw signals below each other: waveform and log-mel picture, all on the same scales of time, level and pitch.
+
+    Parameters
+    ----------
+    heard
+        What is drawn, such as a recording before and after preprocessing.
+    path
+        Of the PNG.
+    bands
+        Where on the axis of bands what is written, such as ``{"1 kHz": 21.5}``.
+    title
+        Stands above.
+    """
+    seconds = max(len(one.signal) / one.rate for one in heard)
+    full = max(float(np.abs(one.signal).max()) for one in heard)
+    grid: dict[str, Any] = {"ncols": len(heard), "nrows": 2, "squeeze": False, "sharex": True, "sharey": "row"}
+    # Laid out by hand: there may be many of these, and finding the margins takes longer than drawing.
+    margins = {"left": 0.14, "right": 0.87, "top": 0.86, "bottom": 0.14, "hspace": 0.12, "wspace": 0.06}
+    with _figure(path, width=6, height=3.4, dpi=FINE_DPI, layout=None, gridspec_kw=margins, **grid) as axes:
+        for one, (wave, picture) in zip(heard, axes.T, strict=True):
+            wave.set_title(one.label, loc="left", fontsize="medium")
+            wave.locator_params(axis="x", nbins=4, prune="upper")
+            _draw_wave(wave, one)
+            mesh = _draw_log_mel(picture, one)
+            wave.set(xlim=(0, seconds), ylim=(-1.05 * full, 1.05 * full))
+        axes[0, 0].set_ylabel("amplitude")
+        axes[1, 0].set_ylabel("frequency")
+        axes[1, 0].set_yticks(list(bands.values()), list(bands))
+        figure = axes[0, 0].figure
+        figure.align_ylabels(axes[:, 0])
+        figure.colorbar(mesh, cax=figure.add_axes((0.885, 0.14, 0.015, 0.32)), label="dB")
+        figure.suptitle(title, x=0.01, ha="left", fontsize="small")
+
+
+def _draw_wave(panel: Any, one: Heard) -> None:
+    """Draw the smallest and largest sample of each of some hundred stretches: more than that no pixel shows."""
+    step = max(1, len(one.signal) // 600)
+    stretches = one.signal[: len(one.signal) // step * step].reshape(-1, step)
+    times = np.arange(len(stretches)) * step / one.rate
+    panel.fill_between(times, stretches.min(axis=1), stretches.max(axis=1), color=AFTER, linewidth=0.6)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_log_mel(panel: Any, one: Heard) -> Any:
+    n_bands, frames = one.log_mel.shape
+    extent = (0, frames * one.seconds_a_frame, -0.5, n_bands - 0.5)
+    panel.set_xlabel("seconds")
+    # Dark is loud, as ink on paper, so that the picture may be inverted on a dark page.
+    look = {"cmap": "Blues", "vmin": QUIETEST_DB, "vmax": LOUDEST_DB, "interpolation": "nearest"}
+    return panel.imshow(one.log_mel, origin="lower", aspect="auto", extent=extent, **look)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import typer
 
 from ser import corpus_report
@@ -20,14 +21,15 @@ def main() -> None:
     reports/corpora.html and the pictures in it to reports/corpora.
     """
     params = read_params()
-    data, emotions = Path("data"), params.emotions
+    data, left_out = Path("data"), Path("data/left_out.csv")
     corpus_report.write(
         Path("reports/corpora.html"),
         Path("reports/corpora"),
         sources=gather(params.corpora, own_recordings=params.own, data=data),
         clips=read_clips(data / f"clips/{corpus}.parquet" for corpus in params.corpora),
-        left_out=data / "left_out.csv",
-        labels=label_map(emotions.classes, emotions.merge),
+        left_out=pd.read_csv(left_out),
+        left_out_file=str(left_out),
+        labels=label_map(params.emotions.classes, params.emotions.merge),
         settings=params.preprocess,
         features=params.features,
     )

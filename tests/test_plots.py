@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import signals
 import tables
 
 from ser import metrics, plots
@@ -39,6 +41,37 @@ def draw_leaderboard(path: Path, title: str = "ravdess") -> None:
     plots.leaderboard(board(), path, chance=1 / 3, title=title)
 
 
+def by_sex() -> pd.DataFrame:
+    rows = [("b", "sad", "male", 3), ("b", "happy", "female", 2), ("a", "bored", "unknown", 7)]
+    return pd.DataFrame(rows, columns=["corpus", "emotion", "sex", "clips"])
+
+
+def draw_emotions(path: Path, title: str = "emotions") -> None:
+    plots.emotions(by_sex(), path, order=["happy", "sad", "bored"], title=title)
+
+
+def draw_speakers(path: Path, title: str = "speakers", n: int = 3) -> None:
+    names = [f"{i:02}" for i in range(n)]
+    plots.speakers(pd.DataFrame({"corpus": "a", "speaker": names, "sex": "female", "clips": 2}), path, title=title)
+
+
+def draw_before_after(path: Path, title: str = "seconds") -> None:
+    table = pd.DataFrame({"corpus": ["a", "a", "b"], "before": [3.0, 4.0, 2.0], "after": [1.0, 1.0, 1.0]})
+    plots.before_after(table, path, label="seconds", title=title)
+
+
+def draw_example(path: Path, title: str = "a_$x_$y.wav") -> None:
+    tone = signals.sine(440, seconds=0.5)
+    heard = [plots.Heard(name, tone, 16000, np.full((8, 50), -40.0), 0.01) for name in ("before", "after")]
+    plots.example(heard, path, bands={"1 kHz": 3.5}, title=title)
+
+
+DRAWN = [
+    *[draw_confusion, draw_history, draw_leaderboard],
+    *[draw_emotions, draw_speakers, draw_before_after, draw_example],
+]
+
+
 @pytest.fixture
 def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect every text of the figures that are saved."""
@@ -56,7 +89,7 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("draw", [draw_confusion, draw_history, draw_leaderboard])
+@pytest.mark.parametrize("draw", DRAWN)
 def test_a_picture_is_the_same_bytes_twice(tmp_path: Path, draw: Callable[[Path], None]) -> None:
     """A picture holds no time and no version, so that DVC and Git see a change only where there is one."""
     draw(tmp_path / "once.png")
@@ -67,7 +100,7 @@ def test_a_picture_is_the_same_bytes_twice(tmp_path: Path, draw: Callable[[Path]
     assert b"atplotlib" not in once
 
 
-@pytest.mark.parametrize("draw", [draw_confusion, draw_history, draw_leaderboard])
+@pytest.mark.parametrize("draw", DRAWN)
 def test_a_picture_bears_its_title(tmp_path: Path, texts: list[str], draw: Callable[..., None]) -> None:
     """What was tested on what stands in the picture, which may be passed on without its page."""
     draw(tmp_path / "picture.png", title="demo, synthetic")
@@ -99,6 +132,55 @@ def test_the_leaderboard_shows_models_and_numbers(tmp_path: Path, texts: list[st
     draw_leaderboard(tmp_path / "leaderboard.png")
     for text in ("lstm", "svm", "0.612", "0.500"):
         assert text in texts
+
+
+def test_the_margins_of_a_confusion_matrix_are_even(tmp_path: Path) -> None:
+    """A square matrix stands in the middle of its picture, or long titles and labels push it aside."""
+    from matplotlib.image import imread
+
+    draw_confusion(tmp_path / "confusion.png", title="svm")
+    ink = (imread(tmp_path / "confusion.png")[..., :3] < 0.99).any(axis=(0, 2)).nonzero()[0]
+    left, right = ink[0], imread(tmp_path / "confusion.png").shape[1] - 1 - ink[-1]
+    assert abs(left - right) <= 2
+
+
+def test_a_curve_that_lies_on_another_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On balanced data accuracy is UAR: the one that is drawn over the other is dashed."""
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    styles: list[dict[str, str]] = []
+    save = Figure.savefig
+
+    def spy(figure: Figure, *args: object, **kwargs: object) -> None:
+        save(figure, *args, **kwargs)
+        for axes in figure.findobj(Axes):
+            handles, names = axes.get_legend_handles_labels()
+            styles.append({name: handle.get_linestyle() for handle, name in zip(handles, names, strict=True)})
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    draw_history(tmp_path / "history.png")
+    shares = styles[1]
+    assert shares["val_uar"] == "-"
+    assert shares["val_accuracy"] == "--"
+    assert list(shares) == ["accuracy", "val_uar", "val_accuracy"]
+
+
+def test_speakers_are_named_where_there_is_room(tmp_path: Path, texts: list[str]) -> None:
+    """Thirty speakers can be told apart below their bars, and ninety-one cannot."""
+    draw_speakers(tmp_path / "few.png", n=3)
+    assert {"00", "01", "02"} <= set(texts)
+    texts.clear()
+    draw_speakers(tmp_path / "many.png", n=91)
+    assert "00" not in texts
+
+
+def test_every_corpus_shows_every_emotion_in_one_order(tmp_path: Path, texts: list[str]) -> None:
+    """Gaps are seen because emotions stand below each other; corpora and sexes are named."""
+    draw_emotions(tmp_path / "emotions.png")
+    assert {"a", "b", "female", "male", "unknown"} <= set(texts)
+    named = dict.fromkeys(text for text in texts if text in ("happy", "sad", "bored"))
+    assert list(named) == ["happy", "sad", "bored"]
 
 
 def test_a_failed_picture_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -19,8 +19,14 @@ from stages import train_baselines, train_lstm
 
 ROOT = Path(__file__).parents[1]
 STAGES = {
-    "download": ["data/raw/CORPUS"],
-    "preprocess": ["data/raw/CORPUS", "data/clips/CORPUS.parquet", "data/unusable/CORPUS.csv"],
+    "download": ["data/raw/CORPUS", "data/recordings/CORPUS.csv"],
+    "preprocess": [
+        "data/raw/CORPUS",
+        "data/recordings/CORPUS.csv",
+        "data/clips/CORPUS.parquet",
+        "data/unusable/CORPUS.csv",
+        "data/measured/CORPUS.csv",
+    ],
     "augment": ["data/clips/CORPUS.parquet", "data/augmented/CORPUS.parquet"],
     "featurize": [
         "data/clips/CORPUS.parquet",
@@ -28,7 +34,8 @@ STAGES = {
         "data/frames/CORPUS.parquet",
         "data/functionals/CORPUS.parquet",
     ],
-    "split": ["params.yaml", "data/splits.csv"],
+    "split": ["params.yaml", "data/splits.csv", "data/left_out.csv"],
+    "describe": ["data/raw", "data/measured", "data/left_out.csv", "reports/corpora.html", "reports/corpora"],
     "train_lstm": ["data/frames", "data/splits.csv", "models/lstm", "data/predictions/lstm.parquet", "reports/lstm/"],
     "train_baselines": [
         "data/functionals",

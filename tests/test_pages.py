@@ -1,0 +1,139 @@
+"""Pages are one file that needs nothing else, and whatever stands in a table is text."""
+
+import io
+import re
+import wave
+from base64 import b64decode
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import signals
+
+from ser import pages
+
+TEMPLATE = """{% extends "base.html.j2" %}{% import "parts.html.j2" as parts %}
+{% block title %}{{ name }}{% endblock %}
+{% block sections %}{{ parts.table(it) }}{{ parts.players(players) }}{{ parts.notes(notes) }}{% endblock %}"""
+
+
+class Outline(HTMLParser):
+    """Collect the tags of a page, with their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Fill a small template that uses the common look and parts."""
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    for path in pages.TEMPLATES.glob("*.j2"):
+        (folder / path.name).write_text(path.read_text())
+    (folder / "small.html.j2").write_text(TEMPLATE)
+    monkeypatch.setattr(pages, "TEMPLATES", folder)
+    pages._environment.cache_clear()
+    yield lambda **content: _filled(tmp_path / "page.html", content)
+    pages._environment.cache_clear()
+
+
+def _filled(path: Path, content: dict[str, object]) -> str:
+    frame = pd.DataFrame({"n": [1]}, index=["a"])
+    pages.write(
+        path,
+        "small.html.j2",
+        **({"name": "page", "it": pages.table(frame, caption="c"), "players": [], "notes": []} | content),
+    )
+    return path.read_text(encoding="utf-8")
+
+
+def test_whatever_stands_in_a_table_is_text(render) -> None:
+    """Names of files and columns cannot become part of the page, in text or in attributes."""
+    evil = '<script>alert("1")</script>\'" onerror=x'
+    frame = pd.DataFrame({evil: [evil]}, index=pd.Index([evil], name=evil))
+    page = render(name=evil, it=pages.table(frame, caption=evil), notes=[pages.Note(evil, evil)])
+    outline = Outline(page)
+    assert not outline.all("script")
+    assert not [a for _, attributes in outline.tags for a in attributes if a == "onerror"]
+    # title, heading, caption, corner, column, row, cell, and the two of the note
+    assert outline.text.count(evil) == 9
+
+
+def test_a_page_loads_nothing(render) -> None:
+    """A page may be sent to somebody who has no network, and tells nobody that it is read."""
+    page = render(players=[pages.player(signals.sine(440), rate=16000, label="a tone")])
+    assert "default-src 'none'" in page
+    sources = [attributes["src"] for _, attributes in Outline(page).tags if "src" in attributes]
+    assert sources
+    assert all(source.startswith("data:") for source in sources)
+    assert not Outline(page).all("link")
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_a_table_says_what_its_cells_are(render) -> None:
+    """Readers who listen to a page hear a caption, and the names of row and column with each cell."""
+    frame = pd.DataFrame({"clips": [1234], "share": [0.5], "who": ["x"], "nothing": [None]}, index=["tess"])
+    made = pages.table(frame.rename_axis("corpus"), caption="Counts", formats={"share": "{:.0%}".format})
+    outline = Outline(render(it=made))
+    assert [a["scope"] for a in outline.all("th")] == ["col"] * 5 + ["row"]
+    assert len(outline.all("caption")) == 1
+    (_, cells), *_ = made.rows
+    assert [cell.text for cell in cells] == ["1,234", "50%", "x", pages.NOTHING]
+    assert [cell.number for cell in cells] == [True, True, False, False]
+
+
+def test_marks_go_to_their_cells() -> None:
+    """The cell that is marked is the one that the frame of marks says."""
+    frame = pd.DataFrame({"a": [1, 0], "b": [2, 3]}, index=pd.MultiIndex.from_tuples([("x", "f"), ("x", "m")]))
+    made = pages.table(frame, caption="", marked=frame == 0)
+    assert [(name, [cell.marked for cell in cells]) for name, cells in made.rows] == [
+        ("x, f", [False, False]),
+        ("x, m", [True, False]),
+    ]
+
+
+def test_a_player_holds_the_signal(render) -> None:
+    """What is played is the signal at its rate, whole, and its name is there for those who do not see it."""
+    signal = signals.sine(440, seconds=0.1, amplitude=1.5)
+    player = pages.player(signal, rate=24414, label='"before"')
+    with wave.open(io.BytesIO(b64decode(player.uri.removeprefix("data:audio/wav;base64,")))) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (24414, 1, len(signal))
+        samples = np.frombuffer(file.readframes(len(signal)), dtype="<i2") / 32767
+    assert np.abs(samples - np.clip(signal, -1, 1)).max() < 1e-4
+    (audio,) = Outline(render(players=[player])).all("audio")
+    assert audio["aria-label"] == '"before"'
+    assert "controls" in audio
+
+
+def test_a_page_fits_light_and_dark_and_telephones(render) -> None:
+    """The look follows the reader's settings and the width of the screen."""
+    page = render()
+    assert "prefers-color-scheme: dark" in page
+    assert 'name="viewport"' in page
+    assert '<html lang="en">' in page
+    assert re.search(r"<h1>page</h1>", page)
+
+
+def test_what_a_template_lacks_is_an_error(tmp_path: Path) -> None:
+    """A report that forgot a part is no report, and leaves none behind."""
+    from jinja2 import UndefinedError
+
+    with pytest.raises(UndefinedError):
+        pages.write(tmp_path / "page.html", "corpora.html.j2")
+    assert list(tmp_path.iterdir()) == []
