@@ -96,7 +96,7 @@ def flipped() -> Iterator[tuple[str, bytes]]:
     """Turn bits of headers round, and words of them into extreme numbers."""
     rng = np.random.default_rng(2)
     for name, content in files().items():
-        for number in range(24):
+        for number in range(16):
             bad = bytearray(content)
             place = int(rng.integers(min(len(bad) - 4, 130)))
             if number % 2:
@@ -110,7 +110,7 @@ def scattered() -> Iterator[tuple[str, bytes]]:
     """Overwrite bytes anywhere."""
     rng = np.random.default_rng(3)
     for name, content in files().items():
-        for number in range(6):
+        for number in range(4):
             bad = np.frombuffer(content, dtype=np.uint8).copy()
             bad[rng.integers(len(bad), size=30)] = rng.integers(256, size=30)
             yield f"{name} {number}", bad.tobytes()
@@ -119,7 +119,7 @@ def scattered() -> Iterator[tuple[str, bytes]]:
 def random() -> Iterator[tuple[str, bytes]]:
     """Put noise behind the first bytes of every format, and behind none."""
     rng = np.random.default_rng(4)
-    for number in range(20):
+    for number in range(12):
         content = rng.bytes(int(rng.integers(4000)))
         yield from ((f"{mark!r} {number}", mark + content) for mark in MARKS)
 
@@ -189,7 +189,7 @@ def of(result: Any, way: str) -> dict[str, str]:
 
 def test_any_file_ends_as_a_clip_or_with_a_reason(result: Any) -> None:
     """No file ends a process, hangs, takes more than a few hundred MB or gives a reason of several lines."""
-    assert len(result["outcomes"]) > 3000
+    assert len(result["outcomes"]) > 2000
     assert [found for found in result["outcomes"].values() if "\n" in found or not 3 < len(found) < 200] == []
     assert result["megabytes"] < 1000
     assert result["slowest"] < 10
@@ -335,7 +335,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
 
 def test_a_corpus_of_broken_files_is_accounted_for(tmp_path: Path) -> None:
     """Of fuzzed files under real names each becomes a clip or is named with its reason; the counts add up."""
-    contents = [content for way in WAYS for _, content in list(way())[::31]]
+    contents = [content for way in WAYS for _, content in list(way())[::17]]
     names = [f"{name}.wav" for name in ravdess_names(len(contents))]
     for name, content in zip(names, contents, strict=True):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
