@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -33,12 +34,11 @@ def gather(corpora: Iterable[str], *, own_recordings: Mapping[str, Own], data: P
 
 def _source(name: str, own: Own | None, *, data: Path) -> CorpusSource:
     tables = {table: _read(data / table / f"{name}.csv") for table in ("recordings", "measured", "unusable")}
-    return CorpusSource(
-        name=name, folder=data / "raw" / name, clips=data / "clips" / f"{name}.parquet", **_facts(name, own), **tables
-    )
+    clips = data / "clips" / f"{name}.parquet"
+    return CorpusSource(name=name, **_facts(name, own), folder=data / "raw" / name, clips=clips, **tables)
 
 
-def _facts(name: str, own: Own | None) -> dict[str, str | bool]:
+def _facts(name: str, own: Own | None) -> dict[str, Any]:
     if own is not None:
         title = f"Own recordings in {own.folder}"
         return {"title": title, "licence": "", "citation": "", "url": "", "synthetic": False}
