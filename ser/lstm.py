@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,10 +166,10 @@ class Buckets:
         """Compute the length each clip is brought to."""
         return np.minimum(-(-_lengths(frames) // self.step) * self.step, self.most)
 
-    def stack(self, frames: Sequence[Array], *, length: int) -> Array:
+    def stack(self, frames: Iterable[Array], *, length: int) -> Array:
         """Cut clips to a length or repeat their last frame up to it: (clips, length, features)."""
-        rows = np.minimum(np.arange(length), np.array([[len(clip) - 1] for clip in frames]))
-        return np.stack([clip[row] for clip, row in zip(frames, rows, strict=True)])
+        rows = np.arange(length)
+        return np.stack([clip[np.minimum(rows, len(clip) - 1)] for clip in frames])
 
 
 def _batches(lengths: npt.NDArray[np.int64], *, size: int) -> list[npt.NDArray[np.int64]]:
@@ -188,7 +188,7 @@ def _dataset(examples: Examples, buckets: Buckets, *, batch_size: int, seed: int
 
     def epoch() -> Iterator[tuple[Array, Array]]:
         for chosen in _shuffled(lengths, size=batch_size, rng=seeds.generator(seed, "batches", str(next(epochs)))):
-            frames = [examples.frames[clip] for clip in chosen]
+            frames = (examples.frames[clip] for clip in chosen)  # each is let go before the next is read
             yield buckets.stack(frames, length=lengths[chosen[0]]), targets[chosen]
 
     # Keras would take the shape of the first batches for that of all, hence the signature.
@@ -212,7 +212,7 @@ def predict(
     lengths = buckets.lengths(frames)
     probabilities = np.empty((len(frames), model.output_shape[-1]), dtype=np.float32)
     for batch in _batches(lengths, size=settings.batch_size):
-        stacked = buckets.stack([frames[clip] for clip in batch], length=lengths[batch[0]])
+        stacked = buckets.stack((frames[clip] for clip in batch), length=lengths[batch[0]])
         probabilities[batch] = model.predict_on_batch(stacked)
     return probabilities
 
