@@ -4,7 +4,7 @@ CHECK := from ser.errors import one_sentence; from ser.params import read_params
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro test lint leaderboard ui clean
+.PHONY: repro test lint leaderboard docs ui clean
 
 repro: .venv/installed  ## rebuild everything, on the demo corpus unless params.yaml says otherwise
 	@$(BIN)/python -c '$(CHECK)'  # before DVC clears the outputs of what has changed
@@ -20,6 +20,9 @@ lint: .venv/installed  ## style and types
 
 leaderboard: .venv/installed  ## show the last leaderboard again
 	@$(BIN)/python -m stages.evaluate --show
+
+docs: .venv/installed  ## write docs/corpora.md from the facts in ser/corpora
+	$(BIN)/python -m docs.make_corpora
 
 ui: .venv/installed  ## MLflow's pages over everything that was run here, at http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db

@@ -106,6 +106,8 @@ def _by_folder(file: PurePosixPath, settings: Own, *, name: str) -> Recording:
 def _by_table(table: Path, files: Sequence[PurePosixPath], *, source: Path) -> list[Recording]:
     rows = _rows(table)
     here = set(map(str, files))
+    if not all((row["file"] or "").strip() for row in rows):
+        raise InputError(f"{table}: a row names no file; give its path in the column file, or take the row away.")
     names = [str(PurePosixPath(row["file"].strip())) for row in rows]
     missing = sorted(set(names) - here)
     if missing:
@@ -125,7 +127,9 @@ def _rows(table: Path) -> list[dict[str, str]]:
         with table.open(encoding="utf-8-sig", newline="") as file:
             text = file.read()
     except FileNotFoundError:
-        raise InputError(f"{table} was not found; expected a CSV file with the columns file, emotion.") from None
+        raise InputError(
+            f"{table} was not found; expected a CSV file with the columns file, emotion, from the project's root."
+        ) from None
     except (UnicodeDecodeError, OSError) as error:
         raise InputError(f"{table} cannot be read as UTF-8 text: {error}; save it as CSV in UTF-8.") from None
     header = text.split("\n", 1)[0]
@@ -168,14 +172,20 @@ def _check_emotions(recordings: Sequence[Recording], settings: Own, *, name: str
     unknown = Counter(one.emotion for one in recordings if one.emotion not in known)
     if not unknown:
         return
-    found = ", ".join(f"{label or 'no label'} ({count} recordings)" for label, count in sorted(unknown.items()))
-    label = min(unknown)
-    meant = (get_close_matches(label, EMOTIONS, n=1, cutoff=0.5) or ["neutral"])[0]
+    found = name_some([f"{label or 'no label'} ({count} recordings)" for label, count in unknown.items()])
     raise InputError(
         f"own.{name}: unknown emotion {found}; known are {', '.join(EMOTIONS)}. Say what each is: "
-        f"-S '+own.{name}.emotions={{{label or 'LABEL'}: {meant}}}'; a word that stands for itself, as in "
-        f"{{bored: bored}}, is an emotion of its own, left out of a run unless emotions.extra names it."
+        f"{_translation(min(unknown), name=name)}; a word that stands for itself, as in {{bored: bored}}, is an "
+        f"emotion of its own, left out of a run unless emotions.extra names it."
     )
+
+
+def _translation(label: str, *, name: str) -> str:
+    """Show how a label is translated; what the command line of `dvc exp run` cannot take belongs into the file."""
+    meant = (get_close_matches(label, EMOTIONS, n=1, cutoff=0.5) or ["neutral"])[0]
+    if re.fullmatch("[a-z_ ]*", label):
+        return f"-S '+own.{name}.emotions={{{label or 'LABEL'}: {meant}}}'"
+    return f"in params.yaml, own.{name}.emotions: {{'{label}': {meant}}}"
 
 
 def _check_speakers(recordings: Sequence[Recording], *, name: str) -> None:

@@ -130,6 +130,14 @@ class Own(Settings):
             raise ValueError("labels and pattern are both given; labels come from one of them")
         return self
 
+    @field_validator("emotions", mode="before")
+    @classmethod
+    def _labels_are_text(cls, emotions: Any) -> Any:
+        other = [label for label in emotions if not isinstance(label, str)] if isinstance(emotions, dict) else []
+        if other:  # 01 would have become 1, and no false
+            raise ValueError(f"{other[0]!r} is no text; put a label that YAML takes for something else into quotes")
+        return emotions
+
     @field_validator("pattern")
     @classmethod
     def _readable(cls, pattern: str | None) -> str | None:

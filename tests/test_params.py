@@ -252,6 +252,11 @@ def test_own_recordings(tmp_path: Path) -> None:
         ("pattern", "(?P<emotion>", "is no regular expression"),
         ("pattern", r"(\w+)", "has no group"),
         ("language", "english", "language: "),
+        (
+            "emotions",
+            {1: "happy"},
+            "own.us.emotions: 1 is no text; put a label that YAML takes for something else into",
+        ),
     ):
         assert said in message(tmp_path, changed("own", {"us": mine | {key: value}}))
     both = mine | {"pattern": "(?P<emotion>a)", "labels": "x.csv"}

@@ -1,0 +1,37 @@
+"""What the pages tell people to type is understood by DVC, and makes settings that the pipeline accepts."""
+
+import re
+import shlex
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from dvc.utils.hydra import apply_overrides
+
+from ser.params import read_params
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
+
+
+def commands(page: str) -> list[list[str]]:
+    """Collect the overrides (-S) of each command of a page, as a shell hands them on."""
+    text = (ROOT / page).read_text(encoding="utf-8").replace("$HOME", "/home/someone")
+    lines = re.findall(r"^(?:\S*dvc exp run .*)?-S .*", text, flags=re.MULTILINE)
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [[value for flag, value in pairwise(line) if flag == "-S"] for line in words]
+
+
+def test_pages_have_commands() -> None:
+    """The search for commands finds those that there are."""
+    assert {page for page in PAGES if commands(page)} == set(PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_overrides_make_settings(page: str, tmp_path: Path) -> None:
+    """Quotes, plus signs and names of settings are right."""
+    for overrides in commands(page):
+        shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+        apply_overrides(tmp_path / "params.yaml", overrides)
+        read_params(tmp_path / "params.yaml")
