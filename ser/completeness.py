@@ -52,7 +52,7 @@ def check_complete(recordings: Sequence[Recording], corpus: Corpus, *, allow_par
 def _difference(found: set[str], corpus: Corpus) -> str:
     expected = set(corpus.names())
     if not expected:  # nobody listed them
-        return "" if len(found) == corpus.n_clips else f"{len(found)} have names of the corpus"
+        return "" if len(found) == corpus.n_clips else "which ones nobody listed"
     differences = {"missing": expected - found, "not of the published corpus": found - expected}
     return ", ".join(f"{what}: {name_some(names)}" for what, names in differences.items() if names)
 

@@ -78,7 +78,7 @@ def _read(path: Path, model: str) -> pd.DataFrame:
 def write(judged: Judged, *, corpora: Sequence[str], split: Split) -> None:
     """Write metrics/metrics.json, the leaderboard and the confusion matrices below reports/."""
     write_json(Path("metrics/metrics.json"), judged.metrics)
-    protocol = reports.protocol(corpora, split)
+    protocol = reports.protocol(corpora, split, unknown=judged.unknown_speakers)
     caption = reports.caption(corpora, split, unknown=judged.unknown_speakers)
     notes = reports.warnings(corpora, unknown=judged.unknown_speakers)
     _write_leaderboard(judged, protocol=protocol, notes=notes)

@@ -205,6 +205,8 @@ def _notes(recordings: Sequence[Recording], files: Sequence[PurePosixPath], *, n
     notes = [f"{name}: {len(recordings)} recordings, {'unknown' if unknown else speakers} speakers; {counts}."]
     if unknown:
         notes.append(f"{name}: speakers are unknown: no score on these recordings will be speaker-independent.")
+    if extra := sorted(set(emotions) - set(EMOTIONS)):
+        notes.append(f"{name}: left out of a run unless emotions.extra names it: {', '.join(extra)}.")
     unlabelled = set(map(str, files)) - {recording.file for recording in recordings}
     if unlabelled:
         notes.append(f"{name}: without a label, left aside: {name_some(unlabelled)}.")

@@ -21,21 +21,24 @@ UNKNOWN = (
 )
 
 
-def protocol(corpora: Sequence[str], split: Split) -> str:
-    """Say in one sentence what was tested on what."""
+def protocol(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
+    """Say in one sentence what was tested on what; `unknown` are corpora whose speakers nobody knows."""
     tested = {
         "speaker": "tested on speakers who are not in training",
         "clip": "random clips held out, the same speakers in training: optimistic, new voices will do worse",
     }
-    return f"{' + '.join(sorted(corpora))}, {tested[split.hold_out]}"
+    how = tested["clip" if set(unknown) == set(corpora) else split.hold_out]
+    besides = f" (random clips of {' and '.join(unknown)})" if unknown and how != tested["clip"] else ""
+    return f"{' + '.join(sorted(corpora))}, {how}{besides}"
 
 
 def caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
     """Say the same in a few words, for the title of a picture; `unknown` are corpora whose speakers nobody knows."""
-    tested = {"speaker": "tested on unseen speakers", "clip": "random clips held out (optimistic)"}[split.hold_out]
+    tested = {"speaker": "tested on unseen speakers", "clip": "random clips held out (optimistic)"}
+    how = tested["clip" if set(unknown) == set(corpora) else split.hold_out]
     synthetic = "\nsynthetic voices: means nothing about people" if any(map(is_synthetic, corpora)) else ""
     speakers = f"\nnot speaker-independent: speakers of {' + '.join(unknown)} are unknown" if unknown else ""
-    return f"{' + '.join(sorted(corpora))}, {tested}{synthetic}{speakers}"
+    return f"{' + '.join(sorted(corpora))}, {how}{synthetic}{speakers}"
 
 
 def warnings(corpora: Sequence[str], *, unknown: Sequence[str]) -> list[str]:
@@ -88,6 +91,7 @@ def terminal(folder: Path) -> str:
         f"Leaderboard          {page} (and .csv, .png)",
         f"Confusion matrices   {folder / 'confusion'}/MODEL_test.png",
         f"Training             {folder / 'history.png'}",
+        f"The data             {folder / 'corpora.html'}",
         "All runs             make ui, then http://127.0.0.1:5000",
     ]
     return "\n".join([page.read_text(encoding="utf-8"), *places])

@@ -152,7 +152,7 @@ def _whole_folds(share: float, *, n_groups: int) -> tuple[int, int]:
     wanted = max(1.0, share * n_groups)
     for folds in range(2, n_groups + 1):
         held_out = max(1, round(wanted * folds / n_groups))
-        if held_out < folds and abs(held_out * n_groups / folds - wanted) <= 0.5:
+        if held_out < folds and abs(held_out * n_groups / folds - wanted) < 0.5:
             return folds, held_out
     return n_groups, n_groups - 1
 

@@ -24,7 +24,7 @@ def main() -> None:
     left_out = choose(clips, params.emotions)[1]
     write_text(Path("data/splits.csv"), splits.to_csv(index=False, lineterminator="\n"))
     write_text(Path("data/left_out.csv"), left_out.to_csv(index=False, lineterminator="\n"))
-    for reason, group in left_out.groupby(left_out.reason.str.replace("/.*", "", regex=True)):
+    for reason, group in left_out.groupby(left_out.reason.str.replace(r"as (\w+)/.*", r"as a clip of \1", regex=True)):
         typer.echo(f"{len(group)} clips are in no part: {reason} (data/left_out.csv)")
 
 

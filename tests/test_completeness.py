@@ -48,5 +48,5 @@ def test_two_recordings_of_one_name_are_refused() -> None:
 def test_without_a_list_of_names_recordings_are_counted() -> None:
     """A corpus whose names nobody listed is complete when their number is right."""
     assert check(NAMES, names=tuple)
-    with pytest.raises(InputError, match=r"2799 of 2800 recordings.*; 2799 have names of the corpus\. Mend"):
+    with pytest.raises(InputError, match=r"2799 of 2800 recordings.*; which ones nobody listed\. Mend"):
         check(NAMES[1:], names=tuple)

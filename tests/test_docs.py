@@ -25,7 +25,7 @@ def commands(page: str) -> list[list[str]]:
 
 def test_pages_have_commands() -> None:
     """The search for commands finds those that there are."""
-    assert {page for page in PAGES if commands(page)} == set(PAGES)
+    assert {page for page in PAGES if commands(page)} >= {"README.md", "docs/own-recordings.md"}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -146,7 +146,9 @@ def test_recordings_without_a_place_or_label(folder: str | None, message: str, r
 def test_a_word_that_stands_for_itself_is_an_emotion(root: Path) -> None:
     """Beyond the usual eight, a user says so; nothing is mapped in silence."""
     label(root, "file,emotion\na.wav,bored\nb.wav,sad\n")
-    assert [one.emotion for one in bring(root, emotions={"bored": "bored"})[0]] == ["bored", "sad"]
+    recordings, notes = bring(root, emotions={"bored": "bored"})
+    assert [one.emotion for one in recordings] == ["bored", "sad"]
+    assert "mine: left out of a run unless emotions.extra names it: bored." in notes
 
 
 def test_the_same_sound_under_two_names(root: Path) -> None:

@@ -53,6 +53,6 @@ CORPUS = Corpus(
     intensities={"LO": "low", "MD": "medium", "HI": "high"},
     names=lambda: [Path(one.name).stem for one in _published()],
     faulty={"1076_MTI_SAD_XX": "holds no speech, a known fault of the corpus"},
-    oddities=("1076_MTI_SAD_XX holds no speech.", "Intensity is given for one sentence (IEO) only."),
+    oddities=("Intensity is given for one sentence (IEO) only.",),
     published=_published,
 )

@@ -44,6 +44,7 @@ CORPUS = Corpus(
     n_clips=2800,
     names=_names,
     oddities=(
+        "Its surprise is pleasant surprise (ps).",
         "One file of OAF is named OA_bite_neutral.wav.",
         "Two files named .wav are AIFF.",
         "One file has a rate of 96 kHz, the others 24.414 kHz.",
