@@ -145,7 +145,9 @@ def test_each_package_has_one_door(package: str) -> None:
     assert users == DOORS[package]
 
 
-@pytest.mark.parametrize("module", ["features", "splits", "metrics", "predictions"])
+@pytest.mark.parametrize(
+    "module", ["features", "splits", "metrics", "predictions", "uncertainty", "calibration", "breakdowns"]
+)
 def test_pure_modules_know_no_files_and_no_models(module: str) -> None:
     """Arrays and tables in, arrays and tables out."""
     forbidden = {"pathlib", "os", "io", "ser.files", "ser.clips", "ser.lstm", "ser.baselines", "ser.tracking"}
