@@ -222,14 +222,18 @@ class Features(Settings):
 
 
 class Split(Settings):
-    """Who is tested on what. `test` and `val` are shares of the speakers (or clips)."""
+    """Who is tested on what, in how many folds, or by a published table; shares of speakers (or what is held out)."""
 
-    hold_out: Literal["speaker", "clip"]
+    hold_out: Literal["speaker", "text", "corpus", "clip"]
+    folds: Count
+    table: Word | None
     test: Share
     val: Share
 
     @model_validator(mode="after")
     def _leaves_training(self) -> Self:
+        if self.table is not None and (self.folds != 1 or self.hold_out != "speaker"):
+            raise ValueError("table brings its own folds of speakers; leave hold_out: speaker and folds: 1 beside it")
         if self.test + self.val >= 1:
             raise ValueError(f"test ({self.test}) and val ({self.val}) leave nothing for training")
         return self
@@ -278,10 +282,25 @@ class TrainBaselines(Settings):
         return grids[baseline]
 
 
+class Probe(Settings):
+    """The cheap model, a random forest, that measures leaks and shortcuts."""
+
+    trees: Count
+
+
+class Binary(Settings):
+    """A task of two classes: emotions against emotions; others are left out of it."""
+
+    positive: Some[Word]
+    negative: Some[Word]
+
+
 class Evaluate(Settings):
-    """Where runs are recorded."""
+    """How results are judged, and where runs are recorded."""
 
     experiment: Annotated[str, Field(min_length=1)]
+    resamples: Annotated[int, Field(ge=100)]
+    binary: dict[Word, Binary]
 
 
 class Params(Settings):
@@ -290,6 +309,7 @@ class Params(Settings):
     corpora: Some[str]
     baselines: Many[BaselineName]
     seed: Annotated[int, Field(ge=0)]
+    seeds: Some[Annotated[int, Field(ge=0)]]
     emotions: Emotions
     download: Download
     own: dict[CorpusName, Own]
@@ -299,6 +319,7 @@ class Params(Settings):
     split: Split
     train_lstm: TrainLstm
     train_baselines: TrainBaselines
+    probe: Probe
     evaluate: Evaluate
 
     @model_validator(mode="after")

@@ -21,17 +21,25 @@ COLUMNS = (
     "corpus",
     "speaker",
     "sex",
+    "intensity",
     "text",
+    "seconds",
     "fold",
     "seed",
     "part",
     "emotion",
     "predicted",
+    "temperature",
 )
 
 
 def prediction_table(
-    clips: pd.DataFrame, probabilities: npt.NDArray[np.floating[Any]], *, classes: Sequence[str], seed: int
+    clips: pd.DataFrame,
+    probabilities: npt.NDArray[np.floating[Any]],
+    *,
+    classes: Sequence[str],
+    seed: int,
+    temperature: float = 1.0,
 ) -> pd.DataFrame:
     """Make the prediction table of a model.
 
@@ -44,6 +52,8 @@ def prediction_table(
         Emotions, in the order of the columns of `probabilities`.
     seed
         Of the model.
+    temperature
+        By which the logarithms of its own probabilities were divided to give these.
 
     Returns
     -------
@@ -51,7 +61,9 @@ def prediction_table(
         `COLUMNS` and a column ``p_<emotion>`` a class.
     """
     predicted = np.asarray(classes)[probabilities.argmax(axis=1)]
-    table = clips.assign(seed=seed, predicted=predicted)[list(COLUMNS)].reset_index(drop=True)
+    seconds = clips.n_samples / clips.sample_rate
+    known = clips.assign(seconds=seconds, seed=seed, predicted=predicted, temperature=temperature)
+    table = known[list(COLUMNS)].reset_index(drop=True)
     columns = {f"p_{emotion}": probabilities[:, n].astype(np.float64) for n, emotion in enumerate(classes)}
     return table.assign(**columns)
 

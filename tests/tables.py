@@ -30,9 +30,10 @@ def emotions(*use: str, extra: Sequence[str] = (), **merge: str) -> Any:
     return settings(emotions={"use": list(use or EMOTIONS), "extra": list(extra), "merge": merge}).emotions
 
 
-def split(hold_out: str, *, test: float = 0.15, val: float = 0.15) -> Any:
+def split(hold_out: str, *, folds: int = 1, published: str | None = None, test: float = 0.15, val: float = 0.15) -> Any:
     """Make the section `split`."""
-    return settings(split={"hold_out": hold_out, "test": test, "val": val}).split
+    values = {"hold_out": hold_out, "folds": folds, "table": published, "test": test, "val": val}
+    return settings(split=values).split
 
 
 def clips(corpus: str, names: Iterable[str]) -> pd.DataFrame:
@@ -117,6 +118,6 @@ def predicted(
     shares[np.arange(n), [list(classes).index(answer) for answer in answers]] = 0.7
     clip_ids = [f"ravdess/03-01-01-01-01-01-{i:02}" for i in range(n)]
     table = pd.DataFrame({"clip_id": clip_ids, "source": clip_ids, "augmentation": "", "corpus": "ravdess"})
-    table = table.assign(speaker="ravdess-01", sex="m", text="01", fold=1, seed=1, part=part)
-    table = table.assign(emotion=list(emotion), predicted=list(answers))
+    table = table.assign(speaker="ravdess-01", sex="m", intensity="normal", text="01", seconds=1.5)
+    table = table.assign(fold=1, seed=1, part=part, emotion=list(emotion), predicted=list(answers), temperature=1.0)
     return table.assign(**{f"p_{name}": shares[:, i] for i, name in enumerate(classes)})
