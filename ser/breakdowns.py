@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.metrics import cohen_kappa_score, roc_auc_score, roc_curve
 
 from ser.calibration import probabilities
-from ser.emotions import check_emotions, in_order
+from ser.emotions import check_words, in_order
 from ser.errors import InputError
 from ser.metrics import uar
 from ser.predictions import classes_of
@@ -247,7 +247,7 @@ def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[s
 
 
 def _groups(classes: Sequence[str], *, positive: Sequence[str], negative: Sequence[str]) -> tuple[list[str], list[str]]:
-    check_emotions([*positive, *negative], where="binary task")
+    check_words([*positive, *negative], where="binary task")
     overlap = in_order(set(positive) & set(negative))
     found = [name for name in classes if name in positive], [name for name in classes if name in negative]
     if overlap or not all(found):
