@@ -1,8 +1,10 @@
 """Classical classifiers on functionals: scaling and classifier in one scikit-learn pipeline."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -18,7 +20,12 @@ from threadpoolctl import threadpool_limits
 
 from ser import archives
 from ser.errors import InputError
+from ser.files import write_text
 from ser.parallel import workers
+from ser.splits import inner_folds
+
+if TYPE_CHECKING:
+    from ser.datasets import Dataset
 
 Folds = Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 
@@ -123,6 +130,42 @@ def fit(
         model = best if hasattr(best, "predict_proba") else CalibratedClassifierCV(best, cv=folds, ensemble=False)
         model.fit(vectors, labels)
     return model, _search_table(search)
+
+
+def train(
+    data: Dataset,
+    seed: int,
+    folder: Path,
+    *,
+    name: str,
+    grid: Mapping[str, Sequence[Any]],
+    folds: int,
+) -> npt.NDArray[np.float64]:
+    """Fit a baseline on one fold, save it with its grid search, and predict the fold's validation and test clips.
+
+    Parameters
+    ----------
+    data
+        A fold.
+    seed
+        Of the classifier and of the search's folds.
+    folder
+        Gets the model and ``grid_search.csv``.
+    name, grid
+        As for `fit`.
+    folds
+        Of training speakers, for the search.
+
+    Returns
+    -------
+    (clips, classes) float64
+        Probabilities.
+    """
+    inner = inner_folds(data.clips("train"), folds=folds, seed=seed)
+    model, search = fit(name, data.functionals("train"), data.labels("train"), grid=grid, folds=inner, seed=seed)
+    save(model, folder)
+    write_text(folder / "grid_search.csv", search.to_csv(index=False, lineterminator="\n"))
+    return predict(model, data.functionals("val", "test"))
 
 
 def _check_grid(name: str, grid: Mapping[str, Sequence[Any]], *, known: Sequence[str]) -> None:

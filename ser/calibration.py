@@ -146,7 +146,7 @@ def fit_temperature(table: pd.DataFrame) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded").x))
 
 
-def apply_temperature(table: pd.DataFrame, temperature: float) -> pd.DataFrame:
+def apply_temperature(table: pd.DataFrame, temperature: npt.ArrayLike) -> pd.DataFrame:
     """Soften (above 1) or sharpen (below 1) the probabilities of a prediction table.
 
     Parameters
@@ -154,14 +154,15 @@ def apply_temperature(table: pd.DataFrame, temperature: float) -> pd.DataFrame:
     table
         A prediction table.
     temperature
-        By which the logits, that is the logarithms of the probabilities, are divided.
+        By which the logits, that is the logarithms of the probabilities, are divided: one number, or one a row.
 
     Returns
     -------
     DataFrame
         The table with other p columns. The order of the classes of a clip, and so the answer, stays.
     """
-    shares = np.exp(_log_softmax(_logits(probabilities(table)) / temperature))
+    divisors = np.asarray(temperature, dtype=np.float64).reshape(-1, 1)
+    shares = np.exp(_log_softmax(_logits(probabilities(table)) / divisors))
     return table.assign(**{f"p_{name}": shares[:, n] for n, name in enumerate(classes_of(table))})
 
 

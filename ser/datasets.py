@@ -1,7 +1,7 @@
 """What a model is trained and judged on: features joined with the split."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,32 +10,66 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser import feature_tables, predictions, splits
+from ser import feature_tables, splits
 from ser.clips import read_clips
 from ser.emotions import in_order
 from ser.errors import InputError
 from ser.feature_tables import Frames
-from ser.files import replacing
-from ser.params import Settings
+
+
+class Store:
+    """The features of some clips, read once for all folds that ask for them."""
+
+    def __init__(self, paths: Sequence[Path], clip_ids: Sequence[str]) -> None:
+        self.paths = paths
+        self._position = {clip_id: n for n, clip_id in enumerate(clip_ids)}
+
+    @cached_property
+    def _frames(self) -> Frames:
+        return feature_tables.read_frames(self.paths, clip_ids=list(self._position))
+
+    @cached_property
+    def _functionals(self) -> npt.NDArray[np.float32]:
+        return feature_tables.read_functionals(self.paths, clip_ids=list(self._position))
+
+    def _positions(self, clip_ids: Iterable[str]) -> npt.NDArray[np.int64]:
+        return np.array([self._position[clip_id] for clip_id in clip_ids], dtype=np.int64)
+
+    def frames(self, clip_ids: Iterable[str]) -> Frames:
+        """Get the (n_frames, features) matrix of each clip, to be read from disk when asked for."""
+        return self._frames[self._positions(clip_ids)]
+
+    def functionals(self, clip_ids: Iterable[str]) -> npt.NDArray[np.float32]:
+        """Get the functionals of clips: (clips, features)."""
+        return self._functionals[self._positions(clip_ids)]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clips with their part, and the tables their features are in.
+    """Clips with their part in each fold, and their features.
 
     Attributes
     ----------
     table
-        Clips with class, fold and part; copies in training only.
+        Clips with class, fold and part, a row a fold; copies in training only.
     classes
         The run's emotions, in canonical order; labels are positions in it.
-    paths
-        Feature tables.
+    store
+        Their features.
     """
 
     table: pd.DataFrame
     classes: Sequence[str]
-    paths: Sequence[Path]
+    store: Store
+
+    @property
+    def folds(self) -> list[int]:
+        """The folds there are."""
+        return sorted(int(fold) for fold in self.table.fold.unique())
+
+    def fold(self, number: int) -> "Dataset":
+        """Select one fold."""
+        return replace(self, table=self.table[self.table.fold == number].reset_index(drop=True))
 
     def clips(self, *parts: str) -> pd.DataFrame:
         """Select the clips of some parts, sorted by source and clip_id."""
@@ -47,32 +81,21 @@ class Dataset:
 
     def frames(self, *parts: str) -> Frames:
         """Get the (n_frames, features) matrix of each clip of some parts, to be read from disk when asked for."""
-        return self._frames[np.flatnonzero(self.table.part.isin(parts))]
-
-    @cached_property
-    def _frames(self) -> Frames:
-        return feature_tables.read_frames(self.paths, clip_ids=list(self.table.clip_id))
+        return self.store.frames(self.clips(*parts).clip_id)
 
     def functionals(self, *parts: str) -> npt.NDArray[np.float32]:
-        """Read the functionals of the clips of some parts: (clips, features)."""
-        return feature_tables.read_functionals(self.paths, clip_ids=list(self.clips(*parts).clip_id))
+        """Get the functionals of the clips of some parts: (clips, features)."""
+        return self.store.functionals(self.clips(*parts).clip_id)
 
-    def card(self, settings: Settings) -> dict[str, Any]:
-        """Note what a saved model must be known by: its classes, input columns, and how it was trained."""
+    def card(self) -> dict[str, Any]:
+        """Note what a model trained on one fold must be known by: its classes, input columns, and who taught it."""
+        training = self.clips("train")
         return {
             "classes": list(self.classes),
-            "features": feature_tables.read_names(self.paths),
-            "settings": settings.model_dump(mode="json"),
-            "training_clips": len(self.clips("train")),
-            "training_speakers": sorted(self.clips("train").speaker.unique()),
+            "features": feature_tables.read_names(self.store.paths),
+            "training_clips": len(training),
+            "training_speakers": sorted(training.speaker.unique()),
         }
-
-    def write_predictions(self, path: Path, probabilities: npt.NDArray[np.floating[Any]], *, seed: int) -> None:
-        """Write the prediction table of the validation and test clips from their (clips, classes) probabilities."""
-        clips = self.clips("val", "test")
-        table = predictions.prediction_table(clips, probabilities, classes=self.classes, seed=seed)
-        with replacing(path) as unfinished:
-            table.to_parquet(unfinished, index=False)
 
 
 def read(folder: Path, corpora: Sequence[str], split_table: Path, *, augmented: bool) -> Dataset:
@@ -101,7 +124,8 @@ def read(folder: Path, corpora: Sequence[str], split_table: Path, *, augmented: 
     if missing:
         raise InputError(f"{split_table} lists {min(missing)}, which has no features in {folder}; run `dvc repro`.")
     table = splits.with_parts(clips, split, copies=("train",) if augmented else ())
-    return Dataset(table=table, classes=in_order(list(split.emotion)), paths=paths)
+    store = Store(paths, list(table.clip_id.unique()))
+    return Dataset(table=table, classes=in_order(list(split.emotion)), store=store)
 
 
 def _read_splits(path: Path) -> pd.DataFrame:

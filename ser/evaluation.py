@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from ser import metrics, plots, predictions, reports
+from ser import headline, metrics, plots, predictions, reports, uncertainty
 from ser.errors import InputError
 from ser.files import replacing, write_json, write_text
-from ser.params import Split
+from ser.params import Evaluate, Split
 from ser.speakers import are_unknown
 from ser.tracking import Record, flatten
 
@@ -20,11 +20,24 @@ HISTORY_PICTURE = Path("reports/history.png")
 
 @dataclass(frozen=True)
 class Judged:
-    """Prediction tables by model, and what follows from them: {model: {part: {metric: number}}} and a ranking."""
+    """Prediction tables by model, and what follows from them.
+
+    Attributes
+    ----------
+    predictions
+        {model: prediction table}.
+    metrics
+        {model: {part: {metric: number}}}.
+    board
+        A row a model, best first, as `ser.headline.leaderboard` makes it.
+    pairs
+        A row a pair of models, as `ser.uncertainty.compare` makes it.
+    """
 
     predictions: Mapping[str, pd.DataFrame]
     metrics: Mapping[str, Mapping[str, Mapping[str, float]]]
     board: pd.DataFrame
+    pairs: pd.DataFrame
 
     @property
     def classes(self) -> list[str]:
@@ -38,7 +51,7 @@ class Judged:
         return sorted(table.corpus[are_unknown(table)].unique())
 
 
-def judge_all(folder: Path, models: Sequence[str]) -> Judged:
+def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, seed: int) -> Judged:
     """Read and judge the prediction tables of some models.
 
     Parameters
@@ -47,6 +60,10 @@ def judge_all(folder: Path, models: Sequence[str]) -> Judged:
         Holds ``<model>.parquet``.
     models
         Names.
+    settings
+        The section `evaluate`.
+    seed
+        Of the bootstrap.
 
     Raises
     ------
@@ -62,8 +79,15 @@ def judge_all(folder: Path, models: Sequence[str]) -> Judged:
                 f"{folder}: {model} and {first} were judged on different clips or classes; "
                 "run `dvc repro` to train both on one split."
             )
-    judged = {model: metrics.evaluate(table) for model, table in tables.items()}
-    return Judged(predictions=tables, metrics=judged, board=metrics.leaderboard(judged))
+    judged = {model: headline.judge(table, settings, seed=seed) for model, table in tables.items()}
+    tested = {model: headline.tested(table) for model, table in tables.items()}
+    tied = uncertainty.tied_with_best(tested, resamples=settings.resamples, seed=seed)
+    return Judged(
+        predictions=tables,
+        metrics=judged,
+        board=headline.leaderboard(judged, tied=tied),
+        pairs=uncertainty.compare(tested, resamples=settings.resamples, seed=seed),
+    )
 
 
 def _read(path: Path, model: str) -> pd.DataFrame:
@@ -97,6 +121,7 @@ def _write_leaderboard(judged: Judged, *, protocol: str, notes: Sequence[str]) -
     page = reports.leaderboard_markdown(board, protocol=protocol, clips=clips, classes=classes, notes=notes)
     write_text(Path("reports/leaderboard.md"), page)
     write_text(Path("reports/leaderboard.csv"), board.to_csv(index=False, lineterminator="\n"))
+    write_text(Path("reports/pairs.csv"), judged.pairs.to_csv(index=False, lineterminator="\n"))
 
 
 def _write_confusion(rows: pd.DataFrame, folder: Path, *, name: str, title: str, classes: Sequence[str]) -> None:

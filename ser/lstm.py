@@ -24,13 +24,17 @@ from sklearn.metrics import recall_score
 from ser import archives, seeds
 from ser.feature_tables import Frames
 from ser.features import Array
+from ser.files import write_text
 from ser.parallel import progress, workers
 from ser.params import TrainLstm
 
 if TYPE_CHECKING:
     import keras
 
+    from ser.datasets import Dataset
+
 Labels = npt.NDArray[np.int64]
+HISTORY = "history.csv"
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,11 @@ class Examples:
 
 
 def set_up(seed: int) -> None:
-    """Make Keras repeatable: one seed, deterministic kernels, and sums that do not depend on the number of cores."""
+    """Make Keras repeatable: one seed, deterministic kernels, sums that do not depend on the cores, names anew."""
     _start()
     import keras
 
+    keras.utils.clear_session()  # which counts layers, and would name those of a second model otherwise
     keras.utils.set_random_seed(seed)
 
 
@@ -336,6 +341,34 @@ def _history(history: Any) -> pd.DataFrame:
     table = pd.DataFrame({column: history.history[column] for column in columns})
     table.insert(0, "epoch", np.arange(1, len(table) + 1))
     return table
+
+
+def train(data: Dataset, seed: int, folder: Path, *, settings: TrainLstm, hop_seconds: float) -> Array:
+    """Train a model on one fold, save it with its history, and predict the fold's validation and test clips.
+
+    Parameters
+    ----------
+    data
+        A fold.
+    seed
+        Of weights, dropout and the order of batches.
+    folder
+        Gets the model and `HISTORY`.
+    settings
+        The section `train_lstm` of the settings.
+    hop_seconds
+        Distance of frames.
+
+    Returns
+    -------
+    (clips, classes) float32
+        Probabilities.
+    """
+    examples = {part: Examples(data.frames(part), data.labels(part)) for part in ("train", "val")}
+    model, history = fit(settings, **examples, n_classes=len(data.classes), hop_seconds=hop_seconds, seed=seed)
+    save(model, folder)
+    write_text(folder / HISTORY, history.to_csv(index=False, lineterminator="\n"))
+    return predict(model, data.frames("val", "test"), settings, hop_seconds=hop_seconds)
 
 
 def save(model: keras.Model, folder: Path) -> None:

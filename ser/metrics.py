@@ -74,26 +74,3 @@ def confusion(rows: pd.DataFrame, *, classes: Sequence[str]) -> pd.DataFrame:
     """Count rows by emotion (index) and predicted emotion (columns), both in canonical order."""
     counts = confusion_matrix(rows.emotion, rows.predicted, labels=list(classes))
     return pd.DataFrame(counts, index=pd.Index(classes, name="emotion"), columns=pd.Index(classes, name="predicted"))
-
-
-def leaderboard(metrics: dict[str, dict[str, dict[str, float]]]) -> pd.DataFrame:
-    """Rank models by test UAR.
-
-    Parameters
-    ----------
-    metrics
-        {model: {part: {metric: number}}}.
-
-    Returns
-    -------
-    DataFrame
-        rank, model, test metrics, and the validation UAR; equal models in the order of their names.
-    """
-    columns = ["uar", "accuracy", "precision", "recall", "f1", "roc_auc"]
-    rows = [
-        {"model": model, **{column: parts["test"][column] for column in columns}, "val_uar": parts["val"]["uar"]}
-        for model, parts in metrics.items()
-    ]
-    table = pd.DataFrame(rows).sort_values(["uar", "model"], ascending=[False, True], ignore_index=True)
-    table.insert(0, "rank", range(1, len(table) + 1))
-    return table

@@ -73,10 +73,22 @@ def confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
 
 
 def history(table: pd.DataFrame, path: Path, *, title: str) -> None:
-    """Draw loss, UAR and accuracy by epoch, from the history that `ser.lstm.fit` returns; the kept epoch is marked."""
+    """Draw loss, UAR and accuracy by epoch: of one model with the kept epoch, of several their mean and range.
+
+    Parameters
+    ----------
+    table
+        Histories as `ser.lstm.fit` returns them, with columns fold and seed.
+    path
+        Of the PNG.
+    title
+        Says what was held out.
+    """
     import seaborn as sns
 
-    best = table.epoch[table.val_uar.idxmax()]
+    models = table.groupby(["fold", "seed"])
+    best = table.epoch[models.val_uar.idxmax()]
+    kept = f"weights kept: epoch {best.iloc[0]}" if len(best) == 1 else f"mean and range of {len(best)} models"
     curves = {"loss": ["loss", "val_loss"], "accuracy or UAR": ["accuracy", "val_uar", "val_accuracy"]}
     # On balanced data two curves are one: the later is drawn over the earlier, in dashes that let it be seen.
     dashes = {"val_accuracy": (2, 2)}
@@ -84,11 +96,22 @@ def history(table: pd.DataFrame, path: Path, *, title: str) -> None:
         for panel, (label, columns) in zip(axes, curves.items(), strict=True):
             long = table.melt("epoch", columns, var_name="curve", value_name="value")
             styles = {name: dashes.get(name, "") for name in columns}
-            sns.lineplot(long, x="epoch", y="value", hue="curve", style="curve", dashes=styles, linewidth=2, ax=panel)
+            sns.lineplot(
+                long,
+                x="epoch",
+                y="value",
+                hue="curve",
+                style="curve",
+                dashes=styles,
+                linewidth=2,
+                errorbar=("pi", 100),
+                ax=panel,
+            )
             panel.set_ylabel(label)
-            panel.axvline(best, color="grey", linestyle=":", linewidth=1)
+            if len(best) == 1:
+                panel.axvline(best.iloc[0], color="grey", linestyle=":", linewidth=1)
             panel.legend(title=None, frameon=False)
-        axes[0].set_title(f"weights kept: epoch {best}", loc="left", fontsize="medium")
+        axes[0].set_title(kept, loc="left", fontsize="medium")
         axes[0].figure.suptitle(title)
 
 

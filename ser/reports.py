@@ -15,6 +15,8 @@ SYNTHETIC = (
 )
 
 
+FEW_SPEAKERS = 6
+"""Below, no interval over speakers holds what it promises: see `ser.uncertainty`."""
 UNKNOWN = (
     "Nobody knows who speaks in {corpora}: the same voices may stand in training and test, so that these numbers are "
     "not speaker-independent, and new voices will do worse."
@@ -53,7 +55,7 @@ def leaderboard_markdown(table: pd.DataFrame, *, protocol: str, clips: int, clas
     Parameters
     ----------
     table
-        As `ser.metrics.leaderboard` makes it.
+        As `ser.headline.leaderboard` makes it.
     protocol
         As `protocol` says it.
     clips, classes
@@ -61,19 +63,44 @@ def leaderboard_markdown(table: pd.DataFrame, *, protocol: str, clips: int, clas
     notes
         Warnings that stand above the numbers.
     """
-    shown = table.rename(columns={"uar": "UAR", "roc_auc": "ROC-AUC", "f1": "F1", "val_uar": "UAR on validation"})
     lines = [
         "# Leaderboard",
         "",
         f"{protocol[0].upper()}{protocol[1:]}. {clips} test clips, {classes} emotions, chance UAR {1 / classes:.3f}.",
         *(line for note in notes for line in ("", f"**{note}**")),
         "",
-        shown.to_markdown(index=False, floatfmt=".3f"),
+        _shown(table).to_markdown(index=False, floatfmt=".3f"),
         "",
-        "UAR is the unweighted average of the emotions' recalls (balanced accuracy); precision, recall and F1 are "
-        "macro averages.",
+        *(f"{sentence}\n" for sentence in _explanations(table)),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Choose and name the columns that fit a page."""
+    limits = table.reindex(columns=["uar_low", "uar_high"])
+    interval = [f"{low:.3f} to {high:.3f}" if low == low else "none" for low, high in limits.itertuples(index=False)]
+    mark = table.tied_with_best.map({True: "=", False: ""})
+    names = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC-AUC", "ece": "ECE", "val_uar": "UAR on validation"}
+    shown = table[["rank", "model", "uar"]].rename(columns={"uar": "UAR"})
+    shown = shown.assign(**{"95 % interval": interval, "best": mark})
+    if "uar_seed_sd" in table:
+        shown["sd over seeds"] = table.uar_seed_sd
+    if "uar_fold_sd" in table:
+        shown["sd over folds"] = table.uar_fold_sd
+    return shown.join(table.reindex(columns=list(names)).rename(columns=names))
+
+
+def _explanations(table: pd.DataFrame) -> list[str]:
+    speakers = int(table.speakers.iloc[0])
+    sentences = [
+        "UAR is the unweighted average of the emotions' recalls (balanced accuracy), F1 a macro average, ECE the "
+        "expected calibration error. = marks models that are not shown to be worse than the best."
+    ]
+    if speakers < 2:
+        return [*sentences, "One speaker was tested: the numbers speak of that speaker, and there is no interval."]
+    few = f" With {speakers} speakers it is still too narrow." if speakers < FEW_SPEAKERS else ""
+    return [*sentences, f"The interval is a bootstrap over the {speakers} test speakers, not over clips.{few}"]
 
 
 def terminal(folder: Path) -> str:

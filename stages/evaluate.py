@@ -20,10 +20,11 @@ def main(
     """
     if not show:
         params = read_params()
-        judged = evaluation.judge_all(Path("data/predictions"), ["lstm", *params.baselines])
+        models, settings = ["lstm", *params.baselines], params.evaluate
+        judged = evaluation.judge_all(Path("data/predictions"), models, settings, seed=params.seed)
         evaluation.write(judged, corpora=params.corpora, split=params.split)
         tracking.record(
-            params.evaluate.experiment,
+            settings.experiment,
             evaluation.records(judged, settings=params.model_dump(mode="json")),
             board=judged.board,
             reports=sorted(Path("reports").glob("leaderboard.*")),

@@ -1,37 +1,37 @@
-"""Train one classical baseline by grid search over training speakers, and predict the validation and test clips."""
+"""Train one classical baseline on every fold and seed, by grid search over training speakers, and predict."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ser import baselines, datasets
+from ser import baselines, datasets, training
 from ser.errors import one_sentence
-from ser.files import replacing, write_json, write_text
+from ser.files import replacing
 from ser.params import read_params
-from ser.splits import inner_folds
 
 
 @one_sentence
 def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or decision_tree.")]) -> None:
-    """Train one classical baseline by grid search over training speakers, and predict the validation and test clips.
+    """Train one classical baseline on every fold and seed, by grid search over training speakers, and predict.
 
-    Reads data/functionals and data/splits.csv; writes models/BASELINE and data/predictions/BASELINE.parquet.
+    Reads data/functionals and data/splits.csv; writes models/BASELINE, and data/predictions/BASELINE.parquet of the
+    validation and test clips.
     """
     params = read_params()
-    settings, seed = params.train_baselines, params.seed
-    data = datasets.read(
-        Path("data/functionals"), params.corpora, Path("data/splits.csv"), augmented=settings.augmented
+    settings, functionals, split = params.train_baselines, Path("data/functionals"), Path("data/splits.csv")
+    grid = settings.grid_of(baseline)
+    table = training.train_all(
+        Path("models") / baseline,
+        datasets.read(functionals, params.corpora, split, augmented=settings.augmented),
+        partial(baselines.train, name=baseline, grid=grid, folds=settings.folds),
+        seeds=params.seeds,
+        settings={"augmented": settings.augmented, "folds": settings.folds, "grid": grid},
+        inputs=[*(functionals / f"{corpus}.parquet" for corpus in params.corpora), split],
     )
-    folds = inner_folds(data.clips("train"), folds=settings.folds, seed=seed)
-    vectors, labels, grid = data.functionals("train"), data.labels("train"), settings.grid_of(baseline)
-    model, search = baselines.fit(baseline, vectors, labels, grid=grid, folds=folds, seed=seed)
-    with replacing(Path("models") / baseline) as folder:
-        baselines.save(model, folder)
-        write_text(folder / "grid_search.csv", search.to_csv(index=False, lineterminator="\n"))
-        write_json(folder / "card.json", data.card(settings))
-    probabilities = baselines.predict(model, data.functionals("val", "test"))
-    data.write_predictions(Path(f"data/predictions/{baseline}.parquet"), probabilities, seed=seed)
+    with replacing(Path(f"data/predictions/{baseline}.parquet")) as unfinished:
+        table.to_parquet(unfinished, index=False)
 
 
 if __name__ == "__main__":
