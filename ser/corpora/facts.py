@@ -158,7 +158,7 @@ def load_corpus(name: str) -> Corpus:
     known = known_corpora()
     if name not in known:
         raise InputError(
-            f"params.yaml: corpora: unknown corpus {name!r}; known are {', '.join(known)}. "
+            f"unknown corpus {name!r} (corpora in params.yaml, or --corpus); known are {', '.join(known)}. "
             f"To add one, write ser/corpora/{name}.py; for recordings of your own, see `own` in params.yaml."
         )
     corpus: Corpus = importlib.import_module(f"ser.corpora.{name}").CORPUS
