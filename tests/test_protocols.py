@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Case:
     apart: str
     published: str | None = None
 
-    @property
+    @cached_property
     def settings(self) -> Any:
         drawn = self.folds if self.published is None else 1
         return tables.split(self.hold_out, folds=drawn, published=self.published)
