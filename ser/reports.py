@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser.corpora.facts import is_synthetic
+from ser.corpora.facts import is_synthetic, published_folds
 from ser.errors import InputError
 from ser.params import Split
 
@@ -23,24 +23,69 @@ UNKNOWN = (
 )
 
 
+TABLES = {
+    "emobox": "EmoBox's folds",
+    "luna_jimenez": "the folds of Luna-Jiménez et al. (2021)",
+    "both_ways": "training on one actress and testing on the other",
+}
+"""Published cross-validations, as a sentence names them."""
+
+GROUPS = {"speaker": "speakers", "text": "sentences", "corpus": "corpora", "clip": "random clips"}
+"""What `hold_out` holds out, in words."""
+
+OPTIMISTIC = "the same speakers in training: optimistic, new voices will do worse"
+
+
 def protocol(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
     """Say in one sentence what was tested on what; `unknown` are corpora whose speakers nobody knows."""
-    tested = {
+    held_out = _held_out(corpora, split, unknown=unknown)
+    folds = _n_folds(corpora, split)
+    once = {
         "speaker": "tested on speakers who are not in training",
-        "clip": "random clips held out, the same speakers in training: optimistic, new voices will do worse",
+        "text": f"tested on sentences that are not in training, {OPTIMISTIC}",
+        "clip": f"random clips held out, {OPTIMISTIC}",
     }
-    how = tested["clip" if set(unknown) == set(corpora) else split.hold_out]
-    besides = f" (random clips of {' and '.join(unknown)})" if unknown and how != tested["clip"] else ""
+    besides = f" (random clips of {' and '.join(unknown)})" if unknown and held_out == "speaker" else ""
+    how = once[held_out] if folds == 1 else _cross_validation(held_out, split, folds=folds)
     return f"{' + '.join(sorted(corpora))}, {how}{besides}"
+
+
+def _held_out(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
+    """Say what was held out in fact: clips, where no corpus knows its speakers."""
+    return "clip" if split.hold_out == "speaker" and set(unknown) == set(corpora) else split.hold_out
+
+
+def _n_folds(corpora: Sequence[str], split: Split) -> int:
+    if split.hold_out == "corpus":
+        return len(corpora)
+    return max(published_folds(corpora, split.table).values(), default=split.folds)
+
+
+def _cross_validation(held_out: str, split: Split, *, folds: int) -> str:
+    how = {
+        "speaker": "each tested by a model that never heard the voice",
+        "text": OPTIMISTIC,
+        "corpus": "each tested by a model that was trained on others",
+        "clip": OPTIMISTIC,
+    }
+    by = "" if split.table is None else f"by {TABLES.get(split.table, f'the folds {split.table}')}, "
+    return f"{folds}-fold cross-validation over {GROUPS[held_out]}, {by}{how[held_out]}"
 
 
 def caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
     """Say the same in a few words, for the title of a picture; `unknown` are corpora whose speakers nobody knows."""
-    tested = {"speaker": "tested on unseen speakers", "clip": "random clips held out (optimistic)"}
-    how = tested["clip" if set(unknown) == set(corpora) else split.hold_out]
+    held_out = _held_out(corpora, split, unknown=unknown)
+    folds = _n_folds(corpora, split)
+    once = {
+        "speaker": "tested on unseen speakers",
+        "text": "tested on unseen sentences",
+        "clip": "random clips held out",
+    }
+    how = once[held_out] if folds == 1 else f"{folds}-fold cross-validation over {GROUPS[held_out]}"
+    optimistic = " (optimistic)" if held_out in ("text", "clip") else ""
     synthetic = "\nsynthetic voices: means nothing about people" if any(map(is_synthetic, corpora)) else ""
     speakers = f"\nnot speaker-independent: speakers of {' + '.join(unknown)} are unknown" if unknown else ""
-    return f"{' + '.join(sorted(corpora))}, {how}{synthetic}{speakers}"
+    return f"{' + '.join(sorted(corpora))}, {how}{optimistic}{synthetic}{speakers}"
 
 
 def warnings(corpora: Sequence[str], *, unknown: Sequence[str]) -> list[str]:

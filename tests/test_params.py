@@ -54,7 +54,7 @@ def test_the_project_s_settings_are_valid() -> None:
         ("preprocess.sample_rat", "did you mean sample_rate?"),
         ("augment.noise_snr_db.lo", "did you mean low?"),
         ("features.mfcc.delta", "did you mean deltas?"),
-        ("split.zzz", "known here: hold_out, test, val"),
+        ("split.zzz", "known here: hold_out, folds, table, test, val"),
     ],
 )
 def test_an_unknown_key_is_named_with_the_nearest_known_one(tmp_path: Path, key: str, suggestion: str) -> None:
@@ -200,8 +200,11 @@ def test_a_range_is_possible(tmp_path: Path, key: str, low: float, high: float) 
 
 def test_shares_leave_something_for_training(tmp_path: Path) -> None:
     """Test and validation together must be less than everything."""
-    said = message(tmp_path, changed("split", {"hold_out": "speaker", "test": 0.6, "val": 0.4}))
+    split = {"hold_out": "speaker", "folds": 1, "table": None, "test": 0.6, "val": 0.4}
+    said = message(tmp_path, changed("split", split))
     assert "params.yaml: split: test (0.6) and val (0.4) leave nothing for training" in said
+    said = message(tmp_path, changed("split", split | {"folds": 2, "test": 0.1, "val": 0.5}))
+    assert "params.yaml: split: of 2 folds one tests, and val (0.5) leaves nothing for training" in said
 
 
 def test_mfcc_needs_as_many_mel_bands(tmp_path: Path) -> None:
