@@ -15,7 +15,7 @@ PROBES = {
     "leak_speaker": "unseen speakers",
     "shortcut_corpus": "which corpus a clip is from",
 }
-"""Rows of the probe's table, in the order in which a sentence names them."""
+"""Rows of the probe's table -> what they are called."""
 
 MEANINGS = {
     "UAR": (
