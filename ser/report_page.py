@@ -11,6 +11,7 @@ from ser import breakdowns, calibration, pages, plots, report_clips, report_tabl
 from ser.files import replacing
 from ser.params import Evaluate
 from ser.predictions import classes_of
+from ser.probes import probe_sentences
 from ser.report_tables import short
 from ser.speakers import are_unknown
 
@@ -109,7 +110,7 @@ def write(
             basis=report_words.basis(headline, best, protocol=protocol, classes=len(classes)),
             rivals=report_words.rivals(headline),
             notes=report_words.warnings(headline, notes, classes=len(classes), unknown=run.unknown),
-            leaks=[] if probe is None else report_words.leaks(probe),
+            leaks=[] if probe is None else probe_sentences(probe),
             probe=None if probe is None else report_tables.leaks(probe, report_words.PROBES),
             board=_board(run),
             differences=report_tables.differences(pairs, headline) if len(pairs) else None,

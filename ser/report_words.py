@@ -141,22 +141,6 @@ def _guessing(best: Any, *, chance: float) -> Iterator[pages.Note]:
         yield pages.Note("Not shown to be better than guessing", text)
 
 
-def leaks(probe: pd.DataFrame) -> list[str]:
-    """Say what a split that leaks would have said, one sentence a corpus; nothing where it was not probed."""
-    sentences = []
-    for corpus, rows in probe.groupby(probe.corpus.fillna(""), sort=True):
-        found = dict(zip(rows.probe, rows.uar, strict=True))
-        if {"leak_clip", "leak_speaker"} <= set(found):
-            where = f" on {corpus}" if corpus else ""
-            copies = found.get("leak_augmented_before_split")
-            more = f", and {copies:.2f} with copies made before it" if copies is not None else ""
-            sentences.append(
-                f"What a leak is worth{where}: of one and the same simple model, a random split would have said "
-                f"{found['leak_clip']:.2f}{more}; unseen speakers: {found['leak_speaker']:.2f}."
-            )
-    return sentences
-
-
 # Of one model ---------------------------------------------------------------------------------------------------------
 
 

@@ -129,9 +129,9 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     names = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC-AUC", "ece": "ECE", "val_uar": "UAR on validation"}
     shown = table[["rank", "model", "uar"]].rename(columns={"uar": "UAR"})
     shown = shown.assign(**{"95 % interval": interval, "best": mark})
-    if "uar_seed_sd" in table:
+    if table.uar_seed_sd.notna().any():
         shown["sd over seeds"] = table.uar_seed_sd
-    if "uar_fold_sd" in table:
+    if table.uar_fold_sd.notna().any():
         shown["sd over folds"] = table.uar_fold_sd
     return shown.join(table.reindex(columns=list(names)).rename(columns=names))
 
@@ -164,6 +164,7 @@ def terminal(folder: Path) -> str:
         f"Confusion matrices   {folder / 'confusion'}/MODEL_test.png",
         f"Training             {folder / 'history.png'}",
         f"The data             {folder / 'corpora.html'}",
+        f"Where scores are from {folder / 'report.html'}",
         "All runs             make ui, then http://127.0.0.1:5000",
     ]
     return "\n".join([page.read_text(encoding="utf-8"), *places])
