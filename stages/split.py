@@ -16,11 +16,11 @@ from ser.splits import choose, split_clips
 def main() -> None:
     """Decide which clips are trained, validated and tested on.
 
-    Reads the clip tables of the corpora in params.yaml; writes data/splits.csv: clip_id, emotion, fold, part, one row
+    Reads data/functionals, of which only what is known of each clip; writes data/splits.csv: clip_id, emotion, fold, part, one row
     a clip and fold; and which clips are in no part, with the reason, to data/left_out.csv.
     """
     params = read_params()
-    clips = read_clips(Path(f"data/clips/{corpus}.parquet") for corpus in params.corpora)
+    clips = read_clips(Path(f"data/functionals/{corpus}.parquet") for corpus in params.corpora)
     published = published_folds(params.corpora, params.split.table)
     splits = split_clips(clips, params.split, emotions=params.emotions, seed=params.seed, published=published)
     left_out = choose(clips, params.emotions)[1]
