@@ -136,12 +136,17 @@ def records(judged: Judged, *, settings: Mapping[str, Any]) -> dict[str, Record]
         model: Record(
             params=params,
             metrics=judged.metrics[model],
-            history=pd.read_csv(HISTORY) if model == "lstm" else None,
+            history=_history() if model == "lstm" else None,
             reports=_pictures(model),
             model=Path("models") / model,
         )
         for model in judged.predictions
     }
+
+
+def _history() -> pd.DataFrame:
+    """Average the curves of all folds and seeds, of which MLflow shows one a run."""
+    return pd.read_csv(HISTORY).drop(columns=["fold", "seed"]).groupby("epoch", as_index=False).mean()
 
 
 def _pictures(model: str) -> list[Path]:

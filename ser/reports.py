@@ -27,17 +27,29 @@ def protocol(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) ->
     """Say in one sentence what was tested on what; `unknown` are corpora whose speakers nobody knows."""
     tested = {
         "speaker": "tested on speakers who are not in training",
+        "text": "tested on texts that are not in training, by the same speakers: optimistic, new voices will do worse",
+        "corpus": "tested on whole corpora that are not in training",
         "clip": "random clips held out, the same speakers in training: optimistic, new voices will do worse",
     }
-    how = tested["clip" if set(unknown) == set(corpora) else split.hold_out]
-    besides = f" (random clips of {' and '.join(unknown)})" if unknown and how != tested["clip"] else ""
-    return f"{' + '.join(sorted(corpora))}, {how}{besides}"
+    held_out = _held_out(corpora, split, unknown=unknown)
+    besides = f" (random clips of {' and '.join(unknown)})" if unknown and held_out == "speaker" else ""
+    return f"{' + '.join(sorted(corpora))}, {tested[held_out]}{besides}"
+
+
+def _held_out(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
+    """Say what was held out: random clips, where nobody knows any of the speakers that should have been."""
+    return "clip" if split.hold_out == "speaker" and set(unknown) == set(corpora) else split.hold_out
 
 
 def caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
     """Say the same in a few words, for the title of a picture; `unknown` are corpora whose speakers nobody knows."""
-    tested = {"speaker": "tested on unseen speakers", "clip": "random clips held out (optimistic)"}
-    how = tested["clip" if set(unknown) == set(corpora) else split.hold_out]
+    tested = {
+        "speaker": "tested on unseen speakers",
+        "text": "tested on unseen texts (optimistic)",
+        "corpus": "tested on unseen corpora",
+        "clip": "random clips held out (optimistic)",
+    }
+    how = tested[_held_out(corpora, split, unknown=unknown)]
     synthetic = "\nsynthetic voices: means nothing about people" if any(map(is_synthetic, corpora)) else ""
     speakers = f"\nnot speaker-independent: speakers of {' + '.join(unknown)} are unknown" if unknown else ""
     return f"{' + '.join(sorted(corpora))}, {how}{synthetic}{speakers}"
@@ -97,6 +109,8 @@ def _explanations(table: pd.DataFrame) -> list[str]:
         "UAR is the unweighted average of the emotions' recalls (balanced accuracy), F1 a macro average, ECE the "
         "expected calibration error. = marks models that are not shown to be worse than the best."
     ]
+    if speakers < 1:
+        return [*sentences, "Nobody knows who speaks, so nothing here says how much scores vary between speakers."]
     if speakers < 2:
         return [*sentences, "One speaker was tested: the numbers speak of that speaker, and there is no interval."]
     few = f" With {speakers} speakers it is still too narrow." if speakers < FEW_SPEAKERS else ""
