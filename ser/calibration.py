@@ -161,8 +161,29 @@ def apply_temperature(table: pd.DataFrame, temperature: npt.ArrayLike) -> pd.Dat
     DataFrame
         The table with other p columns. The order of the classes of a clip, and so the answer, stays.
     """
+    return _divided(table, _logits(probabilities(table)), temperature)
+
+
+def without_temperature(table: pd.DataFrame) -> pd.DataFrame:
+    """Give back the probabilities that models had before they were divided by the temperature in the table's column.
+
+    Parameters
+    ----------
+    table
+        A prediction table.
+
+    Returns
+    -------
+    DataFrame
+        The table with other p columns; where the model's own were below `TINY`, they are that.
+    """
+    smallest = np.finfo(np.float64).tiny  # a low temperature leaves far smaller ones than models give
+    return _divided(table, np.log(np.maximum(probabilities(table), smallest)), 1 / table.temperature)
+
+
+def _divided(table: pd.DataFrame, logits: Array, temperature: npt.ArrayLike) -> pd.DataFrame:
     divisors = np.asarray(temperature, dtype=np.float64).reshape(-1, 1)
-    shares = np.exp(_log_softmax(_logits(probabilities(table)) / divisors))
+    shares = np.exp(_log_softmax(logits / divisors))
     return table.assign(**{f"p_{name}": shares[:, n] for n, name in enumerate(classes_of(table))})
 
 

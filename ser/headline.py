@@ -12,6 +12,7 @@ import pandas as pd
 from ser import breakdowns, calibration, metrics, uncertainty
 from ser.params import Binary, Evaluate
 from ser.predictions import classes_of
+from ser.speakers import are_unknown
 
 WITH_INTERVALS = ("uar", "accuracy", "f1")
 SOMETIMES = (*(f"{name}_{side}" for name in WITH_INTERVALS for side in ("low", "high")), "uar_seed_sd", "uar_fold_sd")
@@ -41,11 +42,21 @@ def judge(table: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, di
         {part: {metric: number}}: those of `ser.metrics.evaluate`, and for the part test also `headline`. Numbers that
         do not exist, such as an interval over one speaker, are left out.
     """
-    judged = metrics.evaluate(table)
+    judged = _over_seeds(table)
     more = headline(tested(table), settings, seed=seed)
     found = {part: numbers | (more if part == "test" else {}) for part, numbers in judged.items()}
     return {
         part: {name: value for name, value in numbers.items() if np.isfinite(value)} for part, numbers in found.items()
+    }
+
+
+def _over_seeds(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Average the metrics of the seeds; clips are counted once, as every seed judges the same."""
+    each = [metrics.evaluate(rows) for _, rows in table.groupby("seed")]
+    return {
+        part: {name: float(np.mean([one[part][name] for one in each])) for name in numbers}
+        | {"clips": numbers["clips"]}
+        for part, numbers in each[0].items()
     }
 
 
@@ -56,22 +67,22 @@ def headline(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, 
     -------
     dict
         <metric>_low and _high: limits of 95 % intervals over speakers, of `WITH_INTERVALS` and each recall;
-        uar_seed_sd over seeds; uar_fold_mean and _sd over folds; speakers; kappa (Cohen's); top2 (accuracy);
-        ece and ece_raw: calibration error with and without temperature; nll; uar_worst_speaker and _best_; sex_gap
-        (women minus men); and for each binary task <task>_uar, _accuracy and _roc_auc. NaN where there is no number.
+        uar_seed_sd over seeds; uar_fold_mean and _sd over folds; speakers (known ones); kappa (Cohen's); top2
+        (accuracy); ece and ece_raw: calibration error with and without temperature; nll; uar_worst_speaker and _best_;
+        sex_gap (women minus men); and for each binary task <task>_uar, _accuracy and _roc_auc. NaN where there is no
+        number.
     """
     intervals = _intervals(rows, settings, seed=seed)
-    raw = calibration.apply_temperature(rows, 1 / rows.temperature)
     speakers = breakdowns.extremes(rows)
     return {
         **intervals,
         **_spread(rows),
-        "speakers": rows.speaker.nunique(),
+        "speakers": rows.speaker[~are_unknown(rows)].nunique(),
         "clips": rows.clip_id.nunique(),
         "kappa": breakdowns.cohen_kappa(rows),
         "top2": breakdowns.top_k_accuracy(rows, 2),
         "ece": calibration.ece(rows),
-        "ece_raw": calibration.ece(raw),
+        "ece_raw": calibration.ece(calibration.without_temperature(rows)),
         "nll": calibration.nll(rows),
         "uar_worst_speaker": speakers.worst_uar,
         "uar_best_speaker": speakers.best_uar,
@@ -81,9 +92,13 @@ def headline(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, 
 
 
 def _intervals(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, float]:
-    present = [f"recall_{name}" for name in classes_of(rows) if (rows.emotion == name).any()]
+    present = [f"recall_{name}" for name in _occurring(rows)]
     found = uncertainty.bootstrap(rows, [*WITH_INTERVALS, *present], resamples=settings.resamples, seed=seed)
     return {f"{metric}_{side}": float(found.loc[metric, side]) for metric in found.index for side in ("low", "high")}
+
+
+def _occurring(rows: pd.DataFrame) -> list[str]:
+    return [name for name in classes_of(rows) if (rows.emotion == name).any()]
 
 
 def _spread(rows: pd.DataFrame) -> dict[str, float]:
@@ -97,7 +112,7 @@ def _spread(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def possible(tasks: Mapping[str, Binary], classes: list[str]) -> dict[str, Binary]:
-    """Select the tasks both sides of which have a class of the run."""
+    """Select the tasks both sides of which have one of some classes."""
     return {
         name: task
         for name, task in tasks.items()
@@ -107,7 +122,7 @@ def possible(tasks: Mapping[str, Binary], classes: list[str]) -> dict[str, Binar
 
 def _binary_tasks(rows: pd.DataFrame, tasks: Mapping[str, Binary]) -> dict[str, float]:
     numbers: dict[str, float] = {}
-    for name, task in possible(tasks, classes_of(rows)).items():
+    for name, task in possible(tasks, _occurring(rows)).items():
         found = breakdowns.binary(rows, positive=task.positive, negative=task.negative)
         numbers |= {f"{name}_{metric}": float(getattr(found, metric)) for metric in ("uar", "accuracy", "roc_auc")}
     return numbers

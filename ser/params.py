@@ -296,6 +296,13 @@ class Binary(Settings):
     positive: Some[Word]
     negative: Some[Word]
 
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        both = [word for word in self.positive if word in self.negative]
+        if both:
+            raise ValueError(f"positive and negative both name {', '.join(both)}")
+        return self
+
 
 class Evaluate(Settings):
     """How results are judged, and where runs are recorded."""

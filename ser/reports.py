@@ -142,6 +142,8 @@ def _explanations(table: pd.DataFrame) -> list[str]:
         "UAR is the unweighted average of the emotions' recalls (balanced accuracy), F1 a macro average, ECE the "
         "expected calibration error. = marks models that are not shown to be worse than the best."
     ]
+    if speakers < 1:
+        return [*sentences, "Nobody knows who speaks, so nothing here says how much scores vary between speakers."]
     if speakers < 2:
         return [*sentences, "One speaker was tested: the numbers speak of that speaker, and there is no interval."]
     few = f" With {speakers} speakers it is still too narrow." if speakers < FEW_SPEAKERS else ""

@@ -75,14 +75,15 @@ def train_all(
         The prediction table of the validation and test clips of every fold and seed.
     """
     members = [Member(fold, seed) for fold in data.folds for seed in seeds]
-    fingerprint = _fingerprint([*inputs, Path(__file__).parent], settings=settings)
+    # The seeds too, or a member that an interruption left would be among the models of a run that does not want it.
+    fingerprint = _fingerprint([*inputs, Path(__file__).parent], settings={"seeds": list(seeds), "members": settings})
     with _resumable(output, fingerprint=fingerprint) as folder:
         bar = progress(members, description=f"train {output.name}", total=len(members), unit="model")
         for member in bar:
             if not (folder / member.name / PREDICTIONS).exists():
                 with replacing(folder / member.name) as unfinished:
                     _train_one(unfinished, data.fold(member.fold), train, member=member, settings=settings)
-        return pd.concat([_take(folder / member.name / PREDICTIONS) for member in members], ignore_index=True)
+        return _take([folder / member.name / PREDICTIONS for member in members])
 
 
 def _train_one(folder: Path, data: Dataset, train: Train, *, member: Member, settings: Mapping[str, Any]) -> None:
@@ -97,10 +98,11 @@ def _train_one(folder: Path, data: Dataset, train: Train, *, member: Member, set
     write_json(folder / CARD, data.card() | about)
 
 
-def _take(file: Path) -> pd.DataFrame:
-    """Read a member's predictions, which then are in the run's table and need not be kept with the model."""
-    table = pd.read_parquet(file)
-    file.unlink()
+def _take(files: Sequence[Path]) -> pd.DataFrame:
+    """Read the members' predictions, which then are in the run's table and need not be kept with the models."""
+    table = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+    for file in files:
+        file.unlink()
     return table
 
 

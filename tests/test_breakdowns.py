@@ -142,7 +142,7 @@ def test_a_binary_task_without_one_side() -> None:
         (["happy", "sad"], ["sad"], "none may be in both"),
         (["surprised"], ["sad"], "each needs one of the classes"),
         ([], ["sad"], "positive is empty"),
-        (["joy"], ["sad"], "unknown emotion joy"),
+        (["Joy!"], ["sad"], "'Joy!' cannot name an emotion"),
         (["angry"], ["neutral"], "no clip is of angry, neutral"),
     ],
 )

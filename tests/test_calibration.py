@@ -86,6 +86,16 @@ def test_a_temperature_changes_no_answer(temperature: float) -> None:
         assert shares == pytest.approx(calibration.probabilities(table))
 
 
+@pytest.mark.parametrize("temperature", [*calibration.TEMPERATURES, 1.0])
+def test_a_temperature_can_be_taken_back(temperature: float) -> None:
+    """A model's own probabilities come out again, from the most extreme temperatures too; none was 0 but `TINY`."""
+    table = pd.concat([calibrated(500), table_of(np.eye(3), np.array([0, 1, 1]))], ignore_index=True)
+    row = np.where(np.arange(len(table)) % 2, temperature, 1.0)
+    tempered = calibration.apply_temperature(table, row).assign(temperature=row)
+    found = calibration.probabilities(calibration.without_temperature(tempered))
+    assert found == pytest.approx(calibration.probabilities(table), abs=1e-9)
+
+
 def test_a_temperature_sees_validation_clips_only() -> None:
     """Rows of another part, and no rows, are refused."""
     table = calibrated(10)

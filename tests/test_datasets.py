@@ -85,7 +85,23 @@ def test_frames_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     data = read(folder, payload="frames")
     lengths = {part: data.frames(part).lengths.tolist() for part in ("train", "val", "test")}
     assert sorted(data.frames("val", "test").lengths) == sorted(lengths["val"] + lengths["test"])
-    assert seen == [len(data.table)]
+    assert seen == [data.table.clip_id.nunique()]
+
+
+def test_folds_share_what_was_read(folder: Path, two_folds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five folds do not read, or keep, features five times."""
+    seen: list[int] = []
+    read_functionals = datasets.feature_tables.read_functionals
+
+    def counted(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> np.ndarray:
+        seen.append(len(clip_ids))
+        return read_functionals(paths, clip_ids=clip_ids)
+
+    monkeypatch.setattr(datasets.feature_tables, "read_functionals", counted)
+    data = datasets.read(folder / "functionals", CORPORA, two_folds, augmented=True)
+    for number in data.folds:
+        data.fold(number).functionals("train")
+    assert seen == [data.table.clip_id.nunique()]
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])
@@ -116,28 +132,51 @@ def test_a_corpus_that_was_dropped_is_not_read(folder: Path, tmp_path: Path) -> 
 
 
 def test_the_card_says_how_a_model_was_trained(folder: Path) -> None:
-    """A saved model is known by its classes, its input columns, its settings and its training speakers."""
-    settings = tables.settings().train_baselines
-    card = read(folder).card(settings)
+    """A saved model is known by its classes, its input columns and its training speakers."""
+    card = read(folder).card()
     assert card["classes"] == CLASSES
     assert card["features"] == ["a", "b"]
-    assert card["settings"] == settings.model_dump(mode="json")
     assert card["training_clips"] == len(expected("train"))
     assert card["training_speakers"] == sorted(expected("train").speaker.unique())
 
 
-def test_predictions_are_written_for_the_clips_held_out(folder: Path, tmp_path: Path) -> None:
-    """The prediction table has the validation and test clips, each with its own row of probabilities."""
-    data = read(folder)
-    rows = expected("val", "test")
-    shares = np.random.default_rng(0).dirichlet(np.ones(3), size=len(rows))
-    path = tmp_path / "predictions" / "svm.parquet"
-    data.write_predictions(path, shares, seed=7)
-    table = pd.read_parquet(path)
-    assert list(table.clip_id) == list(rows.clip_id)
-    np.testing.assert_array_equal(table[["p_neutral", "p_happy", "p_sad"]], shares)
-    assert list(table.part) == list(rows.part)
-    assert set(table.seed) == {7}
+@pytest.fixture(scope="module")
+def two_folds(folder: Path) -> Path:
+    """Hold a split of two folds, in the second of which validation and test have changed places."""
+    path = folder / "two_folds"
+    second = split().assign(fold=2).replace({"part": {"val": "test", "test": "val"}})
+    path.mkdir()
+    pd.concat([split(), second]).sort_values(["clip_id", "fold"]).to_csv(path / "splits.csv", index=False)
+    return path / "splits.csv"
+
+
+@pytest.mark.parametrize("payload", ["functionals", "frames"])
+def test_a_fold_is_a_dataset_of_its_own(folder: Path, two_folds: Path, payload: str) -> None:
+    """In each fold every clip stands once, in that fold's part, with its own features."""
+    data = datasets.read(folder / payload, CORPORA, two_folds, augmented=True)
+    assert data.folds == [1, 2]
+    swapped = {"train": "train", "val": "test", "test": "val"}
+    for number in data.folds:
+        fold = data.fold(number)
+        assert fold.folds == [number]
+        assert fold.classes == data.classes
+        assert not fold.table.clip_id.duplicated().any()
+        for part in swapped:
+            rows = expected(part if number == 1 else swapped[part])
+            assert set(fold.clips(part).clip_id) == set(rows.clip_id if part == "train" else originals(rows))
+            assert first_numbers(fold, part, payload=payload) == own_numbers(fold.clips(part).clip_id)
+
+
+def originals(rows: pd.DataFrame) -> list[str]:
+    return list(rows.clip_id[rows.augmentation == ""])
+
+
+def first_numbers(data: Dataset, part: str, *, payload: str) -> list[float]:
+    return data.functionals(part)[:, 0].tolist() if payload == "functionals" else [m[0, 0] for m in data.frames(part)]
+
+
+def own_numbers(clip_ids: "pd.Series[str]") -> list[float]:
+    return list(pd.Series(marks(CLIPS)[:, 0], index=CLIPS.clip_id)[clip_ids])
 
 
 def test_a_missing_feature_table(folder: Path) -> None:
@@ -172,4 +211,4 @@ def test_corpora_of_different_features(folder: Path, tmp_path: Path) -> None:
         tables.write_features(tmp_path, rows, payload="functionals", values=list(marks(rows)), names=names)
     data = datasets.read(tmp_path, CORPORA, folder / "splits.csv", augmented=True)
     with pytest.raises(InputError, match="hold different features"):
-        data.card(tables.settings().train_baselines)
+        data.card()

@@ -39,7 +39,8 @@ class Project:
         params["download"] |= {"local_dir": "corpora", "allow_partial": True}
         params["preprocess"]["denoise"] = 0  # slow, and not needed here
         params["emotions"] = {"use": list(EIGHT), "extra": [], "merge": {}} | emotions
-        params["split"] = {"hold_out": "speaker", "test": 0.15, "val": 0.15}
+        params["augment"]["augmentations"] = []
+        params["features"] |= {"frames": ["rms"], "functionals": ["mean"]}
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
     def run(self, *command: str) -> str:
@@ -59,7 +60,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("emodb"))
     project.settle()
     project.downloaded = project.run("-m", "stages.download", "--corpus", "emodb")
-    project.run("-m", "stages.preprocess", "--corpus", "emodb")
+    for stage in ("preprocess", "augment", "featurize"):
+        project.run("-m", f"stages.{stage}", "--corpus", "emodb")
     return project
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import tables
 
-from ser import evaluation, metrics, plots, reports
+from ser import evaluation, headline, plots, reports, uncertainty
 from ser.errors import InputError
 
 CLASSES = ["neutral", "happy", "sad"]
@@ -19,10 +19,17 @@ ANSWERS = {
     "svm": ["neutral"] * 12,
     "knn": ["neutral", "neutral", "sad"] * 4,
 }
+SETTINGS = tables.settings(evaluate={"resamples": 100}).evaluate
 
 
 def table(model: str) -> pd.DataFrame:
-    return tables.predicted(TRUE, ANSWERS[model], part=PARTS, classes=CLASSES)
+    """Let two speakers say three clips of each part."""
+    speakers = (["ravdess-01"] * 3 + ["ravdess-02"] * 3) * 2
+    return tables.predicted(TRUE, ANSWERS[model], part=PARTS, classes=CLASSES).assign(speaker=speakers)
+
+
+def numbers_of(model: str) -> dict[str, dict[str, float]]:
+    return headline.judge(table(model), SETTINGS, seed=1)
 
 
 @pytest.fixture
@@ -48,14 +55,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, titles: list[str]) -
     for model in ANSWERS:
         table(model).to_parquet(predictions / f"{model}.parquet", index=False)
     numbers = {"loss": [2.0, 1.0], "accuracy": [0.3, 0.6], "val_loss": [2.0, 1.5], "val_accuracy": [0.3, 0.5]}
-    history = pd.DataFrame({"epoch": [1, 2], **numbers, "val_uar": [0.3, 0.5], "learning_rate": [0.001, 0.001]})
+    one = pd.DataFrame({"epoch": [1, 2], **numbers, "val_uar": [0.3, 0.5], "learning_rate": [0.001, 0.001]})
+    history = pd.concat([one.assign(fold=1, seed=1), one.assign(fold=1, seed=2, val_uar=[0.7, 0.6])[:1]])
     evaluation.HISTORY.parent.mkdir(parents=True)
     history.to_csv(evaluation.HISTORY, index=False)
     return predictions
 
 
 def judged(folder: Path) -> evaluation.Judged:
-    return evaluation.judge_all(folder, list(ANSWERS))
+    return evaluation.judge_all(folder, list(ANSWERS), SETTINGS, seed=1)
 
 
 def write(folder: Path, *corpora: str, hold_out: str = "speaker") -> None:
@@ -76,7 +84,25 @@ def test_models_are_judged_and_ranked(folder: Path) -> None:
     assert list(found.board.model) == ["lstm", "knn", "svm"]
     assert list(found.board.uar) == pytest.approx([1, 2 / 3, 1 / 3])
     assert found.classes == CLASSES
-    assert found.metrics == {model: metrics.evaluate(table(model)) for model in ANSWERS}
+    assert found.metrics == {model: numbers_of(model) for model in ANSWERS}
+
+
+def test_models_are_compared_on_test_clips(folder: Path) -> None:
+    """Each two models are compared, and those marked that are not shown to be worse than the best."""
+    found = judged(folder)
+    tested = {model: headline.tested(table(model)) for model in ANSWERS}
+    pd.testing.assert_frame_equal(found.pairs, uncertainty.compare(tested, resamples=100, seed=1))
+    tied = uncertainty.tied_with_best(tested, resamples=100, seed=1)
+    assert list(found.board.model[found.board.tied_with_best]) == tied == ["lstm"]
+
+
+def test_one_model_alone(folder: Path) -> None:
+    """A run without baselines has a leaderboard of one, and no pair."""
+    found = evaluation.judge_all(folder, ["lstm"], SETTINGS, seed=1)
+    assert list(found.board.tied_with_best) == [True]
+    assert found.pairs.empty
+    evaluation.write(found, corpora=["ravdess"], split=tables.split("speaker"))
+    assert list(pd.read_csv("reports/pairs.csv")) == list(uncertainty.COMPARED)
 
 
 def test_a_missing_table_is_named(folder: Path) -> None:
@@ -112,7 +138,7 @@ def test_models_of_different_clips_are_not_compared(folder: Path, change: str) -
 def test_the_order_of_rows_does_not_matter(folder: Path) -> None:
     """A model may write its clips in any order."""
     table("svm").sample(frac=1, random_state=0).to_parquet(folder / "svm.parquet")
-    assert judged(folder).metrics["svm"] == metrics.evaluate(table("svm"))
+    assert judged(folder).metrics["svm"] == numbers_of("svm")
 
 
 # Writing --------------------------------------------------------------------------------------------------------------
@@ -129,7 +155,8 @@ def test_what_is_written(folder: Path) -> None:
     }
     pages = {f"reports/leaderboard.{kind}" for kind in ("md", "csv", "png")}
     assert set(written()) == {
-        "metrics/metrics.json", "reports/history.png", "reports/lstm/history.csv", *pages, *matrices
+        "metrics/metrics.json", "reports/history.png", "reports/lstm/history.csv", "reports/pairs.csv",
+        *pages, *matrices,
     }  # fmt: skip
 
 
@@ -155,6 +182,12 @@ def test_the_leaderboard_as_a_table(folder: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv("reports/leaderboard.csv"), judged(folder).board)
 
 
+def test_the_pairs_as_a_table(folder: Path) -> None:
+    """pairs.csv is the comparison of each two models as it was computed."""
+    write(folder)
+    pd.testing.assert_frame_equal(pd.read_csv("reports/pairs.csv"), judged(folder).pairs)
+
+
 def test_confusion_tables_have_a_row_a_clip(folder: Path) -> None:
     """DVC draws its own matrix from true and predicted emotions of the part's clips."""
     write(folder)
@@ -175,7 +208,7 @@ def test_copies_are_in_no_confusion_matrix(folder: Path) -> None:
 def test_a_model_that_is_gone_leaves_no_matrix(folder: Path) -> None:
     """The folder of matrices has those of this run's models, and none of an earlier run's."""
     write(folder)
-    fewer = evaluation.judge_all(folder, ["lstm", "svm"])
+    fewer = evaluation.judge_all(folder, ["lstm", "svm"], SETTINGS, seed=1)
     evaluation.write(fewer, corpora=["ravdess"], split=tables.split("speaker"))
     assert {path.stem for path in Path("reports/confusion").iterdir()} == {
         "lstm_test", "lstm_val", "svm_test", "svm_val"
@@ -213,7 +246,7 @@ def test_records_hold_what_stages_left(folder: Path) -> None:
     assert list(found) == list(ANSWERS)
     for model, record in found.items():
         assert record.params == {"seed": 1, "split.test": 0.15}
-        assert record.metrics == metrics.evaluate(table(model))
+        assert record.metrics == numbers_of(model)
         assert record.model == Path("models") / model
         assert all(path.is_file() for path in record.reports)
         assert {path.stem for path in record.reports} >= {f"{model}_val", f"{model}_test"}
@@ -221,3 +254,5 @@ def test_records_hold_what_stages_left(folder: Path) -> None:
     assert evaluation.HISTORY in found["lstm"].reports
     assert found["lstm"].history is not None
     assert list(found["lstm"].history.epoch) == [1, 2]
+    assert list(found["lstm"].history.val_uar) == [(0.3 + 0.7) / 2, 0.5]  # the second model stopped after an epoch
+    assert not {"fold", "seed"} & set(found["lstm"].history)

@@ -121,7 +121,7 @@ def test_one_class_has_no_area() -> None:
     assert found["uar"] == pytest.approx(2 / 3)
 
 
-# A model, and models --------------------------------------------------------------------------------------------------
+# The parts of a model -------------------------------------------------------------------------------------------------
 
 
 def parted() -> pd.DataFrame:
@@ -151,27 +151,3 @@ def test_confusion_counts_in_canonical_order() -> None:
     assert counts.index.to_list() == counts.columns.to_list() == classes
     assert (counts.index.name, counts.columns.name) == ("emotion", "predicted")
     assert counts.to_numpy().tolist() == [[3, 0, 0, 1], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 2]]
-
-
-def numbers(uar: float, **others: float) -> dict[str, dict[str, float]]:
-    test = dict.fromkeys(("uar", "accuracy", "precision", "recall", "f1", "roc_auc"), 0.1) | {"uar": uar} | others
-    return {"test": test, "val": {"uar": 1 - uar}}
-
-
-def test_the_leaderboard_is_ranked_by_test_uar() -> None:
-    """The best UAR on test clips comes first, whatever accuracy and validation say."""
-    board = metrics.leaderboard({"svm": numbers(0.5), "lstm": numbers(0.6), "knn": numbers(0.3, accuracy=0.9)})
-    assert list(board) == ["rank", "model", "uar", "accuracy", "precision", "recall", "f1", "roc_auc", "val_uar"]
-    assert board[["rank", "model", "uar", "val_uar"]].to_numpy().tolist() == [
-        [1, "lstm", 0.6, 0.4],
-        [2, "svm", 0.5, 0.5],
-        [3, "knn", 0.3, 0.7],
-    ]
-
-
-def test_equal_models_stand_in_the_order_of_their_names() -> None:
-    """A tie does not depend on who was listed first."""
-    models = {"svm": numbers(0.5), "knn": numbers(0.5), "lstm": numbers(0.9), "decision_tree": numbers(0.5)}
-    expected = ["lstm", "decision_tree", "knn", "svm"]
-    assert list(metrics.leaderboard(models).model) == expected
-    assert list(metrics.leaderboard(dict(reversed(models.items()))).model) == expected

@@ -207,6 +207,31 @@ def test_shares_leave_something_for_training(tmp_path: Path) -> None:
     assert "params.yaml: split: of 2 folds one tests, and val (0.5) leaves nothing for training" in said
 
 
+@pytest.mark.parametrize(("key", "value"), [("split.folds", 5), ("split.hold_out", "clip")])
+def test_a_published_table_brings_its_own_folds(tmp_path: Path, key: str, value: Any) -> None:
+    """Folds that somebody published are of speakers and as many as they are; another number or kind is refused."""
+    content = changed("split.table", "emobox")
+    assert read(tmp_path, content).split.table == "emobox"
+    content["split"][key.removeprefix("split.")] = value
+    assert "params.yaml: split: table brings its own folds of speakers" in message(tmp_path, content)
+
+
+@pytest.mark.parametrize(("key", "value"), [("seeds", []), ("seeds", [1, 1]), ("seeds", [-1]), ("seeds", 1)])
+def test_seeds_are_a_list_of_different_numbers(tmp_path: Path, key: str, value: Any) -> None:
+    """A run has a seed at least, and none twice, which would count a model twice."""
+    assert f"params.yaml: {key}" in message(tmp_path, changed(key, value))
+
+
+def test_a_binary_task_has_two_sides(tmp_path: Path) -> None:
+    """A side without emotions, or an emotion on both, is refused before anything is trained."""
+    task = {"positive": ["happy", "calm"], "negative": ["calm", "sad"]}
+    said = message(tmp_path, changed("evaluate.binary", {"valence": task}))
+    assert "params.yaml: evaluate.binary.valence: positive and negative both name calm" in said
+    said = message(tmp_path, changed("evaluate.binary", {"valence": task | {"negative": []}}))
+    assert "params.yaml: evaluate.binary.valence.negative: " in said
+    assert read(tmp_path, changed("evaluate.binary", {})).evaluate.binary == {}
+
+
 def test_mfcc_needs_as_many_mel_bands(tmp_path: Path) -> None:
     """A cosine transform of 64 bands has 64 coefficients at most."""
     content = changed("features.mfcc.coefficients", 65)

@@ -37,13 +37,22 @@ def test_every_stage_leaves_what_it_promises(project: Project) -> None:
     for name in (
         "leaderboard.csv",
         "leaderboard.md",
+        "pairs.csv",
         "confusion/lstm_test.png",
         "confusion/svm_test.csv",
         "history.png",
     ):
         assert (project.folder / "reports" / name).stat().st_size > 0
-    for name in ("lstm/model.keras", "lstm/architecture.json", "lstm/model.weights.h5", "svm/model.skops"):
-        assert (project.folder / "models" / name).stat().st_size > 0
+    for seed in (1, 2):
+        member = f"fold1_seed{seed}"
+        for name in (
+            f"lstm/{member}/model.keras",
+            f"lstm/{member}/architecture.json",
+            f"lstm/{member}/model.weights.h5",
+            f"svm/{member}/model.skops",
+        ):
+            assert (project.folder / "models" / name).stat().st_size > 0
+    assert list((project.folder / "models").glob("**/*unfinished*")) == []
     assert models_in_mlflow(project) == ["decision_tree", "leaderboard", "lstm", "svm"]
 
 
@@ -82,6 +91,10 @@ def test_rebuilding_gives_the_same_bytes_on_any_number_of_workers(project: Proje
     [
         (lambda p: p["train_baselines"]["grids"]["svm"].update(C=[2]), {"train_baselines@svm", "evaluate"}),
         (lambda p: p["train_lstm"].update(units=4), {"train_lstm", "evaluate"}),
+        (
+            lambda p: p.update(seeds=[1]),
+            {"train_lstm", "train_baselines@svm", "train_baselines@decision_tree", "evaluate"},
+        ),
         (lambda p: p["features"]["mfcc"].update(deltas=1), {"featurize@ravdess", "featurize@tess", "evaluate"}),
         (lambda p: p["augment"].update(copies=2), {"augment@ravdess", "augment@tess", "evaluate"}),
         (lambda p: p["split"].update(val=0.3), {"split", "evaluate"}),

@@ -17,7 +17,16 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def history() -> pd.DataFrame:
     curves = {"loss": [1.5, 1.0, 0.5], "val_loss": [1.6, 1.2, 1.4], "accuracy": [0.3, 0.5, 0.9]}
-    return pd.DataFrame({"epoch": [1, 2, 3], **curves, "val_accuracy": [0.3, 0.5, 0.4], "val_uar": [0.3, 0.5, 0.4]})
+    return pd.DataFrame(
+        {
+            "fold": 1,
+            "seed": 1,
+            "epoch": [1, 2, 3],
+            **curves,
+            "val_accuracy": [0.3, 0.5, 0.4],
+            "val_uar": [0.3, 0.5, 0.4],
+        }
+    )
 
 
 def counts() -> pd.DataFrame:
@@ -146,6 +155,14 @@ def test_the_history_marks_the_kept_epoch(tmp_path: Path, texts: list[str]) -> N
     assert "weights kept: epoch 2" in texts
     for curve in ("loss", "val_loss", "accuracy", "val_accuracy", "val_uar", "epoch"):
         assert curve in texts
+
+
+def test_the_history_of_several_models_is_their_mean(tmp_path: Path, texts: list[str]) -> None:
+    """Of folds and seeds the picture says how many they are, and marks no single epoch; some may end early."""
+    several = pd.concat([history(), history().assign(fold=2), history().assign(seed=2)[:2]], ignore_index=True)
+    plots.history(several, tmp_path / "history.png", title="")
+    assert "mean and range of 3 models" in texts
+    assert not [text for text in texts if "weights kept" in text]
 
 
 def test_the_leaderboard_shows_models_and_numbers(tmp_path: Path, texts: list[str]) -> None:

@@ -26,13 +26,18 @@ def message(table: pd.DataFrame) -> str:
 def test_a_prediction_table() -> None:
     """Each clip keeps what it is, and gets its probabilities and the class of the highest."""
     clips = tables.ravdess(actors=[2]).iloc[[3, 0, 5]].assign(fold=1, part="test", emotion=["sad", "happy", "sad"])
+    clips = clips.assign(
+        intensity=["strong", "", "normal"], n_samples=[8000, 16000, 44100], sample_rate=[16000, 16000, 44100]
+    )
     shares = np.array([[0.2, 0.5, 0.3], [0.6, 0.4, 0.0], [0.1, 0.2, 0.7]], dtype=np.float32)
     table = predictions.prediction_table(clips, shares, classes=CLASSES, seed=3)
     assert list(table) == [*predictions.COLUMNS, "p_happy", "p_sad", "p_angry"]
     assert list(table.predicted) == ["sad", "happy", "angry"]
     assert list(table.seed) == [3, 3, 3]
     np.testing.assert_array_equal(table[["p_happy", "p_sad", "p_angry"]], shares.astype(np.float64))
-    for column in ("clip_id", "source", "speaker", "sex", "text", "emotion", "part"):
+    assert list(table.seconds) == [0.5, 1.0, 1.0]
+    assert set(table.temperature) == {1.0}
+    for column in ("clip_id", "source", "speaker", "sex", "intensity", "text", "emotion", "part"):
         assert list(table[column]) == list(clips[column]), column
     predictions.validate(table, name="svm")
 

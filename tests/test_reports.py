@@ -8,20 +8,30 @@ import pandas as pd
 import pytest
 import tables
 
-from ser import metrics, reports
+from ser import headline, reports
 from ser.corpora.facts import known_corpora, load_corpus
 from ser.errors import InputError
 
 
-def board() -> pd.DataFrame:
-    test = dict.fromkeys(("uar", "accuracy", "precision", "recall", "f1", "roc_auc"), 0.51239)
-    return metrics.leaderboard(
-        {"svm": {"test": test, "val": {"uar": 0.25}}, "lstm": {"test": test | {"uar": 0.75}, "val": {"uar": 0.5}}}
-    )
+def board(**changes: object) -> pd.DataFrame:
+    """List two models of which one is better by far, over eight speakers, or as the changes say."""
+    test = dict.fromkeys(("uar", "accuracy", "precision", "recall", "f1", "roc_auc", "ece"), 0.51239)
+    test |= {"uar_low": 0.41, "uar_high": 0.62, "speakers": 8}
+    judged = {"svm": {"test": test, "val": {"uar": 0.25}}, "lstm": {"test": test | {"uar": 0.75}, "val": {"uar": 0.5}}}
+    return headline.leaderboard(judged, tied=["lstm"]).assign(**changes)
 
 
-def page(*notes: str) -> str:
-    return reports.leaderboard_markdown(board(), protocol="ravdess, tested so", clips=240, classes=8, notes=notes)
+def page(*notes: str, **changes: object) -> str:
+    text = {"protocol": "ravdess, tested so", "clips": 240, "classes": 8}
+    return reports.leaderboard_markdown(board(**changes), **text, notes=notes)
+
+
+def header(said: str) -> list[str]:
+    return next(cells(line) for line in said.splitlines() if "UAR" in line and line.startswith("|"))
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 @pytest.mark.parametrize("say", [partial(reports.protocol, unknown=[]), partial(reports.caption, unknown=[])])
@@ -32,6 +42,16 @@ def test_random_clips_are_called_optimistic(say: object) -> None:
     by_speaker = say(["ravdess"], tables.split("speaker"))
     assert "optimistic" not in by_speaker
     assert "speakers" in by_speaker
+
+
+@pytest.mark.parametrize("hold_out", ["speaker", "text", "corpus", "clip"])
+def test_every_protocol_has_its_words(hold_out: str) -> None:
+    """Page and pictures say what was held out, each protocol in words of its own, and where old voices flatter."""
+    others = {"speaker", "text", "corpus", "clip"} - {hold_out}
+    for say in (partial(reports.protocol, unknown=[]), partial(reports.caption, unknown=[])):
+        said = say(["ravdess", "tess"], tables.split(hold_out))
+        assert said not in {say(["ravdess", "tess"], tables.split(other)) for other in others}
+        assert ("optimistic" in said) == (hold_out in ("text", "clip"))
 
 
 @pytest.mark.parametrize("say", [partial(reports.protocol, unknown=[]), partial(reports.caption, unknown=[])])
@@ -102,14 +122,50 @@ def test_the_leaderboard_page() -> None:
     lines = page("Beware.").splitlines()
     assert lines[0] == "# Leaderboard"
     assert "Ravdess, tested so. 240 test clips, 8 emotions, chance UAR 0.125." in lines
-    header = next(i for i, line in enumerate(lines) if "UAR" in line and line.startswith("|"))
-    assert lines.index("**Beware.**") < header
-    names = [cell.strip() for cell in lines[header].strip("|").split("|")]
-    assert names == ["rank", "model", "UAR", "accuracy", "precision", "recall", "F1", "ROC-AUC", "UAR on validation"]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[header + 2 : header + 4]]
-    assert [row[:3] for row in rows] == [["1", "lstm", "0.750"], ["2", "svm", "0.512"]]
+    top = next(i for i, line in enumerate(lines) if line.startswith("|"))
+    assert lines.index("**Beware.**") < top
+    assert cells(lines[top]) == [
+        *["rank", "model", "UAR", "95 % interval", "best"],
+        *["accuracy", "F1", "ROC-AUC", "ECE", "UAR on validation"],
+    ]
+    rows = [cells(line) for line in lines[top + 2 : top + 4]]
+    assert [row[:5] for row in rows] == [
+        ["1", "lstm", "0.750", "0.410 to 0.620", "="],
+        ["2", "svm", "0.512", "0.410 to 0.620", ""],
+    ]
     assert [row[-1] for row in rows] == ["0.500", "0.250"]
     assert "UAR is the unweighted average" in page()
+
+
+@pytest.mark.parametrize(
+    ("speakers", "said"),
+    [
+        (8, "bootstrap over the 8 test speakers, not over clips.\n"),
+        (5, "bootstrap over the 5 test speakers, not over clips. With 5 speakers it is still too narrow."),
+        (1, "One speaker was tested: the numbers speak of that speaker, and there is no interval."),
+        (0, "Nobody knows who speaks"),
+    ],
+)
+def test_the_page_says_what_an_interval_is_worth(speakers: int, said: str) -> None:
+    """An interval over few speakers is called too narrow, and where there is none the page says why."""
+    assert said in page(speakers=speakers)
+
+
+def test_a_page_without_intervals() -> None:
+    """A model without limits has none, not nan; a column that no model has is not shown."""
+    said = reports.leaderboard_markdown(
+        board(speakers=1).drop(columns=["uar_low", "uar_high"]), protocol="so", clips=1, classes=2, notes=[]
+    )
+    assert said.count("| none ") == 2
+    assert "nan to" not in page(uar_low=[0.4, None], uar_high=[0.6, None])
+    assert not [name for name in header(said) if name.startswith("sd")]
+
+
+def test_the_page_shows_spread_over_seeds_and_folds() -> None:
+    """Where there are several, their standard deviations stand beside UAR."""
+    said = page(uar_seed_sd=0.011, uar_fold_sd=0.022)
+    assert {"sd over seeds", "sd over folds"} <= set(header(said))
+    assert said.count("0.011") == said.count("0.022") == 2
 
 
 def test_a_page_without_warnings() -> None:

@@ -1,5 +1,6 @@
 """Each stage is a command that explains itself, refuses bad settings in a sentence, and trains on training clips."""
 
+import json
 import os
 import re
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 import tables
 import yaml
 
-from ser import baselines, lstm, splits
+from ser import baselines, lstm, predictions, splits
 from stages import probe, train_baselines, train_lstm
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +35,7 @@ STAGES = {
         "data/frames/CORPUS.parquet",
         "data/functionals/CORPUS.parquet",
     ],
-    "split": ["params.yaml", "data/splits.csv", "data/left_out.csv"],
+    "split": ["data/functionals", "data/splits.csv", "data/left_out.csv"],
     "describe": ["data/raw", "data/measured", "data/left_out.csv", "reports/corpora.html", "reports/corpora"],
     "probe": ["data/functionals", "reports/probe.csv"],
     "train_lstm": ["data/frames", "data/splits.csv", "models/lstm", "data/predictions/lstm.parquet", "reports/lstm/"],
@@ -122,7 +123,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a project's root with features and a split, but no model yet."""
     monkeypatch.chdir(tmp_path)
     settings = yaml.safe_load((ROOT / "params.yaml").read_text())
-    settings |= {"corpora": ["tess", "ravdess"], "seed": 11}
+    settings |= {"corpora": ["tess", "ravdess"], "seed": 11, "seeds": [13, 17]}
     for section in ("train_lstm", "train_baselines"):
         settings[section]["augmented"] = True
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
@@ -152,14 +153,16 @@ def saved(_model: Any, folder: Path) -> None:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Replace both libraries of models by ones that remember what they were given."""
-    seen = SimpleNamespace()
+    seen = SimpleNamespace(seeds=[])
 
     def fit_baseline(name: str, vectors: Any, labels: Any, **more: Any) -> tuple[str, pd.DataFrame]:
         vars(seen).update(name=name, vectors=vectors, labels=labels, **more)
+        seen.seeds.append(more["seed"])
         return "model", pd.DataFrame({"rank": [1]})
 
     def fit_lstm(_settings: Any, **more: Any) -> tuple[str, pd.DataFrame]:
         vars(seen).update(more)
+        seen.seeds.append(more["seed"])
         return "model", pd.DataFrame({"epoch": [1]})
 
     def predict(_model: Any, features: Any, *_: Any, **__: Any) -> Any:
@@ -181,7 +184,7 @@ def test_a_baseline_is_fitted_on_training_clips(calls: SimpleNamespace) -> None:
     expected = rows("train", copies=True)
     assert calls.vectors[:, 0].tolist() == expected.mark.tolist()
     assert calls.labels.tolist() == expected.label.tolist()
-    assert (calls.name, calls.seed) == ("knn", 11)
+    assert (calls.name, calls.seeds) == ("knn", [13, 17])
     assert calls.judged[:, 0].tolist() == rows("val", "test", copies=False).mark.tolist()
 
 
@@ -203,19 +206,50 @@ def test_the_network_is_trained_on_training_clips(calls: SimpleNamespace) -> Non
     for examples, expected in ((calls.train, rows("train", copies=True)), (calls.val, rows("val", copies=False))):
         assert [clip[0, 0] for clip in examples.frames] == expected.mark.tolist()
         assert examples.labels.tolist() == expected.label.tolist()
-    assert (calls.n_classes, calls.seed) == (8, 11)
+    assert (calls.n_classes, calls.seeds) == (8, [13, 17])
     assert [clip[0, 0] for clip in calls.judged] == rows("val", "test", copies=False).mark.tolist()
 
 
 @pytest.mark.usefixtures("calls")
 @pytest.mark.parametrize(("train", "model"), [(train_lstm.main, "lstm"), (lambda: train_baselines.main("svm"), "svm")])
 def test_what_training_leaves(project: Path, train: Any, model: str) -> None:
-    """The model's folder with its card, and predictions of validation and test clips alone, none of them a copy."""
+    """A folder a seed with model and card, and predictions of validation and test clips alone, none of them a copy."""
     train()
-    assert {"model", "card.json"} <= {path.name for path in (project / "models" / model).iterdir()}
+    members = sorted((project / "models" / model).iterdir())
+    assert [path.name for path in members] == ["fold1_seed13", "fold1_seed17"]
+    table = {"lstm": "history.csv", "svm": "grid_search.csv"}[model]
+    for member in members:
+        assert {path.name for path in member.iterdir()} == {"model", "card.json", table}
     predicted = pd.read_parquet(project / "data" / "predictions" / f"{model}.parquet")
-    assert list(predicted.clip_id) == list(rows("val", "test", copies=False).clip_id)
+    predictions.validate(predicted, name=model)
+    assert list(predicted.clip_id) == list(rows("val", "test", copies=False).clip_id) * 2
+    assert list(predicted.seed.unique()) == [13, 17]
     assert set(predicted.augmentation) == {""}
+
+
+@pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize(
+    ("train", "section"), [(train_lstm.main, "lstm"), (lambda: train_baselines.main("svm"), "svm")]
+)
+def test_a_card_has_the_settings_of_its_model(project: Path, train: Any, section: str) -> None:
+    """One who finds a model finds with it all settings that it was trained with."""
+    train()
+    settings = tables.settings(train_lstm={"augmented": True}, train_baselines={"augmented": True})
+    grids = settings.train_baselines
+    expected = {
+        "lstm": settings.train_lstm.model_dump(mode="json"),
+        "svm": {"augmented": True, "folds": grids.folds, "grid": grids.grid_of("svm")},
+    }
+    card = json.loads((project / "models" / section / "fold1_seed17" / "card.json").read_text())
+    assert card["settings"] == expected[section]
+
+
+@pytest.mark.usefixtures("project", "calls")
+def test_the_histories_of_all_seeds_are_one_table() -> None:
+    """The history has the epochs of each seed, which are told apart."""
+    train_lstm.main()
+    history = pd.read_csv("reports/lstm/history.csv")
+    assert history[["fold", "seed", "epoch"]].to_numpy().tolist() == [[1, 13, 1], [1, 17, 1]]
 
 
 @pytest.mark.usefixtures("calls")
@@ -224,21 +258,58 @@ def test_what_training_leaves(project: Path, train: Any, model: str) -> None:
     [(train_lstm.main, "lstm", lstm), (lambda: train_baselines.main("svm"), "svm", baselines)],
 )
 def test_a_failure_leaves_the_earlier_model(
-    project: Path, monkeypatch: pytest.MonkeyPatch, train: Any, model: str, library: Any
+    project: Path, monkeypatch: pytest.MonkeyPatch, calls: SimpleNamespace, train: Any, model: str, library: Any
 ) -> None:
-    """Where saving fails half way, the model of before stands untouched and no half-made one beside it."""
+    """Where saving the second seed fails half way, models and predictions of before stand untouched.
+
+    The next run takes up the first seed, unless the features have changed.
+    """
     train()
     before = content(project)
 
-    def broken(model: Any, folder: Path) -> None:
-        saved(model, folder)
-        (folder / "model").write_text("half of a mod")
-        raise OSError("disk full")
+    def broken(_model: Any, folder: Path) -> None:
+        saved(_model, folder)
+        if "seed17" in str(folder):
+            (folder / "model").write_text("half of a mod")
+            raise OSError("disk full")
 
-    monkeypatch.setattr(library, "save", broken)
-    with pytest.raises(OSError, match="disk full"):
-        train()
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "save", broken)
+        with pytest.raises(OSError, match="disk full"):
+            train()
+    waiting = project / "models" / f".{model}.unfinished"
+    assert {path.name for path in waiting.iterdir()} == {"made_from", "fold1_seed13"}
+    assert {name: file for name, file in content(project).items() if waiting.name not in name} == before
+    calls.seeds.clear()
+    train()
+    assert calls.seeds == [17]
     assert content(project) == before
+
+
+@pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize(
+    ("train", "features"), [(train_lstm.main, "frames"), (lambda: train_baselines.main("svm"), "functionals")]
+)
+def test_other_features_start_training_anew(
+    project: Path, monkeypatch: pytest.MonkeyPatch, calls: SimpleNamespace, train: Any, features: str
+) -> None:
+    """What an interruption left was made from the tables of then: with another one no seed is taken up."""
+    predict = lstm.predict
+
+    def broken(*given: Any, **more: Any) -> Any:
+        if calls.seeds[-1] == 17:
+            raise KeyboardInterrupt
+        return predict(*given, **more)
+
+    with monkeypatch.context() as patch:
+        for library in (lstm, baselines):
+            patch.setattr(library, "predict", broken)
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    os.utime(project / "data" / features / "tess.parquet", ns=(1, 1))
+    calls.seeds.clear()
+    train()
+    assert calls.seeds == [13, 17]
 
 
 @pytest.mark.usefixtures("project", "calls")
