@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 
@@ -99,13 +99,54 @@ def _read(path: Path, model: str) -> pd.DataFrame:
     return table
 
 
-def write(judged: Judged, *, corpora: Sequence[str], split: Split) -> None:
-    """Write metrics/metrics.json, the leaderboard and the confusion matrices below reports/."""
+def read_probe(path: Path) -> pd.DataFrame:
+    """Read the table that the stage `probe` writes.
+
+    Raises
+    ------
+    InputError
+        If it is missing.
+    """
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} was not found; run `dvc repro probe`, which makes it.") from None
+
+
+class Words(TypedDict):
+    """What every report says of a run: the protocol in a sentence and for pictures, and warnings."""
+
+    protocol: str
+    caption: str
+    notes: list[str]
+
+
+def words(judged: Judged, *, corpora: Sequence[str], split: Split) -> Words:
+    """Say what was tested on what."""
+    unknown = judged.unknown_speakers
+    return {
+        "protocol": reports.protocol(corpora, split, unknown=unknown),
+        "caption": reports.caption(corpora, split, unknown=unknown),
+        "notes": reports.warnings(corpora, unknown=unknown),
+    }
+
+
+def write(judged: Judged, *, corpora: Sequence[str], split: Split, leaks: Sequence[str]) -> None:
+    """Write metrics/metrics.json, the leaderboard and the confusion matrices below reports/.
+
+    Parameters
+    ----------
+    judged
+        As `judge_all` makes it.
+    corpora, split
+        Sections of the settings.
+    leaks
+        Sentences of the leak meter.
+    """
     write_json(Path("metrics/metrics.json"), judged.metrics)
-    protocol = reports.protocol(corpora, split, unknown=judged.unknown_speakers)
-    caption = reports.caption(corpora, split, unknown=judged.unknown_speakers)
-    notes = reports.warnings(corpora, unknown=judged.unknown_speakers)
-    _write_leaderboard(judged, protocol=protocol, notes=notes)
+    said = words(judged, corpora=corpora, split=split)
+    caption = said["caption"]
+    _write_leaderboard(judged, protocol=said["protocol"], notes=[*said["notes"], *leaks])
     plots.leaderboard(judged.board, Path("reports/leaderboard.png"), chance=1 / len(judged.classes), title=caption)
     plots.history(pd.read_csv(HISTORY), HISTORY_PICTURE, title=caption)
     with replacing(Path("reports/confusion")) as folder:
@@ -136,7 +177,7 @@ def records(judged: Judged, *, settings: Mapping[str, Any]) -> dict[str, Record]
         model: Record(
             params=params,
             metrics=judged.metrics[model],
-            history=_history() if model == "lstm" else None,
+            history=_mean_history() if model == "lstm" else None,
             reports=_pictures(model),
             model=Path("models") / model,
         )
@@ -144,9 +185,10 @@ def records(judged: Judged, *, settings: Mapping[str, Any]) -> dict[str, Record]
     }
 
 
-def _history() -> pd.DataFrame:
-    """Average the curves of all folds and seeds, of which MLflow shows one a run."""
-    return pd.read_csv(HISTORY).drop(columns=["fold", "seed"]).groupby("epoch", as_index=False).mean()
+def _mean_history() -> pd.DataFrame:
+    """Average the curves of all folds and seeds; later epochs are those of the models that had them."""
+    history = pd.read_csv(HISTORY).drop(columns=["fold", "seed"])
+    return history.groupby("epoch", as_index=False).mean()
 
 
 def _pictures(model: str) -> list[Path]:

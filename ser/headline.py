@@ -15,6 +15,8 @@ from ser.predictions import classes_of
 from ser.speakers import are_unknown
 
 WITH_INTERVALS = ("uar", "accuracy", "f1")
+SOMETIMES = (*(f"{name}_{side}" for name in WITH_INTERVALS for side in ("low", "high")), "uar_seed_sd", "uar_fold_sd")
+"""Numbers that do not exist for every run: over one speaker, one seed, one fold."""
 
 
 def tested(table: pd.DataFrame) -> pd.DataFrame:
@@ -145,6 +147,9 @@ def leaderboard(judged: Mapping[str, Mapping[str, Mapping[str, float]]], *, tied
         {"model": model, **parts["test"], "val_uar": parts["val"]["uar"], "tied_with_best": model in tied}
         for model, parts in judged.items()
     ]
-    table = pd.DataFrame(rows).sort_values(["uar", "model"], ascending=[False, True], ignore_index=True)
+    columns = [*dict.fromkeys([*(name for row in rows for name in row), *SOMETIMES])]
+    table = pd.DataFrame(rows, columns=columns).sort_values(
+        ["uar", "model"], ascending=[False, True], ignore_index=True
+    )
     table.insert(0, "rank", range(1, len(table) + 1))
     return table

@@ -236,6 +236,8 @@ class Split(Settings):
             raise ValueError("table brings its own folds of speakers; leave hold_out: speaker and folds: 1 beside it")
         if self.test + self.val >= 1:
             raise ValueError(f"test ({self.test}) and val ({self.val}) leave nothing for training")
+        if self.folds > 1 and self.hold_out != "corpus" and 1 / self.folds + self.val >= 1:
+            raise ValueError(f"of {self.folds} folds one tests, and val ({self.val}) leaves nothing for training")
         return self
 
 

@@ -292,3 +292,162 @@ def _draw_log_mel(panel: Any, one: Heard) -> Any:
     # Dark is loud, as ink on paper, so that the picture may be inverted on a dark page.
     look = {"cmap": "Blues", "vmin": QUIETEST_DB, "vmax": LOUDEST_DB, "interpolation": "nearest"}
     return panel.imshow(one.log_mel, origin="lower", aspect="auto", extent=extent, **look)
+
+
+# Of a run's results ---------------------------------------------------------------------------------------------------
+
+
+def intervals(table: pd.DataFrame, path: Path, *, chance: float, label: str, title: str, width: float = 6) -> None:
+    """Draw shares as dots with their intervals, below each other, and chance as a line.
+
+    Parameters
+    ----------
+    table
+        Columns name, value, low, high (NaN where there is no interval) and strong: a filled dot, others are hollow.
+    path
+        Of the PNG.
+    chance
+        Where the line stands.
+    label
+        Of the axis.
+    title
+        Stands above.
+    width
+        In inches; rows are lower in a wider picture.
+    """
+    places = np.arange(len(table))
+    with _by_hand(
+        path, width=width, height=1.25 + 1.8 / width * len(table), left=_room(table.name), title=title
+    ) as axes:
+        axes.axvline(chance, color="#555555", linestyle="--", linewidth=1)
+        axes.hlines(places, table.low, table.high, color=AFTER, linewidth=4, alpha=0.45)
+        filled = np.where(table.strong, AFTER, "white")
+        axes.scatter(table.value, places, c=filled, edgecolors=AFTER, linewidths=1.6, s=46, zorder=3)
+        for place, value in zip(places, table.value, strict=True):
+            text = "" if np.isnan(value) else f"{value:.3f}"
+            axes.text(1.02, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize="small")
+        axes.set_yticks(places, list(table.name))
+        axes.set(xlim=(0, 1), ylim=(len(table) - 0.4, -0.6), xlabel=label)
+        axes.grid(axis="x", linewidth=0.4)
+        axes.set_axisbelow(True)
+        axes.tick_params(axis="y", length=0)
+
+
+@contextmanager
+def _by_hand(
+    path: Path,
+    *,
+    width: float,
+    height: float,
+    left: float,
+    title: str,
+    below: float = 0.5,
+    above: float = 0.0,
+    **grid: Any,
+) -> Iterator[Any]:
+    """Open a figure with margins in inches: finding them would take longer than drawing, and there are many of these.
+
+    `title` takes room for each of its lines; `above` is kept free between it and the panel.
+    """
+    top = 0.15 + 0.19 * (title.count("\n") + 1) + above
+    margins = {"left": left / width, "right": 1 - 0.55 / width, "top": 1 - top / height, "bottom": below / height}
+    with _figure(path, width=width, height=height, dpi=FINE_DPI, layout=None, gridspec_kw=margins, **grid) as axes:
+        yield axes
+        panels = np.ravel(axes)
+        for panel in panels:
+            panel.spines[["top", "right"]].set_visible(False)
+        panels[0].figure.suptitle(title, x=0.01, y=1 - 0.08 / height, ha="left", va="top", fontsize="medium")
+
+
+def _room(names: Sequence[str]) -> float:
+    """Say how many inches the longest name takes beside an axis."""
+    return 0.35 + 0.085 * max(map(len, names))
+
+
+def roc(curves: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
+    """Draw curves of hits against false alarms, each in a look of its own, with chance as the diagonal.
+
+    Parameters
+    ----------
+    curves
+        What the legend says, such as ``angry 0.93`` -> columns fpr and tpr.
+    path
+        Of the PNG.
+    title
+        Stands above.
+    """
+    import seaborn as sns
+
+    colours = sns.color_palette("colorblind", 10)
+    seen = [colours[n] for n in (0, 1, 2, 3, 4, 5, 9, 7)]  # the others are too pale on white or, inverted, on black
+    looks = [(colour, style) for style in ("-", "--", ":") for colour in seen]
+    with _by_hand(path, width=4.6, height=4.6, left=0.6, title=title) as axes:
+        axes.plot([0, 1], [0, 1], color="#777777", linestyle=":", linewidth=1)
+        for n, (name, curve) in enumerate(curves.items()):
+            colour, style = looks[n % len(looks)]
+            axes.plot(curve.fpr, curve.tpr, color=colour, linestyle=style, linewidth=1.6, label=name)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel="share of others taken for it", ylabel="share found")
+        axes.legend(frameon=False, fontsize="small", loc="lower right", title="area under the curve")
+
+
+def reliability(found: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
+    """Draw how often a model is right against how sure it is, and below, how many answers are as sure.
+
+    Parameters
+    ----------
+    found
+        ``before`` and maybe ``after``, of temperature scaling -> as `ser.calibration.reliability` makes it.
+    path
+        Of the PNG.
+    title
+        Stands above.
+    """
+    looks = {"before": ("#8f8f8f", "o"), "after": (AFTER, "s")}
+    grid: dict[str, Any] = {"nrows": 2, "sharex": True, "height_ratios": [3, 1]}
+    with _by_hand(path, width=4.6, height=4.6, left=0.8, title=title, **grid) as (upper, lower):
+        upper.plot([0, 1], [0, 1], color="#777777", linestyle=":", linewidth=1, label="as sure as right")
+        for name, bins in found.items():
+            colour, marker = looks[name]
+            full = bins[bins.clips > 0]
+            upper.plot(
+                full.confidence, full.accuracy, color=colour, marker=marker, markersize=4, label=f"{name} temperature"
+            )
+            lower.step([*bins.low, 1], [*bins.clips, bins.clips.iloc[-1]], where="post", color=colour)
+        upper.set(ylabel="share right", ylim=(-0.02, 1.02), xlim=(0, 1))
+        upper.legend(frameon=False, fontsize="small", loc="upper left")
+        lower.set(xlabel="probability of the answer", ylabel="answers")
+        lower.set_ylim(bottom=0)
+        lower.locator_params(axis="y", nbins=3)
+
+
+def uar_by_speaker(table: pd.DataFrame, path: Path, *, overall: float, chance: float, title: str) -> None:
+    """Draw each speaker's UAR as a dot, the lowest first.
+
+    Parameters
+    ----------
+    table
+        Columns speaker, sex (``female``, ``male`` or ``unknown``) and uar, in the order of the dots.
+    path
+        Of the PNG.
+    overall, chance
+        Lines: UAR of all clips, and what guessing gives.
+    title
+        Stands above.
+    """
+    named = len(table) <= FEW_SPEAKERS
+    below = 0.2 + 0.065 * max(map(len, table.speaker)) if named else 0.35
+    room = {"left": 0.6, "below": below, "above": 0.25}
+    with _by_hand(path, width=6, height=2.6 + below, title=title, **room) as axes:
+        axes.axhline(chance, color="#555555", linestyle="--", linewidth=1, label="chance")
+        axes.axhline(overall, color="#555555", linewidth=1, label="all speakers")
+        for sex in _sexes(table):
+            own = (table.sex == sex).to_numpy()
+            axes.scatter(
+                np.flatnonzero(own), table.uar[own], color=SEX_COLOURS[sex], s=22, zorder=3, label=sex, clip_on=False
+            )
+        axes.set_xticks(range(len(table)) if named else [], list(table.speaker) if named else [], rotation=90)
+        axes.tick_params(axis="x", labelsize="x-small", length=0)
+        wide = max(len(table), FEW_SPEAKERS // 3)
+        axes.set(xlim=(-0.6, wide - 0.4), ylim=(0, 1), ylabel="UAR", xlabel="" if named else "speakers, worst first")
+        at = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.1, "ncols": 5}
+        axes.legend(frameon=False, fontsize="small", columnspacing=1, handlelength=1.4, **at)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser.corpora.facts import is_synthetic
+from ser.corpora.facts import is_synthetic, published_folds
 from ser.errors import InputError
 from ser.params import Split
 
@@ -23,36 +23,69 @@ UNKNOWN = (
 )
 
 
+TABLES = {
+    "emobox": "EmoBox's folds",
+    "luna_jimenez": "the folds of Luna-Jiménez et al. (2021)",
+    "both_ways": "training on one actress and testing on the other",
+}
+"""Published cross-validations, as a sentence names them."""
+
+GROUPS = {"speaker": "speakers", "text": "sentences", "corpus": "corpora", "clip": "random clips"}
+"""What `hold_out` holds out, in words."""
+
+OPTIMISTIC = "the same speakers in training: optimistic, new voices will do worse"
+
+
 def protocol(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
     """Say in one sentence what was tested on what; `unknown` are corpora whose speakers nobody knows."""
-    tested = {
-        "speaker": "tested on speakers who are not in training",
-        "text": "tested on texts that are not in training, by the same speakers: optimistic, new voices will do worse",
-        "corpus": "tested on whole corpora that are not in training",
-        "clip": "random clips held out, the same speakers in training: optimistic, new voices will do worse",
-    }
     held_out = _held_out(corpora, split, unknown=unknown)
+    folds = _n_folds(corpora, split)
+    once = {
+        "speaker": "tested on speakers who are not in training",
+        "text": f"tested on sentences that are not in training, {OPTIMISTIC}",
+        "clip": f"random clips held out, {OPTIMISTIC}",
+    }
     besides = f" (random clips of {' and '.join(unknown)})" if unknown and held_out == "speaker" else ""
-    return f"{' + '.join(sorted(corpora))}, {tested[held_out]}{besides}"
+    how = once[held_out] if folds == 1 else _cross_validation(held_out, split, folds=folds)
+    return f"{' + '.join(sorted(corpora))}, {how}{besides}"
 
 
 def _held_out(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
-    """Say what was held out: random clips, where nobody knows any of the speakers that should have been."""
+    """Say what was held out in fact: clips, where no corpus knows its speakers."""
     return "clip" if split.hold_out == "speaker" and set(unknown) == set(corpora) else split.hold_out
+
+
+def _n_folds(corpora: Sequence[str], split: Split) -> int:
+    if split.hold_out == "corpus":
+        return len(corpora)
+    return max(published_folds(corpora, split.table).values(), default=split.folds)
+
+
+def _cross_validation(held_out: str, split: Split, *, folds: int) -> str:
+    how = {
+        "speaker": "each tested by a model that never heard the voice",
+        "text": OPTIMISTIC,
+        "corpus": "each tested by a model that was trained on others",
+        "clip": OPTIMISTIC,
+    }
+    by = "" if split.table is None else f"by {TABLES.get(split.table, f'the folds {split.table}')}, "
+    return f"{folds}-fold cross-validation over {GROUPS[held_out]}, {by}{how[held_out]}"
 
 
 def caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
     """Say the same in a few words, for the title of a picture; `unknown` are corpora whose speakers nobody knows."""
-    tested = {
+    held_out = _held_out(corpora, split, unknown=unknown)
+    folds = _n_folds(corpora, split)
+    once = {
         "speaker": "tested on unseen speakers",
-        "text": "tested on unseen texts (optimistic)",
-        "corpus": "tested on unseen corpora",
-        "clip": "random clips held out (optimistic)",
+        "text": "tested on unseen sentences",
+        "clip": "random clips held out",
     }
-    how = tested[_held_out(corpora, split, unknown=unknown)]
+    how = once[held_out] if folds == 1 else f"{folds}-fold cross-validation over {GROUPS[held_out]}"
+    optimistic = " (optimistic)" if held_out in ("text", "clip") else ""
     synthetic = "\nsynthetic voices: means nothing about people" if any(map(is_synthetic, corpora)) else ""
     speakers = f"\nnot speaker-independent: speakers of {' + '.join(unknown)} are unknown" if unknown else ""
-    return f"{' + '.join(sorted(corpora))}, {how}{synthetic}{speakers}"
+    return f"{' + '.join(sorted(corpora))}, {how}{optimistic}{synthetic}{speakers}"
 
 
 def warnings(corpora: Sequence[str], *, unknown: Sequence[str]) -> list[str]:
@@ -96,9 +129,9 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     names = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC-AUC", "ece": "ECE", "val_uar": "UAR on validation"}
     shown = table[["rank", "model", "uar"]].rename(columns={"uar": "UAR"})
     shown = shown.assign(**{"95 % interval": interval, "best": mark})
-    if "uar_seed_sd" in table:
+    if table.uar_seed_sd.notna().any():
         shown["sd over seeds"] = table.uar_seed_sd
-    if "uar_fold_sd" in table:
+    if table.uar_fold_sd.notna().any():
         shown["sd over folds"] = table.uar_fold_sd
     return shown.join(table.reindex(columns=list(names)).rename(columns=names))
 
@@ -133,6 +166,7 @@ def terminal(folder: Path) -> str:
         f"Confusion matrices   {folder / 'confusion'}/MODEL_test.png",
         f"Training             {folder / 'history.png'}",
         f"The data             {folder / 'corpora.html'}",
+        f"Where scores are from {folder / 'report.html'}",
         "All runs             make ui, then http://127.0.0.1:5000",
     ]
     return "\n".join([page.read_text(encoding="utf-8"), *places])

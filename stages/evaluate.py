@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ser import evaluation, reports, tracking
+from ser import evaluation, probes, reports, tracking
 from ser.errors import one_sentence
 from ser.params import read_params
 
@@ -16,13 +16,14 @@ def main(
 ) -> None:
     """Judge every model's predictions, rank the models, draw what they confuse, and record all of it in MLflow.
 
-    Reads data/predictions; writes metrics/metrics.json and reports/.
+    Reads data/predictions and reports/probe.csv; writes metrics/metrics.json and reports/.
     """
     if not show:
         params = read_params()
         models, settings = ["lstm", *params.baselines], params.evaluate
         judged = evaluation.judge_all(Path("data/predictions"), models, settings, seed=params.seed)
-        evaluation.write(judged, corpora=params.corpora, split=params.split)
+        leaks = probes.probe_sentences(evaluation.read_probe(Path("reports/probe.csv")))
+        evaluation.write(judged, corpora=params.corpora, split=params.split, leaks=leaks)
         tracking.record(
             settings.experiment,
             evaluation.records(judged, settings=params.model_dump(mode="json")),

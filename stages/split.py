@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from ser.clips import read_clips
+from ser.corpora.facts import published_folds
 from ser.errors import one_sentence
 from ser.files import write_text
 from ser.params import read_params
@@ -15,12 +16,13 @@ from ser.splits import choose, split_clips
 def main() -> None:
     """Decide which clips are trained, validated and tested on.
 
-    Reads the clip tables of the corpora in params.yaml; writes data/splits.csv: clip_id, emotion, fold, part;
-    and which clips are in no part, with the reason, to data/left_out.csv.
+    Reads the clip tables of the corpora in params.yaml; writes data/splits.csv: clip_id, emotion, fold, part, one row
+    a clip and fold; and which clips are in no part, with the reason, to data/left_out.csv.
     """
     params = read_params()
     clips = read_clips(Path(f"data/clips/{corpus}.parquet") for corpus in params.corpora)
-    splits = split_clips(clips, params.split, emotions=params.emotions, seed=params.seed)
+    published = published_folds(params.corpora, params.split.table)
+    splits = split_clips(clips, params.split, emotions=params.emotions, seed=params.seed, published=published)
     left_out = choose(clips, params.emotions)[1]
     write_text(Path("data/splits.csv"), splits.to_csv(index=False, lineterminator="\n"))
     write_text(Path("data/left_out.csv"), left_out.to_csv(index=False, lineterminator="\n"))

@@ -160,6 +160,12 @@ def test_evaluate_never_needs_tensorflow() -> None:
     assert not {"tensorflow", "keras"} & names
 
 
+def test_no_model_can_be_trained_with_a_leak() -> None:
+    """What shows on purpose what copies of test clips in training do is out of reach of what trains models."""
+    for stage in ("split", "train_lstm", "train_baselines"):
+        assert ROOT / "ser" / "probes.py" not in closure(ROOT / "stages" / f"{stage}.py")
+
+
 def test_the_library_does_not_print_and_nothing_is_caught_unnamed() -> None:
     """Output is the stages' affair; errors that nobody foresaw are not swallowed."""
     for path in LIBRARY:

@@ -145,7 +145,10 @@ def test_an_unknown_corpus_is_refused(name: str) -> None:
     """The error names what was asked for, what there is, and what to do."""
     with pytest.raises(InputError) as error:
         load_corpus(name)
-    assert f"unknown corpus {name!r}; known are {', '.join(known_corpora())}." in str(error.value)
+    assert (
+        f"unknown corpus {name!r} (corpora in params.yaml, or --corpus); known are {', '.join(known_corpora())}."
+        in str(error.value)
+    )
 
 
 def test_the_demo_is_what_the_synthesiser_makes() -> None:

@@ -203,6 +203,8 @@ def test_shares_leave_something_for_training(tmp_path: Path) -> None:
     split = {"hold_out": "speaker", "folds": 1, "table": None, "test": 0.6, "val": 0.4}
     said = message(tmp_path, changed("split", split))
     assert "params.yaml: split: test (0.6) and val (0.4) leave nothing for training" in said
+    said = message(tmp_path, changed("split", split | {"folds": 2, "test": 0.1, "val": 0.5}))
+    assert "params.yaml: split: of 2 folds one tests, and val (0.5) leaves nothing for training" in said
 
 
 @pytest.mark.parametrize(("key", "value"), [("split.folds", 5), ("split.hold_out", "clip")])

@@ -110,7 +110,7 @@ def test_a_setting_reruns_only_what_reads_it(untouched: Project, edit, stages: s
     ("file", "stages"),
     [
         ("ser/corpora/tess.py", {"download@ravdess", "download@tess", "preprocess@tess", "evaluate"}),
-        ("ser/metrics.py", {"evaluate"}),
+        ("ser/metrics.py", {"probe", "evaluate"}),
         ("ser/lstm.py", {"train_lstm"}),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import signals
 import tables
 
-from ser import metrics, plots
+from ser import calibration, metrics, plots
 
 CLASSES = ["neutral", "happy", "sad"]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -75,9 +75,30 @@ def draw_example(path: Path, title: str = "a_$x_$y.wav") -> None:
     plots.example(heard, path, bands={"1 kHz": 3.5}, title=title)
 
 
+def draw_intervals(path: Path, title: str = "models") -> None:
+    table = pd.DataFrame({"name": ["svm", "knn"], "value": [0.61234, np.nan], "low": [0.5, np.nan]})
+    plots.intervals(table.assign(high=table.low + 0.2, strong=True), path, chance=0.125, label="UAR", title=title)
+
+
+def draw_roc(path: Path, title: str = "svm") -> None:
+    curve = pd.DataFrame({"fpr": [0.0, 0.2, 1.0], "tpr": [0.0, 0.9, 1.0]})
+    plots.roc({f"emotion {n} 0.85": curve for n in range(12)}, path, title=title)
+
+
+def draw_reliability(path: Path, title: str = "svm") -> None:
+    bins = calibration.reliability(tables.predicted(["sad", "sad"], ["sad", "happy"], classes=CLASSES))
+    plots.reliability({"before": bins, "after": bins}, path, title=title)
+
+
+def draw_uar_by_speaker(path: Path, title: str = "svm", n: int = 3) -> None:
+    table = pd.DataFrame({"speaker": [f"{i:02}" for i in range(n)], "sex": "female", "uar": 0.5})
+    plots.uar_by_speaker(table, path, overall=0.5, chance=0.125, title=title)
+
+
 DRAWN = [
     *[draw_confusion, draw_history, draw_leaderboard],
     *[draw_emotions, draw_speakers, draw_before_after, draw_example],
+    *[draw_intervals, draw_roc, draw_reliability, draw_uar_by_speaker],
 ]
 
 
@@ -151,6 +172,13 @@ def test_the_leaderboard_shows_models_and_numbers(tmp_path: Path, texts: list[st
         assert text in texts
 
 
+def test_an_interval_bears_its_number_and_one_that_is_none_does_not(tmp_path: Path, texts: list[str]) -> None:
+    """A value is read as well as seen; where there is none, nothing stands, and no "nan"."""
+    draw_intervals(tmp_path / "intervals.png")
+    assert {"svm", "knn", "0.612"} <= set(texts)
+    assert "nan" not in texts
+
+
 def test_the_margins_of_a_confusion_matrix_are_even(tmp_path: Path) -> None:
     """A square matrix stands in the middle of its picture, or long titles and labels push it aside."""
     from matplotlib.image import imread
@@ -190,6 +218,10 @@ def test_speakers_are_named_where_there_is_room(tmp_path: Path, texts: list[str]
     texts.clear()
     draw_speakers(tmp_path / "many.png", n=91)
     assert "00" not in texts
+    draw_uar_by_speaker(tmp_path / "many.png", n=91)
+    assert "00" not in texts
+    draw_uar_by_speaker(tmp_path / "few.png", n=30)
+    assert {"00", "29", "female", "chance", "all speakers"} <= set(texts)
 
 
 def test_every_corpus_shows_every_emotion_in_one_order(tmp_path: Path, texts: list[str]) -> None:

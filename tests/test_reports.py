@@ -2,12 +2,14 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import tables
 
 from ser import headline, reports
+from ser.corpora.facts import known_corpora, load_corpus
 from ser.errors import InputError
 
 
@@ -80,6 +82,39 @@ def test_unknown_speakers_are_warned_of() -> None:
     [warning] = reports.warnings(["mine", "tess"], unknown=["mine"])
     assert "mine" in warning and "tess" not in warning
     assert "not speaker-independent" in warning
+
+
+@pytest.mark.parametrize(
+    ("corpora", "settings", "said", "optimistic"),
+    [
+        ("ravdess", {"hold_out": "speaker", "folds": 5}, "5-fold cross-validation over speakers", False),
+        ("ravdess", {"hold_out": "text"}, "sentences", True),
+        ("tess", {"hold_out": "text", "folds": 4}, "4-fold cross-validation over sentences", True),
+        ("ravdess", {"hold_out": "clip", "folds": 10}, "10-fold cross-validation over random clips", True),
+        ("ravdess tess demo", {"hold_out": "corpus"}, "3-fold cross-validation over corpora", False),
+        (
+            "savee ravdess",
+            {"hold_out": "speaker", "published": "emobox"},
+            "6-fold cross-validation over speakers",
+            False,
+        ),
+        ("tess", {"hold_out": "speaker", "published": "both_ways"}, "2-fold cross-validation over speakers", False),
+    ],
+)
+def test_each_protocol_is_said(corpora: str, settings: dict[str, Any], said: str, optimistic: bool) -> None:
+    """Page and pictures name the folds and what they hold out, and call those optimistic that know the voices."""
+    for say in (reports.protocol, reports.caption):
+        sentence = say(corpora.split(), tables.split(**settings), unknown=[])
+        assert said in sentence
+        assert ("optimistic" in sentence) == optimistic
+
+
+def test_published_folds_are_credited() -> None:
+    """The page says whose folds they are."""
+    sentence = reports.protocol(["ravdess"], tables.split("speaker", published="emobox"), unknown=[])
+    assert sentence.startswith("ravdess, 6-fold cross-validation over speakers, by EmoBox's folds, ")
+    published = {table for name in known_corpora() for table in load_corpus(name).folds}
+    assert set(reports.TABLES) == published
 
 
 def test_the_leaderboard_page() -> None:

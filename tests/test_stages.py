@@ -16,7 +16,7 @@ import tables
 import yaml
 
 from ser import baselines, lstm, predictions, splits
-from stages import train_baselines, train_lstm
+from stages import probe, train_baselines, train_lstm
 
 ROOT = Path(__file__).parents[1]
 STAGES = {
@@ -37,6 +37,7 @@ STAGES = {
     ],
     "split": ["params.yaml", "data/splits.csv", "data/left_out.csv"],
     "describe": ["data/raw", "data/measured", "data/left_out.csv", "reports/corpora.html", "reports/corpora"],
+    "probe": ["data/functionals", "reports/probe.csv"],
     "train_lstm": ["data/frames", "data/splits.csv", "models/lstm", "data/predictions/lstm.parquet", "reports/lstm/"],
     "train_baselines": [
         "data/functionals",
@@ -45,6 +46,7 @@ STAGES = {
         "data/predictions/BASELINE.parquet",
     ],
     "evaluate": ["data/predictions", "metrics/metrics.json", "reports/"],
+    "report": ["data/predictions", "reports/"],
 }
 """Stage -> what its help must name as read or written."""
 ITEM = {"train_baselines": ["--baseline", "svm"]} | {
@@ -316,3 +318,20 @@ def test_an_unknown_baseline() -> None:
     """A name that is no baseline ends in a sentence with those that are."""
     with pytest.raises(SystemExit, match=r"no grid for 'svc'; known are"):
         train_baselines.main("svc")
+
+
+# What probes learn from -----------------------------------------------------------------------------------------------
+
+
+def test_probes_get_each_row_with_its_features(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips and copies of the run's corpora come with their own functionals, and the table is left as CSV."""
+
+    def measure(clips: pd.DataFrame, vectors: Any, **more: Any) -> pd.DataFrame:
+        assert dict(zip(clips.clip_id, vectors[:, 0], strict=True)) == dict(zip(CLIPS.clip_id, MARKS, strict=True))
+        assert more == {"emotions": tables.emotions(), "trees": tables.settings().probe.trees, "seed": 11}
+        return pd.DataFrame([("leak_clip", "", 0.5, 9, 4, 2, "")], columns=list(probe.probes.COLUMNS))
+
+    monkeypatch.setattr(probe.probes, "measure", measure)
+    probe.main()
+    written = (project / "reports" / "probe.csv").read_text().splitlines()
+    assert written == ["probe,corpus,uar,clips,speakers,classes,note", "leak_clip,,0.5,9,4,2,"]

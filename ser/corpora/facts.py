@@ -87,6 +87,8 @@ class Corpus:
         ``owner/dataset`` of a copy.
     synthetic
         Whether nobody ever said this: the numbers then mean nothing about people.
+    folds
+        Name of a published cross-validation -> the speakers in the name that each of its folds tests on, in order.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Corpus:
     dataverse: Dataverse | None = None
     kaggle: str = ""
     synthetic: bool = False
+    folds: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
 
     def key(self, file: PurePosixPath) -> str | None:
         """Get the part of a file's path that the grammar reads, which no two recordings share; None without one."""
@@ -158,7 +161,7 @@ def load_corpus(name: str) -> Corpus:
     known = known_corpora()
     if name not in known:
         raise InputError(
-            f"params.yaml: corpora: unknown corpus {name!r}; known are {', '.join(known)}. "
+            f"unknown corpus {name!r} (corpora in params.yaml, or --corpus); known are {', '.join(known)}. "
             f"To add one, write ser/corpora/{name}.py; for recordings of your own, see `own` in params.yaml."
         )
     corpus: Corpus = importlib.import_module(f"ser.corpora.{name}").CORPUS
@@ -168,3 +171,41 @@ def load_corpus(name: str) -> Corpus:
 def is_synthetic(name: str) -> bool:
     """Say whether nobody ever said what a corpus, or somebody's own recordings, hold."""
     return name in known_corpora() and load_corpus(name).synthetic
+
+
+def published_folds(names: Sequence[str], table: str | None) -> dict[str, int]:
+    """Look up in which fold of a published cross-validation each speaker is tested.
+
+    Parameters
+    ----------
+    names
+        Of corpora, or of somebody's own recordings, of which nothing is published.
+    table
+        Name of the cross-validation; None for none.
+
+    Returns
+    -------
+    dict
+        Speaker, as in clip tables -> fold, from 1 on; empty without a table.
+
+    Raises
+    ------
+    InputError
+        If a corpus has no such table.
+    """
+    if table is None:
+        return {}
+    having = {name: load_corpus(name).folds for name in known_corpora()}
+    without = [name for name in names if table not in having.get(name, {})]
+    if without:
+        known = "; ".join(f"{name}: {', '.join(folds)}" for name, folds in having.items() if folds)
+        raise InputError(
+            f"split.table: nobody published folds {table!r} of {', '.join(without)}; known are {known}. "
+            "Choose one that all corpora of the run have, or set table: null."
+        )
+    return {
+        name_speaker(name, who): fold
+        for name in names
+        for fold, speakers in enumerate(having[name][table], start=1)
+        for who in speakers
+    }

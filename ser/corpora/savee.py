@@ -40,4 +40,5 @@ CORPUS = Corpus(
         "The official tree has a folder a speaker (DC/a01.wav), Kaggle's copy has names (DC_a01.wav); both are read.",
     ),
     kaggle="ejlok1/surrey-audiovisual-expressed-emotion-savee",
+    folds={"emobox": (("JE",), ("KL",), ("DC",), ("JK",))},  # Ma et al. (2024), EmoBox, Interspeech, arXiv:2406.07162
 )

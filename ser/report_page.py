@@ -1,0 +1,278 @@
+"""The page on which a reader sees where a score comes from, made of prediction tables and what was judged of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser import breakdowns, calibration, pages, plots, report_clips, report_tables, report_words
+from ser.files import replacing
+from ser.params import Evaluate
+from ser.predictions import classes_of
+from ser.probes import probe_sentences
+from ser.report_tables import short
+from ser.speakers import are_unknown
+
+MISTAKES = 12
+"""Surest mistakes that are listed and played."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all parts of the page need; `tested` holds each model's test rows, best first."""
+
+    tested: Mapping[str, pd.DataFrame]
+    headline: pd.DataFrame
+    classes: Sequence[str]
+    settings: Evaluate
+    seed: int
+    caption: str
+    pictures: Path
+    confusion: Path
+
+    @property
+    def chance(self) -> float:
+        return 1 / len(self.classes)
+
+    @property
+    def best(self) -> str:
+        return str(self.headline.model.iloc[0])
+
+    @property
+    def unknown(self) -> bool:
+        return bool(are_unknown(self.tested[self.best]).all())
+
+
+def write(
+    path: Path,
+    pictures: Path,
+    *,
+    tables: Mapping[str, pd.DataFrame],
+    headline: pd.DataFrame,
+    pairs: pd.DataFrame,
+    probe: pd.DataFrame | None,
+    protocol: str,
+    caption: str,
+    notes: Sequence[str],
+    confusion: Path,
+    clips: Sequence[Path],
+    settings: Evaluate,
+    seed: int,
+) -> None:
+    """Write the page, and beside it the pictures that it holds.
+
+    Parameters
+    ----------
+    path
+        Of the page.
+    pictures
+        Folder of PNGs; it is made anew.
+    tables
+        {model: prediction table}; test rows are shown, augmented copies left aside.
+    headline
+        A row a model, the best first, of test rows: model; uar, accuracy and f1, each with ``_low`` and ``_high``;
+        roc_auc, kappa, top2, ece, ece_raw (before temperature), uar_seed_sd, uar_fold_mean, uar_fold_sd (NaN where
+        there is one), val_uar, speakers, clips, and tied_with_best, whether it is not shown to be below the best.
+    pairs
+        As `ser.uncertainty.compare` makes it; no rows with one model.
+    probe
+        Columns probe, corpus, uar, clips, speakers, classes and note, or nothing, where leaks were not probed.
+    protocol, caption
+        What was tested on what: as a sentence, and for the titles of pictures; of `ser.reports`.
+    notes
+        Warnings, of `ser.reports`.
+    confusion
+        Folder of the confusion matrices, ``<model>_test.png``.
+    clips
+        Clip tables with audio, named by their corpora, for the players of mistakes. They may be absent.
+    settings
+        The section `evaluate` of the settings.
+    seed
+        Of the run: the bootstrap's draws.
+
+    Raises
+    ------
+    InputError
+        If the audio of a clip that is played is broken.
+    """
+    tested = {str(model): _tested(tables[model]) for model in headline.model}
+    classes = classes_of(next(iter(tested.values())))
+    with replacing(pictures) as folder:
+        folder.mkdir()
+        run = _Run(tested, headline, classes, settings, seed, caption, folder, confusion)
+        best = tested[run.best]
+        pages.write(
+            path,
+            "report.html.j2",
+            headline=report_words.headline(headline, classes=len(classes), unknown=run.unknown),
+            basis=report_words.basis(headline, best, protocol=protocol, classes=len(classes)),
+            rivals=report_words.rivals(headline),
+            notes=report_words.warnings(headline, notes, classes=len(classes), unknown=run.unknown),
+            leaks=[] if probe is None else probe_sentences(probe),
+            probe=None if probe is None else report_tables.leaks(probe, report_words.PROBES),
+            board=_board(run),
+            differences=report_tables.differences(pairs, headline) if len(pairs) else None,
+            spread=report_tables.spread(headline, tested),
+            calibration=report_tables.calibration(headline, tested),
+            models=[_model(run, model) for model in tested],
+            where=_where(run),
+            errors=_errors(best, clips),
+            meanings=report_words.MEANINGS,
+        )
+
+
+def _tested(table: pd.DataFrame) -> pd.DataFrame:
+    return table[(table.part == "test") & (table.augmentation == "")].reset_index(drop=True)
+
+
+def _board(run: _Run) -> dict[str, Any]:
+    """Draw and list the models by UAR."""
+    table, path = run.headline, run.pictures / "models.png"
+    drawn = pd.DataFrame({"name": table.model, "value": table.uar, "low": table.uar_low, "high": table.uar_high})
+    unsure = report_tables.uncertain(table)
+    drawn["strong"] = table.tied_with_best.astype(bool) | unsure
+    plots.intervals(drawn, path, chance=run.chance, label="UAR on test clips", title=run.caption)
+    filled = "" if unsure or drawn.strong.all() else " Filled: the best, and those not shown to be worse."
+    bars = "Bars: range over the test speakers. " if unsure else "Bars: 95 % interval over speakers. "
+    said = f"{bars if table.uar_low.notna().any() else ''}Dashed: what guessing gives, {run.chance:.3f}.{filled}"
+    alt = report_words.alt("UAR of each model with its interval", dict(zip(table.model, table.uar, strict=True)))
+    return {
+        "picture": pages.picture(path, alt=alt, caption=f"Dots: UAR. {said}"),
+        "table": report_tables.board(table),
+        "further": report_tables.further(table),
+    }
+
+
+# Each model -----------------------------------------------------------------------------------------------------------
+
+
+def _model(run: _Run, model: str) -> dict[str, Any]:
+    """Show what one model gets right and how sure it is."""
+    rows = run.tested[model]
+    found = report_tables.by_class(rows, resamples=run.settings.resamples, seed=run.seed)
+    tasks = report_tables.tasks(rows, run.settings.binary, model=model)
+    pictures = [
+        _recalls(run, model, found),
+        _roc(run, model, found, rows),
+        *([_tasks(run, model, tasks)] if tasks.curves else []),
+        _reliability(run, model, rows),
+    ]
+    return {
+        "name": model,
+        "uar": report_tables.share(run.headline.set_index("model").uar[model]),
+        "silent": report_words.silent(rows, run.classes),
+        "confusion": _confusion(run, model, rows),
+        "pictures": pictures,
+        "classes": report_tables.classes(found, model=model),
+        "tasks": tasks,
+    }
+
+
+def _confusion(run: _Run, model: str, rows: pd.DataFrame) -> pages.Picture:
+    pairs = breakdowns.confused_pairs(rows, 1)
+    most = [f"most frequent mistake: {one.emotion} taken for {one.predicted}, {one.share:.0%}" for one in _rows(pairs)]
+    return pages.picture(
+        run.confusion / f"{model}_test.png",
+        alt=f"Confusion matrix of {model}; {most[0] if most else 'no mistakes'}.",
+        caption="Rows: the emotion. Columns: what the model answered. Per cent of the row, and how many answers.",
+    )
+
+
+def _rows(table: pd.DataFrame) -> list[Any]:
+    return list(table.itertuples(index=False))
+
+
+def _recalls(run: _Run, model: str, found: pd.DataFrame) -> pages.Picture:
+    path = run.pictures / f"{model}_recall.png"
+    drawn = found.rename(columns={"recall": "value"}).rename_axis("name").reset_index().assign(strong=True)
+    plots.intervals(drawn, path, chance=run.chance, label="recall", title=f"{model}\n{run.caption}", width=4.6)
+    alt = report_words.alt(f"Recall of {model} by emotion, with intervals", dict(found.recall), most=20)
+    return pages.picture(path, alt=alt, caption="Share found of each emotion, with limits over speakers.")
+
+
+def _roc(run: _Run, model: str, found: pd.DataFrame, rows: pd.DataFrame) -> pages.Picture:
+    path = run.pictures / f"{model}_roc.png"
+    curves = {f"{name} {found.auc[name]:.2f}": own for name, own in breakdowns.roc_curves(rows).groupby("emotion")}
+    ordered = {name: curves[name] for name in (f"{c} {found.auc[c]:.2f}" for c in run.classes) if name in curves}
+    plots.roc(ordered, path, title=f"{model}\n{run.caption}")
+    alt = report_words.alt(f"ROC curves of {model}, each emotion against the others; areas", dict(found.auc), most=20)
+    return pages.picture(path, alt=alt, caption="Each emotion against the others; the dotted diagonal is chance.")
+
+
+def _tasks(run: _Run, model: str, tasks: report_tables.Tasks) -> pages.Picture:
+    path = run.pictures / f"{model}_tasks.png"
+    plots.roc(tasks.curves, path, title=f"{model}\n{run.caption}")
+    alt = f"ROC curves of {model} in tasks of two classes, with their areas: {', '.join(tasks.curves)}."
+    return pages.picture(path, alt=alt, caption="Emotions against emotions, as the table of tasks says.")
+
+
+def _reliability(run: _Run, model: str, rows: pd.DataFrame) -> pages.Picture:
+    path = run.pictures / f"{model}_reliability.png"
+    judged = run.headline.set_index("model").loc[model]
+    found = {"before": calibration.reliability(_before(rows)), "after": calibration.reliability(rows)}
+    if (rows.temperature == 1).all():
+        del found["after"]
+    plots.reliability(found, path, title=f"{model}\n{run.caption}")
+    numbers = {"ECE before temperature": judged.ece_raw, "after": judged.ece}
+    said = f"{model} is {report_tables.feeling(rows)}. On the diagonal, a model would be right as often as it is sure."
+    return pages.picture(path, alt=report_words.alt(f"Reliability of {model}", numbers), caption=said)
+
+
+def _before(rows: pd.DataFrame) -> pd.DataFrame:
+    """Undo the temperatures; each fold and each seed has its own."""
+    undone = [calibration.apply_temperature(own, 1 / value) for value, own in rows.groupby("temperature")]
+    return pd.concat(undone)
+
+
+# Where the best model is right and wrong ------------------------------------------------------------------------------
+
+
+def _where(run: _Run) -> dict[str, Any]:
+    """Break down the best model's answers."""
+    rows, total = run.tested[run.best], len(run.classes)
+    voices = report_tables.by_speaker(rows)
+    wanted = [name for name in report_tables.SLICES if report_tables.known(rows, name)]
+    found = {name: report_tables.sliced(rows, name, resamples=run.settings.resamples, seed=run.seed) for name in wanted}
+    return {
+        "model": run.best,
+        "voices": report_words.voices(voices, unknown=run.unknown),
+        "speakers": report_tables.slices(voices, what="speaker", total=total),
+        "picture": _speakers(run, voices) if len(voices) > 1 else None,
+        "sexes": report_words.sexes(rows),
+        "slices": {
+            report_tables.SLICES[name]: report_tables.slices(one, what=report_tables.SLICES[name], total=total)
+            for name, one in found.items()
+            if len(one) > 1
+        },
+        "unsaid": [report_tables.SLICES[name] for name in report_tables.SLICES if name not in wanted],
+        "alike": [report_tables.SLICES[name] for name, one in found.items() if len(one) == 1],
+    }
+
+
+def _speakers(run: _Run, voices: pd.DataFrame) -> pages.Picture:
+    path = run.pictures / "speakers.png"
+    drawn = voices.assign(speaker=[short(name) for name in voices.value])
+    overall = float(run.headline.uar.iloc[0])
+    plots.uar_by_speaker(drawn, path, overall=overall, chance=run.chance, title=f"{run.best}\n{run.caption}")
+    ends = {
+        f"lowest {voices.value.iloc[0]}": voices.uar.iloc[0],
+        f"highest {voices.value.iloc[-1]}": voices.uar.iloc[-1],
+    }
+    alt = report_words.alt(f"UAR of {run.best} by speaker", ends)
+    return pages.picture(path, alt=alt, caption="A dot a speaker, the worst understood first.")
+
+
+def _errors(rows: pd.DataFrame, clips: Sequence[Path]) -> dict[str, Any]:
+    """List the mistakes, and play the surest."""
+    wrong = report_tables.surest_mistakes(rows, n=MISTAKES)
+    if wrong.empty:
+        return {"confused": None, "wrong": None, "players": [], "why_not": ""}
+    playable = report_clips.make(wrong, clips)
+    return {
+        "confused": report_tables.confused(rows),
+        "wrong": report_tables.mistakes(wrong),
+        "players": playable.players,
+        "why_not": playable.why_not,
+    }

@@ -1,0 +1,374 @@
+"""Tables of how models were judged, as a report shows them.
+
+`rows` are the test rows of one model's prediction table, `headline` and `pairs` what `ser.report_page.write` is given.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import auc
+
+from ser import breakdowns, metrics, pages, uncertainty
+from ser.calibration import probabilities
+from ser.corpus_tables import sex_names
+from ser.errors import InputError
+from ser.params import Binary
+from ser.predictions import classes_of
+from ser.speakers import are_unknown
+
+ENOUGH = 6
+"""Speakers. Over fewer, limits are a range and no interval, and no difference is shown: see `uncertainty.bootstrap`."""
+ALPHA = 0.05
+LISTED = 30
+"""Values of a breakdown that are listed; of more, the lowest and the highest."""
+SLICES = {"corpus": "corpus", "sex": "sex", "intensity": "intensity", "text": "text", "seconds": "length"}
+"""Column -> what it is called, of the breakdowns with intervals."""
+FELT_THE_SAME = 0.02
+"""Confidence this near to accuracy is about right."""
+share = "{:.3f}".format
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Binary tasks: how they went, their curves by what a legend says, and why others were not judged."""
+
+    table: pages.Table | None
+    curves: Mapping[str, pd.DataFrame]
+    refused: Sequence[str]
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign, a true minus."""
+    return f"{round(value, 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def chance_of(value: float) -> str:
+    """Write a p-value."""
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def short(name: str, *, most: int = 24) -> str:
+    """Cut out the middle of a name that is too long for a picture."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[1 - most // 2 :]}"
+
+
+# All models -----------------------------------------------------------------------------------------------------------
+
+
+def board(headline: pd.DataFrame) -> pages.Table:
+    """Rank the models."""
+    shown = {
+        "UAR": headline.uar,
+        "low": headline.uar_low,
+        "high": headline.uar_high,
+        "against the best": standing(headline),
+        "UAR on validation": headline.val_uar,
+    }
+    frame = pd.DataFrame(shown).set_axis(pd.Index(headline.model, name="model"))
+    marked = pd.DataFrame(False, index=frame.index, columns=frame.columns)
+    marked["against the best"] = ~frame["against the best"].isin(["best", "worse"])
+    limits = "range over the speakers" if uncertain(headline) else "interval over speakers"
+    caption = f"Models by UAR on test clips, with the limits of its {limits}"
+    if marked.any(axis=None):
+        caption += "; marked where a model cannot be told from the best"
+    formats = dict.fromkeys(["UAR", "low", "high", "UAR on validation"], share)
+    return pages.table(frame, caption=caption, formats=formats, marked=marked)
+
+
+def standing(headline: pd.DataFrame) -> list[str]:
+    """Say of each model how it stands to the best, in words; over a few speakers nothing can be said."""
+    unsure = [uncertain(headline)] * len(headline)
+    known = ["not shown to be worse" if tied else "worse" for tied in headline.tied_with_best]
+    return ["best", *("cannot be said" if no else word for no, word in zip(unsure[1:], known[1:], strict=True))]
+
+
+def uncertain(headline: pd.DataFrame) -> bool:
+    """Say whether there are too few test speakers to tell models apart."""
+    return int(headline.speakers.iloc[0]) < ENOUGH
+
+
+def further(headline: pd.DataFrame) -> pages.Table:
+    """List the other numbers of each model."""
+    shown = {
+        "accuracy": headline.accuracy,
+        "accuracy, low": headline.accuracy_low,
+        "accuracy, high": headline.accuracy_high,
+        "F1": headline.f1,
+        "F1, low": headline.f1_low,
+        "F1, high": headline.f1_high,
+        "ROC-AUC": headline.roc_auc,
+        "kappa": headline.kappa,
+        "among the 2 likeliest": headline.top2,
+        "ECE": headline.ece,
+    }
+    frame = pd.DataFrame(shown).set_axis(pd.Index(headline.model, name="model"))
+    return pages.table(frame, caption="Other numbers of the same answers", formats=dict.fromkeys(shown, share))
+
+
+def differences(pairs: pd.DataFrame, headline: pd.DataFrame) -> pages.Table:
+    """Say which of two models is better, and whether that is shown; the better one is named first."""
+    ordered = _better_first(pairs)
+    names = [f"{pair.a} against {pair.b}" for pair in ordered.itertuples()]
+    shown = {
+        "verdict": verdicts(pairs, headline),
+        "UAR": ordered.difference,
+        "low": ordered.low,
+        "high": ordered.high,
+        "only the first right": ordered.only_a,
+        "only the second right": ordered.only_b,
+        "p": ordered.p_holm,
+    }
+    frame = pd.DataFrame(shown).set_axis(pd.Index(names, name="models"))
+    marked = pd.DataFrame(False, index=frame.index, columns=frame.columns).assign(verdict=frame.verdict != "real")
+    formats = dict.fromkeys(["UAR", "low", "high"], signed) | {"p": chance_of}
+    caption = "Difference of UAR with its limits over speakers, clips that one of the two got right, and McNemar's p"
+    return pages.table(frame, caption=caption, formats=formats, marked=marked)
+
+
+def _better_first(pairs: pd.DataFrame) -> pd.DataFrame:
+    swapped = pairs.rename(columns={"a": "b", "b": "a", "only_a": "only_b", "only_b": "only_a"})
+    swapped = swapped.assign(difference=-pairs.difference, low=-pairs.high, high=-pairs.low)[list(pairs.columns)]
+    return pairs.where(~(pairs.difference < 0), swapped).astype(pairs.dtypes.to_dict())
+
+
+def verdicts(pairs: pd.DataFrame, headline: pd.DataFrame) -> list[str]:
+    """Say of each pair whether its difference is real: by clips, by speakers, and not tied with the best."""
+    if uncertain(headline):
+        return ["not shown: too few speakers"] * len(pairs)
+    best, tied = headline.model.iloc[0], set(headline.model[headline.tied_with_best])
+    known = [
+        pair.p_holm < ALPHA
+        and (pair.low > 0 or pair.high < 0)
+        and not (best in (pair.a, pair.b) and {pair.a, pair.b} <= tied | {best})
+        for pair in pairs.itertuples()
+    ]
+    return ["real" if real else "not shown" for real in known]
+
+
+def spread(headline: pd.DataFrame, tested: Mapping[str, pd.DataFrame]) -> pages.Table | None:
+    """Say how far UAR varies with seeds and folds; nothing where there is one of each."""
+    judged = headline.set_index("model")
+    lines = {model: _spread(judged.loc[model], rows) for model, rows in tested.items()}
+    frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis("model")
+    if frame.seeds.max() == 1:
+        frame = frame.drop(columns=["seeds", "SD over seeds"])
+    if frame.folds.max() == 1:
+        frame = frame.drop(columns=["folds", "mean over folds", "SD over folds", "lowest fold", "highest fold"])
+    if frame.shape[1] == 1:
+        return None
+    formats = dict.fromkeys(set(frame.columns) - {"seeds", "folds"}, share)
+    return pages.table(frame, caption="How far UAR varies with seeds and folds", formats=formats)
+
+
+def _spread(judged: pd.Series, rows: pd.DataFrame) -> dict[str, float]:
+    folds = breakdowns.by(rows, "fold").uar
+    return {
+        "UAR": judged.uar,
+        "seeds": rows.seed.nunique(),
+        "SD over seeds": judged.uar_seed_sd,
+        "folds": rows.fold.nunique(),
+        "mean over folds": judged.uar_fold_mean,
+        "SD over folds": judged.uar_fold_sd,
+        "lowest fold": folds.min(),
+        "highest fold": folds.max(),
+    }
+
+
+def calibration(headline: pd.DataFrame, tested: Mapping[str, pd.DataFrame]) -> pages.Table:
+    """Say how far the models' probabilities can be believed."""
+    lines = {}
+    for judged in headline.itertuples():
+        rows = tested[judged.model]
+        confidence, accuracy = sureness(rows)
+        lines[judged.model] = {
+            "ECE before": judged.ece_raw,
+            "temperature": _range(rows.temperature),
+            "ECE after": judged.ece,
+            "mean probability of answers": confidence,
+            "accuracy": accuracy,
+            "so it is": feeling(rows),
+        }
+    frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis("model")
+    written = dict.fromkeys(["ECE before", "ECE after", "mean probability of answers", "accuracy"], share)
+    return pages.table(frame, caption="Calibration before and after temperature scaling", formats=written)
+
+
+def sureness(rows: pd.DataFrame) -> tuple[float, float]:
+    """Compute the mean probability of a model's answers, and the share of them that is right."""
+    return float(probabilities(rows).max(axis=1).mean()), float((rows.emotion == rows.predicted).mean())
+
+
+def feeling(rows: pd.DataFrame) -> str:
+    """Say whether a model is as sure as it is right."""
+    confidence, accuracy = sureness(rows)
+    if abs(confidence - accuracy) < FELT_THE_SAME:
+        return "about as sure as right"
+    return "too sure" if confidence > accuracy else "not sure enough"
+
+
+def _range(values: "pd.Series[float]") -> str:
+    low, high = f"{values.min():.2f}", f"{values.max():.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def leaks(probe: pd.DataFrame, names: Mapping[str, str]) -> pages.Table:
+    """List what the cheap probe found; `names` says what its rows are called."""
+    found = probe.assign(chance=1 / probe.classes, probe=probe.probe.map(lambda name: names.get(name, name)))
+    frame = found[["probe", "corpus", "uar", "chance", "clips", "speakers", "note"]].rename(columns={"uar": "UAR"})
+    frame = frame.assign(corpus=frame.corpus.fillna(""), note=frame.note.fillna(""))
+    caption = "UAR of a random forest, trained and tested in ways that leak and in one that does not"
+    return pages.table(frame.set_index("probe"), caption=caption, formats={"UAR": share, "chance": share})
+
+
+# One model ------------------------------------------------------------------------------------------------------------
+
+
+def by_class(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Judge each emotion.
+
+    Returns
+    -------
+    DataFrame
+        A row an emotion (index) with clips, recall, low, high, precision, auc, and what it is most often taken for;
+        NaN where it does not occur.
+    """
+    classes = classes_of(rows)
+    names = [f"recall_{name}" for name in classes]
+    found = uncertainty.bootstrap(rows, names, resamples=resamples, seed=seed).set_axis(classes)
+    counts = metrics.confusion(rows, classes=classes)
+    answers = counts.sum(axis=0)
+    right = pd.Series(np.diag(counts), index=classes)
+    frame = found.rename(columns={"value": "recall"})[["recall", "low", "high"]]
+    frame.insert(0, "clips", rows.groupby("emotion").clip_id.nunique().reindex(classes, fill_value=0))
+    pairs = breakdowns.confused_pairs(rows, len(classes) ** 2).drop_duplicates("emotion").set_index("emotion")
+    return frame.assign(
+        precision=(right / answers.where(answers > 0)),
+        auc=areas(breakdowns.roc_curves(rows)).reindex(classes),
+        mistaken=pairs.predicted.reindex(classes),
+    )
+
+
+def areas(curves: pd.DataFrame) -> "pd.Series[float]":
+    """Compute the area below each emotion's curve, of `ser.breakdowns.roc_curves`."""
+    return pd.Series({name: auc(curve.fpr, curve.tpr) for name, curve in curves.groupby("emotion")}, dtype=float)
+
+
+def classes(found: pd.DataFrame, *, model: str) -> pages.Table:
+    """Write what `by_class` found."""
+    renamed = found.rename(columns={"auc": "ROC-AUC", "mistaken": "most often taken for"}).rename_axis("emotion")
+    formats = dict.fromkeys(["recall", "low", "high", "precision", "ROC-AUC"], share)
+    return pages.table(renamed, caption=f"{model}: each emotion, with limits of recall over speakers", formats=formats)
+
+
+def tasks(rows: pd.DataFrame, wanted: Mapping[str, Binary], *, model: str) -> Tasks:
+    """Judge a model in tasks of two classes."""
+    lines, curves, refused = {}, {}, []
+    for name, task in wanted.items():
+        try:
+            found = breakdowns.binary(rows, positive=task.positive, negative=task.negative)
+        except InputError as error:
+            refused.append(f"{name} was not judged: {error}")
+            continue
+        groups = {"this": ", ".join(task.positive), "from": ", ".join(task.negative)}
+        lines[name] = groups | {"clips": found.clips, "UAR": found.uar, "ROC-AUC": found.roc_auc}
+        if len(found.curve):
+            curves[f"{name} {found.roc_auc:.2f}"] = found.curve
+    if not lines:
+        return Tasks(None, {}, refused)
+    frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis("task")
+    caption = f"{model}: emotions told from emotions, by the same probabilities"
+    return Tasks(pages.table(frame, caption=caption, formats={"UAR": share, "ROC-AUC": share}), curves, refused)
+
+
+# Where it is right and wrong ------------------------------------------------------------------------------------------
+
+
+def known(rows: pd.DataFrame, column: str) -> bool:
+    """Say whether something is said in a column, which may be missing."""
+    return column in rows and bool((rows[column].notna() & (rows[column].astype(str) != "")).any())
+
+
+def sliced(rows: pd.DataFrame, column: str, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Judge the clips of each value of a column apart: `breakdowns.SLICE`, with limits over speakers."""
+    if column == "seconds":
+        rows = rows[rows.seconds.notna()]
+        found = breakdowns.by_duration(rows)
+        groups = [own for _, own in rows.groupby(np.digitize(rows.seconds, breakdowns.SECONDS))]  # also short to long
+    else:
+        values = _named(rows, column)
+        found = breakdowns.by(rows.assign(**{column: values}), column)
+        groups = [rows[values == value] for value in found.value]
+    limits = [uncertainty.bootstrap(own, ["uar"], resamples=resamples, seed=seed) for own in groups]
+    return found.assign(**{side: [one[side].iloc[0] for one in limits] for side in ("low", "high")})
+
+
+def _named(rows: pd.DataFrame, column: str) -> "pd.Series[str]":
+    if column == "sex":
+        return sex_names(rows.sex)
+    return rows[column].fillna("").astype(str).replace("", "unknown")
+
+
+def slices(found: pd.DataFrame, *, what: str, total: int) -> pages.Table:
+    """Write what `sliced` found; where there are many values, the lowest and the highest.
+
+    Parameters
+    ----------
+    found
+        `breakdowns.SLICE`, maybe with low and high.
+    what
+        Its values are.
+    total
+        Emotions of the run.
+    """
+    caption = f"UAR by {what}"
+    if (found.classes < total).any():
+        caption += "; over the emotions that there are, so that rows with other emotions are not quite comparable"
+    listed = found
+    if len(found) > LISTED:
+        listed = pd.concat([found.head(LISTED // 2), found.tail(LISTED // 2)])
+        caption += f"; the {LISTED // 2} lowest and the {LISTED // 2} highest of {len(found):,}"
+    wanted = ["uar", *(c for c in ("low", "high") if c in found), "accuracy", "clips", "speakers", "classes"]
+    frame = listed.set_index("value")[wanted].rename_axis(what)
+    frame = frame.rename(columns={"uar": "UAR", "classes": "emotions"})
+    return pages.table(frame, caption=caption, formats=dict.fromkeys(["UAR", "low", "high", "accuracy"], share))
+
+
+def by_speaker(rows: pd.DataFrame) -> pd.DataFrame:
+    """Judge each speaker's clips apart: `breakdowns.SLICE`, and sex in words; unknown ones are one."""
+    unknown = are_unknown(rows)
+    who = rows.speaker.where(~unknown, rows.corpus + ", unknown")
+    if rows.corpus.nunique() == 1:
+        who = who.where(unknown, rows.speaker.str.removeprefix(f"{rows.corpus.iloc[0]}-"))
+    found = breakdowns.by(rows.assign(speaker=who), "speaker")
+    sexes = sex_names(rows.sex).groupby(who).first() if "sex" in rows else pd.Series(dtype=str)
+    return found.assign(sex=found.value.map(sexes).fillna("unknown"))
+
+
+def confused(rows: pd.DataFrame, *, n: int = 10) -> pages.Table:
+    """List the emotions most often taken for another."""
+    found = breakdowns.confused_pairs(rows, n)
+    names = [f"{emotion} taken for {answer}" for emotion, answer in zip(found.emotion, found.predicted, strict=True)]
+    frame = found[["clips", "share"]].set_axis(pd.Index(names, name="mistake"))
+    caption = "The most frequent mistakes, as a share of the emotion's clips"
+    return pages.table(frame, caption=caption, formats={"share": "{:.0%}".format})
+
+
+def surest_mistakes(rows: pd.DataFrame, *, n: int) -> pd.DataFrame:
+    """List the clips that a model was surest about and wrong, each once: as `breakdowns.confidently_wrong`."""
+    found = breakdowns.confidently_wrong(rows, len(rows))
+    return found.drop_duplicates("clip_id").head(n).reset_index(drop=True)
+
+
+def mistakes(wrong: pd.DataFrame) -> pages.Table:
+    """Write what `surest_mistakes` found, numbered as the players are."""
+    names = [f"{n}. {clip_id}" for n, clip_id in enumerate(wrong.clip_id, start=1)]
+    frame = wrong[["emotion", "predicted", "confidence", "truth"]].set_axis(pd.Index(names, name="clip"))
+    renamed = {"predicted": "answer", "confidence": "p of the answer", "truth": "p of the emotion"}
+    caption = "The mistakes that the model was surest about"
+    return pages.table(
+        frame.rename(columns=renamed),
+        caption=caption,
+        formats=dict.fromkeys(["p of the answer", "p of the emotion"], share),
+    )

@@ -1,0 +1,40 @@
+"""Write the long answer: how sure a score is, where it comes from, and what its mistakes sound like."""
+
+from pathlib import Path
+
+import typer
+
+from ser import evaluation, report_page
+from ser.errors import one_sentence
+from ser.params import read_params
+
+
+@one_sentence
+def main() -> None:
+    """Write the long answer: how sure a score is, where it comes from, and what its mistakes sound like.
+
+    Reads data/predictions, reports/probe.csv, reports/confusion and, for players, data/clips; writes
+    reports/report.html and the pictures in it to reports/report.
+    """
+    params = read_params()
+    judged = evaluation.judge_all(
+        Path("data/predictions"), ["lstm", *params.baselines], params.evaluate, seed=params.seed
+    )
+    report_page.write(
+        Path("reports/report.html"),
+        Path("reports/report"),
+        tables=judged.predictions,
+        headline=judged.board,
+        pairs=judged.pairs,
+        probe=evaluation.read_probe(Path("reports/probe.csv")),
+        **evaluation.words(judged, corpora=params.corpora, split=params.split),
+        confusion=Path("reports/confusion"),
+        clips=[Path(f"data/clips/{corpus}.parquet") for corpus in params.corpora],
+        settings=params.evaluate,
+        seed=params.seed,
+    )
+    typer.echo("The long answer      reports/report.html")
+
+
+if __name__ == "__main__":
+    typer.run(main)

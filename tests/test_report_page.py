@@ -1,0 +1,291 @@
+"""The report says how good the best model is, how sure that is, and where it is wrong."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import judged
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import signals
+import tables
+from test_pages import Outline
+
+from ser import audio, report_page, report_tables, report_words, uncertainty
+
+EVIL = "<script>alert(1)</script>$ü_"
+CLASSES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
+PROTOCOL = "ravdess, tested on speakers who are not in training"
+NOTE = "The voices of the demo corpus are synthetic: these numbers mean nothing about people."
+
+
+@dataclass
+class Page:
+    """A page that was written, its bytes, and what a reader sees of it."""
+
+    html: str
+    outline: Outline = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outline = Outline(self.html)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.outline.text.split())
+
+
+def write(folder: Path, models: Mapping[str, pd.DataFrame], **changed: Any) -> Page:
+    """Write the page of models' test rows, with what the evaluation makes of them."""
+    classes = [column[2:] for column in next(iter(models.values())) if column.startswith("p_")]
+    judged.draw_confusion(models, folder / "confusion", classes=classes)
+    known = {
+        "tables": models,
+        "headline": judged.headline(models),
+        "pairs": uncertainty.compare(models, resamples=200, seed=1),
+        "probe": None,
+        "protocol": PROTOCOL,
+        "caption": "ravdess",
+        "notes": [],
+        "clips": [],
+    }
+    report_page.write(
+        folder / "report.html",
+        folder / "report",
+        confusion=folder / "confusion",
+        settings=tables.settings(evaluate={"resamples": 200}).evaluate,
+        seed=1,
+        **(known | changed),
+    )
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def ravdess(actors: Sequence[int]) -> pd.DataFrame:
+    """List a third of the clips of some actors, so that it takes less time."""
+    clips = tables.ravdess(actors)
+    return clips[clips.groupby("speaker").cumcount() % 3 == 0].reset_index(drop=True)
+
+
+def write_audio(path: Path, clips: pd.DataFrame, *, seconds: float = 0.1) -> Path:
+    sound = audio.to_flac(signals.sine(440, seconds=seconds), rate=16000)
+    pq.write_table(pa.table({"clip_id": clips.clip_id.to_list(), "audio": [sound] * len(clips)}), path)
+    return path
+
+
+@dataclass
+class Full:
+    """A page with everything on it, where it is, and the test rows behind it."""
+
+    page: Page
+    folder: Path
+    models: Mapping[str, pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Full:
+    """Write the page of two models, two seeds and four folds of eight speakers, with names that try to be HTML."""
+    folder = tmp_path_factory.mktemp("full")
+    clips = ravdess(range(1, 9))
+    clips["emotion"] = clips.emotion.where(clips.index % 7 > 0, "bored")
+    for column in ("clip_id", "speaker", "text"):
+        clips[column] = clips[column] + EVIL
+    look: dict[str, Any] = {"classes": [*CLASSES, "bored"], "seeds": (1, 2), "folds": 4}
+    svm = judged.scaled(judged.predictions(clips, skill=2.5, sure=2, **look), 1.5)
+    models = {"knn": judged.predictions(clips, skill=0.3, never="disgust", **look), "svm": svm}
+    others = [svm.assign(augmentation="noise", predicted="bored"), svm.assign(part="val", predicted="bored")]
+    audio_file = write_audio(folder / "ravdess.parquet", clips, seconds=5)
+    given = models | {"svm": pd.concat([svm, *others], ignore_index=True)}
+    page = write(folder, models, tables=given, probe=judged.probe(), notes=[NOTE], clips=[audio_file])
+    return Full(page, folder, models)
+
+
+def row(page: Page, name: str, *, column: int = 0) -> str:
+    """Read a cell of the first row of that name."""
+    cells = page.html.split(f'<th scope="row">{name}</th>')[1].split("</tr>")[0]
+    return Outline(cells.split("<td")[1 + column].partition(">")[2]).text
+
+
+def test_the_page_begins_with_the_score_and_how_sure_it_is(full: Full) -> None:
+    """The first sentences name the best model, its UAR with the limits, over whom, chance, and the protocol."""
+    found = uncertainty.bootstrap(full.models["svm"], ["uar"], resamples=200, seed=1).loc["uar"]
+    limits = f"{found.value:.3f} (95 % interval over 8 speakers: {found.low:.3f} to {found.high:.3f})"
+    assert f"svm has the highest UAR, {limits}; guessing gives 0.111." in full.page.text
+    said = f"R{PROTOCOL[1:]}. 160 test clips, 9 emotions, mean of 2 seeds, 4 folds together."
+    assert said in full.page.text
+
+
+def test_the_leak_is_said_before_the_numbers(full: Full) -> None:
+    """What a random split would have said stands beside what unseen speakers say, at the top."""
+    top = full.page.text.partition("Leaderboard")[0]
+    assert "a random split would have said 0.93, and 0.97 with copies made before it; unseen speakers: 0.58." in top
+    assert "synthetic. These numbers mean nothing about people." in top
+
+
+def test_copies_and_other_parts_are_left_aside(full: Full) -> None:
+    """Stress copies and validation clips count in no number of the page."""
+    found = report_tables.by_class(full.models["svm"], resamples=200, seed=1)
+    assert row(full.page, "sad", column=0) == str(found.clips["sad"])
+    assert row(full.page, "sad", column=1) == f"{found.recall['sad']:.3f}"
+
+
+def test_names_are_text(full: Full) -> None:
+    """A clip's, a speaker's or a sentence's name is shown as it is and does nothing."""
+    assert not full.page.outline.all("script")
+    for clip_id in full.models["svm"].clip_id[:1], full.models["svm"].text[:1]:
+        assert clip_id.iloc[0].partition("<")[2] in full.page.text
+
+
+def test_pictures_say_their_numbers_and_all_are_there(full: Full) -> None:
+    """Who does not see a picture hears its key number; ids are found, and nothing is fetched."""
+    images = full.page.outline.all("img")
+    assert len(images) == 1 + 2 * 5 + 1
+    assert all(any(c.isdigit() for c in str(image["alt"])) for image in images)
+    assert all(str(a["src"]).startswith("data:") for _, a in full.page.outline.tags if "src" in a)
+    anchors = {str(a["href"])[1:] for a in full.page.outline.all("a")}
+    assert anchors <= {str(a["id"]) for _, a in full.page.outline.tags if "id" in a}
+    assert {"spread", "leaks", "differences"} <= anchors
+
+
+def test_mistakes_are_played_once_each_and_not_for_long(full: Full) -> None:
+    """A clip that both seeds got wrong is listed once; long clips are cut, and the page stays below 4 MB."""
+    wrong = report_tables.surest_mistakes(full.models["svm"], n=12)
+    assert wrong.clip_id.is_unique
+    labels = [str(player["aria-label"]) for player in full.page.outline.all("audio")]
+    assert len(labels) == len(wrong) == 12
+    assert labels[0] == f"1. {wrong.emotion[0]}, taken for {wrong.predicted[0]}, first 4 s"
+    assert len(full.page.html) < 4e6
+
+
+def test_a_class_that_is_never_answered_is_named(full: Full) -> None:
+    """A model that never says an emotion has a recall of 0 and no precision, and the page says so."""
+    assert "Never answered: disgust." in full.page.text
+    found = report_tables.by_class(full.models["knn"], resamples=200, seed=1).loc["disgust"]
+    assert (found.recall, pd.isna(found.precision)) == (0, True)
+
+
+def test_temperature_is_undone_for_the_picture_of_before(full: Full) -> None:
+    """Reliability before is that of the model's own probabilities, whatever fold and seed had which temperature."""
+    rows = judged.predictions(ravdess([1, 2]), skill=1, classes=CLASSES, folds=2)
+    scaled = pd.concat([judged.scaled(own, 1.0 + fold) for fold, own in rows.groupby("fold")])
+    names = [name for name in rows if name.startswith("p_")]
+    undone = report_page._before(scaled).sort_index()
+    pd.testing.assert_frame_equal(undone[names], rows[names], rtol=1e-6)
+
+
+def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
+    """Nothing but the tables decides the page and its pictures, and no old picture stays."""
+    model = {"svm": judged.predictions(ravdess([1]), skill=1, classes=CLASSES)}
+    once = write(tmp_path / "1", model)
+    (tmp_path / "2" / "report").mkdir(parents=True)
+    (tmp_path / "2" / "report" / "old.png").touch()
+    assert write(tmp_path / "2", model).html == once.html
+    pictures = [{path.name: path.read_bytes() for path in (tmp_path / n / "report").iterdir()} for n in "12"]
+    assert pictures[0] == pictures[1]
+
+
+def test_one_test_speaker_has_no_interval(tmp_path: Path) -> None:
+    """With one speaker and one model the page says what cannot be said, and shows dashes, not "nan"."""
+    clips = ravdess([1]).assign(sex="", intensity="", text="")
+    rows = judged.predictions(clips, skill=1, classes=CLASSES).drop(columns="text").assign(intensity=None)
+    page = write(tmp_path, {"svm": rows}, clips=[tmp_path / "nowhere.parquet"])
+    assert "(no interval: one test speaker); guessing gives 0.125." in page.text
+    assert "One test speaker. Nothing says how another voice would do" in page.text
+    assert "Not said of any test clip: sex, intensity, text." in page.text
+    assert "Clips of ravdess cannot be played" in page.text
+    assert "nan" not in page.text.lower().split()
+    assert "Which differences are real" not in page.text
+    assert not page.outline.all("audio")
+
+
+def test_few_speakers_show_no_difference(tmp_path: Path) -> None:
+    """Over three speakers limits are a range, however far apart the models are."""
+    clips = ravdess([1, 2, 3])
+    models = {name: judged.predictions(clips, skill=skill, classes=CLASSES) for name, skill in (("a", 4), ("b", 0.1))}
+    page = write(tmp_path, models)
+    assert "a range over 3 speakers" in page.text
+    assert "95 % interval over" not in page.text
+    assert "Only 3 test speakers. The limits beside a number are a range over these 3" in page.text
+    assert "at most 75 % of such ranges hold the true number" in page.text
+    assert row(page, "a against b") == "not shown: too few speakers"
+    assert row(page, "b", column=3) == "cannot be said"
+
+
+def test_unknown_speakers_are_not_one_speaker(tmp_path: Path) -> None:
+    """Where nobody knows who speaks, the page does not speak of one speaker."""
+    clips = ravdess([1]).assign(speaker="ravdess-")
+    page = write(tmp_path, {"svm": judged.predictions(clips, skill=1, classes=CLASSES)})
+    assert "no interval, as nobody knows who speaks" in page.text
+    assert "one test speaker" not in page.text.lower()
+
+
+def test_an_answer_that_is_always_right(tmp_path: Path) -> None:
+    """Without mistakes there is nothing to confuse and nothing to play; a task that cannot be judged says why."""
+    clips = ravdess([1, 2])
+    clips = clips[clips.emotion.isin(["neutral", "calm"])].reset_index(drop=True)
+    page = write(tmp_path, {"svm": judged.predictions(clips, skill=99, classes=["neutral", "calm"])})
+    assert "None: every test clip was answered right." in page.text
+    assert "valence was not judged: binary task: positive is happy, calm" in page.text
+
+
+def pairs(**columns: Any) -> pd.DataFrame:
+    known = {"a": "svm", "b": "knn", "only_a": 9, "only_b": 1, "p": 0.01, "p_holm": 0.01, "difference": 0.1}
+    return pd.DataFrame([known | {"low": 0.05, "high": 0.2, "speakers": 24} | columns])
+
+
+def board(*, tied: bool = False, speakers: int = 24) -> pd.DataFrame:
+    return pd.DataFrame({"model": ["svm", "knn"], "tied_with_best": [True, tied], "speakers": speakers})
+
+
+@pytest.mark.parametrize(
+    ("pair", "judgement", "verdict"),
+    [
+        (pairs(), board(), "real"),
+        (pairs(a="knn", b="svm", difference=-0.1, low=-0.2, high=-0.05), board(), "real"),
+        (pairs(p_holm=0.06), board(), "not shown"),
+        (pairs(low=-0.01), board(), "not shown"),
+        (pairs(), board(tied=True), "not shown"),
+        (pairs(low=float("nan"), high=float("nan")), board(), "not shown"),
+        (pairs(), board(speakers=5), "not shown: too few speakers"),
+    ],
+)
+def test_a_difference_is_real_if_clips_and_speakers_say_so(
+    pair: pd.DataFrame, judgement: pd.DataFrame, verdict: str
+) -> None:
+    """McNemar's test, the interval over enough speakers and the tie with the best must all agree."""
+    assert report_tables.verdicts(pair, judgement) == [verdict]
+
+
+def test_the_better_of_two_is_named_first() -> None:
+    """A pair that was subtracted the other way round is turned, with its limits and its clips."""
+    turned = report_tables.differences(pairs(difference=-0.1, low=-0.2, high=-0.05), board())
+    (name, cells), *_ = turned.rows
+    assert name == "knn against svm"
+    assert [cell.text for cell in cells] == ["real", "+0.100", "+0.050", "+0.200", "1", "9", "0.010"]
+
+
+def test_slices_of_length_have_the_limits_of_their_own_clips() -> None:
+    """Limits stand beside the bin that they are of, also where a bin is empty."""
+    rows = judged.predictions(ravdess(range(1, 9)), skill=1, classes=CLASSES)
+    rows["seconds"] = [0.5 if n % 3 else 3.2 for n in range(len(rows))]
+    found = report_tables.sliced(rows, "seconds", resamples=200, seed=1).set_index("value")
+    assert list(found.index) == ["0 to 1 s", "3 to 4 s"]
+    own = uncertainty.bootstrap(rows[rows.seconds > 3], ["uar"], resamples=200, seed=1).loc["uar"]
+    assert (found.uar["3 to 4 s"], found.low["3 to 4 s"]) == (pytest.approx(own.value), own.low)
+
+
+def test_many_values_are_cut_to_the_lowest_and_the_highest() -> None:
+    """Two hundred sentences are not all listed, and the caption says which are."""
+    found = pd.DataFrame({"value": [f"w{n:03}" for n in range(200)], "uar": [n / 200 for n in range(200)]})
+    table = report_tables.slices(found.assign(clips=1, speakers=1, classes=8, accuracy=1.0), what="text", total=8)
+    assert (len(table.rows), table.rows[0][0], table.rows[-1][0]) == (30, "w000", "w199")
+    assert "the 15 lowest and the 15 highest of 200" in table.caption
+
+
+def test_a_model_at_chance_is_said_to_be() -> None:
+    """A limit below what guessing gives means that nothing was shown."""
+    table = board().assign(uar=0.3, uar_low=[0.1, 0.1])
+    assert [note.title for note in report_words.warnings(table, [], classes=8, unknown=False)] == [
+        "Not shown to be better than guessing"
+    ]
