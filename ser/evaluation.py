@@ -177,7 +177,7 @@ def records(judged: Judged, *, settings: Mapping[str, Any]) -> dict[str, Record]
         model: Record(
             params=params,
             metrics=judged.metrics[model],
-            history=_history() if model == "lstm" else None,
+            history=_mean_history() if model == "lstm" else None,
             reports=_pictures(model),
             model=Path("models") / model,
         )
@@ -185,9 +185,10 @@ def records(judged: Judged, *, settings: Mapping[str, Any]) -> dict[str, Record]
     }
 
 
-def _history() -> pd.DataFrame:
-    """Average the curves of all folds and seeds, of which MLflow shows one a run."""
-    return pd.read_csv(HISTORY).drop(columns=["fold", "seed"]).groupby("epoch", as_index=False).mean()
+def _mean_history() -> pd.DataFrame:
+    """Average the curves of all folds and seeds; later epochs are those of the models that had them."""
+    history = pd.read_csv(HISTORY).drop(columns=["fold", "seed"])
+    return history.groupby("epoch", as_index=False).mean()
 
 
 def _pictures(model: str) -> list[Path]:

@@ -51,7 +51,6 @@ def tiny(params: dict) -> dict:
     params["preprocess"]["min_seconds"] = 0.2
     params["features"]["frames"] = ["mfcc", "rms"]
     params["split"] |= {"test": 0.2, "val": 0.2}
-    params["probe"]["trees"] = 5
     params["seeds"] = [1, 2]
     params["evaluate"]["resamples"] = 100
     params["train_lstm"] |= {"epochs": 2, "convolutions": [8, 8], "units": 8, "dense": 8}

@@ -67,7 +67,9 @@ def judged(folder: Path) -> evaluation.Judged:
 
 
 def write(folder: Path, *corpora: str, hold_out: str = "speaker") -> None:
-    evaluation.write(judged(folder), corpora=corpora or ["ravdess"], split=tables.split(hold_out))
+    evaluation.write(
+        judged(folder), corpora=corpora or ["ravdess"], split=tables.split(hold_out), leaks=["Leaks are worth 0.1."]
+    )
 
 
 def written() -> dict[str, bytes]:
@@ -101,7 +103,7 @@ def test_one_model_alone(folder: Path) -> None:
     found = evaluation.judge_all(folder, ["lstm"], SETTINGS, seed=1)
     assert list(found.board.tied_with_best) == [True]
     assert found.pairs.empty
-    evaluation.write(found, corpora=["ravdess"], split=tables.split("speaker"))
+    evaluation.write(found, corpora=["ravdess"], split=tables.split("speaker"), leaks=[])
     assert list(pd.read_csv("reports/pairs.csv")) == list(uncertainty.COMPARED)
 
 
@@ -209,7 +211,7 @@ def test_a_model_that_is_gone_leaves_no_matrix(folder: Path) -> None:
     """The folder of matrices has those of this run's models, and none of an earlier run's."""
     write(folder)
     fewer = evaluation.judge_all(folder, ["lstm", "svm"], SETTINGS, seed=1)
-    evaluation.write(fewer, corpora=["ravdess"], split=tables.split("speaker"))
+    evaluation.write(fewer, corpora=["ravdess"], split=tables.split("speaker"), leaks=[])
     assert {path.stem for path in Path("reports/confusion").iterdir()} == {
         "lstm_test", "lstm_val", "svm_test", "svm_val"
     }  # fmt: skip
@@ -222,6 +224,12 @@ def test_synthetic_voices_are_warned_of(folder: Path, titles: list[str], corpora
     assert (reports.SYNTHETIC in Path("reports/leaderboard.md").read_text()) == warned
     assert len(titles) == 2 + 2 * len(ANSWERS)
     assert [("synthetic" in title) for title in titles] == [warned] * len(titles)
+
+
+def test_what_leaks_are_worth_stands_on_the_page(folder: Path) -> None:
+    """The sentences of the leak meter are among the warnings of the leaderboard's page."""
+    write(folder)
+    assert "**Leaks are worth 0.1.**" in Path("reports/leaderboard.md").read_text()
 
 
 def test_random_clips_are_called_optimistic(folder: Path) -> None:

@@ -46,6 +46,7 @@ STAGES = {
         "data/predictions/BASELINE.parquet",
     ],
     "evaluate": ["data/predictions", "metrics/metrics.json", "reports/"],
+    "report": ["data/predictions", "reports/"],
 }
 """Stage -> what its help must name as read or written."""
 ITEM = {"train_baselines": ["--baseline", "svm"]} | {
