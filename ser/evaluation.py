@@ -146,7 +146,7 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, leaks: Sequen
     write_json(Path("metrics/metrics.json"), judged.metrics)
     said = words(judged, corpora=corpora, split=split)
     caption = said["caption"]
-    _write_leaderboard(judged, protocol=said["protocol"], notes=[*said["notes"], *leaks])
+    _write_leaderboard(judged, protocol=said["protocol"], notes=[*said["notes"], *leaks[:1]])
     plots.leaderboard(judged.board, Path("reports/leaderboard.png"), chance=1 / len(judged.classes), title=caption)
     plots.history(pd.read_csv(HISTORY), HISTORY_PICTURE, title=caption)
     with replacing(Path("reports/confusion")) as folder:

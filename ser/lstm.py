@@ -56,6 +56,8 @@ def set_up(seed: int) -> None:
 
 def _start() -> None:
     """Import TensorFlow and set it up; must come before the first tensor is made in a process."""
+    # Else its kernels use what the processor has, and one with AVX-512 rounds otherwise than one without.
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
     with _muted():
         import tensorflow as tf
 

@@ -11,9 +11,11 @@ from ser.report_tables import ENOUGH, share, short, uncertain
 
 PROBES = {
     "leak_clip": "random split: the same voices in training and test",
-    "leak_augmented_before_split": "copies made before a random split",
+    "leak_augmented_after_split": "copies made after a random split, of training clips alone",
+    "leak_augmented_before_split": "copies made before a random split, of test clips too",
     "leak_speaker": "unseen speakers",
     "shortcut_corpus": "which corpus a clip is from",
+    "shortcut_corpus_shared_emotions": "which corpus a clip is from, among emotions that all have",
 }
 """Rows of the probe's table -> what they are called."""
 

@@ -125,10 +125,12 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """Choose and name the columns that fit a page."""
     limits = table.reindex(columns=["uar_low", "uar_high"])
     interval = [f"{low:.3f} to {high:.3f}" if low == low else "none" for low, high in limits.itertuples(index=False)]
-    mark = table.tied_with_best.map({True: "=", False: ""})
+    enough = int(table.speakers.iloc[0]) >= FEW_SPEAKERS
     names = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC-AUC", "ece": "ECE", "val_uar": "UAR on validation"}
     shown = table[["rank", "model", "uar"]].rename(columns={"uar": "UAR"})
-    shown = shown.assign(**{"95 % interval": interval, "best": mark})
+    shown["95 % interval" if enough else "range over speakers"] = interval
+    if enough:
+        shown["best"] = table.tied_with_best.map({True: "=", False: ""})
     if table.uar_seed_sd.notna().any():
         shown["sd over seeds"] = table.uar_seed_sd
     if table.uar_fold_sd.notna().any():
@@ -140,14 +142,19 @@ def _explanations(table: pd.DataFrame) -> list[str]:
     speakers = int(table.speakers.iloc[0])
     sentences = [
         "UAR is the unweighted average of the emotions' recalls (balanced accuracy), F1 a macro average, ECE the "
-        "expected calibration error. = marks models that are not shown to be worse than the best."
+        "expected calibration error."
     ]
     if speakers < 1:
         return [*sentences, "Nobody knows who speaks, so nothing here says how much scores vary between speakers."]
     if speakers < 2:
         return [*sentences, "One speaker was tested: the numbers speak of that speaker, and there is no interval."]
-    few = f" With {speakers} speakers it is still too narrow." if speakers < FEW_SPEAKERS else ""
-    return [*sentences, f"The interval is a bootstrap over the {speakers} test speakers, not over clips.{few}"]
+    if speakers < FEW_SPEAKERS:
+        few = (
+            f"With {speakers} test speakers no model can be told from another: the range over them is no interval yet."
+        )
+        return [*sentences, few]
+    interval = f"The interval is a bootstrap over the {speakers} test speakers, not over clips."
+    return [*sentences, interval, "= marks models that are not shown to be worse than the best."]
 
 
 def terminal(folder: Path) -> str:

@@ -95,9 +95,12 @@ def test_rebuilding_gives_the_same_bytes_on_any_number_of_workers(project: Proje
             lambda p: p.update(seeds=[1]),
             {"train_lstm", "train_baselines@svm", "train_baselines@decision_tree", "evaluate"},
         ),
-        (lambda p: p["features"]["mfcc"].update(deltas=1), {"featurize@ravdess", "featurize@tess", "evaluate"}),
+        (
+            lambda p: p["features"]["mfcc"].update(deltas=1),
+            {"featurize@ravdess", "featurize@tess", "describe", "evaluate"},
+        ),
         (lambda p: p["augment"].update(copies=2), {"augment@ravdess", "augment@tess", "evaluate"}),
-        (lambda p: p["split"].update(val=0.3), {"split", "evaluate"}),
+        (lambda p: p["split"].update(val=0.3), {"split", "evaluate", "report"}),
     ],
 )
 def test_a_setting_reruns_only_what_reads_it(untouched: Project, edit, stages: set[str]) -> None:
@@ -109,8 +112,11 @@ def test_a_setting_reruns_only_what_reads_it(untouched: Project, edit, stages: s
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
-        ("ser/corpora/tess.py", {"download@ravdess", "download@tess", "preprocess@tess", "evaluate"}),
-        ("ser/metrics.py", {"probe", "evaluate"}),
+        (
+            "ser/corpora/tess.py",
+            {"download@ravdess", "download@tess", "split", "describe", "evaluate", "report"},
+        ),
+        ("ser/metrics.py", {"probe", "evaluate", "report"}),
         ("ser/lstm.py", {"train_lstm"}),
     ],
 )
