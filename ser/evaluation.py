@@ -7,10 +7,10 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
-from ser import headline, metrics, plots, predictions, reports, uncertainty
+from ser import headline, metrics, people, plots, predictions, reports, uncertainty
 from ser.errors import InputError
 from ser.files import replacing, write_json, write_text
-from ser.params import Evaluate, Split
+from ser.params import Emotions, Evaluate, Split
 from ser.speakers import are_unknown
 from ser.tracking import Record, flatten
 
@@ -32,12 +32,15 @@ class Judged:
         A row a model, best first, as `ser.headline.leaderboard` makes it.
     pairs
         A row a pair of models, as `ser.uncertainty.compare` makes it.
+    people
+        A row a model and one of people, by UAR, over the test clips that people judged; empty where there are none.
     """
 
     predictions: Mapping[str, pd.DataFrame]
     metrics: Mapping[str, Mapping[str, Mapping[str, float]]]
     board: pd.DataFrame
     pairs: pd.DataFrame
+    people: pd.DataFrame
 
     @property
     def classes(self) -> list[str]:
@@ -51,7 +54,7 @@ class Judged:
         return sorted(table.corpus[are_unknown(table)].unique())
 
 
-def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, seed: int) -> Judged:
+def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, emotions: Emotions, seed: int) -> Judged:
     """Read and judge the prediction tables of some models.
 
     Parameters
@@ -60,8 +63,8 @@ def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, seed: 
         Holds ``<model>.parquet``.
     models
         Names.
-    settings
-        The section `evaluate`.
+    settings, emotions
+        The sections `evaluate` and `emotions`.
     seed
         Of the bootstrap.
 
@@ -87,7 +90,26 @@ def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, seed: 
         metrics=judged,
         board=headline.leaderboard(judged, tied=tied),
         pairs=uncertainty.compare(tested, resamples=settings.resamples, seed=seed),
+        people=_beside_people(tested, settings, emotions=emotions, seed=seed),
     )
+
+
+def _beside_people(
+    tested: Mapping[str, pd.DataFrame], settings: Evaluate, *, emotions: Emotions, seed: int
+) -> pd.DataFrame:
+    """Judge people, and each model on the clips that they judged, by the same code."""
+    heard = people.answers(next(iter(tested.values())), emotions, seed=seed)
+    if heard.empty:
+        return pd.DataFrame(columns=["model", "uar", "uar_low", "uar_high", "accuracy", "clips"])
+    same = {model: rows[rows.clip_id.isin(heard.clip_id)] for model, rows in tested.items()}
+    scores = {
+        model: metrics.judge(rows, classes=predictions.classes_of(rows))
+        | headline.headline(rows.reset_index(drop=True), settings, seed=seed)
+        for model, rows in {people.PEOPLE: heard, **same}.items()
+    }
+    table = pd.DataFrame([{"model": model, **numbers} for model, numbers in scores.items()])
+    columns = ["model", "uar", "uar_low", "uar_high", "accuracy", "clips"]
+    return table[columns].sort_values(["uar", "model"], ascending=[False, True], ignore_index=True)
 
 
 def _read(path: Path, model: str) -> pd.DataFrame:
@@ -160,6 +182,8 @@ def _write_leaderboard(judged: Judged, *, protocol: str, notes: Sequence[str]) -
     board, classes = judged.board, len(judged.classes)
     clips = int(judged.metrics[board.model.iloc[0]]["test"]["clips"])
     page = reports.leaderboard_markdown(board, protocol=protocol, clips=clips, classes=classes, notes=notes)
+    if len(judged.people):
+        page += reports.people_markdown(judged.people)
     write_text(Path("reports/leaderboard.md"), page)
     write_text(Path("reports/leaderboard.csv"), board.to_csv(index=False, lineterminator="\n"))
     write_text(Path("reports/pairs.csv"), judged.pairs.to_csv(index=False, lineterminator="\n"))

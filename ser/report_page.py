@@ -52,6 +52,7 @@ def write(
     tables: Mapping[str, pd.DataFrame],
     headline: pd.DataFrame,
     pairs: pd.DataFrame,
+    people: pd.DataFrame,
     probe: pd.DataFrame | None,
     protocol: str,
     caption: str,
@@ -77,6 +78,8 @@ def write(
         there is one), val_uar, speakers, clips, and tied_with_best, whether it is not shown to be below the best.
     pairs
         As `ser.uncertainty.compare` makes it; no rows with one model.
+    people
+        People and models on the clips that people judged, as `ser.evaluation.judge_all` makes it; or no rows.
     probe
         Columns probe, corpus, uar, clips, speakers, classes and note, or nothing, where leaks were not probed.
     protocol, caption
@@ -114,6 +117,7 @@ def write(
             probe=None if probe is None else report_tables.leaks(probe, report_words.PROBES),
             board=_board(run),
             differences=report_tables.differences(pairs, headline) if len(pairs) else None,
+            people=report_tables.beside_people(people) if len(people) else None,
             spread=report_tables.spread(headline, tested),
             calibration=report_tables.calibration(headline, tested),
             models=[_model(run, model) for model in tested],

@@ -162,6 +162,14 @@ def spread(headline: pd.DataFrame, tested: Mapping[str, pd.DataFrame]) -> pages.
     return pages.table(frame, caption="How far UAR varies with seeds and folds", formats=formats)
 
 
+def beside_people(table: pd.DataFrame) -> pages.Table:
+    """Say how people and models do on the clips that people judged: model, uar, uar_low, uar_high, accuracy, clips."""
+    names = {"uar": "UAR", "uar_low": "low", "uar_high": "high"}
+    frame = table.set_index("model").rename(columns=names).drop(columns="clips").rename_axis("who")
+    caption = f"The {int(table.clips.iloc[0])} test clips of which it is published what most people heard in the voice"
+    return pages.table(frame, caption=caption, formats=dict.fromkeys(frame.columns, share))
+
+
 def _spread(judged: pd.Series, rows: pd.DataFrame) -> dict[str, float]:
     folds = breakdowns.by(rows, "fold").uar
     return {

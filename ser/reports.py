@@ -157,6 +157,22 @@ def _explanations(table: pd.DataFrame) -> list[str]:
     return [*sentences, interval, "= marks models that are not shown to be worse than the best."]
 
 
+def people_markdown(table: pd.DataFrame) -> str:
+    """Write how people and models do on the clips that people judged, as a section of the leaderboard's page.
+
+    Parameters
+    ----------
+    table
+        model, uar, uar_low, uar_high, accuracy and clips.
+    """
+    named = table.rename(columns={"model": "who", "uar": "UAR", "uar_low": "low", "uar_high": "high"})
+    shown = named[["who", "UAR", "low", "high", "accuracy"]].to_markdown(index=False, floatfmt=".3f")
+    about = (
+        f"On the {int(table.clips.iloc[0])} test clips of which it is published what most people heard in the voice."
+    )
+    return f"\n## Beside people\n\n{about}\n\n{shown}\n"
+
+
 def terminal(folder: Path) -> str:
     """Say what came out and where to look next, from the files that `ser.evaluation.write` left in `folder`.
 

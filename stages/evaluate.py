@@ -21,7 +21,9 @@ def main(
     if not show:
         params = read_params()
         models, settings = ["lstm", *params.baselines], params.evaluate
-        judged = evaluation.judge_all(Path("data/predictions"), models, settings, seed=params.seed)
+        judged = evaluation.judge_all(
+            Path("data/predictions"), models, settings, emotions=params.emotions, seed=params.seed
+        )
         leaks = probes.probe_sentences(evaluation.read_probe(Path("reports/probe.csv")))
         evaluation.write(judged, corpora=params.corpora, split=params.split, leaks=leaks)
         tracking.record(

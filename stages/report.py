@@ -17,15 +17,15 @@ def main() -> None:
     reports/report.html and the pictures in it to reports/report.
     """
     params = read_params()
-    judged = evaluation.judge_all(
-        Path("data/predictions"), ["lstm", *params.baselines], params.evaluate, seed=params.seed
-    )
+    models, folder = ["lstm", *params.baselines], Path("data/predictions")
+    judged = evaluation.judge_all(folder, models, params.evaluate, emotions=params.emotions, seed=params.seed)
     report_page.write(
         Path("reports/report.html"),
         Path("reports/report"),
         tables=judged.predictions,
         headline=judged.board,
         pairs=judged.pairs,
+        people=judged.people,
         probe=evaluation.read_probe(Path("reports/probe.csv")),
         **evaluation.words(judged, corpora=params.corpora, split=params.split),
         confusion=Path("reports/confusion"),

@@ -63,7 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, titles: list[str]) -
 
 
 def judged(folder: Path) -> evaluation.Judged:
-    return evaluation.judge_all(folder, list(ANSWERS), SETTINGS, seed=1)
+    return evaluation.judge_all(folder, list(ANSWERS), SETTINGS, emotions=tables.emotions(), seed=1)
 
 
 def write(folder: Path, *corpora: str, hold_out: str = "speaker") -> None:
@@ -100,7 +100,7 @@ def test_models_are_compared_on_test_clips(folder: Path) -> None:
 
 def test_one_model_alone(folder: Path) -> None:
     """A run without baselines has a leaderboard of one, and no pair."""
-    found = evaluation.judge_all(folder, ["lstm"], SETTINGS, seed=1)
+    found = evaluation.judge_all(folder, ["lstm"], SETTINGS, emotions=tables.emotions(), seed=1)
     assert list(found.board.tied_with_best) == [True]
     assert found.pairs.empty
     evaluation.write(found, corpora=["ravdess"], split=tables.split("speaker"), leaks=[])
@@ -210,7 +210,7 @@ def test_copies_are_in_no_confusion_matrix(folder: Path) -> None:
 def test_a_model_that_is_gone_leaves_no_matrix(folder: Path) -> None:
     """The folder of matrices has those of this run's models, and none of an earlier run's."""
     write(folder)
-    fewer = evaluation.judge_all(folder, ["lstm", "svm"], SETTINGS, seed=1)
+    fewer = evaluation.judge_all(folder, ["lstm", "svm"], SETTINGS, emotions=tables.emotions(), seed=1)
     evaluation.write(fewer, corpora=["ravdess"], split=tables.split("speaker"), leaks=[])
     assert {path.stem for path in Path("reports/confusion").iterdir()} == {
         "lstm_test", "lstm_val", "svm_test", "svm_val"

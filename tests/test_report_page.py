@@ -50,6 +50,7 @@ def write(folder: Path, models: Mapping[str, pd.DataFrame], **changed: Any) -> P
         "caption": "ravdess",
         "notes": [],
         "clips": [],
+        "people": pd.DataFrame(),
     }
     report_page.write(
         folder / "report.html",

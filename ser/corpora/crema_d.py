@@ -30,6 +30,15 @@ def _published() -> list[Published]:
         ]
 
 
+_HEARD = {"A": "angry", "D": "disgust", "F": "fearful", "H": "happy", "N": "neutral", "S": "sad"}
+
+
+def _heard() -> dict[str, list[str]]:
+    """Read what most listeners voted for, who heard the voice and saw nothing: the repository's summary table."""
+    with gzip.open(Path(__file__).with_name("crema_d_votes.csv.gz"), "rt", encoding="ascii") as file:
+        return {row["name"]: [_HEARD[code] for code in row["voice"].split(":")] for row in csv.DictReader(file)}
+
+
 CORPUS = Corpus(
     name="crema_d",
     title="Crowd-sourced Emotional Multimodal Actors Dataset (audio)",
@@ -53,6 +62,7 @@ CORPUS = Corpus(
     intensities={"LO": "low", "MD": "medium", "HI": "high"},
     names=lambda: [Path(one.name).stem for one in _published()],
     faulty={"1076_MTI_SAD_XX": "holds no speech, a known fault of the corpus"},
+    heard=_heard,
     oddities=("Intensity is given for one sentence (IEO) only.",),
     published=_published,
 )

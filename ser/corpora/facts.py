@@ -77,6 +77,8 @@ class Corpus:
         Gives the `key` of each recording as published, so that missing and surplus ones can be named.
     faulty
         Key -> what is wrong with a recording as published; it becomes no clip.
+    heard
+        Gives what most people heard in a recording, by its key: one emotion, or several that equally many heard.
     oddities
         What else surprises people about the files; sentences.
     published
@@ -105,6 +107,7 @@ class Corpus:
     aliases: Mapping[str, str] = field(default_factory=dict)
     names: Callable[[], Sequence[str]] = tuple
     faulty: Mapping[str, str] = field(default_factory=dict)
+    heard: Callable[[], Mapping[str, Sequence[str]]] = dict
     oddities: Sequence[str] = ()
     published: Callable[[], Sequence[Published]] = tuple
     dataverse: Dataverse | None = None
