@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
-from ser import headline, metrics, people, plots, predictions, reports, uncertainty
+from ser import headline, metrics, model_card, people, plots, predictions, reports, uncertainty
 from ser.errors import InputError
 from ser.files import replacing, write_json, write_text
 from ser.params import Emotions, Evaluate, Split
@@ -169,6 +169,11 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, leaks: Sequen
     said = words(judged, corpora=corpora, split=split)
     caption = said["caption"]
     _write_leaderboard(judged, protocol=said["protocol"], notes=[*said["notes"], *leaks[:1]])
+    best = headline.tested(judged.predictions[str(judged.board.model.iloc[0])])
+    card = model_card.markdown(
+        best, judged.board, protocol=said["protocol"], notes=[*said["notes"], *leaks[:1]], corpora=corpora
+    )
+    write_text(Path("reports/model_card.md"), card)
     plots.leaderboard(judged.board, Path("reports/leaderboard.png"), chance=1 / len(judged.classes), title=caption)
     plots.history(pd.read_csv(HISTORY), HISTORY_PICTURE, title=caption)
     with replacing(Path("reports/confusion")) as folder:

@@ -52,7 +52,7 @@ def answers(rows: pd.DataFrame, emotions: Emotions, *, seed: int) -> pd.DataFram
 
 
 def _heard(corpus: str, clips: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, list[str]]:
-    """Look up what was heard in each clip of a corpus, in the run's words; nothing where it lacks one of the choices."""
+    """Look up what was heard in each clip of a corpus, in the run's words; nothing where it lacks a choice."""
     facts = load_corpus(corpus) if corpus in known_corpora() else None
     if facts is None or not set(facts.emotions.values()) <= set(labels):
         return {}

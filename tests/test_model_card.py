@@ -1,0 +1,35 @@
+"""The card says what a model is for, what it was made of, how well it does, for whom, and what it cannot."""
+
+import pandas as pd
+import tables
+
+from ser import headline, model_card
+
+CLASSES = ["neutral", "happy", "sad"]
+
+
+def card(rows: pd.DataFrame, *corpora: str) -> str:
+    both = {"svm": pd.concat([rows, rows.assign(part="val")])}
+    settings = tables.settings(evaluate={"resamples": 100}).evaluate
+    numbers = {model: headline.judge(table, settings, seed=1) for model, table in both.items()}
+    board = headline.leaderboard(numbers, tied=["svm"])
+    return model_card.markdown(rows, board, protocol="tested so", notes=["Beware."], corpora=corpora)
+
+
+def test_the_card_has_the_numbers_and_the_licence() -> None:
+    """Score, warnings, licences, who is understood worse, and what it is not for."""
+    rows = tables.predicted(CLASSES * 4, ["neutral"] * 12, classes=CLASSES)
+    rows["sex"] = ["f", "m"] * 6
+    said = card(rows, "ravdess", "mine")
+    assert said.startswith("# Model card: svm\n")
+    for part in (
+        "UAR 0.333, accuracy 0.333",
+        "**Beware.**",
+        "CC BY-NC-SA 4.0",
+        "Tested on 12 clips of 1 speakers",
+        "`mine`: the user's own recordings. Tested on none of its clips.",
+        "By sex: f 0.333 (6 clips), m 0.333 (6 clips).",
+        "Not meant for decisions about people",
+    ):
+        assert part in said
+    assert "over speakers" not in said
