@@ -157,7 +157,8 @@ def test_what_is_written(folder: Path) -> None:
     }
     pages = {f"reports/leaderboard.{kind}" for kind in ("md", "csv", "png")}
     assert set(written()) == {
-        "metrics/metrics.json", "reports/history.png", "reports/lstm/history.csv", "reports/pairs.csv", "reports/model_card.md",
+        "metrics/metrics.json", "reports/history.png", "reports/lstm/history.csv", "reports/pairs.csv",
+        "reports/model_card.md",
         *pages, *matrices,
     }  # fmt: skip
 
