@@ -84,14 +84,21 @@ def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, emotio
             )
     judged = {model: headline.judge(table, settings, seed=seed) for model, table in tables.items()}
     tested = {model: headline.tested(table) for model, table in tables.items()}
-    tied = uncertainty.tied_with_best(tested, resamples=settings.resamples, seed=seed)
     return Judged(
         predictions=tables,
         metrics=judged,
-        board=headline.leaderboard(judged, tied=tied),
+        board=headline.leaderboard(judged, tied=_tied(tested, settings, seed=seed)),
         pairs=uncertainty.compare(tested, resamples=settings.resamples, seed=seed),
         people=_beside_people(tested, settings, emotions=emotions, seed=seed),
     )
+
+
+def _tied(tested: Mapping[str, pd.DataFrame], settings: Evaluate, *, seed: int) -> list[str]:
+    """Name the models that are not shown to be worse than the best: all of them, where too few speakers are known."""
+    rows = next(iter(tested.values()))
+    if are_unknown(rows).any() or rows.speaker.nunique() < uncertainty.ENOUGH:
+        return list(tested)
+    return uncertainty.tied_with_best(tested, resamples=settings.resamples, seed=seed)
 
 
 def _beside_people(

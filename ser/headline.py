@@ -93,6 +93,8 @@ def headline(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, 
 def _intervals(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, float]:
     present = [f"recall_{name}" for name in _occurring(rows)]
     found = uncertainty.bootstrap(rows, [*WITH_INTERVALS, *present], resamples=settings.resamples, seed=seed)
+    if are_unknown(rows).any():  # who might be anybody, so that there is nothing to draw
+        found[["low", "high"]] = np.nan
     return {f"{metric}_{side}": float(found.loc[metric, side]) for metric in found.index for side in ("low", "high")}
 
 

@@ -17,9 +17,8 @@ from ser.errors import InputError
 from ser.params import Binary
 from ser.predictions import classes_of
 from ser.speakers import are_unknown
+from ser.uncertainty import ENOUGH
 
-ENOUGH = 6
-"""Speakers. Over fewer, limits are a range and no interval, and no difference is shown: see `uncertainty.bootstrap`."""
 ALPHA = 0.05
 LISTED = 30
 """Values of a breakdown that are listed; of more, the lowest and the highest."""

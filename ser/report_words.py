@@ -7,7 +7,8 @@ import pandas as pd
 
 from ser import pages
 from ser.breakdowns import sex_gap
-from ser.report_tables import ENOUGH, share, short, uncertain
+from ser.report_tables import share, short, uncertain
+from ser.uncertainty import ENOUGH
 
 PROBES = {
     "leak_clip": "random split: the same voices in training and test",

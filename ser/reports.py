@@ -8,6 +8,7 @@ import pandas as pd
 from ser.corpora.facts import is_synthetic, published_folds
 from ser.errors import InputError
 from ser.params import Split
+from ser.uncertainty import ENOUGH
 
 SYNTHETIC = (
     "The voices of the demo corpus are synthetic: these numbers show that the pipeline works "
@@ -15,8 +16,6 @@ SYNTHETIC = (
 )
 
 
-FEW_SPEAKERS = 6
-"""Below, no interval over speakers holds what it promises: see `ser.uncertainty`."""
 UNKNOWN = (
     "Nobody knows who speaks in {corpora}: the same voices may stand in training and test, so that these numbers are "
     "not speaker-independent, and new voices will do worse."
@@ -125,7 +124,7 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """Choose and name the columns that fit a page."""
     limits = table.reindex(columns=["uar_low", "uar_high"])
     interval = [f"{low:.3f} to {high:.3f}" if low == low else "none" for low, high in limits.itertuples(index=False)]
-    enough = int(table.speakers.iloc[0]) >= FEW_SPEAKERS
+    enough = int(table.speakers.iloc[0]) >= ENOUGH
     names = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC-AUC", "ece": "ECE", "val_uar": "UAR on validation"}
     shown = table[["rank", "model", "uar"]].rename(columns={"uar": "UAR"})
     shown["95 % interval" if enough else "range over speakers"] = interval
@@ -148,7 +147,7 @@ def _explanations(table: pd.DataFrame) -> list[str]:
         return [*sentences, "Nobody knows who speaks, so nothing here says how much scores vary between speakers."]
     if speakers < 2:
         return [*sentences, "One speaker was tested: the numbers speak of that speaker, and there is no interval."]
-    if speakers < FEW_SPEAKERS:
+    if speakers < ENOUGH:
         few = (
             f"With {speakers} test speakers no model can be told from another: the range over them is no interval yet."
         )

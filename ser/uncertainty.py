@@ -24,6 +24,8 @@ Array = npt.NDArray[np.floating[Any]]
 
 RESAMPLES = 2000
 LEVEL = 0.95
+ENOUGH = 6
+"""Speakers. Over fewer, limits are a range and no interval, and no difference is shown: see `bootstrap`."""
 JUDGED = ("uar", "accuracy", "precision", "recall", "f1", "roc_auc")
 COMPARED = ("a", "b", "only_a", "only_b", "p", "p_holm", "difference", "low", "high", "speakers")
 
