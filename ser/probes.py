@@ -254,7 +254,8 @@ def _about_leaks(uars: "pd.Series[float]") -> Iterator[str]:
     if "leak_augmented_before_split" in uars:
         before, after = uars.leak_augmented_before_split, uars.leak_augmented_after_split
         yield (
-            f"Had one augmented before splitting, with copies of test clips in training, it would have {before:.2f} on "
+            f"Had one augmented before splitting, with copies of test clips in training, the forest would have "
+            f"{before:.2f} on "
             f"random clips, instead of {after:.2f} with copies of training clips alone: this leak, which the pipeline "
             f"refuses, would {_more('flatter', before, after)}."
         )
