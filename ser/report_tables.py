@@ -133,13 +133,13 @@ def _better_first(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdicts(pairs: pd.DataFrame, headline: pd.DataFrame) -> list[str]:
-    """Say of each pair whether its difference is real: by clips, by speakers, and not tied with the best."""
+    """Say of each pair whether its difference is real: by clips and by speakers, which agree, and no tie for best."""
     if uncertain(headline):
         return ["not shown: too few speakers"] * len(pairs)
     best, tied = headline.model.iloc[0], set(headline.model[headline.tied_with_best])
     known = [
         pair.p_holm < ALPHA
-        and (pair.low > 0 or pair.high < 0)
+        and ((pair.low > 0 and pair.only_a > pair.only_b) or (pair.high < 0 and pair.only_a < pair.only_b))
         and not (best in (pair.a, pair.b) and {pair.a, pair.b} <= tied | {best})
         for pair in pairs.itertuples()
     ]

@@ -1,7 +1,7 @@
 """The page of a run's data says what is there, what is missing, and what was done to it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import signals
 import tables
-from test_pages import Outline
+from test_pages import Page
 
 from ser import audio, corpus_examples, corpus_report, corpus_tables
 from ser.corpus_tables import CorpusSource
@@ -64,21 +64,6 @@ def measured(files: Sequence[str]) -> pd.DataFrame:
 
 def unusable(reasons: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame({"file": list(reasons), "reason": list(reasons.values())}, dtype=object)
-
-
-@dataclass
-class Page:
-    """A page that was written, its bytes, and what a reader sees of it."""
-
-    html: str
-    outline: Outline = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.outline = Outline(self.html)
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.outline.text.split())
 
 
 def write(folder: Path, *made: Made, left_out: Mapping[str, str] | None = None, **labels: str) -> Page:

@@ -4,6 +4,7 @@ import io
 import re
 import wave
 from base64 import b64decode
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -36,6 +37,21 @@ class Outline(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
+
+
+@dataclass
+class Page:
+    """A page that was written, its bytes, and what a reader sees of it."""
+
+    html: str
+    outline: Outline = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outline = Outline(self.html)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.outline.text.split())
 
 
 @pytest.fixture
