@@ -384,11 +384,17 @@ def clean_and_measure(recording: Path | bytes, settings: Preprocess) -> tuple[Si
         blocks = meter.watch(mono(block) for block in _blocks(file, stream))
         signal = _resampled(blocks, rate=file.samplerate, to=settings.sample_rate)
         original = meter.read(rate=file.samplerate, channels=file.channels)
-    return _finish(signal, settings), original
+    return finish(signal, settings), original
 
 
-def _finish(signal: Signal, settings: Preprocess) -> Signal:
-    """Denoise, trim and normalise a signal at the clips' rate."""
+def finish(signal: Signal, settings: Preprocess) -> Signal:
+    """Denoise, trim and normalise a signal at the clips' rate.
+
+    Raises
+    ------
+    AudioError
+        If it is silent or too short.
+    """
     signal = denoise(signal, rate=settings.sample_rate, share=settings.denoise)
     # Only now: what lay beyond the new rate's band, or was but noise, is gone.
     if peak_db(signal) < SILENCE_DB:
@@ -409,6 +415,13 @@ def to_flac(signal: Signal, *, rate: int) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(signal, -1, 1), rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
+
+
+def through_mu_law(signal: Signal, *, rate: int) -> Signal:
+    """Encode a signal by the 8-bit mu law of ITU-T G.711, and decode it: what passes full scale is cut off."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.clip(signal, -1, 1), rate, format="WAV", subtype="ULAW")
+    return soundfile.read(io.BytesIO(buffer.getvalue()), dtype="float32")[0]
 
 
 def from_flac(content: bytes) -> Signal:

@@ -1,22 +1,22 @@
-"""Altered copies of clips. The only door to audiomentations.
+"""Altered copies of clips, to learn from and to test with. The only door to audiomentations.
 
 audiomentations has no seed of its own: it draws from the global generators of `random` and NumPy. They are
 seeded here for each copy, from (seed, clip, copy) alone, and put back afterwards.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ser import audio, seeds
-from ser.clips import BATCH, count_clips, iterate_clips
+from ser import audio, seeds, stress
+from ser.clips import BATCH, count_clips, iterate_clips, read_clips
 from ser.parallel import map_batches
-from ser.params import Augment
+from ser.params import Augment, Preprocess
 
 
 def _noise(settings: Augment) -> Any:
@@ -96,8 +96,8 @@ def augment(
     return (altered * np.float32(min(1.0, audio.PEAK / max(peak, audio.PEAK)))).astype(np.float32)
 
 
-def make_copies(clips: Path, settings: Augment, *, seed: int) -> Iterator[list[dict[str, Any]]]:
-    """Make every copy of every clip of a table, in parallel.
+def make_copies(clips: Path, settings: Augment, *, preprocess: Preprocess, seed: int) -> Iterator[list[dict[str, Any]]]:
+    """Make every copy of every clip of a table, and those of some clips that are for testing only, in parallel.
 
     Parameters
     ----------
@@ -105,6 +105,8 @@ def make_copies(clips: Path, settings: Augment, *, seed: int) -> Iterator[list[d
         Path of a clip table with audio.
     settings
         The section `augment` of the settings.
+    preprocess
+        The section `preprocess`: copies for testing pass through it as recordings do.
     seed
         The run's.
 
@@ -115,28 +117,51 @@ def make_copies(clips: Path, settings: Augment, *, seed: int) -> Iterator[list[d
     """
     batches = (table.to_pylist() for table in iterate_clips(clips))
     total = -(-count_clips(clips) // BATCH)
-    work = partial(_copies_of, settings=settings, seed=seed)
+    stressed = stress.choose(read_clips([clips]), settings.stress, seed=seed)
+    work = partial(_copies_of, settings=settings, preprocess=preprocess, stressed=stressed, seed=seed)
     yield from map_batches(work, batches, description=f"augment {clips.stem}", total=total)
 
 
-def _copies_of(rows: list[dict[str, Any]], *, settings: Augment, seed: int) -> list[dict[str, Any]]:
-    kinds = [(name, copy) for name in settings.augmentations for copy in range(1, settings.copies + 1)]
-    kinds.sort(key=lambda kind: f"{kind[0]}.{kind[1]}")  # the order of clip_ids
-    return [
-        _copy_of(row, audio.from_flac(row["audio"]), name, settings=settings, seed=seed, copy=copy)
-        for row in rows
-        for name, copy in kinds
-    ]
+def _copies_of(
+    rows: list[dict[str, Any]],
+    *,
+    settings: Augment,
+    preprocess: Preprocess,
+    stressed: Collection[str],
+    seed: int,
+) -> list[dict[str, Any]]:
+    copies: list[dict[str, Any]] = []
+    for row in rows:
+        signal = audio.from_flac(row["audio"])
+        own = list(_to_learn_from(row, signal, settings, seed=seed))
+        if row["clip_id"] in stressed:
+            own += _to_test_with(row, signal, settings, preprocess=preprocess, seed=seed)
+        copies += sorted(own, key=lambda copy: copy["clip_id"])
+    return copies
 
 
-def _copy_of(
-    row: dict[str, Any], signal: audio.Signal, name: str, *, settings: Augment, seed: int, copy: int
-) -> dict[str, Any]:
-    rate = row["sample_rate"]
-    altered = augment(signal, name, settings=settings, rate=rate, seed=seed, clip_id=row["clip_id"], copy=copy)
+def _to_learn_from(
+    row: dict[str, Any], signal: audio.Signal, settings: Augment, *, seed: int
+) -> Iterator[dict[str, Any]]:
+    about = {"rate": row["sample_rate"], "seed": seed, "clip_id": row["clip_id"]}
+    for name in settings.augmentations:
+        for copy in range(1, settings.copies + 1):
+            yield _copy(row, augment(signal, name, settings=settings, copy=copy, **about), name=name, number=copy)
+
+
+def _to_test_with(
+    row: dict[str, Any], signal: audio.Signal, settings: Augment, *, preprocess: Preprocess, seed: int
+) -> Iterator[dict[str, Any]]:
+    for name, how in stress.conditions(settings.stress).items():
+        with suppress(audio.AudioError):  # a recording that sounded so would be refused
+            altered = stress.alter(signal, how, preprocess, name=name, seed=seed, clip_id=row["clip_id"])
+            yield _copy(row, altered, name=name, number=1)
+
+
+def _copy(row: dict[str, Any], altered: audio.Signal, *, name: str, number: int) -> dict[str, Any]:
     return row | {
-        "clip_id": f"{row['clip_id']}+{name}.{copy}",
+        "clip_id": f"{row['clip_id']}+{name}.{number}",
         "augmentation": name,
         "n_samples": len(altered),
-        "audio": audio.to_flac(altered, rate=rate),
+        "audio": audio.to_flac(altered, rate=row["sample_rate"]),
     }

@@ -51,7 +51,8 @@ class Dataset:
     Attributes
     ----------
     table
-        Clips with class, fold and part, a row a fold; copies in training only.
+        Clips with class, fold and part, a row a fold; copies to learn from in training only, copies for testing in
+        testing only.
     classes
         The run's emotions, in canonical order; labels are positions in it.
     store
@@ -123,7 +124,7 @@ def read(folder: Path, corpora: Sequence[str], split_table: Path, *, augmented: 
     missing = set(split.clip_id) - set(clips.clip_id)
     if missing:
         raise InputError(f"{split_table} lists {min(missing)}, which has no features in {folder}; run `dvc repro`.")
-    table = splits.with_parts(clips, split, copies=("train",) if augmented else ())
+    table = splits.with_parts(clips, split, augmented=augmented)
     store = Store(paths, list(table.clip_id.unique()))
     return Dataset(table=table, classes=in_order(list(split.emotion)), store=store)
 

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
-from ser import headline, metrics, model_card, people, plots, predictions, reports, uncertainty
+from ser import headline, metrics, model_card, people, plots, predictions, reports, robustness, uncertainty
 from ser.errors import InputError
 from ser.files import replacing, write_json, write_text
 from ser.params import Emotions, Evaluate, Split
@@ -27,13 +27,15 @@ class Judged:
     predictions
         {model: prediction table}.
     metrics
-        {model: {part: {metric: number}}}.
+        {model: {part: {metric: number}}}; beside the parts stand the conditions of `robustness`.
     board
         A row a model, best first, as `ser.headline.leaderboard` makes it.
     pairs
         A row a pair of models, as `ser.uncertainty.compare` makes it.
     people
         A row a model and one of people, by UAR, over the test clips that people judged; empty where there are none.
+    robustness
+        {model: a row a condition, as `ser.robustness.judge` makes it}.
     """
 
     predictions: Mapping[str, pd.DataFrame]
@@ -41,6 +43,7 @@ class Judged:
     board: pd.DataFrame
     pairs: pd.DataFrame
     people: pd.DataFrame
+    robustness: Mapping[str, pd.DataFrame]
 
     @property
     def classes(self) -> list[str]:
@@ -84,12 +87,16 @@ def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, emotio
             )
     judged = {model: headline.judge(table, settings, seed=seed) for model, table in tables.items()}
     tested = {model: headline.tested(table) for model, table in tables.items()}
+    stressed = {
+        model: robustness.judge(table, resamples=settings.resamples, seed=seed) for model, table in tables.items()
+    }
     return Judged(
         predictions=tables,
-        metrics=judged,
+        metrics={model: judged[model] | robustness.numbers(found) for model, found in stressed.items()},
         board=headline.leaderboard(judged, tied=_tied(tested, settings, seed=seed)),
         pairs=uncertainty.compare(tested, resamples=settings.resamples, seed=seed),
         people=_beside_people(tested, settings, emotions=emotions, seed=seed),
+        robustness=stressed,
     )
 
 
@@ -176,9 +183,14 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, leaks: Sequen
     said = words(judged, corpora=corpora, split=split)
     caption = said["caption"]
     _write_leaderboard(judged, protocol=said["protocol"], notes=[*said["notes"], *leaks[:1]])
-    best = headline.tested(judged.predictions[str(judged.board.model.iloc[0])])
+    best = str(judged.board.model.iloc[0])
     card = model_card.markdown(
-        best, judged.board, protocol=said["protocol"], notes=[*said["notes"], *leaks[:1]], corpora=corpora
+        headline.tested(judged.predictions[best]),
+        judged.board,
+        robustness=judged.robustness[best],
+        protocol=said["protocol"],
+        notes=[*said["notes"], *leaks[:1]],
+        corpora=corpora,
     )
     write_text(Path("reports/model_card.md"), card)
     plots.leaderboard(judged.board, Path("reports/leaderboard.png"), chance=1 / len(judged.classes), title=caption)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ser import breakdowns
 from ser.corpora.facts import known_corpora, load_corpus
+from ser.robustness import words
 
 USE = (
     "Meant for research and teaching, and for comparing methods on the protocol named above. Not meant for decisions "
@@ -21,7 +22,13 @@ LIMITS = (
 
 
 def markdown(
-    rows: pd.DataFrame, board: pd.DataFrame, *, protocol: str, notes: Sequence[str], corpora: Sequence[str]
+    rows: pd.DataFrame,
+    board: pd.DataFrame,
+    *,
+    robustness: pd.DataFrame,
+    protocol: str,
+    notes: Sequence[str],
+    corpora: Sequence[str],
 ) -> str:
     """Write the card of the best model.
 
@@ -31,6 +38,8 @@ def markdown(
         Its test rows.
     board
         As `ser.headline.leaderboard` makes it; the first row is the model's.
+    robustness
+        As `ser.robustness.judge` makes it, of the model.
     protocol, notes
         What was tested on what, and warnings.
     corpora
@@ -42,6 +51,7 @@ def markdown(
         "Data": [f"- {line}" for line in _data(corpora, rows)],
         "How well": _scores(best, protocol=protocol, notes=notes),
         "For whom": _fairness(rows, best),
+        "What disturbs it": _robustness(robustness),
         "Limits": [f"- {line}" for line in LIMITS],
         "Make it again": [
             "The settings are `params.yaml`, the code and data are named by their hashes in `dvc.lock`: check out the "
@@ -96,3 +106,17 @@ def _fairness(rows: pd.DataFrame, best: pd.Series) -> list[str]:
     if best.speakers > 1:
         lines.append(f"- Speakers: worst {best.uar_worst_speaker:.3f}, best {best.uar_best_speaker:.3f} UAR.")
     return [*lines, "- Age, dialect, origin and health of the speakers were not looked at."]
+
+
+def _robustness(found: pd.DataFrame) -> list[str]:
+    if found.empty:
+        return ["Not tested."]
+    return [
+        "Some test clips, altered and preprocessed once more; UAR of the same clips before and after.",
+        "",
+        *(
+            f"- {words(row.condition)}: {row.uar_clean:.3f} before, {row.uar:.3f} after ({row.clips} clips); "
+            f"{row.unchanged:.0%} of the answers stayed the same."
+            for row in found.itertuples()
+        ),
+    ]

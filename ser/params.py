@@ -162,8 +162,18 @@ class Preprocess(Settings):
     max_unusable: Annotated[float, Field(ge=0, le=1)]
 
 
+class Stress(Settings):
+    """How some test clips are altered, to see what disturbs the models; levels in dB, times in seconds."""
+
+    clips: Annotated[int, Field(ge=0)]
+    noise_snr_db: Many[Annotated[float, Field(ge=-40, le=80)]]
+    telephone: bool
+    reverberation_seconds: Many[Annotated[float, Field(ge=0.05, le=10)]]
+    level_db: Many[Annotated[float, Field(ge=-60, le=60)]]
+
+
 class Augment(Settings):
-    """How copies are made, and how many of each kind a clip gets."""
+    """How copies are made, how many of each kind a clip gets, and which copies test models."""
 
     augmentations: Many[AugmentationName]
     copies: Annotated[int, Field(ge=0)]
@@ -171,6 +181,7 @@ class Augment(Settings):
     time_stretch_rate: Range
     pitch_shift_semitones: Range
     time_shift_share: Range
+    stress: Stress
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ser import breakdowns, calibration, pages, plots, report_clips, report_tables, report_words
 from ser.files import replacing
+from ser.headline import tested as rows_tested
 from ser.params import Evaluate
 from ser.predictions import classes_of
 from ser.probes import probe_sentences
@@ -53,6 +54,7 @@ def write(
     headline: pd.DataFrame,
     pairs: pd.DataFrame,
     people: pd.DataFrame,
+    robustness: Mapping[str, pd.DataFrame],
     probe: pd.DataFrame | None,
     protocol: str,
     caption: str,
@@ -71,7 +73,7 @@ def write(
     pictures
         Folder of PNGs; it is made anew.
     tables
-        {model: prediction table}; test rows are shown, augmented copies left aside.
+        {model: prediction table}; test rows are shown, altered copies left aside.
     headline
         A row a model, the best first, of test rows: model; uar, accuracy and f1, each with ``_low`` and ``_high``;
         roc_auc, kappa, top2, ece, ece_raw (before temperature), uar_seed_sd, uar_fold_mean, uar_fold_sd (NaN where
@@ -80,6 +82,8 @@ def write(
         As `ser.uncertainty.compare` makes it; no rows with one model.
     people
         People and models on the clips that people judged, as `ser.evaluation.judge_all` makes it; or no rows.
+    robustness
+        {model: table of `ser.robustness.judge`}; they may have no rows.
     probe
         Columns probe, corpus, uar, clips, speakers, classes and note, or nothing, where leaks were not probed.
     protocol, caption
@@ -100,7 +104,7 @@ def write(
     InputError
         If the audio of a clip that is played is broken.
     """
-    tested = {str(model): _tested(tables[model]) for model in headline.model}
+    tested = {str(model): rows_tested(tables[model]) for model in headline.model}
     classes = classes_of(next(iter(tested.values())))
     with replacing(pictures) as folder:
         folder.mkdir()
@@ -122,13 +126,10 @@ def write(
             calibration=report_tables.calibration(headline, tested),
             models=[_model(run, model) for model in tested],
             where=_where(run),
+            robustness=_robustness(run, robustness),
             errors=_errors(best, clips),
             meanings=report_words.MEANINGS,
         )
-
-
-def _tested(table: pd.DataFrame) -> pd.DataFrame:
-    return table[(table.part == "test") & (table.augmentation == "")].reset_index(drop=True)
 
 
 def _board(run: _Run) -> dict[str, Any]:
@@ -266,6 +267,23 @@ def _speakers(run: _Run, voices: pd.DataFrame) -> pages.Picture:
     }
     alt = report_words.alt(f"UAR of {run.best} by speaker", ends)
     return pages.picture(path, alt=alt, caption="A dot a speaker, the worst understood first.")
+
+
+def _robustness(run: _Run, found: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
+    """Show what altering test clips does to the best model, and to all."""
+    best, path = found[run.best], run.pictures / "robustness.png"
+    if best.empty:
+        return None
+    drawn = report_tables.disturbed(best)
+    plots.intervals(drawn, path, chance=run.chance, label="UAR", title=f"{run.best}, altered test clips\n{run.caption}")
+    alt = report_words.alt(f"UAR of {run.best} on altered test clips", dict(zip(drawn.name, drawn.value, strict=True)))
+    said = "UAR of the same clips as they are and altered, with limits over speakers; dashed: chance."
+    return {
+        "model": run.best,
+        "picture": pages.picture(path, alt=alt, caption=said),
+        "table": report_tables.robustness(best, model=run.best),
+        "models": report_tables.robustness_of_all(found),
+    }
 
 
 def _errors(rows: pd.DataFrame, clips: Sequence[Path]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.metrics import auc
 
 from ser import breakdowns, metrics, pages, uncertainty
+from ser import robustness as stress
 from ser.calibration import probabilities
 from ser.corpus_tables import sex_names
 from ser.errors import InputError
@@ -379,3 +380,37 @@ def mistakes(wrong: pd.DataFrame) -> pages.Table:
         caption=caption,
         formats=dict.fromkeys(["p of the answer", "p of the emotion"], share),
     )
+
+
+# What disturbs it ----------------------------------------------------------------------------------------------------
+
+
+def disturbed(found: pd.DataFrame) -> pd.DataFrame:
+    """List UARs on altered clips, and first that of the same clips unaltered, as `ser.plots.intervals` draws them."""
+    names = [stress.words(condition) for condition in found.condition]
+    altered = pd.DataFrame({"name": names, "value": found.uar, "low": found.uar_low, "high": found.uar_high})
+    clean = pd.DataFrame({"name": ["unaltered"], "value": found.uar_clean.iloc[:1], "low": np.nan, "high": np.nan})
+    return pd.concat([clean, altered], ignore_index=True).assign(strong=lambda drawn: drawn.name == "unaltered")
+
+
+def robustness(found: pd.DataFrame, *, model: str) -> pages.Table:
+    """Write what `ser.robustness.judge` found of one model."""
+    shown = {
+        "UAR": found.uar,
+        "change": found.change,
+        "low": found.low,
+        "high": found.high,
+        "same answers": found.unchanged,
+        "clips": found.clips,
+    }
+    names = pd.Index([stress.words(condition) for condition in found.condition], name="test clips, altered")
+    formats = {"UAR": share, "same answers": "{:.0%}".format} | dict.fromkeys(["change", "low", "high"], signed)
+    caption = f"{model}: UAR on altered test clips, and its change, with limits over speakers, against them unaltered"
+    return pages.table(pd.DataFrame(shown).set_axis(names), caption=caption, formats=formats)
+
+
+def robustness_of_all(found: Mapping[str, pd.DataFrame]) -> pages.Table:
+    """Write how much UAR changes, a row a model and a column a condition."""
+    changes = {model: table.set_index("condition").change for model, table in found.items()}
+    frame = pd.DataFrame(changes).T.rename(columns=stress.words).rename_axis(index="model", columns=None)
+    return pages.table(frame, caption="Change of UAR, of all models", formats=dict.fromkeys(frame.columns, signed))

@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from ser import seeds
+from ser.copies import for_testing
 from ser.emotions import EMOTIONS, in_order, label_map
 from ser.errors import InputError
 from ser.params import Emotions, Split
@@ -370,8 +371,10 @@ def _way_out(absent: Sequence[str], settings: Split) -> str:
     return "raise the share, change the seed, or leave the emotion out of emotions.use"
 
 
-def with_parts(clips: pd.DataFrame, splits: pd.DataFrame, *, copies: Sequence[str] = ("train",)) -> pd.DataFrame:
+def with_parts(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool = True) -> pd.DataFrame:
     """Give each clip, copies too, the class, fold and part of its source.
+
+    Copies to learn from are kept in training only, copies for testing in testing only.
 
     Parameters
     ----------
@@ -379,8 +382,8 @@ def with_parts(clips: pd.DataFrame, splits: pd.DataFrame, *, copies: Sequence[st
         A clip table, with or without copies.
     splits
         A split table.
-    copies
-        Parts in which copies are kept: training only, unless robustness is tested.
+    augmented
+        Whether training keeps its copies.
 
     Returns
     -------
@@ -388,7 +391,8 @@ def with_parts(clips: pd.DataFrame, splits: pd.DataFrame, *, copies: Sequence[st
         The clip table with the run's `emotion`, and the columns fold and part.
     """
     joined = clips.drop(columns="emotion").merge(splits.rename(columns={"clip_id": "source"}), on="source")
-    kept = joined[(joined.augmentation == "") | joined.part.isin(copies)]
+    parts_of_copies = for_testing(joined).map({True: "test", False: "train" if augmented else ""})
+    kept = joined[(joined.augmentation == "") | (joined.part == parts_of_copies)]
     return kept.sort_values(["source", "clip_id", "fold"], ignore_index=True)
 
 

@@ -15,12 +15,13 @@ from ser.params import read_params
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
     """Make altered copies of a corpus's clips, each reproducible from (seed, clip, copy) alone.
 
-    Reads data/clips/CORPUS.parquet; writes the copies only to data/augmented/CORPUS.parquet.
+    Reads data/clips/CORPUS.parquet; writes the copies only, to learn from and to test with, to
+    data/augmented/CORPUS.parquet.
     """
     params = read_params()
     clips = Path(f"data/clips/{corpus}.parquet")
     with clip_writer(Path(f"data/augmented/{corpus}.parquet"), payload=AUDIO) as write:
-        for rows in make_copies(clips, params.augment, seed=params.seed):
+        for rows in make_copies(clips, params.augment, preprocess=params.preprocess, seed=params.seed):
             write(rows)
 
 

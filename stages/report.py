@@ -26,6 +26,7 @@ def main() -> None:
         headline=judged.board,
         pairs=judged.pairs,
         people=judged.people,
+        robustness=judged.robustness,
         probe=evaluation.read_probe(Path("reports/probe.csv")),
         **evaluation.words(judged, corpora=params.corpora, split=params.split),
         confusion=Path("reports/confusion"),

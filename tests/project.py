@@ -49,6 +49,7 @@ def tiny(params: dict) -> dict:
     params["baselines"] = ["svm", "decision_tree"]
     params["download"] |= {"local_dir": "corpora", "allow_partial": True}
     params["preprocess"]["min_seconds"] = 0.2
+    params["augment"]["stress"] |= {"clips": 8, "noise_snr_db": [10], "telephone": False, "reverberation_seconds": []}
     params["features"]["frames"] = ["mfcc", "rms"]
     params["split"] |= {"test": 0.2, "val": 0.2}
     params["seeds"] = [1, 2]

@@ -25,8 +25,19 @@ RANGES = {
 }
 
 
-def settings(**changes: Any) -> Augment:
-    return tables.settings(augment={"augmentations": list(AUGMENTATIONS), "copies": 1} | RANGES | changes).augment
+STRESS = {"clips": 0, "noise_snr_db": [10], "telephone": True, "reverberation_seconds": [], "level_db": []}
+PREPROCESS = tables.settings().preprocess
+
+
+def settings(*, stressed: int = 0, **changes: Any) -> Augment:
+    """Make the section `augment`, with as many clips for testing as are `stressed`."""
+    stress = {"stress": STRESS | {"clips": stressed}}
+    usual = {"augmentations": list(AUGMENTATIONS), "copies": 1}
+    return tables.settings(augment=usual | RANGES | stress | changes).augment
+
+
+def make(clips: Path, chosen: Augment) -> list[dict[str, Any]]:
+    return [row for rows in make_copies(clips, chosen, preprocess=PREPROCESS, seed=1) for row in rows]
 
 
 def copies(kind: str, n: int, *, signal: np.ndarray = TONE, **changes: Any) -> list[np.ndarray]:
@@ -156,7 +167,7 @@ def test_copies_are_clips_of_their_source(tmp_path: Path) -> None:
     names = ravdess_names(2)
     write_clip_table(tmp_path / "clips.parquet", dict.fromkeys(names, TONE))
     chosen = settings(augmentations=["time_stretch", "noise"], copies=12)
-    made = pd.DataFrame([row for rows in make_copies(tmp_path / "clips.parquet", chosen, seed=1) for row in rows])
+    made = pd.DataFrame(make(tmp_path / "clips.parquet", chosen))
     kinds = sorted(f"{kind}.{n}" for kind in ("noise", "time_stretch") for n in range(1, 13))
     assert list(made.clip_id) == [f"ravdess/{name}+{kind}" for name in names for kind in kinds]
     assert list(made.augmentation) == [kind.split(".")[0] for kind in kinds] * 2
@@ -172,18 +183,39 @@ def test_no_copies_are_an_empty_table(tmp_path: Path) -> None:
     """Where no copy is asked for, none is made."""
     write_clip_table(tmp_path / "clips.parquet", {ravdess_names(1)[0]: TONE})
     for chosen in (settings(copies=0), settings(augmentations=[])):
-        assert list(make_copies(tmp_path / "clips.parquet", chosen, seed=1)) == [[]]
+        assert make(tmp_path / "clips.parquet", chosen) == []
+
+
+def test_some_clips_get_copies_for_testing(tmp_path: Path) -> None:
+    """As many clips as asked for have a copy of each condition, sorted among the others, which are as without them."""
+    names = ravdess_names(6)
+    write_clip_table(tmp_path / "clips.parquet", dict.fromkeys(names, TONE))
+    made = pd.DataFrame(make(tmp_path / "clips.parquet", settings(stressed=2, augmentations=["noise", "time_shift"])))
+    stressed = made[made.augmentation.str.startswith("stress_")]
+    assert (
+        stressed.groupby("source").augmentation.agg(list).to_list() == [["stress_noise_10db", "stress_telephone"]] * 2
+    )
+    assert list(made.clip_id) == sorted(made.clip_id)
+    without = make(tmp_path / "clips.parquet", settings(augmentations=["noise", "time_shift"]))
+    pd.testing.assert_frame_equal(made.drop(index=stressed.index).reset_index(drop=True), pd.DataFrame(without))
+
+
+def test_an_altered_clip_that_is_unusable_is_left_out(tmp_path: Path) -> None:
+    """A clip too short to be used makes no copies for testing, and the others do."""
+    short, usual = ravdess_names(2)
+    write_clip_table(tmp_path / "clips.parquet", {short: TONE[:800], usual: TONE})
+    made = pd.DataFrame(make(tmp_path / "clips.parquet", settings(stressed=2, augmentations=[])))
+    assert set(made.source) == {f"ravdess/{usual}"}
 
 
 def test_any_number_of_workers_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table of copies is the same file, byte for byte, made by one process or by two."""
     clips = tmp_path / "clips.parquet"
-    write_clip_table(clips, {name: noise(seconds=0.05, seed=n) for n, name in enumerate(ravdess_names(130))})
-    chosen = settings(augmentations=["noise", "pitch_shift"])
+    write_clip_table(clips, {name: noise(seconds=0.35, seed=n) for n, name in enumerate(ravdess_names(130))})
+    chosen = settings(augmentations=["noise", "pitch_shift"], stressed=20)
     for workers in ("1", "2"):
         monkeypatch.setenv("SER_WORKERS", workers)
         with clip_writer(tmp_path / f"{workers}.parquet", payload=AUDIO) as write:
-            for rows in make_copies(clips, chosen, seed=1):
-                write(rows)
+            write(make(clips, chosen))
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
-    assert len(pd.read_parquet(tmp_path / "2.parquet")) == 260
+    assert len(pd.read_parquet(tmp_path / "2.parquet")) == 260 + 40

@@ -40,6 +40,7 @@ class Project:
         params["preprocess"]["denoise"] = 0  # slow, and not needed here
         params["emotions"] = {"use": list(EIGHT), "extra": [], "merge": {}} | emotions
         params["augment"]["augmentations"] = []
+        params["augment"]["stress"]["clips"] = 0
         params["features"] |= {"frames": ["rms"], "functionals": ["mean"]}
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 

@@ -62,15 +62,16 @@ def models_in_mlflow(project: Project) -> list[str]:
 
 
 def test_no_test_or_validation_voice_is_trained_on(project: Project) -> None:
-    """Across the real tables: test speakers are in no other part, and predictions hold originals only."""
+    """Across the real tables: test speakers are in no other part, and predictions hold originals and stressed ones."""
     splits = pd.read_csv(project.folder / "data/splits.csv")
     clips = pd.read_parquet(project.folder / "data/frames", columns=["clip_id", "speaker", "source", "augmentation"])
     parts = splits.merge(clips, on="clip_id").groupby("part").speaker.agg(set)
     assert not parts["test"] & (parts["train"] | parts["val"])
     predictions = pd.read_parquet(project.folder / "data/predictions/lstm.parquet")
     assert set(predictions.part) == {"val", "test"}
-    assert (predictions.augmentation == "").all()
-    assert set(predictions.clip_id) == set(splits.clip_id[splits.part != "train"])
+    assert set(predictions.augmentation) == {"", "stress_noise_10db", "stress_level_-12db", "stress_level_12db"}
+    assert set(predictions.part[predictions.augmentation != ""]) == {"test"}
+    assert set(predictions.source) == set(splits.clip_id[splits.part != "train"])
 
 
 def test_a_second_repro_does_nothing(project: Project) -> None:

@@ -6,11 +6,14 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import tables
+from sklearn.neighbors import KNeighborsClassifier
+from test_probes import codes
 
-from ser import splits
+from ser import metrics, splits
 from ser.corpora.facts import known_corpora, load_corpus, published_folds
 from ser.errors import InputError
 
@@ -376,3 +379,30 @@ def test_a_speaker_without_a_published_fold_is_named() -> None:
             seed=1,
             published={"ravdess-01": 1},
         )
+
+
+# Cheats ---------------------------------------------------------------------------------------------------------------
+
+
+def cheat(corpora: str, hold_out: str, by: str) -> float:
+    """Let the nearest neighbour tell emotions that sound otherwise for each value of `by`, under a protocol: UAR."""
+    clips, asked = table(corpora), tables.split(hold_out, folds=1 if hold_out == "corpus" else 3)
+    sounds = codes(clips, by, "emotion")
+    rows = splits.with_parts(clips.assign(row=np.arange(len(clips))), split_of(clips, asked))
+    answers = []
+    for _, fold in rows.groupby("fold"):
+        train, test = fold[fold.part != "test"], fold[fold.part == "test"]
+        model = KNeighborsClassifier(1).fit(sounds[train.row], train.emotion)
+        answers.append(test.assign(predicted=model.predict(sounds[test.row])))
+    judged = pd.concat(answers)
+    return metrics.uar(judged.emotion, judged.predicted)
+
+
+@pytest.mark.parametrize(
+    ("corpora", "by", "flattering", "honest", "classes"),
+    [("ravdess", "speaker", "clip", "speaker", 7), ("ravdess+savee", "corpus", "speaker", "corpus", 7)],
+)
+def test_a_cheat_is_exposed(corpora: str, by: str, flattering: str, honest: str, classes: int) -> None:
+    """Who knows voices shines on random clips, who knows corpora on unseen speakers of them; on new ones both guess."""
+    assert cheat(corpora, flattering, by) > 0.95
+    assert cheat(corpora, honest, by) == pytest.approx(1 / classes, abs=0.1)

@@ -14,7 +14,7 @@ import signals
 import tables
 from test_pages import Outline, Page
 
-from ser import audio, report_page, report_tables, report_words, uncertainty
+from ser import audio, report_page, report_tables, report_words, robustness, uncertainty
 
 EVIL = "<script>alert(1)</script>$ü_"
 CLASSES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
@@ -36,6 +36,7 @@ def write(folder: Path, models: Mapping[str, pd.DataFrame], **changed: Any) -> P
         "notes": [],
         "clips": [],
         "people": pd.DataFrame(),
+        "robustness": {model: robustness.judge(table, resamples=200, seed=1) for model, table in models.items()},
     }
     report_page.write(
         folder / "report.html",
@@ -75,15 +76,21 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Full:
     folder = tmp_path_factory.mktemp("full")
     clips = ravdess(range(1, 9))
     clips["emotion"] = clips.emotion.where(clips.index % 7 > 0, "bored")
-    for column in ("clip_id", "speaker", "text"):
+    for column in ("clip_id", "source", "speaker", "text"):
         clips[column] = clips[column] + EVIL
     look: dict[str, Any] = {"classes": [*CLASSES, "bored"], "seeds": (1, 2), "folds": 4}
     svm = judged.scaled(judged.predictions(clips, skill=2.5, sure=2, **look), 1.5)
     models = {"knn": judged.predictions(clips, skill=0.3, never="disgust", **look), "svm": svm}
-    others = [svm.assign(augmentation="noise", predicted="bored"), svm.assign(part="val", predicted="bored")]
+    noisy = svm[::2].assign(augmentation="stress_noise_0db", clip_id=svm.clip_id + "+stress_noise_0db.1")
+    stress = {
+        model: robustness.judge(pd.concat([table, noisy]), resamples=200, seed=1) for model, table in models.items()
+    }
+    others = [noisy.assign(predicted="bored"), svm.assign(part="val", predicted="bored")]
     audio_file = write_audio(folder / "ravdess.parquet", clips, seconds=5)
     given = models | {"svm": pd.concat([svm, *others], ignore_index=True)}
-    page = write(folder, models, tables=given, probe=judged.probe(), notes=[NOTE], clips=[audio_file])
+    page = write(
+        folder, models, tables=given, probe=judged.probe(), notes=[NOTE], clips=[audio_file], robustness=stress
+    )
     return Full(page, folder, models)
 
 
@@ -100,6 +107,21 @@ def test_the_page_begins_with_the_score_and_how_sure_it_is(full: Full) -> None:
     assert f"svm has the highest UAR, {limits}; guessing gives 0.111." in full.page.text
     said = f"R{PROTOCOL[1:]}. 160 test clips, 9 emotions, mean of 2 seeds, 4 folds together."
     assert said in full.page.text
+
+
+def test_what_disturbs_the_model_is_shown(full: Full) -> None:
+    """A section has a row an alteration, with the change of UAR and the share of the same answers, of every model."""
+    section = full.page.text.partition("What disturbs svm")[2]
+    assert "svm: UAR on altered test clips" in section
+    assert row(full.page, "pink noise, 0 dB SNR", column=4) == "100%"
+    assert row(full.page, "pink noise, 0 dB SNR", column=1) == "+0.000"
+    assert (full.folder / "report" / "robustness.png").stat().st_size > 0
+
+
+def test_without_altered_clips_there_is_no_section(tmp_path: Path) -> None:
+    """A run without copies for testing has nothing to say of them, and no empty table."""
+    page = write(tmp_path, {"svm": judged.predictions(ravdess(range(1, 3)), skill=2, classes=CLASSES)})
+    assert "disturbs" not in page.text
 
 
 def test_the_leak_is_said_before_the_numbers(full: Full) -> None:
@@ -126,7 +148,7 @@ def test_names_are_text(full: Full) -> None:
 def test_pictures_say_their_numbers_and_all_are_there(full: Full) -> None:
     """Who does not see a picture hears its key number; ids are found, and nothing is fetched."""
     images = full.page.outline.all("img")
-    assert len(images) == 1 + 2 * 5 + 1
+    assert len(images) == 1 + 2 * 5 + 1 + 1
     assert all(any(c.isdigit() for c in str(image["alt"])) for image in images)
     assert all(str(a["src"]).startswith("data:") for _, a in full.page.outline.tags if "src" in a)
     anchors = {str(a["href"])[1:] for a in full.page.outline.all("a")}

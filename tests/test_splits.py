@@ -202,24 +202,33 @@ def test_copies_are_in_training_only(corpora: str, hold_out: str) -> None:
     assert copies.source.value_counts().to_dict() == dict.fromkeys(training.clip_id, 2)
 
 
+KINDS = ("noise", "stress_noise_10db")
+
+
+@pytest.mark.parametrize("augmented", [True, False])
+def test_each_kind_of_copy_is_where_it_belongs(augmented: bool) -> None:
+    """Copies for testing are in testing and copies to learn from in training, each complete, and neither elsewhere."""
+    copies = tables.with_copies(table("demo"), kinds=KINDS)
+    clips = splits.with_parts(copies, split("demo", "speaker"), augmented=augmented)
+    own = clips[clips.augmentation == ""]
+    expected = {("stress_noise_10db", "test")} | ({("noise", "train")} if augmented else set())
+    found = clips[clips.augmentation != ""]
+    assert set(zip(found.augmentation, found.part, strict=True)) == expected
+    for kind, part in expected:
+        assert set(found.source[found.augmentation == kind]) == set(own.clip_id[own.part == part])
+
+
 def test_copies_take_part_and_class_from_their_source() -> None:
-    """Wherever copies are wanted, they carry the fold, part, class and speaker of the clip they were made from."""
-    parts = ("train", "val", "test")
-    clips = splits.with_parts(tables.with_copies(table("demo")), split("demo", "speaker"), copies=parts)
-    assert len(clips) == 3 * 768
+    """Copies carry the fold, part, class and speaker of the clip they were made from."""
+    clips = splits.with_parts(tables.with_copies(table("demo"), kinds=KINDS), split("demo", "speaker"))
+    assert len(clips) > 768
     for column in ("fold", "part", "emotion", "speaker", "text"):
         assert (clips.groupby("source")[column].nunique() == 1).all(), column
 
 
-def test_stress_copies_are_in_test_only() -> None:
-    """Copies that test robustness are not trained on."""
-    clips = splits.with_parts(tables.with_copies(table("demo")), split("demo", "speaker"), copies=("test",))
-    assert set(clips[clips.augmentation != ""].part) == {"test"}
-
-
 def test_no_copies_at_all() -> None:
     """Without copies asked for, the originals alone are left, sorted as tables are."""
-    clips = splits.with_parts(tables.with_copies(table("demo")), split("demo", "speaker"), copies=())
+    clips = splits.with_parts(tables.with_copies(table("demo")), split("demo", "speaker"), augmented=False)
     assert list(clips.clip_id) == list(table("demo").clip_id)
 
 
