@@ -20,13 +20,13 @@ from ser.feature_tables import Frames
 class Store:
     """The features of some clips, read once for all folds that ask for them."""
 
-    def __init__(self, paths: Sequence[Path], clip_ids: Sequence[str]) -> None:
-        self.paths = paths
+    def __init__(self, paths: Sequence[Path], clip_ids: Sequence[str], *, kinds: Sequence[str] | None = None) -> None:
+        self.paths, self.kinds = paths, kinds
         self._position = {clip_id: n for n, clip_id in enumerate(clip_ids)}
 
     @cached_property
     def _frames(self) -> Frames:
-        return feature_tables.read_frames(self.paths, clip_ids=list(self._position))
+        return feature_tables.read_frames(self.paths, clip_ids=list(self._position), kinds=self.kinds)
 
     @cached_property
     def _functionals(self) -> npt.NDArray[np.float32]:
@@ -93,13 +93,20 @@ class Dataset:
         training = self.clips("train")
         return {
             "classes": list(self.classes),
-            "features": feature_tables.read_names(self.store.paths),
+            "features": feature_tables.read_names(self.store.paths, kinds=self.store.kinds),
             "training_clips": len(training),
             "training_speakers": sorted(training.speaker.unique()),
         }
 
 
-def read(folder: Path, corpora: Sequence[str], split_table: Path, *, augmented: bool) -> Dataset:
+def read(
+    folder: Path,
+    corpora: Sequence[str],
+    split_table: Path,
+    *,
+    augmented: bool,
+    kinds: Sequence[str] | None = None,
+) -> Dataset:
     """Join the feature tables of some corpora with a split.
 
     Parameters
@@ -112,6 +119,8 @@ def read(folder: Path, corpora: Sequence[str], split_table: Path, *, augmented: 
         As the stage split writes it.
     augmented
         Whether training has the augmented copies too.
+    kinds
+        Of frame features, such as mel; or all.
 
     Raises
     ------
@@ -125,7 +134,7 @@ def read(folder: Path, corpora: Sequence[str], split_table: Path, *, augmented: 
     if missing:
         raise InputError(f"{split_table} lists {min(missing)}, which has no features in {folder}; run `dvc repro`.")
     table = splits.with_parts(clips, split, augmented=augmented)
-    store = Store(paths, list(table.clip_id.unique()))
+    store = Store(paths, list(table.clip_id.unique()), kinds=kinds)
     return Dataset(table=table, classes=in_order(list(split.emotion)), store=store)
 
 

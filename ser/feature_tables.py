@@ -100,8 +100,8 @@ def _ragged(matrices: Sequence[Array]) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets), _rectangular(np.concatenate(matrices)))
 
 
-def read_names(paths: Iterable[Path]) -> list[str]:
-    """Read the names of the features that tables hold.
+def read_names(paths: Iterable[Path], *, kinds: Sequence[str] | None = None) -> list[str]:
+    """Read the names of the features that tables hold: all, or those of some kinds, such as mel.
 
     Raises
     ------
@@ -112,14 +112,15 @@ def read_names(paths: Iterable[Path]) -> list[str]:
     if len(set(notes.values())) != 1:
         raise InputError(f"{', '.join(map(str, notes))} hold different features; run `dvc repro` to make them anew.")
     names: list[str] = json.loads(next(iter(notes.values())))
-    return names
+    return [name for name in names if kinds is None or name.partition(".")[0] in kinds]
 
 
 class _Scratch:
     """Numbers in a file without a name, which the system removes with the process, however that ends.
 
     Reads are positioned: several threads may read at a time, and, unlike a memory map, what was read once counts as the
-    system's cache and not as this process's memory.
+    system's cache and not as this process's memory. Other processes that are given it read the same file, for as long
+    as this one lives.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -149,9 +150,20 @@ class _Scratch:
                 rest = rest[self._file.write(rest) :]
         return start
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Opened, (f"/proc/{os.getpid()}/fd/{self._file.fileno()}",)
+
     def read(self, start: int, *, shape: tuple[int, int]) -> Array:
         n_bytes = shape[0] * shape[1] * np.dtype(np.float32).itemsize
         return np.frombuffer(os.pread(self._file.fileno(), n_bytes, start), dtype=np.float32).reshape(shape)
+
+
+class _Opened(_Scratch):
+    """The scratch file of another process, to be read only."""
+
+    def __init__(self, path: str) -> None:
+        self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115, it lives as long as this object
+        weakref.finalize(self, self._file.close)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,8 +202,8 @@ class Frames(Sequence[Array]):
         return self.scratch.read(int(self.starts[index]), shape=(int(self.lengths[index]), self.width))
 
 
-def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> Frames:
-    """Read the (n_frames, features) matrices of some clips, in the order of `clip_ids`.
+def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str], kinds: Sequence[str] | None = None) -> Frames:
+    """Read the (n_frames, features) matrices of some clips, in the order of `clip_ids`: all features, or some kinds.
 
     They are more than fits into memory, and a Parquet file does not give single clips, so they are copied to a file
     that does. It lies beside the tables, where there is room for the like of them: `/tmp` may be memory.
@@ -201,17 +213,19 @@ def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> Frames:
     InputError
         If a clip is in none of the tables, the tables hold different features, or the disk is full.
     """
-    width, scratch = len(read_names(paths)), _Scratch(paths[0].parent)
+    names, scratch = read_names(paths), _Scratch(paths[0].parent)
+    wanted_names = set(read_names(paths, kinds=kinds))
+    columns = np.flatnonzero([name in wanted_names for name in names])
     found: dict[str, tuple[int, int]] = {}
     wanted = set(clip_ids)
     for path in paths:
         for piece in iterate_clips(path, columns=["clip_id", "frames"]):
             for clip_id, frames in zip(piece["clip_id"].to_pylist(), _matrices(piece["frames"]), strict=True):
                 if clip_id in wanted:
-                    found[clip_id] = scratch.append(frames), len(frames)
+                    found[clip_id] = scratch.append(frames[:, columns]), len(frames)
     _check_found(clip_ids, found, paths=paths)
     starts, lengths = np.array([found[clip_id] for clip_id in clip_ids], dtype=np.int64).reshape(-1, 2).T
-    return Frames(scratch, starts, lengths, width)
+    return Frames(scratch, starts, lengths, len(columns))
 
 
 def _check_found(clip_ids: Sequence[str], found: Container[str], *, paths: Sequence[Path]) -> None:

@@ -1,8 +1,7 @@
 """The recurrent model: build, fit, predict, save, load. The only door to Keras and TensorFlow.
 
 A model maps (batch, frames, features) to (batch, classes); standardisation with the training rows' statistics is its
-first layer. Clips are lengthened to a multiple of a bucket by repeating their last frame, so that clips of equal
-length share a batch: no masks, no padding to the longest, and a clip's prediction does not depend on its neighbours.
+first layer.
 """
 
 from __future__ import annotations
@@ -10,9 +9,8 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import recall_score
 
-from ser import archives, seeds
-from ser.feature_tables import Frames
+from ser import archives, batches, seeds
+from ser.batches import Batch, Buckets, Examples, Labels
 from ser.features import Array
 from ser.files import write_text
 from ser.parallel import progress, workers
@@ -33,16 +31,7 @@ if TYPE_CHECKING:
 
     from ser.datasets import Dataset
 
-Labels = npt.NDArray[np.int64]
 HISTORY = "history.csv"
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Clips for the network: ``frames`` (n_frames, features) each, and ``labels`` (clips,) as class indices."""
-
-    frames: Sequence[Array]
-    labels: Labels
 
 
 def set_up(seed: int) -> None:
@@ -83,15 +72,15 @@ def _muted() -> Iterator[None]:
         os.close(terminal)
 
 
-def build(settings: TrainLstm, *, training: Sequence[Array], n_classes: int) -> keras.Model:
+def build(settings: TrainLstm, *, mean: Sequence[float], variance: Sequence[float], n_classes: int) -> keras.Model:
     """Build a model.
 
     Parameters
     ----------
     settings
         The section `train_lstm` of the settings.
-    training
-        The training clips' (n_frames, features) arrays, from which the first layer takes mean and variance.
+    mean, variance
+        Of each feature over the frames of the training clips: the first layer standardises by them.
     n_classes
         Size of the softmax.
 
@@ -102,9 +91,8 @@ def build(settings: TrainLstm, *, training: Sequence[Array], n_classes: int) -> 
     """
     from keras import Input, Model, layers
 
-    mean, variance = moments(training)
     inputs = Input((None, len(mean)), name="frames")
-    x = layers.Normalization(mean=mean.tolist(), variance=variance.tolist(), name="standardise")(inputs)
+    x = layers.Normalization(mean=list(mean), variance=list(variance), name="standardise")(inputs)
     if settings.architecture == "cnn_bilstm":
         x = _convolutions(x, settings)
     x = _recurrent(x, settings)
@@ -115,10 +103,12 @@ def build(settings: TrainLstm, *, training: Sequence[Array], n_classes: int) -> 
 
 
 def _convolutions(x: Any, settings: TrainLstm) -> Any:
+    """Shorten time by 2 in each block, and in the first by the stride too: (batch, frames, features) -> the same."""
     from keras import layers
 
-    for filters in settings.convolutions:
-        x = layers.Conv1D(filters, 5, padding="same", use_bias=False)(x)
+    for block, filters in enumerate(settings.convolutions):
+        strides = 1 if block else settings.stride
+        x = layers.Conv1D(filters, 5, strides=strides, padding="same", use_bias=False)(x)
         x = layers.Activation("relu")(layers.BatchNormalization()(x))
         x = layers.SpatialDropout1D(settings.dropout / 2)(layers.MaxPooling1D(2, padding="same")(x))
     return x
@@ -143,72 +133,21 @@ def _attention_pooling(x: Any) -> Any:
     return layers.Flatten()(layers.Dot(axes=1, name="pool")([weights, x]))
 
 
-def moments(frames: Sequence[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Compute each feature's mean and variance over all frames of all clips: two (features,) arrays."""
-    n = int(_lengths(frames).sum())
-    mean = sum(clip.sum(axis=0, dtype=np.float64) for clip in frames) / n
-    variance = sum(np.square(clip - mean).sum(axis=0) for clip in frames) / n
-    return np.asarray(mean), np.maximum(variance, 1e-8)
-
-
-def _lengths(frames: Sequence[Array]) -> npt.NDArray[np.int64]:
-    """Count each clip's frames, without reading those that are on disk: (clips,)."""
-    return frames.lengths if isinstance(frames, Frames) else np.array([len(clip) for clip in frames])
-
-
-@dataclass(frozen=True)
-class Buckets:
-    """Lengths that clips are brought to, in frames: multiples of `step`, and never more than `most`."""
-
-    step: int
-    most: int
-
-    @classmethod
-    def of(cls, settings: TrainLstm, *, hop_seconds: float) -> Buckets:
-        """Turn the settings' seconds into frames."""
-        step = max(1, round(settings.bucket_seconds / hop_seconds))
-        return cls(step=step, most=max(1, round(settings.max_seconds / hop_seconds) // step) * step)
-
-    def lengths(self, frames: Sequence[Array]) -> npt.NDArray[np.int64]:
-        """Compute the length each clip is brought to."""
-        return np.minimum(-(-_lengths(frames) // self.step) * self.step, self.most)
-
-    def stack(self, frames: Iterable[Array], *, length: int) -> Array:
-        """Cut clips to a length or repeat their last frame up to it: (clips, length, features)."""
-        rows = np.arange(length)
-        return np.stack([clip[np.minimum(rows, len(clip) - 1)] for clip in frames])
-
-
-def _batches(lengths: npt.NDArray[np.int64], *, size: int) -> list[npt.NDArray[np.int64]]:
-    """Cut clips, in the order given, into batches of equal length: lists of their positions."""
-    groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
-    return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
-
-
-def _dataset(examples: Examples, buckets: Buckets, *, batch_size: int, seed: int, n_classes: int) -> Any:
-    """Make the training batches: clips shuffled within their lengths, and batches among each other, each epoch."""
+def _dataset(examples: Examples, settings: TrainLstm, *, blank: Array, buckets: Buckets, seed: int, n: int) -> Any:
+    """Make training batches, epoch after epoch, ahead of the network; `n` classes."""
     import tensorflow as tf
 
-    targets = np.eye(n_classes, dtype=np.float32)[examples.labels]
-    lengths = buckets.lengths(examples.frames)
     epochs = itertools.count()
 
-    def epoch() -> Iterator[tuple[Array, Array]]:
-        for chosen in _shuffled(lengths, size=batch_size, rng=seeds.generator(seed, "batches", str(next(epochs)))):
-            frames = (examples.frames[clip] for clip in chosen)  # each is let go before the next is read
-            yield buckets.stack(frames, length=lengths[chosen[0]]), targets[chosen]
+    def epoch() -> Iterator[Batch]:
+        rng = seeds.generator(seed, "batches", str(next(epochs)))
+        return batches.epoch(examples, buckets, settings, n_classes=n, blank=blank, rng=rng)
 
     # Keras would take the shape of the first batches for that of all, hence the signature.
-    shapes = tf.TensorSpec((None, None, examples.frames[0].shape[1])), tf.TensorSpec((None, n_classes))
+    shapes = tf.TensorSpec((None, None, len(blank))), tf.TensorSpec((None, n))
+    steps = len(batches.of_equal_length(buckets.lengths(examples.frames), size=settings.batch_size))
     dataset = tf.data.Dataset.from_generator(epoch, output_signature=shapes)
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(_batches(lengths, size=batch_size)))).prefetch(2)
-
-
-def _shuffled(lengths: npt.NDArray[np.int64], *, size: int, rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
-    order = rng.permutation(len(lengths))
-    batches = [order[batch] for batch in _batches(lengths[order], size=size)]
-    rng.shuffle(batches)  # type: ignore[arg-type]
-    return batches
+    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
 
 
 def predict(
@@ -218,7 +157,7 @@ def predict(
     buckets = Buckets.of(settings, hop_seconds=hop_seconds)
     lengths = buckets.lengths(frames)
     probabilities = np.empty((len(frames), model.output_shape[-1]), dtype=np.float32)
-    for batch in _batches(lengths, size=settings.batch_size):
+    for batch in batches.of_equal_length(lengths, size=settings.batch_size):
         stacked = buckets.stack((frames[clip] for clip in batch), length=lengths[batch[0]])
         probabilities[batch] = model.predict_on_batch(stacked)
     return probabilities
@@ -227,7 +166,9 @@ def predict(
 def fit(
     settings: TrainLstm, *, train: Examples, val: Examples, n_classes: int, hop_seconds: float, seed: int
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Build a model, train it, and keep the weights of the epoch with the best validation UAR.
+    """Build a model, train it, and keep the weights of its last epoch, or with `patience` of the best on validation.
+
+    With `average`, weights are judged and kept as moving averages over the steps of training.
 
     Parameters
     ----------
@@ -251,19 +192,25 @@ def fit(
     set_up(seeds.integer(seed, "lstm"))
     import keras
 
-    model = build(settings, training=train.frames, n_classes=n_classes)
-    buckets = Buckets.of(settings, hop_seconds=hop_seconds)
-    dataset = _dataset(train, buckets, batch_size=settings.batch_size, seed=seed, n_classes=n_classes)
+    mean, variance = batches.moments(train.frames)
+    model = build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=n_classes)
+    buckets, blank = Buckets.of(settings, hop_seconds=hop_seconds), mean.astype(np.float32)
+    dataset = _dataset(train, settings, blank=blank, buckets=buckets, seed=seed, n=n_classes)
     model.compile(
         optimizer=_optimizer(settings, steps=len(dataset) * settings.epochs),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
         metrics=["accuracy"],
     )
     with tempfile.TemporaryDirectory() as folder:
-        best = Path(folder) / "best.weights.h5"
-        callbacks = [_validation(val, settings, hop_seconds=hop_seconds), *_schedule(settings), *_best(best, settings)]
+        kept = Path(folder) / "kept.weights.h5"
+        callbacks = [
+            *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if settings.average else []),
+            _validation(val, settings, hop_seconds=hop_seconds),
+            *_schedule(settings),
+            *_keep(kept, settings),
+        ]
         history = model.fit(dataset, epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks)
-        model.load_weights(best)
+        model.load_weights(kept)
     return model, _history(history)
 
 
@@ -276,9 +223,10 @@ def _optimizer(settings: TrainLstm, *, steps: int) -> Any:
         rate = keras.optimizers.schedules.CosineDecay(
             rate / 10, decay_steps=max(1, steps - warm_up), warmup_target=rate, warmup_steps=warm_up
         )
+    more = {"clipnorm": 1.0, "use_ema": settings.average > 0, "ema_momentum": settings.average or 0.99}
     if settings.optimizer == "adam":
-        return keras.optimizers.Adam(rate, clipnorm=1.0)
-    return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
+        return keras.optimizers.Adam(rate, **more)
+    return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **more)
 
 
 def _schedule(settings: TrainLstm) -> list[Any]:
@@ -286,13 +234,19 @@ def _schedule(settings: TrainLstm) -> list[Any]:
 
     if settings.schedule != "plateau":
         return []
-    return [keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.5, patience=max(1, settings.patience // 3))]
+    return [
+        keras.callbacks.ReduceLROnPlateau(
+            monitor="val_loss", factor=0.5, patience=max(1, (settings.patience or settings.epochs) // 3)
+        )
+    ]
 
 
-def _best(weights: Path, settings: TrainLstm) -> list[Any]:
-    """Stop early, and checkpoint the weights of the best epoch so far."""
+def _keep(weights: Path, settings: TrainLstm) -> list[Any]:
+    """Save the weights of each epoch, over those before it; with patience only of the best, and stop after it."""
     import keras
 
+    if settings.patience is None:
+        return [keras.callbacks.ModelCheckpoint(weights, save_weights_only=True)]
     monitor = {"monitor": "val_uar", "mode": "max"}
     return [
         keras.callbacks.ModelCheckpoint(weights, save_best_only=True, save_weights_only=True, **monitor),
@@ -355,7 +309,7 @@ def train(data: Dataset, seed: int, folder: Path, *, settings: TrainLstm, hop_se
     seed
         Of weights, dropout and the order of batches.
     folder
-        Gets the model and `HISTORY`.
+        Gets the model and `HISTORY`; of an ensemble, a folder a network, and their mean history.
     settings
         The section `train_lstm` of the settings.
     hop_seconds
@@ -367,10 +321,23 @@ def train(data: Dataset, seed: int, folder: Path, *, settings: TrainLstm, hop_se
         Probabilities.
     """
     examples = {part: Examples(data.frames(part), data.labels(part)) for part in ("train", "val")}
-    model, history = fit(settings, **examples, n_classes=len(data.classes), hop_seconds=hop_seconds, seed=seed)
-    save(model, folder)
-    write_text(folder / HISTORY, history.to_csv(index=False, lineterminator="\n"))
-    return predict(model, data.frames("val", "test"), settings, hop_seconds=hop_seconds)
+    asked, shares, histories = data.frames("val", "test"), [], []
+    for place, own in _networks(folder, settings, seed=seed).items():
+        model, history = fit(settings, **examples, n_classes=len(data.classes), hop_seconds=hop_seconds, seed=own)
+        save(model, place)
+        histories.append(history)
+        shares.append(predict(model, asked, settings, hop_seconds=hop_seconds))
+    mean = pd.concat(histories).groupby("epoch", as_index=False).mean()
+    write_text(folder / HISTORY, mean.to_csv(index=False, lineterminator="\n"))
+    return np.mean(shares, axis=0)
+
+
+def _networks(folder: Path, settings: TrainLstm, *, seed: int) -> dict[Path, int]:
+    """Say where the networks of a model go, and their seeds."""
+    if settings.ensemble == 1:
+        return {folder: seed}
+    numbers = range(1, settings.ensemble + 1)
+    return {folder / f"network{n}": seeds.integer(seed, "network", str(n)) for n in numbers}
 
 
 def save(model: keras.Model, folder: Path) -> None:

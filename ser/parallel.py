@@ -4,7 +4,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, as_completed
 from itertools import islice
 from typing import TypeVar
 
@@ -73,6 +73,47 @@ def map_batches(
     """
     results = _in_process(function, items) if workers() == 1 else _in_workers(function, items)
     yield from progress(results, description=description, total=total, unit="batch")
+
+
+def map_long(
+    function: Callable[[Item], Result], items: Sequence[Item], *, at_once: int, description: str, unit: str
+) -> list[Result]:
+    """Apply a function that takes long to each item: one after the other, or several at once, each on one core.
+
+    Parameters
+    ----------
+    function
+        It must be importable (a module's own), or a partial of such; so must be what it is given and returns.
+    items
+        What it is applied to.
+    at_once
+        How many processes; with one, or one item, all happens in this one, which has all cores.
+    description, unit
+        What the progress bar says, and of what it counts.
+
+    Returns
+    -------
+    list of Result
+        In the order of the items.
+    """
+    if at_once == 1 or len(items) < 2:
+        return [function(item) for item in progress(items, description=description, total=len(items), unit=unit)]
+    executor = get_reusable_executor(max_workers=min(at_once, len(items)))
+    pending = [executor.submit(_on_one_core, function, item) for item in items]
+    try:
+        done = progress(as_completed(pending), description=description, total=len(pending), unit=unit)
+        for future in done:
+            future.result()  # the first error ends the others
+    finally:
+        for future in pending:
+            future.cancel()
+    return [future.result() for future in pending]
+
+
+def _on_one_core(function: Callable[[Item], Result], item: Item) -> Result:
+    os.environ["SER_WORKERS"] = "1"
+    os.environ["CI"] = "true"  # bars of several processes would overwrite each other
+    return function(item)
 
 
 def _in_process(function: Callable[[list[Item]], Result], items: Iterable[Sequence[Item]]) -> Iterator[Result]:

@@ -256,8 +256,11 @@ class TrainLstm(Settings):
     """The recurrent model and its training."""
 
     architecture: Literal["lstm", "bilstm", "cnn_bilstm"]
+    inputs: Some[FrameFeature]
     augmented: bool
+    ensemble: Count
     convolutions: Annotated[tuple[Count, ...], BeforeValidator(_list)]
+    stride: Count
     units: Count
     dense: Count
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -267,8 +270,11 @@ class TrainLstm(Settings):
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
     schedule: Literal["constant", "plateau", "cosine"]
+    average: Annotated[float, Field(ge=0, lt=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    patience: Count
+    mixup: Annotated[float, Field(ge=0)]
+    masks: bool
+    patience: Count | None
     bucket_seconds: Positive
     max_seconds: Positive
 
@@ -347,6 +353,9 @@ class Params(Settings):
         missing = [name for name in self.baselines if name not in self.train_baselines.grids]
         if missing:
             raise ValueError(f"train_baselines.grids has no grid for {', '.join(missing)}")
+        unmeasured = [name for name in self.train_lstm.inputs if name not in self.features.frames]
+        if unmeasured:
+            raise ValueError(f"train_lstm.inputs names {', '.join(unmeasured)}, which features.frames does not measure")
         return self
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,7 +20,7 @@ import pandas as pd
 from ser import calibration, predictions
 from ser.datasets import Dataset
 from ser.files import remove, replacing, write_json, write_text
-from ser.parallel import progress
+from ser.parallel import map_long
 
 Shares: TypeAlias = npt.NDArray[np.floating[Any]]
 """Probabilities of the validation and test clips: (clips, classes)."""
@@ -51,6 +52,7 @@ def train_all(
     seeds: Sequence[int],
     settings: Mapping[str, Any],
     inputs: Iterable[Path],
+    at_once: int = 1,
 ) -> pd.DataFrame:
     """Train a model for every fold and seed, calibrate each on its validation clips, and collect what they predict.
 
@@ -68,6 +70,8 @@ def train_all(
         What the cards say of how they were trained.
     inputs
         Files and folders that the members are made from.
+    at_once
+        Members that are trained side by side, each on a core of its own, where one alone cannot use all.
 
     Returns
     -------
@@ -78,16 +82,21 @@ def train_all(
     # The seeds too, or a member that an interruption left would be among the models of a run that does not want it.
     fingerprint = _fingerprint([*inputs, Path(__file__).parent], settings={"seeds": list(seeds), "members": settings})
     with _resumable(output, fingerprint=fingerprint) as folder:
-        bar = progress(members, description=f"train {output.name}", total=len(members), unit="model")
-        for member in bar:
-            if not (folder / member.name / PREDICTIONS).exists():
-                with replacing(folder / member.name) as unfinished:
-                    _train_one(unfinished, data.fold(member.fold), train, member=member, settings=settings)
+        missing = [member for member in members if not (folder / member.name / PREDICTIONS).exists()]
+        work = partial(_train_member, folder=folder, data=data, train=train, settings=settings)
+        if at_once > 1:
+            data.frames()  # read now, or each process would read all of them
+        map_long(work, missing, at_once=at_once, description=f"train {output.name}", unit="model")
         return _take([folder / member.name / PREDICTIONS for member in members])
 
 
+def _train_member(member: Member, *, folder: Path, data: Dataset, train: Train, settings: Mapping[str, Any]) -> None:
+    with replacing(folder / member.name) as unfinished:
+        unfinished.mkdir()
+        _train_one(unfinished, data.fold(member.fold), train, member=member, settings=settings)
+
+
 def _train_one(folder: Path, data: Dataset, train: Train, *, member: Member, settings: Mapping[str, Any]) -> None:
-    folder.mkdir()
     shares = train(data, member.seed, folder)
     clips = data.clips("val", "test")
     table = predictions.prediction_table(clips, shares, classes=data.classes, seed=member.seed)

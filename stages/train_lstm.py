@@ -8,6 +8,7 @@ import typer
 from ser import datasets, lstm, training
 from ser.errors import one_sentence
 from ser.files import replacing, write_text
+from ser.parallel import workers
 from ser.params import read_params
 
 
@@ -23,11 +24,12 @@ def main() -> None:
     frames, split = Path("data/frames"), Path("data/splits.csv")
     table = training.train_all(
         models,
-        datasets.read(frames, params.corpora, split, augmented=settings.augmented),
+        datasets.read(frames, params.corpora, split, augmented=settings.augmented, kinds=settings.inputs),
         partial(lstm.train, settings=settings, hop_seconds=params.features.hop_seconds),
         seeds=params.seeds,
         settings=settings.model_dump(mode="json"),
         inputs=[*(frames / f"{corpus}.parquet" for corpus in params.corpora), split],
+        at_once=workers(),
     )
     with replacing(Path("data/predictions/lstm.parquet")) as unfinished:
         table.to_parquet(unfinished, index=False)

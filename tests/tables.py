@@ -19,8 +19,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def settings(**sections: Mapping[str, Any]) -> Params:
-    """Read the project's own settings, some keys of some sections replaced."""
+    """Read the project's own settings, some keys of some sections replaced; a network sees all that is measured."""
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["train_lstm"]["inputs"] = sections.get("features", {}).get("frames", content["features"]["frames"])
     changed = {name: content[name] | dict(values) for name, values in sections.items()}
     return Params.model_validate(content | changed)
 

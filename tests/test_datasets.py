@@ -77,9 +77,9 @@ def test_frames_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     seen: list[int] = []
     read_frames = datasets.feature_tables.read_frames
 
-    def counted(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> Frames:
+    def counted(paths: Sequence[Path], *, clip_ids: Sequence[str], kinds: Sequence[str] | None) -> Frames:
         seen.append(len(clip_ids))
-        return read_frames(paths, clip_ids=clip_ids)
+        return read_frames(paths, clip_ids=clip_ids, kinds=kinds)
 
     monkeypatch.setattr(datasets.feature_tables, "read_frames", counted)
     data = read(folder, payload="frames")

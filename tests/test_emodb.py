@@ -42,6 +42,7 @@ class Project:
         params["augment"]["augmentations"] = []
         params["augment"]["stress"]["clips"] = 0
         params["features"] |= {"frames": ["rms"], "functionals": ["mean"]}
+        params["train_lstm"]["inputs"] = ["rms"]
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
     def run(self, *command: str) -> str:

@@ -11,9 +11,9 @@ import pytest
 import tables
 import tiny
 
-from ser import feature_tables, lstm
+from ser import batches, datasets, feature_tables, lstm
+from ser.batches import Buckets, Examples
 from ser.feature_tables import Frames
-from ser.lstm import Buckets, Examples
 
 ARCHITECTURES = ["lstm", "bilstm", "cnn_bilstm"]
 TRAIN, VAL, TEST = tiny.examples(24), tiny.examples(9, seed=1), tiny.examples(24, seed=2)
@@ -27,8 +27,12 @@ def _set_up() -> None:
 @cache
 def untrained(architecture: str) -> Any:
     lstm.set_up(1)
-    settings = tiny.lstm_settings(architecture=architecture)
-    return lstm.build(settings, training=TRAIN.frames, n_classes=tiny.N_CLASSES)
+    return built(tiny.lstm_settings(architecture=architecture))
+
+
+def built(settings: Any) -> Any:
+    mean, variance = (values.tolist() for values in batches.moments(TRAIN.frames))
+    return lstm.build(settings, mean=mean, variance=variance, n_classes=tiny.N_CLASSES)
 
 
 @cache
@@ -87,7 +91,8 @@ def test_stacking() -> None:
 def test_training_batches() -> None:
     """In each epoch every clip comes once, with its own target, beside clips of its length, in a new order."""
     buckets = Buckets(step=4, most=24)
-    dataset = lstm._dataset(TRAIN, buckets, batch_size=5, seed=1, n_classes=tiny.N_CLASSES)
+    settings, blank = tiny.lstm_settings(batch_size=5), np.zeros(4, dtype=np.float32)
+    dataset = lstm._dataset(TRAIN, settings, blank=blank, buckets=buckets, seed=1, n=tiny.N_CLASSES)
     by_content = {clip[0].tobytes(): n for n, clip in enumerate(TRAIN.frames)}
     lengths = buckets.lengths(TRAIN.frames)
     orders = []
@@ -163,7 +168,7 @@ def test_architectures(architecture: str, expected: tuple[int, int, int]) -> Non
 def test_moments() -> None:
     """Mean and variance are over all frames of all clips, long clips counting more; a constant is not divided by 0."""
     clips = [np.array([[1, 10], [3, 10]], dtype=np.float32), np.array([[5, 10]], dtype=np.float32)]
-    mean, variance = lstm.moments(clips)
+    mean, variance = batches.moments(clips)
     assert mean.tolist() == [3, 10]
     assert variance == pytest.approx([8 / 3, 1e-8])
 
@@ -173,7 +178,7 @@ def test_moments_do_not_drift() -> None:
     rng = np.random.default_rng(0)
     clips = [(1e4 + rng.normal(size=(1000, 2))).astype(np.float32) for _ in range(20)]
     exact = np.concatenate(clips).astype(np.float64)
-    mean, variance = lstm.moments(clips)
+    mean, variance = batches.moments(clips)
     np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-9)
     np.testing.assert_allclose(variance, exact.var(axis=0), rtol=1e-6)
 
@@ -282,7 +287,7 @@ def test_clips_on_disk_teach_what_clips_in_memory_do(stored: Frames) -> None:
 def test_validation_clips_teach_nothing() -> None:
     """Validation clips of another mean give the same weights and the same standardisation."""
     one, other = after_one_epoch(), after_one_epoch(shift=1000)
-    mean, variance = lstm.moments(TRAIN.frames)
+    mean, variance = batches.moments(TRAIN.frames)
     layer = other.get_layer("standardise")
     np.testing.assert_allclose(np.ravel(layer.mean), mean, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(np.ravel(layer.variance), variance, rtol=1e-5)
@@ -296,7 +301,7 @@ def test_the_seed_decides_how_weights_begin() -> None:
     weights = []
     for seed in (1, 1, 2):
         lstm.set_up(seed)
-        model = lstm.build(settings, training=TRAIN.frames, n_classes=tiny.N_CLASSES)
+        model = built(settings)
         weights.append(model.get_layer("dense").kernel.numpy().tolist())
     assert weights[0] == weights[1] != weights[2]
 
@@ -315,6 +320,55 @@ def test_the_shortest_training_has_a_schedule_too(steps: int) -> None:
     optimizer = lstm._optimizer(tiny.lstm_settings(schedule="cosine"), steps=steps)
     optimizer.build([keras.Variable(np.zeros(1))])
     assert 0 <= float(optimizer.learning_rate) <= 0.01 + 1e-9
+
+
+# Keeping and averaging ------------------------------------------------------------------------------------------------
+
+
+def test_without_patience_the_last_epoch_is_kept() -> None:
+    """Where every epoch is run, the model answers validation clips as it did after the last, however bad that is."""
+    val = Examples(VAL.frames, (VAL.labels + 1) % 3)
+    settings = tiny.lstm_settings(architecture="lstm", epochs=8, patience=None, learning_rate=0.05)
+    model, history = tiny.fitted(settings, train=TRAIN, val=val)
+    assert len(history) == 8
+    assert history.val_loss.iloc[-1] > history.val_loss.min() + 0.05
+    found = lstm.judge(predict(model, val.frames), val.labels, smoothing=settings.label_smoothing)
+    assert found == pytest.approx({key: history.iloc[-1][key] for key in found}, abs=1e-5)
+
+
+def test_averaged_weights_are_judged_and_kept() -> None:
+    """With an average that hardly moves, the model still answers nearly as an untrained one, in history and in the end.
+
+    Training itself goes on from the weights that are not averaged, so that its loss falls as without.
+    """
+    changes = {"architecture": "lstm", "epochs": 6, "patience": None, "learning_rate": 0.05}
+    slow, slow_history = tiny.fitted(tiny.lstm_settings(average=0.9999, **changes), train=TRAIN, val=VAL)
+    usual, usual_history = tiny.fitted(tiny.lstm_settings(average=0, **changes), train=TRAIN, val=VAL)
+    np.testing.assert_allclose(slow_history.loss, usual_history.loss, rtol=1e-3)
+    assert np.ptp(predict(slow, TEST.frames), axis=0).max() < 0.2 < np.ptp(predict(usual, TEST.frames), axis=0).max()
+    found = lstm.judge(predict(slow, VAL.frames), VAL.labels, smoothing=0.1)
+    assert found["val_loss"] == pytest.approx(slow_history.val_loss.iloc[-1], abs=1e-4)
+
+
+def test_an_ensemble_is_the_mean_of_its_networks(tmp_path: Path) -> None:
+    """Two networks of other seeds are trained and saved, and the model's probabilities are the mean of theirs."""
+    clips = tables.ravdess(actors=range(1, 5)).groupby("emotion").head(8).reset_index(drop=True)
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=(12, 2)).astype(np.float32) for _ in range(len(clips))]
+    tables.write_features(tmp_path / "frames", clips, payload="frames", values=values, names='["mel.0", "rms.0"]')
+    split = clips[["clip_id", "emotion"]].assign(fold=1, part=np.resize(["train", "val", "test"], len(clips)))
+    split.to_csv(tmp_path / "splits.csv", index=False)
+    data = datasets.read(tmp_path / "frames", ["ravdess"], tmp_path / "splits.csv", augmented=False, kinds=["mel"])
+    settings = tiny.lstm_settings(ensemble=2, epochs=1, inputs=["mel"])
+    shares = lstm.train(data, 1, tmp_path / "model", settings=settings, hop_seconds=tiny.HOP)
+    asked, each = data.frames("val", "test"), []
+    for name in ("network1", "network2"):
+        model = lstm.load(tmp_path / "model" / name)
+        assert model.input_shape == (None, None, 1)
+        each.append(predict(model, asked))
+    assert np.abs(each[0] - each[1]).max() > 1e-3
+    np.testing.assert_allclose(shares, np.mean(each, axis=0), atol=1e-6)
+    assert data.card()["features"] == ["mel.0"]
 
 
 # Judging --------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Every fold and seed is trained on its own clips, and what an interruption leaves is taken up or thrown away whole."""
 
 import json
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -360,3 +361,31 @@ def test_a_network_does_not_depend_on_those_before_it(folder: Path) -> None:
     assert set(after) == {"model.keras", "architecture.json", "model.weights.h5", "history.csv", "card.json"}
     assert [name for name in after if after[name] != alone[name]] == []
     pd.testing.assert_frame_equal(after_table, alone_table)
+
+
+# Side by side ---------------------------------------------------------------------------------------------------------
+
+
+def answer_by_frames(data: Dataset, seed: int, folder: Path) -> Any:
+    """Leave who was at work, and answer by the first number of each clip's frames."""
+    (folder / "process").write_text(str(os.getpid()))
+    first = [float(clip[0, 0]) % 1 for clip in data.frames("val", "test")]
+    found = np.array([[value, 1 - value, seed / 10] for value in first])
+    return found / found.sum(axis=1, keepdims=True)
+
+
+def test_members_side_by_side_are_the_same(tmp_path: Path) -> None:
+    """Trained in two processes, which read the same frames, all members come out as they do one after the other."""
+    values = [np.full((3, 2), n / 1000, dtype=np.float32) for n in range(len(CLIPS))]
+    tables.write_features(tmp_path / "frames", CLIPS, payload="frames", values=values)
+    split().to_csv(tmp_path / "splits.csv", index=False)
+    found, processes = [], []
+    for at_once in (1, 2):
+        data = datasets.read(tmp_path / "frames", ["ravdess"], tmp_path / "splits.csv", augmented=True)
+        output = tmp_path / f"at_once{at_once}"
+        about = {"seeds": SEEDS, "settings": {}, "inputs": [tmp_path / "splits.csv"], "at_once": at_once}
+        found.append(training.train_all(output, data, answer_by_frames, **about))
+        processes.append({path.read_text() for path in output.glob("*/process")})
+    pd.testing.assert_frame_equal(*found)
+    assert processes[0] == {str(os.getpid())}
+    assert str(os.getpid()) not in processes[1]

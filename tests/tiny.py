@@ -9,6 +9,7 @@ import pandas as pd
 import tables
 
 from ser import baselines, lstm, splits
+from ser.batches import Examples
 from ser.features import Array
 
 HOP = 0.01
@@ -25,11 +26,12 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 def lstm_settings(**changes: Any) -> Any:
     """Make settings of a network with a handful of units, in buckets of eight frames and of 24 at most."""
     small = {"convolutions": [6, 6], "units": 6, "dense": 6, "dropout": 0.1, "epochs": 2, "batch_size": 8}
+    plain = {"average": 0, "mixup": 0, "masks": False, "stride": 1}
     times = {"bucket_seconds": 0.08, "max_seconds": 0.24, "patience": 50, "learning_rate": 0.01}
-    return tables.settings(train_lstm=small | times | changes).train_lstm
+    return tables.settings(train_lstm=small | plain | times | changes).train_lstm
 
 
-def examples(n: int, *, seed: int = 0, shift: float = 0.0) -> lstm.Examples:
+def examples(n: int, *, seed: int = 0, shift: float = 0.0) -> Examples:
     """Make clips of 3 to 30 frames of four features, the class in the level of the features."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % N_CLASSES
@@ -37,10 +39,10 @@ def examples(n: int, *, seed: int = 0, shift: float = 0.0) -> lstm.Examples:
     frames: list[Array] = [
         (levels[label] + shift + rng.normal(size=(rng.integers(3, 31), 4))).astype(np.float32) for label in labels
     ]
-    return lstm.Examples(frames, labels)
+    return Examples(frames, labels)
 
 
-def fitted(settings: Any, *, train: lstm.Examples, val: lstm.Examples, seed: int = 1) -> tuple[Any, pd.DataFrame]:
+def fitted(settings: Any, *, train: Examples, val: Examples, seed: int = 1) -> tuple[Any, pd.DataFrame]:
     """Train a network on the tiny problem."""
     return lstm.fit(settings, train=train, val=val, n_classes=N_CLASSES, hop_seconds=HOP, seed=seed)
 

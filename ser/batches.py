@@ -1,0 +1,161 @@
+"""Clips as batches for a network: clips of like length together, in a new order each epoch, mixed and masked.
+
+Clips are lengthened to a multiple of a bucket by repeating their last frame, so that clips of equal length share a
+batch: no masks inside the network, no padding to the longest, and a clip's prediction does not depend on its
+neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ser.feature_tables import Frames
+from ser.features import Array
+from ser.params import TrainLstm
+
+Labels = npt.NDArray[np.int64]
+Batch = tuple[Array, Array]
+"""Frames (clips, frames, features) and targets (clips, classes): shares of 1."""
+MASKS = 2
+"""Bands of time, and of features, that are hidden in each clip."""
+WIDEST = 1 / 8
+"""Of a clip, or of all features, that one of them hides."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Clips for the network: ``frames`` (n_frames, features) each, and ``labels`` (clips,) as class indices."""
+
+    frames: Sequence[Array]
+    labels: Labels
+
+
+def moments(frames: Sequence[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Compute each feature's mean and variance over all frames of all clips: two (features,) arrays."""
+    n = int(_lengths(frames).sum())
+    mean = sum(clip.sum(axis=0, dtype=np.float64) for clip in frames) / n
+    variance = sum(np.square(clip - mean).sum(axis=0) for clip in frames) / n
+    return np.asarray(mean), np.maximum(variance, 1e-8)
+
+
+def _lengths(frames: Sequence[Array]) -> npt.NDArray[np.int64]:
+    """Count each clip's frames, without reading those that are on disk: (clips,)."""
+    return frames.lengths if isinstance(frames, Frames) else np.array([len(clip) for clip in frames])
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Lengths that clips are brought to, in frames: multiples of `step`, and never more than `most`."""
+
+    step: int
+    most: int
+
+    @classmethod
+    def of(cls, settings: TrainLstm, *, hop_seconds: float) -> Buckets:
+        """Turn the settings' seconds into frames."""
+        step = max(1, round(settings.bucket_seconds / hop_seconds))
+        return cls(step=step, most=max(1, round(settings.max_seconds / hop_seconds) // step) * step)
+
+    def lengths(self, frames: Sequence[Array]) -> npt.NDArray[np.int64]:
+        """Compute the length each clip is brought to."""
+        return np.minimum(-(-_lengths(frames) // self.step) * self.step, self.most)
+
+    def stack(self, frames: Iterable[Array], *, length: int) -> Array:
+        """Cut clips to a length or repeat their last frame up to it: (clips, length, features)."""
+        rows = np.arange(length)
+        return np.stack([clip[np.minimum(rows, len(clip) - 1)] for clip in frames])
+
+
+def of_equal_length(lengths: npt.NDArray[np.int64], *, size: int) -> list[npt.NDArray[np.int64]]:
+    """Cut clips, in the order given, into batches of equal length: lists of their positions."""
+    groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+    return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
+
+
+def _shuffled(lengths: npt.NDArray[np.int64], *, size: int, rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
+    """Shuffle clips within their lengths, and batches among each other."""
+    order = rng.permutation(len(lengths))
+    batches = [order[batch] for batch in of_equal_length(lengths[order], size=size)]
+    rng.shuffle(batches)  # type: ignore[arg-type]
+    return batches
+
+
+def epoch(
+    examples: Examples, buckets: Buckets, settings: TrainLstm, *, n_classes: int, blank: Array, rng: np.random.Generator
+) -> Iterator[Batch]:
+    """Make the batches of an epoch: every clip once.
+
+    Parameters
+    ----------
+    examples
+        Training clips.
+    buckets
+        Lengths that they are brought to.
+    settings
+        The section `train_lstm` of the settings.
+    n_classes
+        How many classes labels count.
+    blank : (features,) float32
+        What masked frames and features are replaced by: the training mean.
+    rng
+        Of the order, and of what is mixed and masked.
+    """
+    targets = np.eye(n_classes, dtype=np.float32)[examples.labels]
+    lengths = buckets.lengths(examples.frames)
+    for chosen in _shuffled(lengths, size=settings.batch_size, rng=rng):
+        clips = (examples.frames[clip] for clip in chosen)  # each is let go before the next is read
+        batch = buckets.stack(clips, length=lengths[chosen[0]]), targets[chosen]
+        if settings.mixup:
+            batch = mixed(*batch, alpha=settings.mixup, rng=rng)
+        yield (masked(batch[0], blank=blank, rng=rng), batch[1]) if settings.masks else batch
+
+
+def mixed(frames: Array, targets: Array, *, alpha: float, rng: np.random.Generator) -> Batch:
+    """Blend each clip, and its target, with another of the batch, of which it keeps the larger share.
+
+    Parameters
+    ----------
+    frames : (clips, frames, features) float32
+    targets : (clips, classes) float32
+    alpha
+        The share is drawn from Beta(alpha, alpha): the smaller, the less is mixed.
+
+    References
+    ----------
+    Zhang et al. (2018), mixup: Beyond empirical risk minimization.
+    """
+    share = rng.beta(alpha, alpha, size=len(frames)).astype(np.float32)
+    share, others = np.maximum(share, 1 - share), rng.permutation(len(frames))
+    own, target = share[:, None, None], share[:, None]
+    return own * frames + (1 - own) * frames[others], target * targets + (1 - target) * targets[others]
+
+
+def masked(frames: Array, *, blank: Array, rng: np.random.Generator) -> Array:
+    """Hide some bands of time and of features in each clip.
+
+    Parameters
+    ----------
+    frames : (clips, frames, features) float32
+    blank : (features,) float32
+
+    References
+    ----------
+    Park et al. (2019), SpecAugment.
+    """
+    frames = frames.copy()
+    for clip in frames:
+        for _ in range(MASKS):
+            features = _band(clip.shape[1], rng=rng)
+            clip[:, features] = blank[features]
+            clip[_band(clip.shape[0], rng=rng)] = blank
+    return frames
+
+
+def _band(size: int, *, rng: np.random.Generator) -> slice:
+    width = int(rng.integers(0, max(1, int(size * WIDEST)), endpoint=True)) if size > 1 else 0
+    start = int(rng.integers(0, size - width, endpoint=True))
+    return slice(start, start + width)

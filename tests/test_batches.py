@@ -1,0 +1,74 @@
+"""What a network is shown in training: each clip once an epoch, blended and masked by no more than is said."""
+
+import numpy as np
+import pytest
+import tiny
+
+from ser import batches
+from ser.batches import Buckets
+
+TRAIN = tiny.examples(24)
+BLANK = np.arange(8, dtype=np.float32)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_mixing_blends_frames_as_targets() -> None:
+    """Each clip keeps the larger share, its target says how much, and the frames are blended by just that share."""
+    frames = np.repeat(np.eye(6, dtype=np.float32)[:, None], 5, axis=1)  # each clip is its own target in every frame
+    targets = np.eye(6, dtype=np.float32)
+    mixed, shares = batches.mixed(frames, targets, alpha=0.5, rng=rng())
+    for frame in range(5):
+        np.testing.assert_allclose(mixed[:, frame], shares, atol=1e-6)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
+    assert (np.diag(shares) >= 0.5).all()
+    assert (np.diag(shares) < 0.999).any()
+    assert mixed.dtype == shares.dtype == np.float32
+
+
+def test_a_small_alpha_mixes_little() -> None:
+    """The closer alpha to 0, the less is taken from other clips."""
+    targets = np.eye(50, dtype=np.float32)
+    kept = [
+        np.diag(batches.mixed(targets[:, None], targets, alpha=alpha, rng=rng())[1]).mean() for alpha in (0.01, 0.2, 1)
+    ]
+    assert kept[0] > 0.97
+    assert kept[0] > kept[1] > kept[2] > 0.6
+
+
+def test_masks_hide_bands() -> None:
+    """Whole frames and whole features become the blank, at most a quarter of either, and the rest stays as it was."""
+    frames = np.full((40, 32, 8), 100, dtype=np.float32)
+    masked = batches.masked(frames, blank=BLANK, rng=rng())
+    hidden = masked != 100
+    np.testing.assert_array_equal(masked[hidden], np.broadcast_to(BLANK, masked.shape)[hidden])
+    whole_frames, whole_features = hidden.all(axis=2), hidden.all(axis=1)
+    explained = whole_frames[:, :, None] | whole_features[:, None, :]
+    np.testing.assert_array_equal(hidden, explained)
+    assert 0 < whole_frames.mean(axis=1).max() <= 1 / 4
+    assert 0 < whole_features.mean(axis=1).max() <= 1 / 4
+    assert (frames == 100).all()  # what was handed in is not touched
+
+
+def test_a_clip_of_one_frame_and_one_feature_is_not_hidden() -> None:
+    """There is always something left."""
+    frames = np.full((9, 1, 1), 100, dtype=np.float32)
+    np.testing.assert_array_equal(batches.masked(frames, blank=BLANK[:1], rng=rng()), frames)
+
+
+@pytest.mark.parametrize("changes", [{"mixup": 0.4}, {"masks": True}])
+def test_an_epoch_depends_on_its_generator_alone(changes: dict[str, object]) -> None:
+    """The same generator gives the same batches, another gives others, and the clips themselves stay as they were."""
+    settings, buckets = tiny.lstm_settings(batch_size=5, **changes), Buckets(step=4, most=24)
+    before = [clip.copy() for clip in TRAIN.frames]
+
+    def epoch(seed: int) -> list[bytes]:
+        blank = np.zeros(4, dtype=np.float32)
+        made = batches.epoch(TRAIN, buckets, settings, n_classes=3, blank=blank, rng=rng(seed))
+        return [frames.tobytes() + targets.tobytes() for frames, targets in made]
+
+    assert epoch(1) == epoch(1) != epoch(2)
+    for clip, old in zip(TRAIN.frames, before, strict=True):
+        np.testing.assert_array_equal(clip, old)
