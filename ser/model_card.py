@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ser import breakdowns
+from ser import breakdowns, reproduction
 from ser.corpora.facts import known_corpora, load_corpus
 
 USE = (
@@ -43,10 +43,7 @@ def markdown(
         "How well": _scores(best, protocol=protocol, notes=notes),
         "For whom": _fairness(rows, best),
         "Limits": [f"- {line}" for line in LIMITS],
-        "Make it again": [
-            "The settings are `params.yaml`, the code and data are named by their hashes in `dvc.lock`: check out the "
-            "commit that holds this card, and `make repro`."
-        ],
+        "How to make it again": _again(),
     }
     body = [line for title, lines in sections.items() for line in ("", f"## {title}", "", *lines)]
     return "\n".join([f"# Model card: {best.model}", *body]) + "\n"
@@ -96,3 +93,8 @@ def _fairness(rows: pd.DataFrame, best: pd.Series) -> list[str]:
     if best.speakers > 1:
         lines.append(f"- Speakers: worst {best.uar_worst_speaker:.3f}, best {best.uar_best_speaker:.3f} UAR.")
     return [*lines, "- Age, dialect, origin and health of the speakers were not looked at."]
+
+
+def _again() -> list[str]:
+    commands = reproduction.commands("reports/model_card.md").splitlines()
+    return [reproduction.IDENTIFIED, "", "```", *commands, "```"]

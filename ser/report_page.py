@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ser import breakdowns, calibration, pages, plots, report_clips, report_tables, report_words
+from ser import breakdowns, calibration, pages, plots, report_clips, report_tables, report_words, reproduction
 from ser.files import replacing
 from ser.params import Evaluate
 from ser.predictions import classes_of
@@ -61,6 +61,7 @@ def write(
     clips: Sequence[Path],
     settings: Evaluate,
     seed: int,
+    all_settings: Mapping[str, Any],
 ) -> None:
     """Write the page, and beside it the pictures that it holds.
 
@@ -94,6 +95,8 @@ def write(
         The section `evaluate` of the settings.
     seed
         Of the run: the bootstrap's draws.
+    all_settings
+        The whole of params.yaml, to be shown.
 
     Raises
     ------
@@ -124,6 +127,11 @@ def write(
             where=_where(run),
             errors=_errors(best, clips),
             meanings=report_words.MEANINGS,
+            again={
+                "words": reproduction.IDENTIFIED,
+                "commands": reproduction.commands("reports/report.html"),
+                "settings": reproduction.settings_text(all_settings),
+            },
         )
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import tables
 
-from ser import headline, model_card
+from ser import headline, model_card, reproduction
 
 CLASSES = ["neutral", "happy", "sad"]
 
@@ -30,6 +30,7 @@ def test_the_card_has_the_numbers_and_the_licence() -> None:
         "`mine`: the user's own recordings. Tested on none of its clips.",
         "By sex: f 0.333 (6 clips), m 0.333 (6 clips).",
         "Not meant for decisions about people",
+        f"{reproduction.IDENTIFIED}\n\n```\n{reproduction.commands('reports/model_card.md')}```\n",
     ):
         assert part in said
     assert "over speakers" not in said

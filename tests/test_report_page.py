@@ -14,7 +14,7 @@ import signals
 import tables
 from test_pages import Outline, Page
 
-from ser import audio, report_page, report_tables, report_words, uncertainty
+from ser import audio, report_page, report_tables, report_words, reproduction, uncertainty
 
 EVIL = "<script>alert(1)</script>$ü_"
 CLASSES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
@@ -43,6 +43,7 @@ def write(folder: Path, models: Mapping[str, pd.DataFrame], **changed: Any) -> P
         confusion=folder / "confusion",
         settings=tables.settings(evaluate={"resamples": 200}).evaluate,
         seed=1,
+        all_settings=tables.settings().model_dump(mode="json"),
         **(known | changed),
     )
     return Page((folder / "report.html").read_text(encoding="utf-8"))
@@ -114,6 +115,14 @@ def test_copies_and_other_parts_are_left_aside(full: Full) -> None:
     found = report_tables.by_class(full.models["svm"], resamples=200, seed=1)
     assert row(full.page, "sad", column=0) == str(found.clips["sad"])
     assert row(full.page, "sad", column=1) == f"{found.recall['sad']:.3f}"
+
+
+def test_the_page_says_how_it_is_made_again(full: Full) -> None:
+    """The last section has the commands to type and the settings, in the words of the model card."""
+    last = full.page.text.rpartition("How to make it again")[2]
+    said = f"{reproduction.IDENTIFIED} {reproduction.commands('reports/report.html')}"
+    assert " ".join(said.split()) in last
+    assert "split: {folds: 1, hold_out: speaker" in last
 
 
 def test_names_are_text(full: Full) -> None:
