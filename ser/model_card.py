@@ -6,6 +6,8 @@ import pandas as pd
 
 from ser import breakdowns, reproduction
 from ser.corpora.facts import known_corpora, load_corpus
+from ser.speakers import count_known, say_unknown
+from ser.words import count
 
 USE = (
     "Meant for research and teaching, and for comparing methods on the protocol named above. Not meant for decisions "
@@ -50,10 +52,7 @@ def markdown(
 
 
 def _data(corpora: Sequence[str], rows: pd.DataFrame) -> list[str]:
-    tested = (
-        rows.drop_duplicates("clip_id").groupby("corpus").agg(clips=("clip_id", "size"), who=("speaker", "nunique"))
-    )
-    return [f"{_about(name)} Tested on {_counts(tested, name)}." for name in sorted(corpora)]
+    return [f"{_about(name)} Tested on {_counts(rows[rows.corpus == name])}." for name in sorted(corpora)]
 
 
 def _about(name: str) -> str:
@@ -63,10 +62,12 @@ def _about(name: str) -> str:
     return f"`{name}`: {facts.title}. Licence: {facts.licence}. {facts.citation}."
 
 
-def _counts(tested: pd.DataFrame, name: str) -> str:
-    if name not in tested.index:
+def _counts(tested: pd.DataFrame) -> str:
+    if tested.empty:
         return "none of its clips"
-    return f"{tested.clips[name]} clips of {tested.who[name]} speakers"
+    unknown = say_unknown(tested)
+    who = f"; {unknown}" if unknown else f" of {count(count_known(tested), 'speaker')}"
+    return f"{count(tested.clip_id.nunique(), 'clip')}{who}"
 
 
 def _scores(best: pd.Series, *, protocol: str, notes: Sequence[str]) -> list[str]:
@@ -86,7 +87,7 @@ def _fairness(rows: pd.DataFrame, best: pd.Series) -> list[str]:
     }
     lines = [
         f"- By {column}: "
-        + ", ".join(f"{row.value} {row.uar:.3f} ({row.clips} clips)" for row in table.itertuples())
+        + ", ".join(f"{row.value} {row.uar:.3f} ({count(row.clips, 'clip')})" for row in table.itertuples())
         + "."
         for column, table in tables.items()
     ]

@@ -26,7 +26,7 @@ def test_the_card_has_the_numbers_and_the_licence() -> None:
         "UAR 0.333, accuracy 0.333",
         "**Beware.**",
         "CC BY-NC-SA 4.0",
-        "Tested on 12 clips of 1 speakers",
+        "Tested on 12 clips of 1 speaker.",
         "`mine`: the user's own recordings. Tested on none of its clips.",
         "By sex: f 0.333 (6 clips), m 0.333 (6 clips).",
         "Not meant for decisions about people",
@@ -34,3 +34,11 @@ def test_the_card_has_the_numbers_and_the_licence() -> None:
     ):
         assert part in said
     assert "over speakers" not in said
+
+
+def test_the_card_does_not_count_unknown_speakers() -> None:
+    """Where nobody knows who speaks, the card says so and compares no speakers."""
+    rows = tables.predicted(CLASSES * 4, ["neutral"] * 12, classes=CLASSES).assign(speaker="ravdess-")
+    said = card(rows, "ravdess")
+    assert "Tested on 12 clips; nobody knows who speaks." in said
+    assert "Speakers: worst" not in said

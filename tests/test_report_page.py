@@ -208,11 +208,37 @@ def test_few_speakers_show_no_difference(tmp_path: Path) -> None:
 
 
 def test_unknown_speakers_are_not_one_speaker(tmp_path: Path) -> None:
-    """Where nobody knows who speaks, the page does not speak of one speaker."""
+    """Where nobody knows who speaks, the page counts no speakers, too few or otherwise, and says why."""
     clips = ravdess([1]).assign(speaker="ravdess-")
-    page = write(tmp_path, {"svm": judged.predictions(clips, skill=1, classes=CLASSES)})
+    models = {name: judged.predictions(clips, skill=skill, classes=CLASSES) for name, skill in (("a", 4), ("b", 0.1))}
+    probe = judged.probe().query("probe != 'leak_speaker'").assign(speakers=0)
+    page = write(tmp_path, models, probe=probe)
     assert "no interval, as nobody knows who speaks" in page.text
-    assert "one test speaker" not in page.text.lower()
+    assert "As nobody knows who speaks, no model can be told from another." in page.text
+    assert row(page, "a against b") == "not shown: nobody knows who speaks"
+    assert "it takes two known speakers" in page.text
+    assert row(page, "random split: the same voices in training and test", column=4) == "unknown"
+    for wrong in (
+        "one test speaker",
+        "too few",
+        "over the speakers",
+        "over speakers:",
+        "in one that does not",
+        "1 speaker",
+    ):
+        assert wrong not in page.text.lower()
+    assert "low" not in page.text.partition("Which differences are real")[0].split()
+
+
+def test_some_unknown_speakers(tmp_path: Path) -> None:
+    """Where speakers of some clips are known, these are compared, and no limits are given of all."""
+    clips = ravdess(range(1, 9))
+    clips["speaker"] = clips.speaker.replace("ravdess-01", "ravdess-")
+    models = {name: judged.predictions(clips, skill=skill, classes=CLASSES) for name, skill in (("a", 4), ("b", 0.1))}
+    page = write(tmp_path, models)
+    assert "(no interval, as nobody knows who speaks in some clips)" in page.text
+    assert "Nobody knows who speaks in some clips; of the others: the worst understood speaker" in page.text
+    assert row(page, "a against b") == "not shown: nobody knows who speaks in some clips"
 
 
 def test_an_answer_that_is_always_right(tmp_path: Path) -> None:
@@ -282,6 +308,6 @@ def test_many_values_are_cut_to_the_lowest_and_the_highest() -> None:
 def test_a_model_at_chance_is_said_to_be() -> None:
     """A limit below what guessing gives means that nothing was shown."""
     table = board().assign(uar=0.3, uar_low=[0.1, 0.1])
-    assert [note.title for note in report_words.warnings(table, [], classes=8, unknown=False)] == [
+    assert [note.title for note in report_words.warnings(table, [], classes=8, unknown="")] == [
         "Not shown to be better than guessing"
     ]
