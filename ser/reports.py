@@ -197,12 +197,15 @@ def terminal(folder: Path) -> str:
     page = folder / "leaderboard.md"
     if not page.is_file():
         raise InputError(f"{page} was not found; run `dvc repro` first.")
-    places = [
-        f"Leaderboard          {page} (and .csv, .png)",
-        f"Confusion matrices   {folder / 'confusion'}/MODEL_test.png",
-        f"Training             {folder / 'history.png'}",
-        f"The data             {folder / 'corpora.html'}",
-        f"Where scores are from {folder / 'report.html'}",
-        "All runs             make ui, then http://127.0.0.1:5000",
+    places = {
+        "Leaderboard": (page, " (and .csv, .png)"),
+        "Confusion matrices": (folder / "confusion", "/MODEL_test.png"),
+        "Training": (folder / "history.png", ""),
+        "The best model": (folder / "model_card.md", ""),
+        "The data": (folder / "corpora.html", ""),
+        "Where scores are from": (folder / "report.html", ""),
+    }
+    lines = [
+        f"{what:<22}{path}{more}{'' if path.exists() else ' (not made yet)'}" for what, (path, more) in places.items()
     ]
-    return "\n".join([page.read_text(encoding="utf-8"), *places])
+    return "\n".join([page.read_text(encoding="utf-8"), *lines, f"{'All runs':<22}make ui, then http://127.0.0.1:5000"])

@@ -34,7 +34,7 @@ def main() -> None:
         seed=params.seed,
         all_settings=params.model_dump(mode="json"),
     )
-    typer.echo("The long answer      reports/report.html")
+    typer.echo("Where scores are from reports/report.html")
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def test_every_colour_is_known_in_light_and_dark(render) -> None:
 
 
 def test_what_is_wider_than_the_page_is_shaded_where_it_goes_on(render) -> None:
-    """Tables and commands that are cut show it without a script: shades at both sides, under covers that scroll along."""
+    """Tables and commands that are cut show it without a script: shades at the sides, and covers that scroll along."""
     page = render()
     rule = page.partition(".scroll, pre {")[2].partition("}")[0]
     assert "overflow-x: auto" in rule

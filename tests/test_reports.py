@@ -208,6 +208,16 @@ def test_the_terminal_shows_the_page_and_where_to_look(tmp_path: Path) -> None:
     assert "http://127.0.0.1:5000" in said
 
 
+def test_the_terminal_promises_no_page_that_is_not_there(tmp_path: Path) -> None:
+    """Pages that later stages make are named as such until they are there."""
+    (tmp_path / "leaderboard.md").write_text(page(), encoding="utf-8")
+    (tmp_path / "corpora.html").touch()
+    lines = reports.terminal(tmp_path).splitlines()
+    marked = {line.split()[-4] for line in lines if line.endswith(" (not made yet)")}
+    assert {str(tmp_path / "report.html"), str(tmp_path / "history.png")} <= marked
+    assert not {str(tmp_path / "corpora.html"), str(tmp_path / "leaderboard.md")} & marked
+
+
 def test_the_terminal_before_the_first_run(tmp_path: Path) -> None:
     """Without a leaderboard the error says what makes one."""
     with pytest.raises(InputError, match=r"leaderboard\.md was not found; run `dvc repro` first"):
