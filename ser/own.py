@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from ser import audio
 from ser.completeness import name_some
 from ser.emotions import EMOTIONS
-from ser.errors import InputError
+from ser.errors import InputError, set_to
 from ser.parallel import progress
 from ser.params import Own
 from ser.recordings import Recording, find_recordings, in_order
@@ -69,7 +69,9 @@ def bring(settings: Own, folder: Path, *, name: str, root: Path) -> tuple[list[R
 
 def _folder(settings: Own, *, name: str, root: Path) -> Path:
     if settings.folder is None:
-        raise InputError(f"own.{name}.folder is null; say where the recordings are: -S own.{name}.folder=FOLDER.")
+        raise InputError(
+            f"own.{name}.folder is null; say where the recordings are: {set_to(f'own.{name}.folder', 'FOLDER')}."
+        )
     return root / Path(settings.folder).expanduser()
 
 
@@ -184,9 +186,13 @@ def _check_emotions(recordings: Sequence[Recording], settings: Own, *, name: str
 def _translation(label: str, *, name: str) -> str:
     """Show how a label is translated; what the command line of `dvc exp run` cannot take belongs into the file."""
     meant = (get_close_matches(label, EMOTIONS, n=1, cutoff=0.5) or ["neutral"])[0]
-    if re.fullmatch("[a-z_ ]*", label):
-        return f"-S '+own.{name}.emotions={{{label or 'LABEL'}: {meant}}}'"
-    return f"in params.yaml, own.{name}.emotions: {{'{label}': {meant}}}"
+    written = label or "LABEL"
+    typed = f" (or dvc exp run -S '+own.{name}.emotions={{{written}: {meant}}}')" if _can_be_typed(label) else ""
+    return f"in params.yaml, own.{name}.emotions: {{'{written}': {meant}}}{typed}"
+
+
+def _can_be_typed(label: str) -> bool:
+    return re.fullmatch("[a-z_ ]*", label) is not None
 
 
 def _check_speakers(recordings: Sequence[Recording], *, name: str) -> None:

@@ -162,6 +162,13 @@ def test_a_name_instead_of_a_list_is_explained(tmp_path: Path, key: str) -> None
     assert f"params.yaml: {key}: must be a list; write [tess], found 'tess'" in message(tmp_path, changed(key, "tess"))
 
 
+@pytest.mark.parametrize("key", ["seeds", "train_lstm.convolutions", "train_baselines.grids.svm.C"])
+def test_a_number_instead_of_a_list_is_explained(tmp_path: Path, key: str) -> None:
+    """Whoever has one seed writes it without brackets; nobody has to know what a tuple is."""
+    assert f"params.yaml: {key}: must be a list; write [1], found 1" in message(tmp_path, changed(key, 1))
+    assert f"params.yaml: {key}: must be a list, found None" in message(tmp_path, changed(key, None))
+
+
 @pytest.mark.parametrize("key", ["corpora", "baselines", "emotions.use", "augment.augmentations", "features.frames"])
 def test_a_list_names_nothing_twice(tmp_path: Path, key: str) -> None:
     """A repeated name is refused: it would be counted twice."""
