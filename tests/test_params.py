@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tables
 import yaml
 from pydantic import ValidationError
 
@@ -15,8 +16,8 @@ MISSING = object()
 
 
 def changed(key: str, value: Any) -> dict[str, Any]:
-    """Load the project's settings and set one key, given by its path; MISSING takes it out."""
-    content: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    """Take ordinary settings and set one key, given by its path; MISSING takes it out."""
+    content = tables.ordinary()
     *sections, last = key.split(".")
     section = content
     for name in sections:
@@ -147,7 +148,7 @@ def test_an_unknown_name_in_a_list_is_named(tmp_path: Path, key: str, name: str,
 
 
 def read_list(key: str) -> list[str]:
-    value = yaml.safe_load((ROOT / "params.yaml").read_text())
+    value: Any = tables.ordinary()
     for name in key.split("."):
         value = value[name]
     return list(value)
@@ -279,7 +280,7 @@ def test_emotions_are_classes(tmp_path: Path, emotions: dict[str, list[str]], sa
 
 def test_own_recordings(tmp_path: Path) -> None:
     """A misspelt key of one's own recordings is named, and so are a pattern that is none and two places of labels."""
-    mine = changed("own", {})["own"] | yaml.safe_load((ROOT / "params.yaml").read_text())["own"]["mine"]
+    mine = tables.ordinary()["own"]["mine"]
     assert "own.us.foldr is not a known key; did you mean folder?" in message(
         tmp_path, changed("own", {"us": {key.replace("folder", "foldr"): value for key, value in mine.items()}})
     )
