@@ -11,6 +11,7 @@ import yaml
 from dvc.utils.hydra import apply_overrides
 
 from ser.params import read_params
+from ser.tracking import flatten
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
@@ -27,6 +28,19 @@ def commands(page: str) -> list[list[str]]:
 def test_pages_have_commands() -> None:
     """The search for commands finds those that there are."""
     assert {page for page in PAGES if commands(page)} >= {"README.md", "docs/own-recordings.md"}
+
+
+def test_the_comparison_shows_scores_and_settings() -> None:
+    """Of the columns of `dvc exp show`, the command of the README leaves one score and every setting."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [(keep, drop)] = re.findall(r"exp show .*--keep '(.*?)' --drop '(.*?)'", text)
+    settings = flatten(tables.ordinary())
+    scores = [
+        f"{model}.{part}.{name}" for model in ("lstm", "svm") for part in ("test", "val") for name in ("uar", "f1")
+    ]
+    columns = ["Experiment", "Created", *scores, *settings, "data/clips", "models", "reports/probe.csv"]
+    left = [name for name in columns if re.match(keep, name) or not re.match(drop, name)]
+    assert left == ["Experiment", "lstm.test.uar", *settings]
 
 
 @pytest.mark.parametrize("page", PAGES)
