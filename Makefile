@@ -1,6 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
-CHECK := from ser.errors import one_sentence; from ser.params import read_params; one_sentence(read_params)()
+CHECK := from ser.checking import check; from ser.errors import one_sentence; one_sentence(check)()
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 

@@ -19,6 +19,7 @@ from ser.emotions import check_words, in_order
 from ser.errors import InputError
 from ser.metrics import uar
 from ser.predictions import classes_of
+from ser.speakers import count_known
 
 SLICE = ("value", "clips", "speakers", "classes", "uar", "accuracy")
 SECONDS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
@@ -79,7 +80,7 @@ def _slice(value: Any, rows: pd.DataFrame) -> dict[str, Any]:
     return {
         "value": value,
         "clips": rows.clip_id.nunique(),
-        "speakers": rows.speaker.nunique(),
+        "speakers": count_known(rows),
         "classes": rows.emotion.nunique(),
         "uar": uar(rows.emotion, rows.predicted),
         "accuracy": float((rows.emotion == rows.predicted).mean()),

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from ser.corpora.facts import Corpus
-from ser.errors import InputError
+from ser.errors import InputError, set_to
 from ser.recordings import Recording
 
 NAMED = 10
@@ -43,8 +43,8 @@ def check_complete(recordings: Sequence[Recording], corpus: Corpus, *, allow_par
     difference = _difference(set(keys), corpus)
     if difference and not allow_partial:
         raise InputError(
-            f"{corpus.name}: {_counts(recordings, corpus)}; {difference}. Mend the folder, or allow a part of the "
-            "corpus with -S download.allow_partial=true."
+            f"{corpus.name}: {_counts(recordings, corpus)}; {difference}. Mend the folder, or, if a part of the "
+            f"corpus is enough, {set_to('download.allow_partial', 'true')}."
         )
     return [f"{corpus.name}: {_counts(recordings, corpus)}{f'; {difference}' if difference else ''}."]
 

@@ -9,6 +9,7 @@ from ser import corpus_examples, corpus_notes, corpus_tables, pages, plots
 from ser.corpus_tables import CorpusSource
 from ser.files import replacing
 from ser.params import Features, Preprocess
+from ser.words import count
 
 BOXES = "A box holds the middle half, its line is the median, whiskers reach the smallest and the largest."
 
@@ -86,11 +87,11 @@ def _examples(
 def _headline(rows: pd.DataFrame, sources: Sequence[CorpusSource]) -> str:
     """Say in one sentence what there is."""
     known = rows.speaker[~corpus_notes.is_unknown(rows)].nunique()
-    voices = _count(known, "known speaker" if len(rows) and _some_unknown(rows) else "speaker")
-    corpora = _count(len(sources), "corpus", "corpora")
+    voices = count(known, "known speaker" if len(rows) and _some_unknown(rows) else "speaker")
+    corpora = count(len(sources), "corpus", "corpora")
     length = _length((rows.n_samples / rows.clip_rate).sum())
     names = ", ".join(source.name for source in sources)
-    return f"{_count(len(rows), 'clip')} by {voices}, {length}, from {corpora}: {names}."
+    return f"{count(len(rows), 'clip')} by {voices}, {length}, from {corpora}: {names}."
 
 
 def _some_unknown(rows: pd.DataFrame) -> bool:
@@ -102,13 +103,9 @@ def _remainder(rows: pd.DataFrame, sources: Sequence[CorpusSource]) -> str:
     unusable = sum(len(source.unusable) for source in sources)
     used = int(rows.used.sum())
     left = f"; {len(rows) - used:,} are left out" if used < len(rows) else ""
-    emotions = _count(rows.label[rows.used].nunique(), "emotion")
-    lost = f"{_count(unusable, 'recording')} could not be used." if unusable else "No recording was unusable."
+    emotions = count(rows.label[rows.used].nunique(), "emotion")
+    lost = f"{count(unusable, 'recording')} could not be used." if unusable else "No recording was unusable."
     return f"This run uses {used:,} of them, in {emotions}{left}. {lost}"
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def _length(seconds: float) -> str:

@@ -16,6 +16,11 @@ class InputError(ValueError):
     """
 
 
+def set_to(key: str, value: str) -> str:
+    """Say how a setting is changed: in the file, which always works, or for one run of DVC."""
+    return f"set {key}: {value} in params.yaml (or dvc exp run -S {key}={value})"
+
+
 def one_sentence(command: Callable[P, R]) -> Callable[P, R]:
     """Make a command end with the message of an `InputError` instead of a traceback.
 

@@ -11,7 +11,7 @@ from ser import headline, metrics, model_card, people, plots, predictions, repor
 from ser.errors import InputError
 from ser.files import replacing, write_json, write_text
 from ser.params import Emotions, Evaluate, Split
-from ser.speakers import are_unknown
+from ser.speakers import are_unknown, count_known, say_unknown
 from ser.tracking import Record, flatten
 
 HISTORY = Path("reports/lstm/history.csv")
@@ -102,8 +102,7 @@ def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, emotio
 
 def _tied(tested: Mapping[str, pd.DataFrame], settings: Evaluate, *, seed: int) -> list[str]:
     """Name the models that are not shown to be worse than the best: all of them, where too few speakers are known."""
-    rows = next(iter(tested.values()))
-    if are_unknown(rows).any() or rows.speaker.nunique() < uncertainty.ENOUGH:
+    if count_known(next(iter(tested.values()))) < uncertainty.ENOUGH:
         return list(tested)
     return uncertainty.tied_with_best(tested, resamples=settings.resamples, seed=seed)
 
@@ -182,14 +181,15 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, leaks: Sequen
     write_json(Path("metrics/metrics.json"), judged.metrics)
     said = words(judged, corpora=corpora, split=split)
     caption = said["caption"]
-    _write_leaderboard(judged, protocol=said["protocol"], notes=[*said["notes"], *leaks[:1]])
-    best = str(judged.board.model.iloc[0])
+    name, notes = str(judged.board.model.iloc[0]), [*said["notes"], *leaks[:1]]
+    best = headline.tested(judged.predictions[name])
+    _write_leaderboard(judged, best, protocol=said["protocol"], notes=notes)
     card = model_card.markdown(
-        headline.tested(judged.predictions[best]),
+        best,
         judged.board,
-        robustness=judged.robustness[best],
+        robustness=judged.robustness[name],
         protocol=said["protocol"],
-        notes=[*said["notes"], *leaks[:1]],
+        notes=notes,
         corpora=corpora,
     )
     write_text(Path("reports/model_card.md"), card)
@@ -202,10 +202,15 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, leaks: Sequen
                 _write_confusion(rows, folder, name=f"{model}_{part}", title=title, classes=judged.classes)
 
 
-def _write_leaderboard(judged: Judged, *, protocol: str, notes: Sequence[str]) -> None:
-    board, classes = judged.board, len(judged.classes)
-    clips = int(judged.metrics[board.model.iloc[0]]["test"]["clips"])
-    page = reports.leaderboard_markdown(board, protocol=protocol, clips=clips, classes=classes, notes=notes)
+def _write_leaderboard(judged: Judged, best: pd.DataFrame, *, protocol: str, notes: Sequence[str]) -> None:
+    board = judged.board
+    page = reports.leaderboard_markdown(
+        board,
+        basis=reports.basis(protocol, best),
+        chance=1 / len(judged.classes),
+        unknown=say_unknown(best),
+        notes=notes,
+    )
     if len(judged.people):
         page += reports.people_markdown(judged.people)
     write_text(Path("reports/leaderboard.md"), page)

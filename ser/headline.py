@@ -12,7 +12,7 @@ import pandas as pd
 from ser import breakdowns, calibration, metrics, uncertainty
 from ser.params import Binary, Evaluate
 from ser.predictions import classes_of
-from ser.speakers import are_unknown
+from ser.speakers import are_unknown, count_known
 
 WITH_INTERVALS = ("uar", "accuracy", "f1")
 SOMETIMES = (*(f"{name}_{side}" for name in WITH_INTERVALS for side in ("low", "high")), "uar_seed_sd", "uar_fold_sd")
@@ -73,18 +73,16 @@ def headline(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, 
         number.
     """
     intervals = _intervals(rows, settings, seed=seed)
-    speakers = breakdowns.extremes(rows)
     return {
         **intervals,
         **_spread(rows),
-        "speakers": rows.speaker[~are_unknown(rows)].nunique(),
+        "speakers": count_known(rows),
         "kappa": breakdowns.cohen_kappa(rows),
         "top2": breakdowns.top_k_accuracy(rows, 2),
         "ece": calibration.ece(rows),
         "ece_raw": calibration.ece(calibration.without_temperature(rows)),
         "nll": calibration.nll(rows),
-        "uar_worst_speaker": speakers.worst_uar,
-        "uar_best_speaker": speakers.best_uar,
+        **_worst_and_best(rows),
         "sex_gap": breakdowns.sex_gap(rows),
         **_binary_tasks(rows, settings.binary),
     }
@@ -93,8 +91,6 @@ def headline(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, 
 def _intervals(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, float]:
     present = [f"recall_{name}" for name in _occurring(rows)]
     found = uncertainty.bootstrap(rows, [*WITH_INTERVALS, *present], resamples=settings.resamples, seed=seed)
-    if are_unknown(rows).any():  # who might be anybody, so that there is nothing to draw
-        found[["low", "high"]] = np.nan
     return {f"{metric}_{side}": float(found.loc[metric, side]) for metric in found.index for side in ("low", "high")}
 
 
@@ -110,6 +106,14 @@ def _spread(rows: pd.DataFrame) -> dict[str, float]:
         "uar_fold_mean": float(np.mean(folds)),
         "uar_fold_sd": float(np.std(folds, ddof=1)) if len(folds) > 1 else float("nan"),
     }
+
+
+def _worst_and_best(rows: pd.DataFrame) -> dict[str, float]:
+    """Judge the speakers who are understood worst and best, of those who are known."""
+    known = rows[~are_unknown(rows)]
+    found = breakdowns.extremes(known) if len(known) else None
+    numbers = (found.worst_uar, found.best_uar) if found else (float("nan"), float("nan"))
+    return dict(zip(("uar_worst_speaker", "uar_best_speaker"), numbers, strict=True))
 
 
 def possible(tasks: Mapping[str, Binary], classes: list[str]) -> dict[str, Binary]:

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ser import breakdowns
+from ser import breakdowns, reproduction
 from ser.corpora.facts import known_corpora, load_corpus
 from ser.robustness import words
+from ser.speakers import count_known, say_unknown
+from ser.words import count
 
 USE = (
     "Meant for research and teaching, and for comparing methods on the protocol named above. Not meant for decisions "
@@ -53,20 +55,14 @@ def markdown(
         "For whom": _fairness(rows, best),
         "What disturbs it": _robustness(robustness),
         "Limits": [f"- {line}" for line in LIMITS],
-        "Make it again": [
-            "The settings are `params.yaml`, the code and data are named by their hashes in `dvc.lock`: check out the "
-            "commit that holds this card, and `make repro`."
-        ],
+        "How to make it again": _again(),
     }
     body = [line for title, lines in sections.items() for line in ("", f"## {title}", "", *lines)]
     return "\n".join([f"# Model card: {best.model}", *body]) + "\n"
 
 
 def _data(corpora: Sequence[str], rows: pd.DataFrame) -> list[str]:
-    tested = (
-        rows.drop_duplicates("clip_id").groupby("corpus").agg(clips=("clip_id", "size"), who=("speaker", "nunique"))
-    )
-    return [f"{_about(name)} Tested on {_counts(tested, name)}." for name in sorted(corpora)]
+    return [f"{_about(name)} Tested on {_counts(rows[rows.corpus == name])}." for name in sorted(corpora)]
 
 
 def _about(name: str) -> str:
@@ -76,10 +72,12 @@ def _about(name: str) -> str:
     return f"`{name}`: {facts.title}. Licence: {facts.licence}. {facts.citation}."
 
 
-def _counts(tested: pd.DataFrame, name: str) -> str:
-    if name not in tested.index:
+def _counts(tested: pd.DataFrame) -> str:
+    if tested.empty:
         return "none of its clips"
-    return f"{tested.clips[name]} clips of {tested.who[name]} speakers"
+    unknown = say_unknown(tested)
+    who = f"; {unknown}" if unknown else f" of {count(count_known(tested), 'speaker')}"
+    return f"{count(tested.clip_id.nunique(), 'clip')}{who}"
 
 
 def _scores(best: pd.Series, *, protocol: str, notes: Sequence[str]) -> list[str]:
@@ -99,7 +97,7 @@ def _fairness(rows: pd.DataFrame, best: pd.Series) -> list[str]:
     }
     lines = [
         f"- By {column}: "
-        + ", ".join(f"{row.value} {row.uar:.3f} ({row.clips} clips)" for row in table.itertuples())
+        + ", ".join(f"{row.value} {row.uar:.3f} ({count(row.clips, 'clip')})" for row in table.itertuples())
         + "."
         for column, table in tables.items()
     ]
@@ -120,3 +118,8 @@ def _robustness(found: pd.DataFrame) -> list[str]:
             for row in found.itertuples()
         ),
     ]
+
+
+def _again() -> list[str]:
+    commands = reproduction.commands("reports/model_card.md").splitlines()
+    return [reproduction.IDENTIFIED, "", "```", *commands, "```"]

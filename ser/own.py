@@ -13,11 +13,12 @@ from pathlib import Path, PurePosixPath
 from ser import audio
 from ser.completeness import name_some
 from ser.emotions import EMOTIONS
-from ser.errors import InputError
+from ser.errors import InputError, set_to
 from ser.parallel import progress
 from ser.params import Own
 from ser.recordings import Recording, find_recordings, in_order
 from ser.speakers import name_speaker
+from ser.words import count
 
 LABELS = "labels.csv"
 REQUIRED = {"file", "emotion"}
@@ -68,7 +69,9 @@ def bring(settings: Own, folder: Path, *, name: str, root: Path) -> tuple[list[R
 
 def _folder(settings: Own, *, name: str, root: Path) -> Path:
     if settings.folder is None:
-        raise InputError(f"own.{name}.folder is null; say where the recordings are: -S own.{name}.folder=FOLDER.")
+        raise InputError(
+            f"own.{name}.folder is null; say where the recordings are: {set_to(f'own.{name}.folder', 'FOLDER')}."
+        )
     return root / Path(settings.folder).expanduser()
 
 
@@ -112,7 +115,7 @@ def _by_table(table: Path, files: Sequence[PurePosixPath], *, source: Path) -> l
     missing = sorted(set(names) - here)
     if missing:
         raise InputError(f"{table}: not in {source}: {name_some(missing)}; paths start at that folder.")
-    repeated = [file for file, count in Counter(names).items() if count > 1]
+    repeated = [file for file, times in Counter(names).items() if times > 1]
     if repeated:
         raise InputError(f"{table}: {name_some(repeated)} stands there twice; keep one row a file.")
     known = REQUIRED | OPTIONAL
@@ -172,7 +175,7 @@ def _check_emotions(recordings: Sequence[Recording], settings: Own, *, name: str
     unknown = Counter(one.emotion for one in recordings if one.emotion not in known)
     if not unknown:
         return
-    found = name_some([f"{label or 'no label'} ({count} recordings)" for label, count in unknown.items()])
+    found = name_some([f"{label or 'no label'} ({count(times, 'recording')})" for label, times in unknown.items()])
     raise InputError(
         f"own.{name}: unknown emotion {found}; known are {', '.join(EMOTIONS)}. Say what each is: "
         f"{_translation(min(unknown), name=name)}; a word that stands for itself, as in {{bored: bored}}, is an "
@@ -183,9 +186,13 @@ def _check_emotions(recordings: Sequence[Recording], settings: Own, *, name: str
 def _translation(label: str, *, name: str) -> str:
     """Show how a label is translated; what the command line of `dvc exp run` cannot take belongs into the file."""
     meant = (get_close_matches(label, EMOTIONS, n=1, cutoff=0.5) or ["neutral"])[0]
-    if re.fullmatch("[a-z_ ]*", label):
-        return f"-S '+own.{name}.emotions={{{label or 'LABEL'}: {meant}}}'"
-    return f"in params.yaml, own.{name}.emotions: {{'{label}': {meant}}}"
+    written = label or "LABEL"
+    typed = f" (or dvc exp run -S '+own.{name}.emotions={{{written}: {meant}}}')" if _can_be_typed(label) else ""
+    return f"in params.yaml, own.{name}.emotions: {{'{written}': {meant}}}{typed}"
+
+
+def _can_be_typed(label: str) -> bool:
+    return re.fullmatch("[a-z_ ]*", label) is not None
 
 
 def _check_speakers(recordings: Sequence[Recording], *, name: str) -> None:
@@ -199,10 +206,10 @@ def _check_speakers(recordings: Sequence[Recording], *, name: str) -> None:
 
 def _notes(recordings: Sequence[Recording], files: Sequence[PurePosixPath], *, name: str) -> list[str]:
     emotions = Counter(recording.emotion for recording in recordings)
-    counts = ", ".join(f"{emotion} {count}" for emotion, count in sorted(emotions.items()))
-    speakers = len({recording.speaker for recording in recordings})
+    counts = ", ".join(f"{emotion} {times}" for emotion, times in sorted(emotions.items()))
     unknown = recordings[0].speaker == name_speaker(name)
-    notes = [f"{name}: {len(recordings)} recordings, {'unknown' if unknown else speakers} speakers; {counts}."]
+    speakers = "unknown speakers" if unknown else count(len({recording.speaker for recording in recordings}), "speaker")
+    notes = [f"{name}: {count(len(recordings), 'recording')}, {speakers}; {counts}."]
     if unknown:
         notes.append(f"{name}: speakers are unknown: no score on these recordings will be speaker-independent.")
     if extra := sorted(set(emotions) - set(EMOTIONS)):
@@ -231,10 +238,10 @@ def _repeats(recordings: Iterable[Recording], source: Path, *, name: str) -> lis
 
 def _rates(recordings: Iterable[Recording], source: Path, *, name: str) -> list[str]:
     rates = Counter(audio.sample_rate(source / recording.file) for recording in recordings)
-    known = {rate: count for rate, count in rates.items() if rate is not None}
+    known = {rate: times for rate, times in rates.items() if rate is not None}
     if len(known) < 2:
         return []
-    counts = ", ".join(f"{count} at {rate} Hz" for rate, count in sorted(known.items()))
+    counts = ", ".join(f"{times} at {rate} Hz" for rate, times in sorted(known.items()))
     return [
         f"{name}: mixed sample rates: {counts}. A lower rate lacks the highest tones; where rates go with emotions or "
         "speakers, a model will learn that instead."

@@ -30,8 +30,9 @@ BaselineName = Literal["svm", "knn", "random_forest", "decision_tree"]
 
 
 def _list(value: Any) -> Any:
-    if isinstance(value, str):
-        raise ValueError(f"must be a list; write [{value}]")
+    if not isinstance(value, (list, tuple)):
+        example = f"; write [{value}]" if isinstance(value, (str, int, float)) else ""
+        raise ValueError(f"must be a list{example}")
     return value
 
 
@@ -284,7 +285,7 @@ class TrainBaselines(Settings):
 
     augmented: bool
     folds: Annotated[int, Field(ge=2)]
-    grids: dict[BaselineName, dict[str, Annotated[list[Any], Field(min_length=1)]]]
+    grids: dict[BaselineName, dict[str, Annotated[list[Any], BeforeValidator(_list), Field(min_length=1)]]]
 
     def grid_of(self, baseline: str) -> dict[str, list[Any]]:
         """Look up a baseline's grid.

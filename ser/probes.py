@@ -20,7 +20,7 @@ from ser.copies import for_testing
 from ser.metrics import uar
 from ser.parallel import workers
 from ser.params import Emotions
-from ser.speakers import are_unknown
+from ser.speakers import are_unknown, count_known
 from ser.splits import choose
 
 COLUMNS = ("probe", "corpus", "uar", "clips", "speakers", "classes", "note")
@@ -218,7 +218,7 @@ def _scores(
             "corpus": corpus,
             "uar": uar(rows[target], answers[rows.index]),
             "clips": len(rows),
-            "speakers": rows.speaker[~are_unknown(rows)].nunique(),
+            "speakers": count_known(rows),
             "classes": clips[target].nunique() if target == "corpus" else rows.emotion.nunique(),
             "note": note,
         }

@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from ser import breakdowns, calibration, pages, plots, report_clips, report_tables, report_words
+from ser import breakdowns, calibration, pages, plots, report_clips, report_tables, report_words, reports, reproduction
 from ser.files import replacing
 from ser.headline import tested as rows_tested
 from ser.params import Evaluate
 from ser.predictions import classes_of
 from ser.probes import probe_sentences
 from ser.report_tables import short
-from ser.speakers import are_unknown
+from ser.speakers import say_unknown
 
 MISTAKES = 12
 """Surest mistakes that are listed and played."""
@@ -42,8 +42,8 @@ class _Run:
         return str(self.headline.model.iloc[0])
 
     @property
-    def unknown(self) -> bool:
-        return bool(are_unknown(self.tested[self.best]).all())
+    def unknown(self) -> str:
+        return say_unknown(self.tested[self.best])
 
 
 def write(
@@ -63,6 +63,7 @@ def write(
     clips: Sequence[Path],
     settings: Evaluate,
     seed: int,
+    all_settings: Mapping[str, Any],
 ) -> None:
     """Write the page, and beside it the pictures that it holds.
 
@@ -98,6 +99,8 @@ def write(
         The section `evaluate` of the settings.
     seed
         Of the run: the bootstrap's draws.
+    all_settings
+        The whole of params.yaml, to be shown.
 
     Raises
     ------
@@ -114,13 +117,14 @@ def write(
             path,
             "report.html.j2",
             headline=report_words.headline(headline, classes=len(classes), unknown=run.unknown),
-            basis=report_words.basis(headline, best, protocol=protocol, classes=len(classes)),
-            rivals=report_words.rivals(headline),
+            basis=f"{reports.basis(protocol, best)}.",
+            rivals=report_words.rivals(headline, unknown=run.unknown),
             notes=report_words.warnings(headline, notes, classes=len(classes), unknown=run.unknown),
             leaks=[] if probe is None else probe_sentences(probe),
+            about_leaks="" if probe is None else report_words.leaks(probe),
             probe=None if probe is None else report_tables.leaks(probe, report_words.PROBES),
             board=_board(run),
-            differences=report_tables.differences(pairs, headline) if len(pairs) else None,
+            differences=report_tables.differences(pairs, headline, unknown=run.unknown) if len(pairs) else None,
             people=report_tables.beside_people(people) if len(people) else None,
             spread=report_tables.spread(headline, tested),
             calibration=report_tables.calibration(headline, tested),
@@ -129,6 +133,11 @@ def write(
             robustness=_robustness(run, robustness),
             errors=_errors(best, clips),
             meanings=report_words.MEANINGS,
+            again={
+                "words": reproduction.IDENTIFIED,
+                "commands": reproduction.commands("reports/report.html"),
+                "settings": reproduction.settings_text(all_settings),
+            },
         )
 
 
@@ -136,16 +145,16 @@ def _board(run: _Run) -> dict[str, Any]:
     """Draw and list the models by UAR."""
     table, path = run.headline, run.pictures / "models.png"
     drawn = pd.DataFrame({"name": table.model, "value": table.uar, "low": table.uar_low, "high": table.uar_high})
-    unsure = report_tables.uncertain(table)
+    unsure = report_tables.uncertain(table, unknown=run.unknown)
     drawn["strong"] = table.tied_with_best.astype(bool) | unsure
     plots.intervals(drawn, path, chance=run.chance, label="UAR on test clips", title=run.caption)
     filled = "" if unsure or drawn.strong.all() else " Filled: the best, and those not shown to be worse."
     bars = "Bars: range over the test speakers. " if unsure else "Bars: 95 % interval over speakers. "
     said = f"{bars if table.uar_low.notna().any() else ''}Dashed: what guessing gives, {run.chance:.3f}.{filled}"
-    alt = report_words.alt("UAR of each model with its interval", dict(zip(table.model, table.uar, strict=True)))
+    alt = report_words.alt("UAR of each model", dict(zip(table.model, table.uar, strict=True)))
     return {
         "picture": pages.picture(path, alt=alt, caption=f"Dots: UAR. {said}"),
-        "table": report_tables.board(table),
+        "table": report_tables.board(table, unknown=run.unknown),
         "further": report_tables.further(table),
     }
 
@@ -193,8 +202,9 @@ def _recalls(run: _Run, model: str, found: pd.DataFrame) -> pages.Picture:
     path = run.pictures / f"{model}_recall.png"
     drawn = found.rename(columns={"recall": "value"}).rename_axis("name").reset_index().assign(strong=True)
     plots.intervals(drawn, path, chance=run.chance, label="recall", title=f"{model}\n{run.caption}", width=4.6)
-    alt = report_words.alt(f"Recall of {model} by emotion, with intervals", dict(found.recall), most=20)
-    return pages.picture(path, alt=alt, caption="Share found of each emotion, with limits over speakers.")
+    alt = report_words.alt(f"Recall of {model} by emotion", dict(found.recall), most=20)
+    limits = ", with limits over speakers" if found.low.notna().any() else ""
+    return pages.picture(path, alt=alt, caption=f"Share found of each emotion{limits}.")
 
 
 def _roc(run: _Run, model: str, found: pd.DataFrame, rows: pd.DataFrame) -> pages.Picture:
@@ -243,7 +253,7 @@ def _where(run: _Run) -> dict[str, Any]:
     return {
         "model": run.best,
         "voices": report_words.voices(voices, unknown=run.unknown),
-        "speakers": report_tables.slices(voices, what="speaker", total=total),
+        "speakers": report_tables.slices(voices, what="speaker", total=total) if len(voices) else None,
         "picture": _speakers(run, voices) if len(voices) > 1 else None,
         "sexes": report_words.sexes(rows),
         "slices": {

@@ -1,6 +1,7 @@
 """Tables of how models were judged, as a report shows them.
 
-`rows` are the test rows of one model's prediction table, `headline` and `pairs` what `ser.report_page.write` is given.
+`rows` are the test rows of one model's prediction table, `headline` and `pairs` what `ser.report_page.write` is given,
+`unknown` the words of `ser.speakers.say_unknown`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,36 +58,42 @@ def short(name: str, *, most: int = 24) -> str:
 # All models -----------------------------------------------------------------------------------------------------------
 
 
-def board(headline: pd.DataFrame) -> pages.Table:
+def board(headline: pd.DataFrame, *, unknown: str = "") -> pages.Table:
     """Rank the models."""
     shown = {
         "UAR": headline.uar,
         "low": headline.uar_low,
         "high": headline.uar_high,
-        "against the best": standing(headline),
+        "against the best": standing(headline, unknown=unknown),
         "UAR on validation": headline.val_uar,
     }
-    frame = pd.DataFrame(shown).set_axis(pd.Index(headline.model, name="model"))
+    frame = _with_limits(pd.DataFrame(shown).set_axis(pd.Index(headline.model, name="model")))
     marked = pd.DataFrame(False, index=frame.index, columns=frame.columns)
     marked["against the best"] = ~frame["against the best"].isin(["best", "worse"])
-    limits = "range over the speakers" if uncertain(headline) else "interval over speakers"
-    caption = f"Models by UAR on test clips, with the limits of its {limits}"
+    limits = "range over the speakers" if uncertain(headline, unknown=unknown) else "interval over speakers"
+    caption = f"Models by UAR on test clips{f', with the limits of its {limits}' if 'low' in frame else ''}"
     if marked.any(axis=None):
         caption += "; marked where a model cannot be told from the best"
     formats = dict.fromkeys(["UAR", "low", "high", "UAR on validation"], share)
     return pages.table(frame, caption=caption, formats=formats, marked=marked)
 
 
-def standing(headline: pd.DataFrame) -> list[str]:
-    """Say of each model how it stands to the best, in words; over a few speakers nothing can be said."""
-    unsure = [uncertain(headline)] * len(headline)
+def _with_limits(frame: pd.DataFrame) -> pd.DataFrame:
+    """Drop the columns of limits where there are none."""
+    limits = [name for name in frame if str(name).endswith(("low", "high"))]
+    return frame.drop(columns=limits) if frame[limits].isna().all(axis=None) else frame
+
+
+def standing(headline: pd.DataFrame, *, unknown: str = "") -> list[str]:
+    """Say of each model how it stands to the best, in words; over few or unknown speakers nothing can be said."""
+    unsure = [uncertain(headline, unknown=unknown)] * len(headline)
     known = ["not shown to be worse" if tied else "worse" for tied in headline.tied_with_best]
     return ["best", *("cannot be said" if no else word for no, word in zip(unsure[1:], known[1:], strict=True))]
 
 
-def uncertain(headline: pd.DataFrame) -> bool:
-    """Say whether there are too few test speakers to tell models apart."""
-    return int(headline.speakers.iloc[0]) < ENOUGH
+def uncertain(headline: pd.DataFrame, *, unknown: str = "") -> bool:
+    """Say whether test speakers are unknown, or too few, to tell models apart."""
+    return bool(unknown) or int(headline.speakers.iloc[0]) < ENOUGH
 
 
 def further(headline: pd.DataFrame) -> pages.Table:
@@ -103,16 +110,16 @@ def further(headline: pd.DataFrame) -> pages.Table:
         "among the 2 likeliest": headline.top2,
         "ECE": headline.ece,
     }
-    frame = pd.DataFrame(shown).set_axis(pd.Index(headline.model, name="model"))
+    frame = _with_limits(pd.DataFrame(shown).set_axis(pd.Index(headline.model, name="model")))
     return pages.table(frame, caption="Other numbers of the same answers", formats=dict.fromkeys(shown, share))
 
 
-def differences(pairs: pd.DataFrame, headline: pd.DataFrame) -> pages.Table:
+def differences(pairs: pd.DataFrame, headline: pd.DataFrame, *, unknown: str = "") -> pages.Table:
     """Say which of two models is better, and whether that is shown; the better one is named first."""
     ordered = _better_first(pairs)
     names = [f"{pair.a} against {pair.b}" for pair in ordered.itertuples()]
     shown = {
-        "verdict": verdicts(pairs, headline),
+        "verdict": verdicts(pairs, headline, unknown=unknown),
         "UAR": ordered.difference,
         "low": ordered.low,
         "high": ordered.high,
@@ -120,10 +127,11 @@ def differences(pairs: pd.DataFrame, headline: pd.DataFrame) -> pages.Table:
         "only the second right": ordered.only_b,
         "p": ordered.p_holm,
     }
-    frame = pd.DataFrame(shown).set_axis(pd.Index(names, name="models"))
+    frame = _with_limits(pd.DataFrame(shown).set_axis(pd.Index(names, name="models")))
     marked = pd.DataFrame(False, index=frame.index, columns=frame.columns).assign(verdict=frame.verdict != "real")
     formats = dict.fromkeys(["UAR", "low", "high"], signed) | {"p": chance_of}
-    caption = "Difference of UAR with its limits over speakers, clips that one of the two got right, and McNemar's p"
+    limits = " with its limits over speakers" if "low" in frame else ""
+    caption = f"Difference of UAR{limits}, clips that one of the two got right, and McNemar's p"
     return pages.table(frame, caption=caption, formats=formats, marked=marked)
 
 
@@ -133,10 +141,10 @@ def _better_first(pairs: pd.DataFrame) -> pd.DataFrame:
     return pairs.where(~(pairs.difference < 0), swapped).astype(pairs.dtypes.to_dict())
 
 
-def verdicts(pairs: pd.DataFrame, headline: pd.DataFrame) -> list[str]:
+def verdicts(pairs: pd.DataFrame, headline: pd.DataFrame, *, unknown: str = "") -> list[str]:
     """Say of each pair whether its difference is real: by clips and by speakers, which agree, and no tie for best."""
-    if uncertain(headline):
-        return ["not shown: too few speakers"] * len(pairs)
+    if uncertain(headline, unknown=unknown):
+        return [f"not shown: {unknown or 'too few speakers'}"] * len(pairs)
     best, tied = headline.model.iloc[0], set(headline.model[headline.tied_with_best])
     known = [
         pair.p_holm < ALPHA
@@ -226,8 +234,14 @@ def leaks(probe: pd.DataFrame, names: Mapping[str, str]) -> pages.Table:
     found = probe.assign(chance=1 / probe.classes, probe=probe.probe.map(lambda name: names.get(name, name)))
     frame = found[["probe", "corpus", "uar", "chance", "clips", "speakers", "note"]].rename(columns={"uar": "UAR"})
     frame = frame.assign(corpus=frame.corpus.fillna(""), note=frame.note.fillna(""))
-    caption = "UAR of a random forest, trained and tested in ways that leak and in one that does not"
-    return pages.table(frame.set_index("probe"), caption=caption, formats={"UAR": share, "chance": share})
+    other = " and in one that does not" if (probe.probe == "leak_speaker").any() else ""
+    caption = f"UAR of a random forest, trained and tested in ways that leak{other}"
+    formats = {"UAR": share, "chance": share, "speakers": _speakers}
+    return pages.table(frame.set_index("probe"), caption=caption, formats=formats)
+
+
+def _speakers(known: int) -> str:
+    return f"{known:,}" if known else "unknown"
 
 
 # One model ------------------------------------------------------------------------------------------------------------
@@ -266,8 +280,10 @@ def areas(curves: pd.DataFrame) -> "pd.Series[float]":
 def classes(found: pd.DataFrame, *, model: str) -> pages.Table:
     """Write what `by_class` found."""
     renamed = found.rename(columns={"auc": "ROC-AUC", "mistaken": "most often taken for"}).rename_axis("emotion")
+    renamed = _with_limits(renamed)
+    limits = ", with limits of recall over speakers" if "low" in renamed else ""
     formats = dict.fromkeys(["recall", "low", "high", "precision", "ROC-AUC"], share)
-    return pages.table(renamed, caption=f"{model}: each emotion, with limits of recall over speakers", formats=formats)
+    return pages.table(renamed, caption=f"{model}: each emotion{limits}", formats=formats)
 
 
 def tasks(rows: pd.DataFrame, wanted: Mapping[str, Binary], *, model: str) -> Tasks:
@@ -338,17 +354,18 @@ def slices(found: pd.DataFrame, *, what: str, total: int) -> pages.Table:
         listed = pd.concat([found.head(LISTED // 2), found.tail(LISTED // 2)])
         caption += f"; the {LISTED // 2} lowest and the {LISTED // 2} highest of {len(found):,}"
     wanted = ["uar", *(c for c in ("low", "high") if c in found), "accuracy", "clips", "speakers", "classes"]
-    frame = listed.set_index("value")[wanted].rename_axis(what)
+    frame = _with_limits(listed.set_index("value")[wanted].rename_axis(what))
     frame = frame.rename(columns={"uar": "UAR", "classes": "emotions"})
-    return pages.table(frame, caption=caption, formats=dict.fromkeys(["UAR", "low", "high", "accuracy"], share))
+    formats = dict.fromkeys(["UAR", "low", "high", "accuracy"], share) | {"speakers": _speakers}
+    return pages.table(frame, caption=caption, formats=formats)
 
 
 def by_speaker(rows: pd.DataFrame) -> pd.DataFrame:
-    """Judge each speaker's clips apart: `breakdowns.SLICE`, and sex in words; unknown ones are one."""
-    unknown = are_unknown(rows)
-    who = rows.speaker.where(~unknown, rows.corpus + ", unknown")
+    """Judge the clips of each known speaker apart: `breakdowns.SLICE`, and sex in words."""
+    rows = rows[~are_unknown(rows)]
+    who = rows.speaker
     if rows.corpus.nunique() == 1:
-        who = who.where(unknown, rows.speaker.str.removeprefix(f"{rows.corpus.iloc[0]}-"))
+        who = who.str.removeprefix(f"{rows.corpus.iloc[0]}-")
     found = breakdowns.by(rows.assign(speaker=who), "speaker")
     sexes = sex_names(rows.sex).groupby(who).first() if "sex" in rows else pd.Series(dtype=str)
     return found.assign(sex=found.value.map(sexes).fillna("unknown"))

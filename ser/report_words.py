@@ -1,4 +1,7 @@
-"""What the page of a report says in sentences: what came out, what to beware of, and what the numbers mean."""
+"""What the page of a report says in sentences: what came out, what to beware of, and what the numbers mean.
+
+`unknown` are the words of `ser.speakers.say_unknown`.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -59,36 +62,31 @@ MEANINGS = {
 """Number -> what it means, and who says so."""
 
 
-def headline(table: pd.DataFrame, *, classes: int, unknown: bool) -> str:
-    """Say in a sentence which model is best, and how sure that is; `unknown` where nobody knows who speaks."""
+def headline(table: pd.DataFrame, *, classes: int, unknown: str) -> str:
+    """Say in a sentence which model is best, and how sure that is."""
     best = table.iloc[0]
     found = f"{best.model}{' has the highest UAR,' if len(table) > 1 else ': UAR'}"
     return f"{found} {share(best.uar)} ({_interval(best, unknown=unknown)}); guessing gives {share(1 / classes)}."
 
 
-def _interval(judged: Any, *, unknown: bool) -> str:
+def _interval(judged: Any, *, unknown: str) -> str:
     speakers = int(judged.speakers)
     limits = f"{share(judged.uar_low)} to {share(judged.uar_high)}"
-    if speakers < 2 or pd.isna(judged.uar_low):
-        return "no interval, as nobody knows who speaks" if unknown else "no interval: one test speaker"
+    if unknown:
+        return f"no interval, as {unknown}"
+    if speakers < 2:
+        return "no interval: one test speaker"
     if speakers < ENOUGH:
         return f"a range over {speakers} speakers: {limits}"
     return f"95 % interval over {speakers} speakers: {limits}"
 
 
-def basis(table: pd.DataFrame, rows: pd.DataFrame, *, protocol: str, classes: int) -> str:
-    """Say what was tested on what, and of how many trainings the number is a mean."""
-    clips = int(table.clips.iloc[0])
-    seeds, folds = rows.seed.nunique(), rows.fold.nunique()
-    repeated = f", mean of {seeds} seeds" if seeds > 1 else ""
-    pooled = f", {folds} folds together" if folds > 1 else ""
-    return f"{protocol[:1].upper()}{protocol[1:]}. {clips:,} test clips, {classes} emotions{repeated}{pooled}."
-
-
-def rivals(table: pd.DataFrame) -> str:
+def rivals(table: pd.DataFrame, *, unknown: str) -> str:
     """Say which models are not shown to be worse than the best; nothing where there is one model."""
     if len(table) < 2:
         return ""
+    if unknown:
+        return f"As {unknown}, no model can be told from another."
     if uncertain(table):
         return f"With fewer than {ENOUGH} test speakers, no model can be told from another."
     tied = list(table.model.iloc[1:][table.tied_with_best.iloc[1:]])
@@ -102,10 +100,20 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def leaks(probe: pd.DataFrame) -> str:
+    """Say what the probe of leaks did: two things to compare, or one where no speakers could be held out."""
+    careless = "A cheap model is trained and tested as careless studies do, with the same voices in training and test"
+    if (probe.probe == "leak_speaker").any():
+        rest = ", and on speakers it never heard. What the first gains over the second is not recognition of emotion."
+    else:
+        rest = ". What it gains by that cannot be said: it takes two known speakers to test on one it never heard."
+    return f"{careless}{rest} Numbers are comparable with each other, not with the leaderboard."
+
+
 # What to beware of ----------------------------------------------------------------------------------------------------
 
 
-def warnings(table: pd.DataFrame, notes: Sequence[str], *, classes: int, unknown: bool) -> list[pages.Note]:
+def warnings(table: pd.DataFrame, notes: Sequence[str], *, classes: int, unknown: str) -> list[pages.Note]:
     """Collect what must be read before the numbers: notes given, few speakers, and no better than guessing."""
     few = _few(int(table.speakers.iloc[0]), unknown=unknown)
     return [*map(_note, notes), *few, *_guessing(table.iloc[0], chance=1 / classes)]
@@ -117,11 +125,11 @@ def _note(text: str) -> pages.Note:
     return pages.Note(title, f"{rest[:1].upper()}{rest[1:]}") if colon else pages.Note("To be known first", text)
 
 
-def _few(speakers: int, *, unknown: bool) -> Iterator[pages.Note]:
+def _few(speakers: int, *, unknown: str) -> Iterator[pages.Note]:
     remedy = "More folds test more speakers (split.folds in params.yaml)."
-    if speakers < 2 and unknown:
+    if unknown:
         text = "How far a number would vary with other voices cannot be said, nor which model is really better."
-        yield pages.Note("No interval, as nobody knows who speaks", text)
+        yield pages.Note(f"No interval, as {unknown}", text)
     elif speakers < 2:
         yield pages.Note(
             "One test speaker",
@@ -156,15 +164,16 @@ def silent(rows: pd.DataFrame, classes: Sequence[str]) -> str:
     return " ".join(said + ([f"In no test clip: {listed(absent)}."] if absent else []))
 
 
-def voices(found: pd.DataFrame, *, unknown: bool) -> str:
-    """Say who is understood worst and best."""
+def voices(found: pd.DataFrame, *, unknown: str) -> str:
+    """Say who is understood worst and best, of those who are known."""
     if len(found) < 2 and unknown:
-        return "Nobody knows who speaks, so that speakers cannot be compared."
+        return f"{unknown.capitalize()}, so that speakers cannot be compared."
     if len(found) < 2:
         return "There is one test speaker, so that there is nothing to compare."
     worst, best = found.iloc[0], found.iloc[-1]
+    left = f"{unknown.capitalize()}; of the others: t" if unknown else "T"
     return (
-        f"The worst understood speaker, {short(worst.value)}, gets a UAR of {share(worst.uar)}, the best, "
+        f"{left}he worst understood speaker, {short(worst.value)}, gets a UAR of {share(worst.uar)}, the best, "
         f"{short(best.value)}, {share(best.uar)}: a spread of {share(best.uar - worst.uar)}."
     )
 

@@ -8,7 +8,9 @@ import pandas as pd
 from ser.corpora.facts import is_synthetic, published_folds
 from ser.errors import InputError
 from ser.params import Split
+from ser.predictions import classes_of
 from ser.uncertainty import ENOUGH
+from ser.words import count
 
 SYNTHETIC = (
     "The voices of the demo corpus are synthetic: these numbers show that the pipeline works "
@@ -93,41 +95,53 @@ def warnings(corpora: Sequence[str], *, unknown: Sequence[str]) -> list[str]:
     return synthetic + ([UNKNOWN.format(corpora=" and ".join(unknown))] if unknown else [])
 
 
-def leaderboard_markdown(table: pd.DataFrame, *, protocol: str, clips: int, classes: int, notes: Sequence[str]) -> str:
+def basis(protocol: str, rows: pd.DataFrame) -> str:
+    """Say on how many clips and in how many trainings each number stands, from the test rows of one model."""
+    seeds, folds = rows.seed.nunique(), rows.fold.nunique()
+    repeated = f", mean of {seeds} seeds" if seeds > 1 else ""
+    pooled = f", {folds} folds together" if folds > 1 else ""
+    clips = count(rows.clip_id.nunique(), "test clip")
+    return f"{protocol[:1].upper()}{protocol[1:]}. {clips}, {len(classes_of(rows))} emotions{repeated}{pooled}"
+
+
+def leaderboard_markdown(table: pd.DataFrame, *, basis: str, chance: float, unknown: str, notes: Sequence[str]) -> str:
     """Write the leaderboard as a page.
 
     Parameters
     ----------
     table
         As `ser.headline.leaderboard` makes it.
-    protocol
-        As `protocol` says it.
-    clips, classes
-        How many clips were tested, and among how many emotions.
+    basis
+        As `basis` says it.
+    chance
+        The UAR of guessing.
+    unknown
+        As `ser.speakers.say_unknown` says it.
     notes
         Warnings that stand above the numbers.
     """
     lines = [
         "# Leaderboard",
         "",
-        f"{protocol[0].upper()}{protocol[1:]}. {clips} test clips, {classes} emotions, chance UAR {1 / classes:.3f}.",
+        f"{basis}, chance UAR {chance:.3f}.",
         *(line for note in notes for line in ("", f"**{note}**")),
         "",
-        _shown(table).to_markdown(index=False, floatfmt=".3f"),
+        _shown(table, unknown=unknown).to_markdown(index=False, floatfmt=".3f"),
         "",
-        *(f"{sentence}\n" for sentence in _explanations(table)),
+        *(f"{sentence}\n" for sentence in _explanations(table, unknown=unknown)),
     ]
     return "\n".join(lines)
 
 
-def _shown(table: pd.DataFrame) -> pd.DataFrame:
+def _shown(table: pd.DataFrame, *, unknown: str) -> pd.DataFrame:
     """Choose and name the columns that fit a page."""
     limits = table.reindex(columns=["uar_low", "uar_high"])
     interval = [f"{low:.3f} to {high:.3f}" if low == low else "none" for low, high in limits.itertuples(index=False)]
-    enough = int(table.speakers.iloc[0]) >= ENOUGH
+    enough = int(table.speakers.iloc[0]) >= ENOUGH and not unknown
     names = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC-AUC", "ece": "ECE", "val_uar": "UAR on validation"}
     shown = table[["rank", "model", "uar"]].rename(columns={"uar": "UAR"})
-    shown["95 % interval" if enough else "range over speakers"] = interval
+    if limits.notna().any(axis=None):
+        shown["95 % interval" if enough else "range over speakers"] = interval
     if enough:
         shown["best"] = table.tied_with_best.map({True: "=", False: ""})
     if table.uar_seed_sd.notna().any():
@@ -137,14 +151,14 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     return shown.join(table.reindex(columns=list(names)).rename(columns=names))
 
 
-def _explanations(table: pd.DataFrame) -> list[str]:
+def _explanations(table: pd.DataFrame, *, unknown: str) -> list[str]:
     speakers = int(table.speakers.iloc[0])
     sentences = [
         "UAR is the unweighted average of the emotions' recalls (balanced accuracy), F1 a macro average, ECE the "
         "expected calibration error."
     ]
-    if speakers < 1:
-        return [*sentences, "Nobody knows who speaks, so nothing here says how much scores vary between speakers."]
+    if unknown:
+        return [*sentences, f"{unknown.capitalize()}, so nothing here says how much scores vary between speakers."]
     if speakers < 2:
         return [*sentences, "One speaker was tested: the numbers speak of that speaker, and there is no interval."]
     if speakers < ENOUGH:
@@ -183,12 +197,15 @@ def terminal(folder: Path) -> str:
     page = folder / "leaderboard.md"
     if not page.is_file():
         raise InputError(f"{page} was not found; run `dvc repro` first.")
-    places = [
-        f"Leaderboard          {page} (and .csv, .png)",
-        f"Confusion matrices   {folder / 'confusion'}/MODEL_test.png",
-        f"Training             {folder / 'history.png'}",
-        f"The data             {folder / 'corpora.html'}",
-        f"Where scores are from {folder / 'report.html'}",
-        "All runs             make ui, then http://127.0.0.1:5000",
+    places = {
+        "Leaderboard": (page, " (and .csv, .png)"),
+        "Confusion matrices": (folder / "confusion", "/MODEL_test.png"),
+        "Training": (folder / "history.png", ""),
+        "The best model": (folder / "model_card.md", ""),
+        "The data": (folder / "corpora.html", ""),
+        "Where scores are from": (folder / "report.html", ""),
+    }
+    lines = [
+        f"{what:<22}{path}{more}{'' if path.exists() else ' (not made yet)'}" for what, (path, more) in places.items()
     ]
-    return "\n".join([page.read_text(encoding="utf-8"), *places])
+    return "\n".join([page.read_text(encoding="utf-8"), *lines, f"{'All runs':<22}make ui, then http://127.0.0.1:5000"])

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from ser import audio, dataverse, fetching, kaggle, own, synthesis
 from ser.completeness import check_complete
 from ser.corpora.facts import Corpus, known_corpora, load_corpus
-from ser.errors import InputError
+from ser.errors import InputError, set_to
 from ser.parallel import batches, map_batches, progress
 from ser.params import Download, Own
 from ser.recordings import Recording, find_recordings, list_recordings
@@ -46,7 +46,7 @@ def announce(name: str, own_recordings: Mapping[str, Own]) -> str:
         if name in known_corpora():
             raise InputError(f"own.{name}: a published corpus has this name; call your recordings otherwise.")
         return f"{name}: your own recordings in {own_recordings[name].folder}."
-    facts = load_corpus(name)
+    facts = load_corpus(name, own=own_recordings)
     return f"{name}: {facts.title}. Licence: {facts.licence}. Cite: {facts.citation}. {facts.url}"
 
 
@@ -104,8 +104,9 @@ def _local(corpus: Corpus, settings: Download) -> Path | None:
 
 def _fetched(corpus: Corpus, settings: Download) -> Path:
     """Fetch a corpus into a cache, where it waits for the next time, and say where it is."""
-    instead = f"put it into FOLDER/{corpus.name}/ and say -S download.local_dir=FOLDER"
-    from_kaggle = f", or say -S download.kaggle=true (kaggle.com/datasets/{corpus.kaggle})" if corpus.kaggle else ""
+    instead = f"put it into FOLDER/{corpus.name}/ and {set_to('download.local_dir', 'FOLDER')}"
+    copy = f"; or take the copy at kaggle.com/datasets/{corpus.kaggle}: {set_to('download.kaggle', 'true')}"
+    from_kaggle = copy if corpus.kaggle else ""
     try:
         if settings.kaggle and corpus.kaggle:
             return kaggle.fetch(corpus.kaggle)

@@ -2,8 +2,9 @@
 
 Conventions: a table holds the rows of one part (such as test) of one model; folds may be pooled, as each clip is tested
 once, and several seeds may be in one table. What varies is the speaker: clips of one speaker are alike, so an interval
-over clips would be far too narrow, and there is none here. Where there is one speaker, limits are NaN, and the caller
-says why. A number of several seeds is its mean over them, never its best.
+over clips would be far too narrow, and there is none here. Where there is one speaker, or somebody is unknown, who
+might be anybody, limits are NaN, and the caller says why. A number of several seeds is its mean over them, never its
+best.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from ser import seeds
 from ser.errors import InputError
 from ser.metrics import judge
 from ser.predictions import classes_of
+from ser.speakers import are_unknown, count_known
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -77,7 +79,8 @@ def bootstrap(
     Returns
     -------
     DataFrame
-        A row a metric (index) with value, low, high, speakers and clips. Low and high are NaN with one speaker.
+        A row a metric (index) with value, low, high, speakers (known ones) and clips. Low and high are NaN with one
+        speaker, and where some are unknown.
 
     Raises
     ------
@@ -109,14 +112,19 @@ def bootstrap(
     """
     counts = _counts(table)
     drawn = _draw(counts, resamples=resamples, seed=seed)
-    sizes = {"speakers": counts.shape[1], "clips": table.clip_id.nunique()}
+    sizes = {"speakers": count_known(table), "clips": table.clip_id.nunique()}
     rows = []
     for metric in metrics:
         score = _score(metric, classes=classes_of(table))
         value = float(_mean(score(counts.sum(axis=1))))
-        low, high = _limits(_mean(score(drawn)), speakers=counts.shape[1], level=level)
+        low, high = _limits(_mean(score(drawn)), speakers=_drawn_from(table), level=level)
         rows.append({"value": value, "low": low, "high": high} | sizes)
     return pd.DataFrame(rows, index=pd.Index(metrics, name="metric"))
+
+
+def _drawn_from(table: pd.DataFrame) -> int:
+    """Count the speakers that can be drawn: none where some are unknown, as two clips may be of one voice or of two."""
+    return 0 if are_unknown(table).any() else count_known(table)
 
 
 def _counts(table: pd.DataFrame) -> Array:
@@ -143,7 +151,7 @@ def _draw(counts: Array, *, resamples: int, seed: int) -> Array:
 
 
 def _limits(draws: Array, *, speakers: int, level: float) -> tuple[float, float]:
-    """Cut the tails off the draws that are numbers; one speaker has no interval."""
+    """Cut the tails off the draws that are numbers; one speaker, or none, has no interval."""
     numbers = draws[~np.isnan(draws)]
     if speakers < 2 or not len(numbers):
         return float("nan"), float("nan")
@@ -320,7 +328,7 @@ def difference(
     Returns
     -------
     Difference
-        The metric of `a` minus that of `b`; limits are NaN with one speaker.
+        The metric of `a` minus that of `b`; limits are NaN with one speaker, and where some are unknown.
 
     Raises
     ------
@@ -346,7 +354,7 @@ def _scored(table: pd.DataFrame, metric: str, *, resamples: int, seed: int) -> _
     counts = _counts(table)
     score = _score(metric, classes=classes_of(table))
     draws = _mean(score(_draw(counts, resamples=resamples, seed=seed)))
-    return _Scored(float(_mean(score(counts.sum(axis=1)))), draws, counts.shape[1])
+    return _Scored(float(_mean(score(counts.sum(axis=1)))), draws, _drawn_from(table))
 
 
 def _subtract(a: _Scored, b: _Scored, *, level: float) -> Difference:
@@ -421,7 +429,7 @@ def tied_with_best(
 
     A model is left out only if the interval over speakers of the best's UAR minus its own lies above 0. As the best is
     compared with each other model, each interval has the level ``1 - (1 - level) / others`` (Bonferroni). That the
-    best was chosen on the same clips is not corrected for. With one speaker there is no interval, so all are named.
+    best was chosen on the same clips is not corrected for. Where there is no interval, all are named.
 
     Parameters
     ----------

@@ -33,8 +33,9 @@ def main() -> None:
         clips=[Path(f"data/clips/{corpus}.parquet") for corpus in params.corpora],
         settings=params.evaluate,
         seed=params.seed,
+        all_settings=params.model_dump(mode="json"),
     )
-    typer.echo("The long answer      reports/report.html")
+    typer.echo("Where scores are from reports/report.html")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from ser.errors import one_sentence
 from ser.files import write_text
 from ser.params import read_params
 from ser.splits import choose, split_clips
+from ser.words import count
 
 
 @one_sentence
@@ -27,7 +28,7 @@ def main() -> None:
     write_text(Path("data/splits.csv"), splits.to_csv(index=False, lineterminator="\n"))
     write_text(Path("data/left_out.csv"), left_out.to_csv(index=False, lineterminator="\n"))
     for reason, group in left_out.groupby(left_out.reason.str.replace(r"as (\w+)/.*", r"as a clip of \1", regex=True)):
-        typer.echo(f"{len(group)} clips are in no part: {reason} (data/left_out.csv)")
+        typer.echo(f"{count(len(group), 'clip is', 'clips are')} in no part: {reason} (data/left_out.csv)")
 
 
 if __name__ == "__main__":

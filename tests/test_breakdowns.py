@@ -41,6 +41,11 @@ def test_speakers_are_judged_apart() -> None:
     ]
 
 
+def test_nobody_is_no_speaker() -> None:
+    """Where nobody knows who speaks, a slice has no speakers, not one."""
+    assert breakdowns.by(heard().assign(speaker="ravdess-"), "sex").speakers.to_list() == [0, 0]
+
+
 def test_no_clip_is_lost_in_a_slice() -> None:
     """A missing value is a slice, equal slices stand in order, and an unknown column is named."""
     table = heard().assign(predicted="neutral", emotion="neutral", text=["2", "1", None, "1", None, "1", "1", "1"])

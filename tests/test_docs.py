@@ -2,14 +2,16 @@
 
 import re
 import shlex
-import shutil
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import tables
+import yaml
 from dvc.utils.hydra import apply_overrides
 
 from ser.params import read_params
+from ser.tracking import flatten
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
@@ -28,10 +30,23 @@ def test_pages_have_commands() -> None:
     assert {page for page in PAGES if commands(page)} >= {"README.md", "docs/own-recordings.md"}
 
 
+def test_the_comparison_shows_scores_and_settings() -> None:
+    """Of the columns of `dvc exp show`, the command of the README leaves one score and every setting."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [(keep, drop)] = re.findall(r"exp show .*--keep '(.*?)' --drop '(.*?)'", text)
+    settings = flatten(tables.ordinary())
+    scores = [
+        f"{model}.{part}.{name}" for model in ("lstm", "svm") for part in ("test", "val") for name in ("uar", "f1")
+    ]
+    columns = ["Experiment", "Created", *scores, *settings, "data/clips", "models", "reports/probe.csv"]
+    left = [name for name in columns if re.match(keep, name) or not re.match(drop, name)]
+    assert left == ["Experiment", "lstm.test.uar", *settings]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_overrides_make_settings(page: str, tmp_path: Path) -> None:
     """Quotes, plus signs and names of settings are right."""
     for overrides in commands(page):
-        shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(tables.ordinary()), encoding="utf-8")
         apply_overrides(tmp_path / "params.yaml", overrides)
         read_params(tmp_path / "params.yaml")

@@ -99,13 +99,13 @@ def test_labels_in_paths(tmp_path: Path) -> None:
         ("file,emotion\na.wav,sad\na.wav,happy\n", r"a\.wav stands there twice; keep one row a file"),
         (
             "file,emotion\na.wav,anger\nb.wav,bored\n",
-            r"own\.mine: unknown emotion anger \(1 recordings\), bored \(1 .*known are neutral, .*"
+            r"own\.mine: unknown emotion anger \(1 recording\), bored \(1 .*known are neutral, .*"
             r"-S '\+own\.mine\.emotions=\{anger: angry\}'",
         ),
         ("file,emotion\na.wav,01\n", r"unknown emotion 01 .*: in params\.yaml, own\.mine\.emotions: \{'01': neutral\}"),
         ("file,emotion\na.wav,Glück\n", r"in params\.yaml, own\.mine\.emotions: \{'glück': neutral\}"),
         ("file,emotion\na.wav,sad\n,sad\n", r"labels\.csv: a row names no file; give its path"),
-        ("file,emotion\na.wav,\nb.wav,sad\n", r"unknown emotion no label \(1 recordings\)"),
+        ("file,emotion\na.wav,\nb.wav,sad\n", r"unknown emotion no label \(1 recording\)"),
         ("file,emotion,sex\na.wav,sad,x\n", r"a\.wav has the sex 'x'; expected f, m or nothing"),
         (
             "file,emotion,speaker\na.wav,sad,\nb.wav,sad,bo\n",

@@ -146,6 +146,25 @@ def test_a_page_fits_light_and_dark_and_telephones(render) -> None:
     assert re.search(r"<h1>page</h1>", page)
 
 
+def test_every_colour_is_known_in_light_and_dark(render) -> None:
+    """A colour that only one of the two schemes names would vanish, or glare, in the other."""
+    light, dark = re.findall(r":root \{(.*?)\}", render(), flags=re.DOTALL)
+    names = [set(re.findall(r"(--[\w-]+):", colours)) for colours in (light, dark)]
+    assert names[0] == names[1]
+    assert set(re.findall(r"var\((--[\w-]+)\)", render())) == names[0] | {"--under"}
+
+
+def test_what_is_wider_than_the_page_is_shaded_where_it_goes_on(render) -> None:
+    """Tables and commands that are cut show it without a script: shades at the sides, and covers that scroll along."""
+    page = render()
+    rule = page.partition(".scroll, pre {")[2].partition("}")[0]
+    assert "overflow-x: auto" in rule
+    assert "background-attachment: local, local, scroll, scroll" in rule
+    covers, shades = rule.count("var(--under) 30%, transparent"), rule.count("var(--shade), transparent")
+    assert (covers, shades) == (2, 2)
+    assert Outline(page).tags[[tag for tag, _ in Outline(page).tags].index("table") - 1][1]["class"] == "scroll"
+
+
 def test_what_a_template_lacks_is_an_error(tmp_path: Path) -> None:
     """A report that forgot a part is no report, and leaves none behind."""
     from jinja2 import UndefinedError

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tables
 import yaml
 from pydantic import ValidationError
 
@@ -15,8 +16,8 @@ MISSING = object()
 
 
 def changed(key: str, value: Any) -> dict[str, Any]:
-    """Load the project's settings and set one key, given by its path; MISSING takes it out."""
-    content: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    """Take ordinary settings and set one key, given by its path; MISSING takes it out."""
+    content = tables.ordinary()
     *sections, last = key.split(".")
     section = content
     for name in sections:
@@ -147,7 +148,7 @@ def test_an_unknown_name_in_a_list_is_named(tmp_path: Path, key: str, name: str,
 
 
 def read_list(key: str) -> list[str]:
-    value = yaml.safe_load((ROOT / "params.yaml").read_text())
+    value: Any = tables.ordinary()
     for name in key.split("."):
         value = value[name]
     return list(value)
@@ -160,6 +161,13 @@ def read_list(key: str) -> list[str]:
 def test_a_name_instead_of_a_list_is_explained(tmp_path: Path, key: str) -> None:
     """`-S corpora=tess` gives a string; the message says how to write a list."""
     assert f"params.yaml: {key}: must be a list; write [tess], found 'tess'" in message(tmp_path, changed(key, "tess"))
+
+
+@pytest.mark.parametrize("key", ["seeds", "train_lstm.convolutions", "train_baselines.grids.svm.C"])
+def test_a_number_instead_of_a_list_is_explained(tmp_path: Path, key: str) -> None:
+    """Whoever has one seed writes it without brackets; nobody has to know what a tuple is."""
+    assert f"params.yaml: {key}: must be a list; write [1], found 1" in message(tmp_path, changed(key, 1))
+    assert f"params.yaml: {key}: must be a list, found None" in message(tmp_path, changed(key, None))
 
 
 @pytest.mark.parametrize("key", ["corpora", "baselines", "emotions.use", "augment.augmentations", "features.frames"])
@@ -272,7 +280,7 @@ def test_emotions_are_classes(tmp_path: Path, emotions: dict[str, list[str]], sa
 
 def test_own_recordings(tmp_path: Path) -> None:
     """A misspelt key of one's own recordings is named, and so are a pattern that is none and two places of labels."""
-    mine = changed("own", {})["own"] | yaml.safe_load((ROOT / "params.yaml").read_text())["own"]["mine"]
+    mine = tables.ordinary()["own"]["mine"]
     assert "own.us.foldr is not a known key; did you mean folder?" in message(
         tmp_path, changed("own", {"us": {key.replace("folder", "foldr"): value for key, value in mine.items()}})
     )

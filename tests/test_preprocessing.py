@@ -23,7 +23,8 @@ GOOD = "Actor_01/03-01-05-01-01-01-01.wav"
 
 
 def preprocess(**changes: Any) -> Preprocess:
-    return tables.settings(preprocess={"sample_rate": RATE, "min_seconds": 0.3, "denoise": 0} | changes).preprocess
+    usual = {"sample_rate": RATE, "min_seconds": 0.3, "denoise": 0, "trim_db": 40, "normalise": "rms", "level_db": -23}
+    return tables.settings(preprocess=usual | changes).preprocess
 
 
 def make(folder: Path, corpus: str = "ravdess") -> tuple[list[dict[str, Any]], Outcome]:

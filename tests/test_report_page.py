@@ -14,7 +14,7 @@ import signals
 import tables
 from test_pages import Outline, Page
 
-from ser import audio, report_page, report_tables, report_words, robustness, uncertainty
+from ser import audio, report_page, report_tables, report_words, reproduction, robustness, uncertainty
 
 EVIL = "<script>alert(1)</script>$ü_"
 CLASSES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
@@ -44,6 +44,7 @@ def write(folder: Path, models: Mapping[str, pd.DataFrame], **changed: Any) -> P
         confusion=folder / "confusion",
         settings=tables.settings(evaluate={"resamples": 200}).evaluate,
         seed=1,
+        all_settings=tables.settings().model_dump(mode="json"),
         **(known | changed),
     )
     return Page((folder / "report.html").read_text(encoding="utf-8"))
@@ -138,6 +139,14 @@ def test_copies_and_other_parts_are_left_aside(full: Full) -> None:
     assert row(full.page, "sad", column=1) == f"{found.recall['sad']:.3f}"
 
 
+def test_the_page_says_how_it_is_made_again(full: Full) -> None:
+    """The last section has the commands to type and the settings, in the words of the model card."""
+    last = full.page.text.rpartition("How to make it again")[2]
+    said = f"{reproduction.IDENTIFIED} {reproduction.commands('reports/report.html')}"
+    assert " ".join(said.split()) in last
+    assert "split: {folds: 1, hold_out: speaker" in last
+
+
 def test_names_are_text(full: Full) -> None:
     """A clip's, a speaker's or a sentence's name is shown as it is and does nothing."""
     assert not full.page.outline.all("script")
@@ -221,11 +230,37 @@ def test_few_speakers_show_no_difference(tmp_path: Path) -> None:
 
 
 def test_unknown_speakers_are_not_one_speaker(tmp_path: Path) -> None:
-    """Where nobody knows who speaks, the page does not speak of one speaker."""
+    """Where nobody knows who speaks, the page counts no speakers, too few or otherwise, and says why."""
     clips = ravdess([1]).assign(speaker="ravdess-")
-    page = write(tmp_path, {"svm": judged.predictions(clips, skill=1, classes=CLASSES)})
+    models = {name: judged.predictions(clips, skill=skill, classes=CLASSES) for name, skill in (("a", 4), ("b", 0.1))}
+    probe = judged.probe().query("probe != 'leak_speaker'").assign(speakers=0)
+    page = write(tmp_path, models, probe=probe)
     assert "no interval, as nobody knows who speaks" in page.text
-    assert "one test speaker" not in page.text.lower()
+    assert "As nobody knows who speaks, no model can be told from another." in page.text
+    assert row(page, "a against b") == "not shown: nobody knows who speaks"
+    assert "it takes two known speakers" in page.text
+    assert row(page, "random split: the same voices in training and test", column=4) == "unknown"
+    for wrong in (
+        "one test speaker",
+        "too few",
+        "over the speakers",
+        "over speakers:",
+        "in one that does not",
+        "1 speaker",
+    ):
+        assert wrong not in page.text.lower()
+    assert "low" not in page.text.partition("Which differences are real")[0].split()
+
+
+def test_some_unknown_speakers(tmp_path: Path) -> None:
+    """Where speakers of some clips are known, these are compared, and no limits are given of all."""
+    clips = ravdess(range(1, 9))
+    clips["speaker"] = clips.speaker.replace("ravdess-01", "ravdess-")
+    models = {name: judged.predictions(clips, skill=skill, classes=CLASSES) for name, skill in (("a", 4), ("b", 0.1))}
+    page = write(tmp_path, models)
+    assert "(no interval, as nobody knows who speaks in some clips)" in page.text
+    assert "Nobody knows who speaks in some clips; of the others: the worst understood speaker" in page.text
+    assert row(page, "a against b") == "not shown: nobody knows who speaks in some clips"
 
 
 def test_an_answer_that_is_always_right(tmp_path: Path) -> None:
@@ -295,6 +330,6 @@ def test_many_values_are_cut_to_the_lowest_and_the_highest() -> None:
 def test_a_model_at_chance_is_said_to_be() -> None:
     """A limit below what guessing gives means that nothing was shown."""
     table = board().assign(uar=0.3, uar_low=[0.1, 0.1])
-    assert [note.title for note in report_words.warnings(table, [], classes=8, unknown=False)] == [
+    assert [note.title for note in report_words.warnings(table, [], classes=8, unknown="")] == [
         "Not shown to be better than guessing"
     ]

@@ -1,5 +1,6 @@
 """What people read says what was tested on what, and what it does not mean."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ import pandas as pd
 import pytest
 import tables
 
-from ser import headline, reports
+from ser import emotions, headline, reports
 from ser.corpora.facts import known_corpora, load_corpus
 from ser.errors import InputError
+
+EMOTIONS = list(emotions.EMOTIONS)
 
 
 def board(**changes: object) -> pd.DataFrame:
@@ -22,8 +25,12 @@ def board(**changes: object) -> pd.DataFrame:
 
 
 def page(*notes: str, **changes: object) -> str:
-    text = {"protocol": "ravdess, tested so", "clips": 240, "classes": 8}
-    return reports.leaderboard_markdown(board(**changes), **text, notes=notes)
+    return markdown(board(**changes), notes=notes)
+
+
+def markdown(table: pd.DataFrame, *, unknown: str = "", notes: Sequence[str] = ()) -> str:
+    basis = reports.basis("ravdess, tested so", tables.predicted(EMOTIONS * 30, EMOTIONS * 30, classes=EMOTIONS))
+    return reports.leaderboard_markdown(table, basis=basis, chance=1 / 8, unknown=unknown, notes=notes)
 
 
 def header(said: str) -> list[str]:
@@ -143,7 +150,6 @@ def test_the_leaderboard_page() -> None:
         (8, "bootstrap over the 8 test speakers, not over clips.\n"),
         (5, "With 5 test speakers no model can be told from another"),
         (1, "One speaker was tested: the numbers speak of that speaker, and there is no interval."),
-        (0, "Nobody knows who speaks"),
     ],
 )
 def test_the_page_says_what_an_interval_is_worth(speakers: int, said: str) -> None:
@@ -153,12 +159,31 @@ def test_the_page_says_what_an_interval_is_worth(speakers: int, said: str) -> No
 
 def test_a_page_without_intervals() -> None:
     """A model without limits has none, not nan; a column that no model has is not shown."""
-    said = reports.leaderboard_markdown(
-        board(speakers=1).drop(columns=["uar_low", "uar_high"]), protocol="so", clips=1, classes=2, notes=[]
-    )
-    assert said.count("| none ") == 2
     assert "nan to" not in page(uar_low=[0.4, None], uar_high=[0.6, None])
+    assert page(uar_low=[0.4, None], uar_high=[0.6, None]).count("| none ") == 1
+    said = markdown(board(speakers=1).drop(columns=["uar_low", "uar_high"]))
+    assert header(said)[2:4] == ["UAR", "accuracy"]
     assert not [name for name in header(said) if name.startswith("sd")]
+
+
+@pytest.mark.parametrize(("speakers", "where"), [(0, ""), (24, " in some clips")])
+def test_a_page_of_unknown_speakers(speakers: int, where: str) -> None:
+    """Where nobody knows who speaks, be it in some clips, there is no range or interval, and the page says why."""
+    table = board(speakers=speakers, uar_low=float("nan"), uar_high=float("nan"))
+    said = markdown(table, unknown=f"nobody knows who speaks{where}")
+    assert f"Nobody knows who speaks{where}, so nothing here says how much scores vary between speakers." in said
+    assert header(said)[2:4] == ["UAR", "accuracy"]
+    assert not [word for word in ("range", "interval", "test speakers", "= marks") if word in said]
+
+
+def test_a_page_says_how_many_seeds_and_folds_are_one_number() -> None:
+    """A mean of several trainings is called one; a single one is not."""
+    rows = tables.predicted(EMOTIONS, EMOTIONS, classes=EMOTIONS)
+    assert reports.basis("so", rows) == "So. 8 test clips, 8 emotions"
+    both = pd.concat([rows, rows.assign(seed=2)])
+    assert reports.basis("so", both) == "So. 8 test clips, 8 emotions, mean of 2 seeds"
+    folds = both.assign(fold=[1, 2] * 8)
+    assert reports.basis("so", folds) == "So. 8 test clips, 8 emotions, mean of 2 seeds, 2 folds together"
 
 
 def test_the_page_shows_spread_over_seeds_and_folds() -> None:
@@ -181,6 +206,16 @@ def test_the_terminal_shows_the_page_and_where_to_look(tmp_path: Path) -> None:
     for place in ("leaderboard.md", "confusion", "history.png"):
         assert str(tmp_path / place) in said
     assert "http://127.0.0.1:5000" in said
+
+
+def test_the_terminal_promises_no_page_that_is_not_there(tmp_path: Path) -> None:
+    """Pages that later stages make are named as such until they are there."""
+    (tmp_path / "leaderboard.md").write_text(page(), encoding="utf-8")
+    (tmp_path / "corpora.html").touch()
+    lines = reports.terminal(tmp_path).splitlines()
+    marked = {line.split()[-4] for line in lines if line.endswith(" (not made yet)")}
+    assert {str(tmp_path / "report.html"), str(tmp_path / "history.png")} <= marked
+    assert not {str(tmp_path / "corpora.html"), str(tmp_path / "leaderboard.md")} & marked
 
 
 def test_the_terminal_before_the_first_run(tmp_path: Path) -> None:

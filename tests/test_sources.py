@@ -77,8 +77,8 @@ def test_the_home_folder_may_be_a_tilde(fake_corpora: Path, tmp_path: Path, monk
     [
         (
             None,
-            r"kahlan.eps.surrey.ac.uk/savee/ \(free for research after registration\), put it into FOLDER/savee/ .*"
-            r"download.local_dir=FOLDER, or say -S download.kaggle=true \(kaggle.com/datasets/ejlok1/surrey-",
+            r"kahlan.eps.surrey.ac.uk/savee/ \(free for research after registration\), put it into FOLDER/savee/ and "
+            r"set download.local_dir: FOLDER in params.yaml .*=FOLDER\); or take .* kaggle.com/datasets/ejlok1/surrey-",
         ),
         ("nowhere", "download.local_dir: nowhere was not found; expected a folder that holds savee/"),
         ("other", r"savee is not in download.local_dir \(other\) .*kahlan"),

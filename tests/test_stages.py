@@ -123,8 +123,7 @@ MARKS = CLIPS.clip_id.rank().to_numpy(dtype=np.float32)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a project's root with features and a split, but no model yet."""
     monkeypatch.chdir(tmp_path)
-    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
-    settings |= {"corpora": ["tess", "ravdess"], "seed": 11, "seeds": [13, 17]}
+    settings = tables.ordinary() | {"corpora": ["tess", "ravdess"], "seed": 11, "seeds": [13, 17]}
     for section in ("train_lstm", "train_baselines"):
         settings[section]["augmented"] = True
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))

@@ -97,6 +97,18 @@ def test_one_speaker_has_no_interval() -> None:
     assert limits.value.notna().all()
 
 
+def test_unknown_speakers_have_no_interval() -> None:
+    """Clips of nobody in particular may be of one voice or of many: no limits, no difference, however many others."""
+    table = heard([2, 2, 2, 2, 2, 2, 2, 2])
+    nobody = table.assign(speaker=table.speaker.replace("ravdess-00", "ravdess-"))
+    bad = nobody.assign(predicted="sad")
+    limits = uncertainty.bootstrap(nobody, ["uar"], resamples=100, seed=1)
+    assert limits[["low", "high"]].isna().all(axis=None)
+    assert limits.speakers.to_list() == [7]
+    assert np.isnan(uncertainty.difference(nobody, bad, resamples=100, seed=1).low)
+    assert uncertainty.tied_with_best({"good": nobody, "bad": bad}, resamples=100, seed=1) == ["good", "bad"]
+
+
 def test_a_draw_without_a_class_is_judged_on_the_others() -> None:
     """Only one of two speakers is ever sad: draws without her have a UAR over the rest, and no recall of sad."""
     table = heard([50, -50])

@@ -4,10 +4,11 @@ Each corpus is a module of this package that defines `CORPUS`. There is no list 
 that every stage imports would make adding one corpus rerun the work of all the others.
 """
 
+import difflib
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -153,8 +154,8 @@ def known_corpora() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(corpora.__path__) if module.name != "facts")
 
 
-def load_corpus(name: str) -> Corpus:
-    """Get the facts about one corpus.
+def load_corpus(name: str, *, own: Collection[str] = ()) -> Corpus:
+    """Get the facts about one corpus; `own` are names of recordings that the error may suggest too.
 
     Raises
     ------
@@ -163,9 +164,11 @@ def load_corpus(name: str) -> Corpus:
     """
     known = known_corpora()
     if name not in known:
+        close = difflib.get_close_matches(name, [*known, *own], n=1)
+        meant = f"Did you mean {close[0]}? " if close else ""
         raise InputError(
-            f"unknown corpus {name!r} (corpora in params.yaml, or --corpus); known are {', '.join(known)}. "
-            f"To add one, write ser/corpora/{name}.py; for recordings of your own, see `own` in params.yaml."
+            f"unknown corpus {name!r} (corpora in params.yaml, or --corpus); known are {', '.join([*known, *own])}. "
+            f"{meant}To add one, write ser/corpora/{name}.py; for recordings of your own, see `own` in params.yaml."
         )
     corpus: Corpus = importlib.import_module(f"ser.corpora.{name}").CORPUS
     return corpus

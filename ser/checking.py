@@ -1,0 +1,22 @@
+"""Settings that no run can have, refused before DVC clears the outputs of what has changed."""
+
+from pathlib import Path
+
+from ser.corpora.facts import published_folds
+from ser.params import Params, read_params
+from ser.sources import announce
+
+
+def check(path: Path = Path("params.yaml")) -> Params:
+    """Read settings, and refuse what stages would only refuse later.
+
+    Raises
+    ------
+    InputError
+        If a setting is wrong, a corpus is unknown, or nobody published the folds that the run is to have.
+    """
+    params = read_params(path)
+    for name in params.corpora:
+        announce(name, params.own)
+    published_folds(params.corpora, params.split.table)
+    return params
