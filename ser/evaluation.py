@@ -156,17 +156,17 @@ class Words(TypedDict):
     notes: list[str]
 
 
-def words(judged: Judged, *, corpora: Sequence[str], split: Split) -> Words:
-    """Say what was tested on what."""
+def words(judged: Judged, *, corpora: Sequence[str], split: Split, ensemble: int) -> Words:
+    """Say what was tested on what, and of how many networks the model `lstm` is."""
     unknown = judged.unknown_speakers
     return {
         "protocol": reports.protocol(corpora, split, unknown=unknown),
         "caption": reports.caption(corpora, split, unknown=unknown),
-        "notes": reports.warnings(corpora, unknown=unknown),
+        "notes": reports.warnings(corpora, unknown=unknown, ensemble=ensemble),
     }
 
 
-def write(judged: Judged, *, corpora: Sequence[str], split: Split, leaks: Sequence[str]) -> None:
+def write(judged: Judged, *, corpora: Sequence[str], split: Split, ensemble: int, leaks: Sequence[str]) -> None:
     """Write metrics/metrics.json, the leaderboard and the confusion matrices below reports/.
 
     Parameters
@@ -175,11 +175,13 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, leaks: Sequen
         As `judge_all` makes it.
     corpora, split
         Sections of the settings.
+    ensemble
+        How many networks the model `lstm` is of.
     leaks
         Sentences of the leak meter.
     """
     write_json(Path("metrics/metrics.json"), judged.metrics)
-    said = words(judged, corpora=corpora, split=split)
+    said = words(judged, corpora=corpora, split=split, ensemble=ensemble)
     caption = said["caption"]
     name, notes = str(judged.board.model.iloc[0]), [*said["notes"], *leaks[:1]]
     best = headline.tested(judged.predictions[name])

@@ -24,6 +24,9 @@ UNKNOWN = (
 )
 
 
+ENSEMBLE = "lstm is an ensemble: the mean of the probabilities of {networks} networks, which cost as much as they are."
+
+
 TABLES = {
     "emobox": "EmoBox's folds",
     "luna_jimenez": "the folds of Luna-Jiménez et al. (2021)",
@@ -89,10 +92,14 @@ def caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> 
     return f"{' + '.join(sorted(corpora))}, {how}{optimistic}{synthetic}{speakers}"
 
 
-def warnings(corpora: Sequence[str], *, unknown: Sequence[str]) -> list[str]:
-    """Say what every reader of a result must know; `unknown` are corpora whose speakers nobody knows."""
+def warnings(corpora: Sequence[str], *, unknown: Sequence[str], ensemble: int) -> list[str]:
+    """Say what every reader of a result must know.
+
+    `unknown` are corpora whose speakers nobody knows, `ensemble` is how many networks the model `lstm` is of.
+    """
     synthetic = [SYNTHETIC] if any(map(is_synthetic, corpora)) else []
-    return synthetic + ([UNKNOWN.format(corpora=" and ".join(unknown))] if unknown else [])
+    nobody = [UNKNOWN.format(corpora=" and ".join(unknown))] if unknown else []
+    return synthetic + nobody + ([ENSEMBLE.format(networks=ensemble)] if ensemble > 1 else [])
 
 
 def basis(protocol: str, rows: pd.DataFrame) -> str:

@@ -25,7 +25,8 @@ def main(
             Path("data/predictions"), models, settings, emotions=params.emotions, seed=params.seed
         )
         leaks = probes.probe_sentences(evaluation.read_probe(Path("reports/probe.csv")))
-        evaluation.write(judged, corpora=params.corpora, split=params.split, leaks=leaks)
+        ensemble = params.train_lstm.ensemble
+        evaluation.write(judged, corpora=params.corpora, split=params.split, ensemble=ensemble, leaks=leaks)
         tracking.record(
             settings.experiment,
             evaluation.records(judged, settings=params.model_dump(mode="json")),

@@ -28,7 +28,7 @@ def main() -> None:
         people=judged.people,
         robustness=judged.robustness,
         probe=evaluation.read_probe(Path("reports/probe.csv")),
-        **evaluation.words(judged, corpora=params.corpora, split=params.split),
+        **evaluation.words(judged, corpora=params.corpora, split=params.split, ensemble=params.train_lstm.ensemble),
         confusion=Path("reports/confusion"),
         clips=[Path(f"data/clips/{corpus}.parquet") for corpus in params.corpora],
         settings=params.evaluate,

@@ -76,7 +76,7 @@ def test_corpora_are_named_in_one_order(say: object) -> None:
 def test_synthetic_voices_are_warned_of(corpora: list[str], warned: bool) -> None:
     """Where synthetic voices had a part, pictures and page say that the numbers mean nothing about people."""
     assert ("synthetic" in reports.caption(corpora, tables.split("speaker"), unknown=[])) == warned
-    assert reports.warnings(corpora, unknown=[]) == ([reports.SYNTHETIC] if warned else [])
+    assert reports.warnings(corpora, unknown=[], ensemble=1) == ([reports.SYNTHETIC] if warned else [])
     assert "nothing about people" in reports.SYNTHETIC
 
 
@@ -86,7 +86,7 @@ def test_unknown_speakers_are_warned_of() -> None:
     for say in (reports.protocol, reports.caption):
         assert "optimistic" in say(["mine"], tables.split("speaker"), unknown=["mine"])
         assert "optimistic" not in say(["mine", "tess"], tables.split("speaker"), unknown=["mine"])
-    [warning] = reports.warnings(["mine", "tess"], unknown=["mine"])
+    [warning] = reports.warnings(["mine", "tess"], unknown=["mine"], ensemble=1)
     assert "mine" in warning and "tess" not in warning
     assert "not speaker-independent" in warning
 
@@ -191,6 +191,12 @@ def test_the_page_shows_spread_over_seeds_and_folds() -> None:
     said = page(uar_seed_sd=0.011, uar_fold_sd=0.022)
     assert {"sd over seeds", "sd over folds"} <= set(header(said))
     assert said.count("0.011") == said.count("0.022") == 2
+
+
+def test_an_ensemble_is_called_one() -> None:
+    """Who reads a score learns that it took several networks."""
+    [warning] = reports.warnings(["ravdess"], unknown=[], ensemble=5)
+    assert "5 networks" in warning
 
 
 def test_a_page_without_warnings() -> None:
