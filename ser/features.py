@@ -7,9 +7,12 @@ number of frames: ``1 + n_samples // hop``. Nothing here knows files or models.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.fft
+import scipy.ndimage
 from scipy.signal import get_window
 
 from ser.params import Features
@@ -18,6 +21,15 @@ Array = npt.NDArray[np.float32]
 
 FLOOR = 1e-8
 """Power below which a band counts as silent: -80 dB of full scale."""
+
+BIN_FLOOR = 1e-10
+"""Power below which a single bin of the spectrum counts as silent: a silent frame is white noise of this level."""
+
+PITCHES = (65.0, 600.0)
+"""The lowest and highest fundamental that is looked for, in Hz: low voices at rest, high ones that shout."""
+
+REFERENCE_HZ = 27.5
+"""The pitch of 0 semitones, an A."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +125,129 @@ def zcr(framed: Framed) -> Array:
     return rates.T
 
 
+def pitch(framed: Framed) -> Array:
+    """Pitch, voicing and voice quality: (frames, 3).
+
+    The columns are the fundamental frequency in semitones above `REFERENCE_HZ`; 1 where the frame is voiced and 0
+    elsewhere; the ratio of harmonics to noise in dB, from -20 to 30. Pitch is the strongest peak of the
+    autocorrelation of three periods of the lowest of `PITCHES`, smoothed by a median over five frames. An unvoiced
+    frame has the pitch on the line between its voiced neighbours, so that means and slopes stay those of the melody;
+    a clip without a voice has the middle of `PITCHES` throughout.
+
+    References
+    ----------
+    Boersma (1993), Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a
+    sampled sound. The semitones are those of eGeMAPS: Eyben et al. (2016), doi:10.1109/TAFFC.2015.2457417.
+    """
+    correlation, level = _autocorrelation(framed)
+    lags, strength = _strongest_lag(correlation, rate=framed.rate)
+    voiced = (strength > 0.45) & (level > level.max() - 40)  # Praat's threshold, and not in the silence between words
+    semitones = _between_voiced(12 * np.log2(framed.rate / (lags * REFERENCE_HZ)), voiced)
+    strength = strength.clip(0.01, 0.999)
+    return np.stack([semitones, voiced, 10 * np.log10(strength / (1 - strength))], axis=1)
+
+
+def _autocorrelation(framed: Framed) -> tuple[Array, Array]:
+    """Correlate each frame with itself: (frames, lags) from -1 to 1, lag 0 first; and the frames' levels in dB."""
+    longest = int(framed.rate / PITCHES[0]) + 2
+    window = get_window("hann", 2 * round(1.5 * framed.rate / PITCHES[0])).astype(np.float32)
+    padded = np.pad(framed.signal, len(window) // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, len(window))[:: framed.hop]
+    size = scipy.fft.next_fast_len(len(window) + longest, real=True)
+    centred = (frames - frames.mean(axis=1, keepdims=True)) * window
+    products = _correlate(centred, size)[:, :longest]
+    # The window's own correlation is divided out, or longer periods would look weaker than they are.
+    expected = _correlate(window, size)[:longest]
+    power = np.maximum(products[:, :1] / expected[0], BIN_FLOOR)
+    return products / (power * expected), 10 * np.log10(power[:, 0])
+
+
+def _correlate(frames: Array, size: int) -> Array:
+    return np.asarray(scipy.fft.irfft(np.square(np.abs(scipy.fft.rfft(frames, size))), size))
+
+
+def _strongest_lag(correlation: Array, *, rate: int) -> tuple[Array, Array]:
+    """Find the period of each frame, in samples and between them, and the correlation there: two (frames,) arrays."""
+    first = int(rate / PITCHES[1])
+    left, middle, right = correlation[:, first - 1 : -2], correlation[:, first:-1], correlation[:, first + 1 :]
+    # Two periods correlate as one does: of equal peaks the shortest lag is the period.
+    cost = 0.03 * np.log2(np.arange(first, first + middle.shape[1]) / first)
+    peaks = np.where((middle >= left) & (middle > right), middle - cost, -1)
+    best = (np.arange(len(peaks)), peaks.argmax(axis=1))
+    # A parabola through the peak and its neighbours has its top between samples.
+    bend = np.minimum(left[best] - 2 * middle[best] + right[best], -1e-9)
+    shift = (0.5 * (left[best] - right[best]) / bend).clip(-0.5, 0.5)
+    strength = middle[best] - 0.25 * (left[best] - right[best]) * shift
+    return first + best[1] + shift, np.where(peaks[best] > -1, strength, 0)
+
+
+def _between_voiced(pitches: Array, voiced: npt.NDArray[np.bool_]) -> Array:
+    """Draw lines over unvoiced frames, level before the first voiced one and after the last, and smooth."""
+    if not voiced.any():
+        middle = np.sqrt(PITCHES[0] * PITCHES[1])
+        return np.full_like(pitches, 12 * np.log2(middle / REFERENCE_HZ))
+    lines = np.interp(np.arange(len(voiced)), np.flatnonzero(voiced), pitches[voiced])
+    return np.asarray(scipy.ndimage.median_filter(lines, 5, mode="nearest"))
+
+
+def spectral(framed: Framed) -> Array:
+    """Shape of the spectrum: (frames, 9).
+
+    The columns are centroid, bandwidth and the frequency below which 85 % of the power lies, in Hz; flatness in dB, 0
+    for white noise and lower for tones; flux, the distance of the spectrum's shape from that of the frame before, from
+    0 to the square root of 2; alpha ratio, 1 to 5 kHz over 50 Hz to 1 kHz, and Hammarberg index, the highest peak below
+    2 kHz over that from 2 to 5 kHz, in dB; slopes from 0 to 500 Hz and 500 to 1500 Hz, in dB per kHz.
+
+    References
+    ----------
+    Eyben et al. (2016), The Geneva minimalistic acoustic parameter set, doi:10.1109/TAFFC.2015.2457417.
+    """
+    import librosa
+
+    power = framed.power[1:] + np.float32(BIN_FLOOR)  # without the mean, which says nothing of a voice
+    hz = np.fft.rfftfreq(framed.window, 1 / framed.rate)[1:].astype(np.float32)
+    db = 10 * np.log10(power)
+    centroid = librosa.feature.spectral_centroid(S=power, freq=hz)
+    shape = [
+        centroid,
+        librosa.feature.spectral_bandwidth(S=power, freq=hz, centroid=centroid),
+        librosa.feature.spectral_rolloff(S=power, freq=hz, roll_percent=0.85),
+        10 * np.log10(librosa.feature.spectral_flatness(S=power, power=1.0, amin=BIN_FLOOR)),
+    ]
+    balance = [
+        _flux(power),
+        10 * np.log10(power[_band(hz, 1000, 5000)].sum(axis=0) / power[_band(hz, 50, 1000)].sum(axis=0)),
+        db[_band(hz, 0, 2000)].max(axis=0) - db[_band(hz, 2000, 5000)].max(axis=0),
+        *(_slope(db[_band(hz, *band)], hz[_band(hz, *band)] / 1000) for band in ((0, 500), (500, 1500))),
+    ]
+    return np.concatenate([*shape, balance]).T
+
+
+def _band(hz: Array, low: float, high: float) -> slice:
+    """Say which bins lie from `low` to below `high`."""
+    return slice(*np.searchsorted(hz, [low, high]))
+
+
+def _flux(power: Array) -> Array:
+    """Compute how far each spectrum, of length 1, is from the one before: (frames,), the first 0."""
+    shape = np.sqrt(power / power.sum(axis=0))
+    return np.linalg.norm(np.diff(shape, axis=1, prepend=shape[:, :1]), axis=0)
+
+
+def _slope(values: Array, places: npt.NDArray[np.floating[Any]]) -> Array:
+    """Compute the slope of a line fitted to (places, columns) values at (places,): (columns,)."""
+    centred = places.astype(np.float64) - places.mean(dtype=np.float64)
+    return np.asarray(centred @ values / max(centred @ centred, 1e-12))
+
+
 FRAME_FEATURES: Mapping[str, Callable[[Framed], Array]] = {
     "mfcc": mfcc,
     "mel": mel,
     "chroma": chroma,
     "rms": rms,
     "zcr": zcr,
+    "pitch": pitch,
+    "spectral": spectral,
 }
 """Name -> function from a framed signal to a (frames, features) array."""
 
@@ -151,8 +280,26 @@ def feature_names(settings: Features) -> list[str]:
         "chroma": settings.chroma.bins,
         "rms": 1,
         "zcr": 1,
+        "pitch": 3,
+        "spectral": 9,
     }
     return [f"{name}.{column}" for name in settings.frames for column in range(widths[name])]
+
+
+def _rise(frames: Array) -> Array:
+    """Compute how much a line fitted to a column rises from the first frame to the last: (features,)."""
+    return _slope(frames, np.linspace(0, 1, len(frames)))
+
+
+def _bend(frames: Array) -> Array:
+    """Compute how much lower the middle of a parabola fitted to a column is than its ends: (features,)."""
+    # A parabola's bend does not depend on its rise: both are fitted alone.
+    return _slope(frames, np.square(np.linspace(-1, 1, len(frames))))
+
+
+def _change(frames: Array) -> Array:
+    """Compute the mean distance of neighbouring frames: (features,)."""
+    return np.abs(np.diff(frames, axis=0)).sum(axis=0) / max(len(frames) - 1, 1)
 
 
 FUNCTIONALS: Mapping[str, Callable[[Array], Array]] = {
@@ -165,6 +312,9 @@ FUNCTIONALS: Mapping[str, Callable[[Array], Array]] = {
     "p75": lambda frames: np.percentile(frames, 75, axis=0),
     "p90": lambda frames: np.percentile(frames, 90, axis=0),
     "max": lambda frames: frames.max(axis=0),
+    "rise": _rise,
+    "bend": _bend,
+    "change": _change,
 }
 """Name -> function from a (frames, features) array to (features,)."""
 

@@ -23,8 +23,8 @@ from ser.emotions import WORD
 from ser.errors import InputError
 
 Emotion = Literal["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
-FrameFeature = Literal["mfcc", "mel", "chroma", "rms", "zcr"]
-Functional = Literal["mean", "std", "min", "p10", "p25", "median", "p75", "p90", "max"]
+FrameFeature = Literal["mfcc", "mel", "chroma", "rms", "zcr", "pitch", "spectral"]
+Functional = Literal["mean", "std", "min", "p10", "p25", "median", "p75", "p90", "max", "rise", "bend", "change"]
 AugmentationName = Literal["noise", "time_stretch", "pitch_shift", "time_shift"]
 BaselineName = Literal["svm", "knn", "random_forest", "decision_tree"]
 

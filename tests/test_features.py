@@ -1,6 +1,7 @@
 """Features of signals whose answer is known: a sine's band, class, level and crossings; a decay's slope."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import librosa
@@ -49,7 +50,7 @@ def test_every_feature_has_the_width_of_its_names(feature: str) -> None:
     chosen = settings(
         feature, mfcc={"coefficients": 7, "deltas": 1}, mel={"bands": 10, "low_hz": 0}, chroma={"bins": 24}
     )
-    width = {"mfcc": 14, "mel": 10, "chroma": 24, "rms": 1, "zcr": 1}[feature]
+    width = {"mfcc": 14, "mel": 10, "chroma": 24, "rms": 1, "zcr": 1, "pitch": 3, "spectral": 9}[feature]
     assert feature_names(chosen) == [f"{feature}.{column}" for column in range(width)]
     assert frame_features(noise(), chosen, rate=RATE).shape == (101, width)
 
@@ -109,6 +110,90 @@ def test_a_sine_crosses_zero_twice_a_period(hz: float) -> None:
     assert np.ptp(rates) <= 2 / 512 + 1e-9
 
 
+def harmonics(hz: float, *, ratio_db: float = 60) -> np.ndarray:
+    """Make a voice-like sound: ten harmonics at -20 dBFS, and white noise so many dB below them."""
+    voice = sum(sine(hz * n, amplitude=1 / n) for n in range(1, 11))
+    voice *= 0.1 / np.sqrt(np.mean(np.square(voice)))
+    return (voice + noise(level_db=-20 - ratio_db)).astype(np.float32)
+
+
+@pytest.mark.parametrize("hz", [70, 110, 233.1, 440, 580])
+@pytest.mark.parametrize("sound", [sine, harmonics])
+def test_pitch_is_in_semitones(hz: float, sound: Callable[[float], np.ndarray]) -> None:
+    """A tone, pure or rich, is voiced, and as many semitones high as twelve times its octaves above 27.5 Hz."""
+    semitones, voiced, _ = steady("pitch", sound(hz)).T
+    np.testing.assert_allclose(semitones, 12 * np.log2(hz / 27.5), atol=0.1)
+    assert voiced.all()
+
+
+@pytest.mark.parametrize("ratio_db", [0, 10, 20])
+def test_harmonics_to_noise_ratio(ratio_db: float) -> None:
+    """Harmonics in white noise have, on average, the ratio of their powers, in dB."""
+    ratio = steady("pitch", harmonics(200, ratio_db=ratio_db))[:, 2]
+    assert ratio.mean() == pytest.approx(ratio_db, abs=1.5)
+
+
+def test_pitch_of_unvoiced_frames_lies_between_voiced_ones() -> None:
+    """Noise between a low and a high tone is unvoiced, and its pitch lies on the line from one to the other."""
+    signal = np.concatenate([sine(110, seconds=0.4), noise(seconds=0.4), sine(220, seconds=0.4)])
+    semitones, voiced, _ = frame_features(signal, settings("pitch"), rate=RATE).T
+    assert voiced[45:75].mean() < 0.1
+    assert voiced[5:35].all()
+    assert voiced[85:115].all()
+    np.testing.assert_allclose(semitones[[20, 60, 100]], [24, 30, 36], atol=1)
+
+
+@pytest.mark.parametrize("signal", [silence(0.3), noise(seconds=0.3)], ids=["silence", "noise"])
+def test_pitch_of_no_voice_says_nothing(signal: np.ndarray) -> None:
+    """A clip that holds no voice is hardly voiced anywhere; silence has the middle pitch."""
+    semitones, voiced, ratio = frame_features(signal, settings("pitch"), rate=RATE).T
+    assert voiced.mean() < 0.2
+    assert ratio.mean() < 0
+    if not signal.any():
+        np.testing.assert_allclose(semitones, 12 * np.log2(np.sqrt(65 * 600) / 27.5), rtol=1e-5)
+
+
+def test_shape_of_white_noise() -> None:
+    """White noise has its centre at half of the band, 85 % of its power below 85 % of it, and no slope."""
+    shape = steady("spectral", noise(seconds=5)).mean(axis=0)
+    centroid, bandwidth, rolloff, _, flux, alpha, _, low, high = shape
+    half = RATE / 4
+    assert (centroid, bandwidth) == pytest.approx((half, 2 * half / 12**0.5), rel=0.02)
+    assert rolloff == pytest.approx(0.85 * 2 * half, rel=0.02)
+    assert alpha == pytest.approx(10 * np.log10(4000 / 950), abs=0.5)
+    assert (low, high) == pytest.approx((0, 0), abs=3)
+    assert 0.3 < flux < 0.8  # neighbouring frames share two thirds of their samples
+
+
+def test_shape_of_a_sine() -> None:
+    """A sine of 3 kHz is where it is, narrow, unlike noise, does not change, and lies above 1 and 2 kHz."""
+    centroid, bandwidth, rolloff, flatness, flux, alpha, hammarberg, _, _ = steady("spectral", sine(3000)).mean(axis=0)
+    assert (centroid, rolloff) == pytest.approx((3000, 3000), abs=32)
+    assert bandwidth < 100
+    assert flatness < -40
+    assert flux < 0.01
+    assert alpha > 40
+    assert hammarberg < -40
+
+
+def test_slope_of_a_spectrum_that_falls() -> None:
+    """Power that falls by 6 dB each 250 Hz has slopes of -24 dB per kHz, and is the louder the lower."""
+    framed = Framed(signal=noise(), rate=RATE, settings=settings("spectral"))
+    power = 0.1 * 10 ** (-2.4 * np.arange(257) * 31.25 / 1000)
+    framed.__dict__["power"] = np.tile(power[:, None], (1, 5)).astype(np.float32)  # in place of the property's value
+    shape = FRAME_FEATURES["spectral"](framed)
+    np.testing.assert_allclose(shape[:, 7:], -24, atol=0.1)
+    np.testing.assert_allclose(shape[:, 6], 2.4 * 20 - 0.75, atol=0.5)  # from the first bin to that at 2 kHz
+    np.testing.assert_allclose(shape[:, 4], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("feature", ["pitch", "spectral"])
+def test_level_does_not_matter(feature: str) -> None:
+    """Pitch and the shape of the spectrum are those of a sound, not of its level."""
+    sound = harmonics(200, ratio_db=20)
+    np.testing.assert_allclose(steady(feature, sound), steady(feature, 2 * sound), rtol=0.02, atol=0.2)
+
+
 def test_derivatives_of_a_decay_are_its_slope() -> None:
     """Fading by 20 dB a second lowers each of 64 bands by 0.2 dB a frame: the first coefficient by 1.6, no other."""
     pulses = np.zeros(RATE // 2, dtype=np.float32)
@@ -136,11 +221,33 @@ def test_functionals_of_known_columns() -> None:
     """Of the numbers 0 to 100, in any order, and of a constant, each functional is what one would say by heart."""
     count = np.random.default_rng(0).permutation(101)
     frames = np.stack([count, np.full(101, 7)], axis=1).astype(np.float32)
+    others = {"rise", "bend", "change"}  # which depend on the order
     ranks = {"min": 0, "p10": 10, "p25": 25, "median": 50, "p75": 75, "p90": 90, "max": 100}
     known = ranks | {"mean": 50, "std": 850**0.5}  # (101² - 1) / 12
-    assert set(known) == set(FUNCTIONALS)
+    assert set(known) | others == set(FUNCTIONALS)
     for name, value in known.items():
         np.testing.assert_allclose(functionals(frames, [name]), [value, 0 if name == "std" else 7], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_frames", [3, 50, 201])
+def test_functionals_of_known_contours(n_frames: int) -> None:
+    """Of a line, a parabola and a zigzag: how much they rise, how much lower their middle is, how much they change."""
+    time = np.linspace(0, 1, n_frames)
+    zigzag = np.arange(n_frames) % 2
+    frames = np.stack([5 + 3 * time, 7 - 4 * (2 * time - 1) ** 2, 2 * zigzag], axis=1).astype(np.float32)
+    rise, bend, change = (functionals(frames, [name]) for name in ("rise", "bend", "change"))
+    np.testing.assert_allclose(rise[:2], [3, 0], atol=1e-4)
+    np.testing.assert_allclose(bend[:2], [0, -4], atol=1e-4)
+    np.testing.assert_allclose(change[[0, 2]], [3 / (n_frames - 1), 2], rtol=1e-4)
+
+
+@pytest.mark.parametrize("n_frames", [1, 2])
+def test_functionals_of_hardly_any_frames(n_frames: int) -> None:
+    """A single frame neither rises nor bends nor changes, two do not bend, and all functionals are numbers."""
+    frames = np.arange(n_frames, dtype=np.float32)[:, None] + 4
+    values = {name: float(functionals(frames, [name])[0]) for name in FUNCTIONALS}
+    assert np.isfinite(list(values.values())).all()
+    assert (values["rise"], values["bend"], values["change"]) == pytest.approx((n_frames - 1, 0, n_frames - 1))
 
 
 def test_functionals_come_one_after_the_other() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 HERE = Path(__file__).parent
 FEATURES = HERE / "features.json"
 SETTINGS = {
-    "frames": ["mel", "mfcc", "chroma", "rms", "zcr"],
+    "frames": ["mel", "mfcc", "chroma", "rms", "zcr", "pitch", "spectral"],
     "functionals": ["mean", "std"],
     "window_seconds": 0.032,
     "hop_seconds": 0.01,
