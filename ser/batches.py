@@ -129,9 +129,16 @@ def mixed(frames: Array, targets: Array, *, alpha: float, rng: np.random.Generat
     Zhang et al. (2018), mixup: Beyond empirical risk minimization.
     """
     share = rng.beta(alpha, alpha, size=len(frames)).astype(np.float32)
-    share, others = np.maximum(share, 1 - share), rng.permutation(len(frames))
-    own, target = share[:, None, None], share[:, None]
-    return own * frames + (1 - own) * frames[others], target * targets + (1 - target) * targets[others]
+    foreign, others = np.minimum(share, 1 - share)[:, None], rng.permutation(len(frames))
+    return _blend(frames, frames[others], foreign[:, None]), _blend(targets, targets[others], foreign)
+
+
+def _blend(own: Array, other: Array, share: Array) -> Array:
+    """Take a share of `other`, which is overwritten: making no further arrays of that size halves the time."""
+    other -= own
+    other *= share
+    other += own
+    return other
 
 
 def masked(frames: Array, *, blank: Array, rng: np.random.Generator) -> Array:
