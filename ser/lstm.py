@@ -133,18 +133,20 @@ def _attention_pooling(x: Any) -> Any:
     return layers.Flatten()(layers.Dot(axes=1, name="pool")([weights, x]))
 
 
-def _dataset(examples: Examples, settings: TrainLstm, *, blank: Array, buckets: Buckets, seed: int, n: int) -> Any:
-    """Make training batches, epoch after epoch, ahead of the network; `n` classes."""
+def training_batches(
+    examples: Examples, settings: TrainLstm, *, blank: Array, buckets: Buckets, seed: int, n_classes: int
+) -> Any:
+    """Make training batches, epoch after epoch, ahead of the network, as a data set of TensorFlow."""
     import tensorflow as tf
 
     epochs = itertools.count()
 
     def epoch() -> Iterator[Batch]:
         rng = seeds.generator(seed, "batches", str(next(epochs)))
-        return batches.epoch(examples, buckets, settings, n_classes=n, blank=blank, rng=rng)
+        return batches.epoch(examples, buckets, settings, n_classes=n_classes, blank=blank, rng=rng)
 
     # Keras would take the shape of the first batches for that of all, hence the signature.
-    shapes = tf.TensorSpec((None, None, len(blank))), tf.TensorSpec((None, n))
+    shapes = tf.TensorSpec((None, None, len(blank))), tf.TensorSpec((None, n_classes))
     steps = len(batches.of_equal_length(buckets.lengths(examples.frames), size=settings.batch_size))
     dataset = tf.data.Dataset.from_generator(epoch, output_signature=shapes)
     return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
@@ -195,7 +197,7 @@ def fit(
     mean, variance = batches.moments(train.frames)
     model = build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=n_classes)
     buckets, blank = Buckets.of(settings, hop_seconds=hop_seconds), mean.astype(np.float32)
-    dataset = _dataset(train, settings, blank=blank, buckets=buckets, seed=seed, n=n_classes)
+    dataset = training_batches(train, settings, blank=blank, buckets=buckets, seed=seed, n_classes=n_classes)
     model.compile(
         optimizer=_optimizer(settings, steps=len(dataset) * settings.epochs),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),

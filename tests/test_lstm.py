@@ -92,7 +92,7 @@ def test_training_batches() -> None:
     """In each epoch every clip comes once, with its own target, beside clips of its length, in a new order."""
     buckets = Buckets(step=4, most=24)
     settings, blank = tiny.lstm_settings(batch_size=5), np.zeros(4, dtype=np.float32)
-    dataset = lstm._dataset(TRAIN, settings, blank=blank, buckets=buckets, seed=1, n=tiny.N_CLASSES)
+    dataset = lstm.training_batches(TRAIN, settings, blank=blank, buckets=buckets, seed=1, n_classes=tiny.N_CLASSES)
     by_content = {clip[0].tobytes(): n for n, clip in enumerate(TRAIN.frames)}
     lengths = buckets.lengths(TRAIN.frames)
     orders = []
