@@ -44,6 +44,16 @@ def test_there_is_a_frame_every_hop_and_a_column_every_name(rate: int, seconds: 
     assert np.isfinite(matrix).all()
 
 
+@pytest.mark.parametrize("n_samples", [1, 160, 4800])
+@pytest.mark.parametrize("value", [0.0, 1e-20, 1.0])
+def test_hardly_a_signal_has_features(n_samples: int, value: float) -> None:
+    """Silence, a level too low to square, and no more than an offset, however short, give numbers throughout."""
+    matrix = frame_features(np.full(n_samples, value, dtype=np.float32), settings(), rate=RATE)
+    assert len(matrix) == 1 + n_samples // 160
+    assert np.isfinite(matrix).all()
+    assert np.isfinite(functionals(matrix, list(FUNCTIONALS))).all()
+
+
 @pytest.mark.parametrize("feature", FRAME_FEATURES)
 def test_every_feature_has_the_width_of_its_names(feature: str) -> None:
     """The names of a feature alone are as many as its columns, and say whose they are."""
