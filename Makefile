@@ -11,7 +11,7 @@ repro: .venv/installed  ## rebuild everything, on the demo corpus unless params.
 	@if $(BIN)/dvc status --quiet; then $(BIN)/python -m stages.evaluate --show; else $(BIN)/dvc repro; fi
 
 test: .venv/installed  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/installed  ## style and types
 	$(BIN)/ruff check .

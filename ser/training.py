@@ -86,7 +86,9 @@ def train_all(
         work = partial(_train_member, folder=folder, data=data, train=train, settings=settings)
         if at_once > 1:
             data.frames()  # read now, or each process would read all of them
-        map_long(work, missing, at_once=at_once, description=f"train {output.name}", unit="model")
+        kept = len(members) - len(missing)
+        about = f"train {output.name}" + (f" ({kept} were trained before)" if kept else "")
+        map_long(work, missing, at_once=at_once, description=about, unit="model")
         return _take([folder / member.name / PREDICTIONS for member in members])
 
 
