@@ -71,11 +71,11 @@ def numbers(found: pd.DataFrame) -> dict[str, dict[str, float]]:
 def words(condition: str) -> str:
     """Say what a condition is, from its name in the column `augmentation`."""
     kind, _, amount = condition.removeprefix(STRESS).partition("_")
+    number = amount.removesuffix("db").removesuffix("s")
     said = {
-        "noise": "pink noise, {} SNR",
-        "telephone": "telephone (300 to 3400 Hz, 8 kHz, mu-law)",
-        "reverberation": "a room that echoes for {} (RT60)",
-        "level": "level {}",
+        "noise": f"pink noise, {number} dB SNR",
+        "telephone": "telephone, 8 kHz mu-law",
+        "reverberation": f"a room that echoes for {number} s",
+        "level": f"{number.removeprefix('-')} dB {'softer' if number.startswith('-') else 'louder'}",
     }
-    unit = "dB" if amount.endswith("db") else "s"
-    return said[kind].format(f"{amount.removesuffix('db').removesuffix('s')} {unit}")
+    return said[kind]

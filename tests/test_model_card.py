@@ -35,7 +35,7 @@ def test_the_card_has_the_numbers_and_the_licence() -> None:
         "`mine`: the user's own recordings. Tested on none of its clips.",
         "By sex: f 0.333 (6 clips), m 0.333 (6 clips).",
         "Not meant for decisions about people",
-        "mu-law): 0.333 before, 0.250 after (9 clips); 50% of the answers stayed the same.",
+        "mu-law: 0.333 before, 0.250 after (9 clips); 50% of the answers stayed the same.",
         f"{reproduction.IDENTIFIED}\n\n```\n{reproduction.commands('reports/model_card.md')}```\n",
     ):
         assert part in said
