@@ -106,13 +106,16 @@ def read_names(paths: Iterable[Path], *, kinds: Sequence[str] | None = None) -> 
     Raises
     ------
     InputError
-        If the tables do not hold the same features.
+        If the tables do not hold the same features, or none of those kinds.
     """
     notes = {path: read_metadata(path)["features"] for path in paths}
     if len(set(notes.values())) != 1:
         raise InputError(f"{', '.join(map(str, notes))} hold different features; run `dvc repro` to make them anew.")
     names: list[str] = json.loads(next(iter(notes.values())))
-    return [name for name in names if kinds is None or name.partition(".")[0] in kinds]
+    chosen = [name for name in names if kinds is None or name.partition(".")[0] in kinds]
+    if not chosen:
+        raise InputError(f"{', '.join(map(str, notes))} hold no {', '.join(kinds or [])}, but {', '.join(names)}.")
+    return chosen
 
 
 class _Scratch:

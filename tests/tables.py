@@ -37,9 +37,10 @@ def ordinary() -> dict[str, Any]:
 
 
 def settings(**sections: Mapping[str, Any]) -> Params:
-    """Make settings, some keys of some sections replaced; a network sees all that is measured."""
+    """Make settings, some keys of some sections replaced; where frame features are, a network sees all of them."""
     content = ordinary()
-    content["train_lstm"]["inputs"] = sections.get("features", {}).get("frames", content["features"]["frames"])
+    if "frames" in sections.get("features", {}):
+        content["train_lstm"]["inputs"] = sections["features"]["frames"]
     changed = {name: content[name] | dict(values) for name, values in sections.items()}
     return Params.model_validate(content | changed)
 

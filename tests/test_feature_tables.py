@@ -228,3 +228,17 @@ def test_any_number_of_workers_writes_the_same_bytes(folder: Path, monkeypatch: 
     write_features(folder)
     assert written(folder) == before
     assert len(before) > 2
+
+
+def test_a_kind_of_features_can_be_chosen(tmp_path: Path) -> None:
+    """Only columns of the kinds asked for are read, in the order of the table; a kind that is not there is named."""
+    clips = tables.ravdess([1])[:2]
+    values = [np.arange(8, dtype=np.float32).reshape(2, 4) + 10 * n for n in range(2)]
+    names = '["mel.0", "rms.0", "mel.1", "zcr.0"]'
+    tables.write_features(tmp_path, clips, payload="frames", values=values, names=names)
+    paths = [tmp_path / "ravdess.parquet"]
+    assert feature_tables.read_names(paths, kinds=["zcr", "mel"]) == ["mel.0", "mel.1", "zcr.0"]
+    frames = feature_tables.read_frames(paths, clip_ids=list(clips.clip_id), kinds=["mel"])
+    assert frames[1].tolist() == [[10, 12], [14, 16]]
+    with pytest.raises(InputError, match=r"hold no pitch, but mel\.0, rms\.0"):
+        feature_tables.read_names(paths, kinds=["pitch"])

@@ -129,7 +129,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
     vectors = [np.array([mark, 1], dtype=np.float32) for mark in MARKS]
     tables.write_features(tmp_path / "data" / "functionals", CLIPS, payload="functionals", values=vectors)
-    tables.write_features(tmp_path / "data" / "frames", CLIPS, payload="frames", values=[v[None] for v in vectors])
+    frames = {"payload": "frames", "values": [v[None] for v in vectors], "names": '["mel.0", "mel.1"]'}
+    tables.write_features(tmp_path / "data" / "frames", CLIPS, **frames)
     SPLIT.to_csv(tmp_path / "data" / "splits.csv", index=False)
     return tmp_path
 
