@@ -154,6 +154,7 @@ def train(
     name: str,
     grid: Mapping[str, Sequence[Any]],
     folds: int,
+    hold_out: str,
 ) -> npt.NDArray[np.float64]:
     """Fit a baseline on one fold, save it with its grid search, and predict the fold's validation and test clips.
 
@@ -168,14 +169,16 @@ def train(
     name, grid
         As for `fit`.
     folds
-        Of training speakers, for the search.
+        Of training clips, for the search.
+    hold_out
+        What its folds hold out, as the test does: of the section `split` of the settings.
 
     Returns
     -------
     (clips, classes) float64
         Probabilities.
     """
-    inner = inner_folds(data.clips("train"), folds=folds, seed=seed)
+    inner = inner_folds(data.clips("train"), folds=folds, seed=seed, hold_out=hold_out)
     model, search = fit(name, data.functionals("train"), data.labels("train"), grid=grid, folds=inner, seed=seed)
     save(model, folder)
     write_text(folder / "grid_search.csv", search.to_csv(index=False, lineterminator="\n"))

@@ -396,8 +396,12 @@ def with_parts(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool = T
     return kept.sort_values(["source", "clip_id", "fold"], ignore_index=True)
 
 
-def inner_folds(clips: pd.DataFrame, *, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cut training clips into folds for a grid search: by speaker, by text where one is left, else by source.
+def inner_folds(
+    clips: pd.DataFrame, *, folds: int, seed: int, hold_out: str = "speaker"
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cut training clips into folds for a grid search: by what the test holds out, as far as there are two of it.
+
+    Speakers (also for corpora), of which there may be but one: then texts, and at last sources.
 
     Parameters
     ----------
@@ -407,13 +411,15 @@ def inner_folds(clips: pd.DataFrame, *, folds: int, seed: int) -> list[tuple[np.
         How many, at most one a group.
     seed
         The run's.
+    hold_out
+        Of the section `split` of the settings.
 
     Returns
     -------
     list of (ndarray, ndarray)
         Row positions to train and to test on.
     """
-    groups = _groups(clips)
+    groups = _groups(clips, hold_out)
     n_splits = min(folds, groups.nunique())
     random_state = seeds.integer(seed, "grid search")
     kfold = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=random_state)
@@ -422,7 +428,9 @@ def inner_folds(clips: pd.DataFrame, *, folds: int, seed: int) -> list[tuple[np.
     return list(kfold.split(clips, strata, groups))
 
 
-def _groups(clips: pd.DataFrame) -> "pd.Series[str]":
-    """Say what stays together in a grid search: a speaker, a text where there is one speaker, else a source."""
+def _groups(clips: pd.DataFrame, hold_out: str) -> "pd.Series[str]":
+    """Say what stays together in a grid search: copies and their source, and what the test holds out."""
     speakers = clips.speaker.where(~are_unknown(clips), clips.source)
-    return next(group for group in (speakers, clips.text, clips.source) if group.nunique() >= 2)
+    texts = clips.text.where(clips.text != "", clips.source)
+    choices = {"clip": [], "text": [texts]}.get(hold_out, [speakers, clips.text])
+    return next((group for group in choices if group.nunique() >= 2), clips.source)

@@ -25,7 +25,7 @@ def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or 
     table = training.train_all(
         Path("models") / baseline,
         datasets.read(functionals, params.corpora, split, augmented=settings.augmented),
-        partial(baselines.train, name=baseline, grid=grid, folds=settings.folds),
+        partial(baselines.train, name=baseline, grid=grid, folds=settings.folds, hold_out=params.split.hold_out),
         seeds=params.seeds,
         settings={"augmented": settings.augmented, "folds": settings.folds, "grid": grid},
         inputs=[*(functionals / f"{corpus}.parquet" for corpus in params.corpora), split],

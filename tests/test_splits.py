@@ -348,6 +348,17 @@ def test_inner_folds_follow_the_seed() -> None:
     assert one == same != other
 
 
+@pytest.mark.parametrize(("hold_out", "apart"), [("speaker", "speaker"), ("corpus", "speaker"), ("text", "text")])
+def test_inner_folds_hold_out_what_the_test_does(hold_out: str, apart: str) -> None:
+    """What is unseen in the test is unseen in the grid search; where known voices are tested, they are known there."""
+    clips = training("ravdess")
+    for train, test in splits.inner_folds(clips, folds=2, seed=1, hold_out=hold_out):
+        assert not set(clips[apart].iloc[train]) & set(clips[apart].iloc[test])
+    for train, test in splits.inner_folds(clips, folds=2, seed=1, hold_out="clip"):
+        assert not set(clips.source.iloc[train]) & set(clips.source.iloc[test])
+        assert set(clips.speaker.iloc[train]) == set(clips.speaker.iloc[test])
+
+
 def test_no_more_inner_folds_than_speakers() -> None:
     """Three speakers in training give three folds where five were asked for."""
     clips = tables.ravdess(actors=[1, 2, 3])
