@@ -10,7 +10,7 @@ import pandas as pd
 from ser import headline, metrics, model_card, people, plots, predictions, reports, robustness, uncertainty
 from ser.errors import InputError
 from ser.files import replacing, write_json, write_text
-from ser.params import Emotions, Evaluate, Split
+from ser.params import Emotions, Evaluate, Split, TrainLstm
 from ser.speakers import are_unknown, count_known, say_unknown
 from ser.tracking import Record, flatten
 
@@ -166,22 +166,20 @@ def words(judged: Judged, *, corpora: Sequence[str], split: Split, ensemble: int
     }
 
 
-def write(judged: Judged, *, corpora: Sequence[str], split: Split, ensemble: int, leaks: Sequence[str]) -> None:
+def write(judged: Judged, *, corpora: Sequence[str], split: Split, lstm: TrainLstm, leaks: Sequence[str]) -> None:
     """Write metrics/metrics.json, the leaderboard and the confusion matrices below reports/.
 
     Parameters
     ----------
     judged
         As `judge_all` makes it.
-    corpora, split
-        Sections of the settings.
-    ensemble
-        How many networks the model `lstm` is of.
+    corpora, split, lstm
+        Sections of the settings; `lstm` is `train_lstm`.
     leaks
         Sentences of the leak meter.
     """
     write_json(Path("metrics/metrics.json"), judged.metrics)
-    said = words(judged, corpora=corpora, split=split, ensemble=ensemble)
+    said = words(judged, corpora=corpora, split=split, ensemble=lstm.ensemble)
     caption = said["caption"]
     name, notes = str(judged.board.model.iloc[0]), [*said["notes"], *leaks[:1]]
     best = headline.tested(judged.predictions[name])
@@ -196,7 +194,7 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, ensemble: int
     )
     write_text(Path("reports/model_card.md"), card)
     plots.leaderboard(judged.board, Path("reports/leaderboard.png"), chance=1 / len(judged.classes), title=caption)
-    plots.history(pd.read_csv(HISTORY), HISTORY_PICTURE, title=caption)
+    plots.history(pd.read_csv(HISTORY), HISTORY_PICTURE, title=caption, last=lstm.patience is None)
     with replacing(Path("reports/confusion")) as folder:
         for model, table in judged.predictions.items():
             for part, rows in table[table.augmentation == ""].groupby("part"):

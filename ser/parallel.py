@@ -104,6 +104,9 @@ def map_long(
         done = progress(as_completed(pending), description=description, total=len(pending), unit=unit)
         for future in done:
             future.result()  # the first error ends the others
+    except KeyboardInterrupt:
+        executor.shutdown(wait=False, kill_workers=True)
+        raise
     finally:
         for future in pending:
             future.cancel()
@@ -131,6 +134,9 @@ def _in_workers(function: Callable[[list[Item]], Result], items: Iterable[Sequen
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+    except KeyboardInterrupt:
+        executor.shutdown(wait=False, kill_workers=True)  # or the process would wait for them at its end
+        raise
     finally:
         for future in pending:
             future.cancel()

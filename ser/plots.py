@@ -72,7 +72,7 @@ def confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
         axes.tick_params(axis="y", rotation=0)
 
 
-def history(table: pd.DataFrame, path: Path, *, title: str) -> None:
+def history(table: pd.DataFrame, path: Path, *, title: str, last: bool = False) -> None:
     """Draw loss, UAR and accuracy by epoch: of one model with the kept epoch, of several their mean and range.
 
     Parameters
@@ -83,11 +83,13 @@ def history(table: pd.DataFrame, path: Path, *, title: str) -> None:
         Of the PNG.
     title
         Says what was held out.
+    last
+        Whether the weights of the last epoch were kept, and not those of the best on validation.
     """
     import seaborn as sns
 
     models = table.groupby(["fold", "seed"])
-    best = table.epoch[models.val_uar.idxmax()]
+    best = models.epoch.max() if last else table.epoch[models.val_uar.idxmax()]
     kept = f"weights kept: epoch {best.iloc[0]}" if len(best) == 1 else f"mean and range of {len(best)} models"
     curves = {"loss": ["loss", "val_loss"], "accuracy or UAR": ["accuracy", "val_uar", "val_accuracy"]}
     # On balanced data two curves are one: the later is drawn over the earlier, in dashes that let it be seen.

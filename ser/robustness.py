@@ -3,6 +3,7 @@
 Prediction tables in, tables of numbers out. None of it is in a headline.
 """
 
+import numpy as np
 import pandas as pd
 
 from ser import uncertainty
@@ -35,7 +36,15 @@ def judge(table: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
         {"condition": condition, **_compare(rows, originals, resamples=resamples, seed=seed)}
         for condition, rows in copies.groupby("augmentation", sort=False)
     ]
-    return pd.DataFrame(found, columns=list(COLUMNS)).sort_values("condition", ignore_index=True)
+    return pd.DataFrame(found, columns=list(COLUMNS)).sort_values("condition", key=_mildest_first, ignore_index=True)
+
+
+def _mildest_first(conditions: "pd.Series[str]") -> "pd.Series[str]":
+    """Sort conditions by kind, and a kind by falling amount: the higher a signal-to-noise ratio, the less noise."""
+    kinds = [condition.partition("_")[2].partition("_") for condition in conditions]
+    amounts = [float(amount.removesuffix("db").removesuffix("s") or 0) for _, _, amount in kinds]
+    order = sorted(range(len(kinds)), key=lambda n: (kinds[n][0], -amounts[n]))
+    return pd.Series(np.argsort(order), index=conditions.index)
 
 
 def _compare(altered: pd.DataFrame, originals: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, float]:

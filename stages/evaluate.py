@@ -25,8 +25,7 @@ def main(
             Path("data/predictions"), models, settings, emotions=params.emotions, seed=params.seed
         )
         leaks = probes.probe_sentences(evaluation.read_probe(Path("reports/probe.csv")))
-        ensemble = params.train_lstm.ensemble
-        evaluation.write(judged, corpora=params.corpora, split=params.split, ensemble=ensemble, leaks=leaks)
+        evaluation.write(judged, corpora=params.corpora, split=params.split, lstm=params.train_lstm, leaks=leaks)
         tracking.record(
             settings.experiment,
             evaluation.records(judged, settings=params.model_dump(mode="json")),
@@ -35,7 +34,8 @@ def main(
             tags={"corpora": ",".join(sorted(params.corpora)), "protocol": params.split.hold_out},
             description=Path("reports/leaderboard.md").read_text(encoding="utf-8"),
         )
-    typer.echo(reports.terminal(Path("reports")))
+    # The stage after this one ends a run by showing it.
+    typer.echo(reports.terminal(Path("reports")) if show else "Leaderboard           reports/leaderboard.md")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from ser import evaluation, report_page
+from ser import evaluation, report_page, reports
 from ser.errors import one_sentence
 from ser.params import read_params
 
@@ -35,7 +35,7 @@ def main() -> None:
         seed=params.seed,
         all_settings=params.model_dump(mode="json"),
     )
-    typer.echo("Where scores are from reports/report.html")
+    typer.echo(reports.terminal(Path("reports")))
 
 
 if __name__ == "__main__":

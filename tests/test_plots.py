@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.axes
 import numpy as np
 import pandas as pd
 import pytest
@@ -237,3 +238,20 @@ def test_a_failed_picture_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(AttributeError):
         plots.history(history().drop(columns="val_uar"), tmp_path / "history.png", title="")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("last", "epoch"), [(False, "epoch 2"), (True, "epoch 3")])
+def test_the_history_says_which_weights_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: bool, epoch: str
+) -> None:
+    """Those of the best epoch on validation, or of the last, where all epochs are run."""
+    said: list[str] = []
+    drawn = pd.DataFrame(
+        {"fold": 1, "seed": 1, "epoch": [1, 2, 3], "loss": 1.0, "val_loss": 1.0, "accuracy": 0.5, "val_accuracy": 0.5}
+    ).assign(val_uar=[0.1, 0.9, 0.5])
+    original = matplotlib.axes.Axes.set_title
+    monkeypatch.setattr(
+        matplotlib.axes.Axes, "set_title", lambda self, text, **more: (said.append(text), original(self, text, **more))
+    )
+    plots.history(drawn, tmp_path / "history.png", title="ravdess", last=last)
+    assert said == [f"weights kept: {epoch}"]

@@ -120,3 +120,15 @@ def test_no_headline_knows_of_altered_clips() -> None:
 def test_conditions_in_words(condition: str, said: str) -> None:
     """A reader who knows no column names reads what was done to the clips."""
     assert robustness.words(condition) == said
+
+
+def test_conditions_begin_with_the_mildest() -> None:
+    """Of noise the highest ratio to the signal stands first, and kinds stand together."""
+    names = ["telephone", "noise_0db", "noise_20db", "level_-12db", "noise_10db", "level_12db"]
+    own = predicted(CLIPS, wrong=0.1, seed=1)
+    found = robustness.judge(
+        pd.concat([own, *(stressed(own, f"stress_{name}") for name in names)]), resamples=100, seed=1
+    )
+    assert [name.removeprefix("stress_") for name in found.condition] == [
+        "level_12db", "level_-12db", "noise_20db", "noise_10db", "noise_0db", "telephone"
+    ]  # fmt: skip
