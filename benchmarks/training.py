@@ -79,9 +79,9 @@ def _with_mask(model: Any) -> Any:
             super().__init__(name=layer.name)
             self.inner = layer.__class__.from_config(layer.get_config())
 
-        def call(self, frames: Any, training: bool = False) -> Any:
+        def call(self, frames: Any, training: bool = False, mask: Any = None) -> Any:
             heard = keras.ops.any(keras.ops.not_equal(frames, 0), axis=-1)
-            return self.inner(frames, mask=heard, training=training)
+            return 1.0 * self.inner(frames, mask=heard, training=training)  # the product has no mask for later layers
 
     def clone(layer: Any) -> Any:
         recurrent = isinstance(layer, keras.layers.Bidirectional | keras.layers.LSTM)
