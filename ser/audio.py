@@ -228,19 +228,69 @@ def resample(signal: Signal, *, rate: int, to: int) -> Signal:
 
 
 def _resampled(blocks: Iterable[Signal], *, rate: int, to: int) -> Signal:
-    """Resample a signal that comes in blocks, to the same samples as if it came in one."""
+    return np.concatenate(list(resampled_blocks(blocks, rate=rate, to=to)))
+
+
+def resampled_blocks(blocks: Iterable[Signal], *, rate: int, to: int) -> Iterator[Signal]:
+    """Resample a signal that comes in blocks, to the same samples as if it came in one.
+
+    Parameters
+    ----------
+    blocks
+        Signals of any length, the parts of one.
+    rate, to
+        The sample rate that it has and the one that it gets, in Hz.
+
+    Yields
+    ------
+    (n_samples,) float32
+        As soon as they are known: at another rate that is some milliseconds later.
+    """
     if rate == to:
-        return np.concatenate(list(blocks))
+        yield from blocks
+        return
     import soxr
-    from librosa.util import fix_length
 
     stream = soxr.ResampleStream(rate, to, num_channels=1, quality="HQ")
-    n_samples, parts = 0, []
+    n_in, n_out = 0, 0
     for block in blocks:
-        n_samples += len(block)
-        parts.append(stream.resample_chunk(block))
-    parts.append(stream.resample_chunk(np.empty(0, dtype=np.float32), last=True))
-    return fix_length(np.concatenate(parts), size=math.ceil(n_samples * (to / rate)))
+        n_in += len(block)
+        made = stream.resample_chunk(block)
+        n_out += len(made)
+        yield made
+    yield _exactly(
+        stream.resample_chunk(np.empty(0, dtype=np.float32), last=True), math.ceil(n_in * (to / rate)) - n_out
+    )
+
+
+def _exactly(signal: Signal, n_samples: int) -> Signal:
+    """Cut a signal to a length, or lengthen it with silence."""
+    return np.pad(signal[:n_samples], (0, max(n_samples - len(signal), 0)))
+
+
+def signal_blocks(recording: Path | bytes, *, rate: int) -> Iterator[Signal]:
+    """Decode a recording block by block, mono and at a rate in Hz, so that a long one is never in memory as a whole.
+
+    Raises
+    ------
+    AudioError
+        As `decode` does; what is wrong with the end of a file is found there.
+    """
+    with _opened(recording) as (file, stream):
+        blocks = (mono(block) for block in _blocks(file, stream))
+        yield from resampled_blocks(blocks, rate=file.samplerate, to=rate)
+
+
+def seconds(recording: Path | bytes) -> float:
+    """Read how long a recording is by its header, in seconds.
+
+    Raises
+    ------
+    AudioError
+        If it is no audio.
+    """
+    with _opened(recording) as (file, _):
+        return float(file.frames / file.samplerate)
 
 
 def denoise(signal: Signal, *, rate: int, share: float) -> Signal:

@@ -29,6 +29,7 @@ DOORS = {
     "requests": {"fetching"},
     "kagglehub": {"kaggle"},
     "jinja2": {"pages"},
+    "sounddevice": {"streaming"},
 }
 
 
@@ -146,7 +147,8 @@ def test_each_package_has_one_door(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["features", "splits", "metrics", "predictions", "uncertainty", "calibration", "breakdowns"]
+    "module",
+    ["features", "splits", "metrics", "predictions", "uncertainty", "calibration", "breakdowns", "speech", "windows"],
 )
 def test_pure_modules_know_no_files_and_no_models(module: str) -> None:
     """Arrays and tables in, arrays and tables out."""
