@@ -1,11 +1,14 @@
 """HTML reports: one look for all of them, in one file each that needs nothing else. The only door to jinja2.
 
 A report is a template in ser/templates that extends ``base.html.j2`` and is filled with facts and the parts below.
-Whatever stands in a table or a name is text: templates escape it, and a page may run no script and load nothing.
+Whatever stands in a table or a name is text: templates escape it. A page loads nothing and runs no script but those of
+its template.
 """
 
 import base64
+import hashlib
 import io
+import re
 import struct
 import wave
 from collections.abc import Callable, Hashable, Mapping
@@ -163,6 +166,42 @@ def write(path: Path, template: str, **content: Any) -> None:
         What the template names; something it names and does not get is an error.
     """
     write_text(path, _environment().get_template(template).render(**content))
+
+
+def sealed(template: str, *, allowed: str, **content: Any) -> tuple[str, str]:
+    """Fill the template of a page that has scripts, which may run these and nothing else.
+
+    Parameters
+    ----------
+    template
+        File name within ser/templates; its block `policy` holds the variable of this name.
+    allowed
+        What the page may do besides, as Content-Security-Policy has it, such as ``media-src data:``.
+    content
+        What the template names.
+
+    Returns
+    -------
+    page, policy : str
+        The page, and its policy, which a server repeats as a header.
+
+    References
+    ----------
+    Content Security Policy Level 3, W3C: scripts and styles within a page are named by their SHA-256.
+    """
+    made = _environment().get_template(template)
+    draft = made.render(policy="", **content)
+    rules = ["default-src 'none'", "base-uri 'none'", "form-action 'none'", allowed]
+    rules += [f"{kind}-src {_hashes(draft, kind)}" for kind in ("script", "style")]
+    policy = "; ".join(rules)
+    return made.render(policy=policy, **content), policy
+
+
+def _hashes(page: str, kind: str) -> str:
+    """Name what stands between plain tags; with attributes it is data, which no browser runs."""
+    inside = re.findall(f"<{kind}>(.*?)</{kind}>", page, flags=re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") for text in inside]
+    return " ".join(f"'sha256-{digest}'" for digest in digests)
 
 
 @lru_cache

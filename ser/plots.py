@@ -15,6 +15,19 @@ FINE_DPI = 120
 """Of pictures within pages, which telephones show at more than one point a pixel."""
 BEFORE, AFTER = "#b8b8b8", "#4c78a8"
 SEX_COLOURS = {"female": "#e07b39", "male": "#4c78a8", "unknown": "#9a9a9a"}
+EMOTION_COLOURS = {
+    "neutral": "#7d8894",
+    "calm": "#2f9488",
+    "happy": "#b88600",
+    "sad": "#4c78a8",
+    "angry": "#cf4457",
+    "fearful": "#8a63b8",
+    "disgust": "#6a8d2f",
+    "surprised": "#d9691e",
+}
+"""Of ribbons and bars, which have names too; on white and on black each has a contrast of 3 or more."""
+OTHER_COLOURS = ("#a0522d", "#c2559d", "#5566cc", "#008b9e")
+"""Of emotions beyond these."""
 FEW_SPEAKERS = 30
 """As many can be named below their bars."""
 QUIETEST_DB, LOUDEST_DB = -80, -15
@@ -420,6 +433,51 @@ def reliability(found: Mapping[str, pd.DataFrame], path: Path, *, title: str) ->
         lower.set(xlabel="probability of the answer", ylabel="answers")
         lower.set_ylim(bottom=0)
         lower.locator_params(axis="y", nbins=3)
+
+
+def colours_of(names: Sequence[str]) -> dict[str, str]:
+    """Give each emotion its colour; those beyond the canonical ones take turns."""
+    others = [name for name in names if name not in EMOTION_COLOURS]
+    turns = {name: OTHER_COLOURS[n % len(OTHER_COLOURS)] for n, name in enumerate(others)}
+    return {name: EMOTION_COLOURS.get(name) or turns[name] for name in names}
+
+
+def ribbons(
+    table: pd.DataFrame, outline: pd.Series, spoken: Sequence[tuple[float, float]], path: Path, *, title: str
+) -> None:
+    """Draw a recording's sound, and below it how likely each emotion is from second to second.
+
+    Parameters
+    ----------
+    table
+        Columns start and end (seconds), and one an emotion with its probability; empty where nobody speaks.
+    outline
+        The largest sample around each second of its index.
+    spoken
+        Where somebody speaks, in seconds.
+    path
+        Of the PNG.
+    title
+        Stands above.
+    """
+    names = [str(name) for name in table.columns.drop(["start", "end"])]
+    grid: dict[str, Any] = {"nrows": 2, "sharex": True, "height_ratios": [3, len(names)]}
+    height = 1.9 + 0.34 * len(names)
+    with _by_hand(path, width=9, height=height, left=_room(names), title=title, **grid) as (upper, lower):
+        upper.fill_between(outline.index, -outline, outline, color="#777777", linewidth=0)
+        upper.hlines([-1.15] * len(spoken), *np.reshape(spoken, (-1, 2)).T, color=AFTER, linewidth=3)
+        upper.set(ylim=(-1.3, 1.05), yticks=[-1.15, 0], yticklabels=["speech", "sound"], xlim=(0, table.end.max()))
+        edges = np.append(table.start, table.end.iloc[-1])
+        for row, (name, colour) in enumerate(colours_of(names).items()):
+            share = table[name].fillna(0).to_numpy()
+            top = row - 0.92 * np.append(share, share[-1])
+            lower.fill_between(edges, row, top, step="post", color=colour, linewidth=0)
+            lower.axhline(row, color="#cccccc", linewidth=0.5)
+        lower.figure.subplots_adjust(hspace=0.06)
+        lower.set_yticks(np.arange(len(names)) - 0.3, names)
+        lower.set(ylim=(len(names) - 0.9, -1), xlabel="seconds")
+        for panel in (upper, lower):
+            panel.tick_params(axis="y", length=0)
 
 
 def uar_by_speaker(table: pd.DataFrame, path: Path, *, overall: float, chance: float, title: str) -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ser.audio import AudioError, Signal
 from ser.errors import InputError
-from ser.speech import FRAME_SECONDS, Listener, Loud, Segment, levels
+from ser.speech import FRAME_SECONDS, SHORTEST_SECONDS, Listener, Loud, Segment, levels
 
 Probabilities = npt.NDArray[np.float64]
 _Answer = tuple[str | None, float | None, Mapping[str, float]]
@@ -55,7 +55,7 @@ class Layout:
     smoothing
         The share of the answer before in an answer, 0 (none) to below 1.
     speech_seconds
-        A window with less speech gets no answer.
+        A window with less speech gets no answer, nor does one in whose last hop nobody speaks.
     """
 
     window_seconds: float = 3.0
@@ -93,7 +93,7 @@ class Window:
         Seconds within it that stand out of the noise.
     label, confidence, probabilities
         The most likely emotion, its probability, and those of all, calibrated and smoothed over the windows before.
-        Of a window that has too little speech: None, None and empty.
+        Where nobody speaks: None, None and empty.
     """
 
     start: float
@@ -164,26 +164,32 @@ class Watch:
         self._loud = np.concatenate([self._loud, loud])[-self._n_loud :]
         self._n_samples += len(hop)
         self._n_speech += int(loud.sum())
-        return self._answer(speech=float(self._loud.sum()) * FRAME_SECONDS)
-
-    def _answer(self, *, speech: float) -> Window:
         end = self._n_samples / self._model.rate
         start = end - len(self._signal) / self._model.rate
-        found = self._judge() if speech >= self._layout.speech_seconds - FRAME_SECONDS / 2 else None
-        if found is None:
+        speech = float(self._loud.sum()) * FRAME_SECONDS
+        answer = self._answer(speech=speech, now=float(loud.sum()) * FRAME_SECONDS)
+        named = _named(answer, self._model.emotions)
+        return Window(round(start, PLACES), round(end, PLACES), round(speech, 2), *named)
+
+    def _answer(self, *, speech: float, now: float) -> Probabilities | None:
+        """Judge the window; `speech` are the seconds in it, and `now` those in its last hop."""
+        if _less(speech, self._layout.speech_seconds):
             self._smooth = None  # what is said after a silence is not what was said before it
-        else:
-            self._total, self._n_answers = self._total + found, self._n_answers + 1
-            share = 0.0 if self._smooth is None else self._layout.smoothing
-            self._smooth = found if self._smooth is None else share * self._smooth + (1 - share) * found
-        label, confidence, named = _named(self._smooth, self._model.emotions)
-        return Window(round(start, PLACES), round(end, PLACES), round(speech, 2), label, confidence, named)
+            return None
+        found = None if _less(now, SHORTEST_SECONDS) else self._judge()
+        return None if found is None else self._smoothed(found)
 
     def _judge(self) -> Probabilities | None:
         try:
             return self._model.judge(self._signal)
         except AudioError:  # silence with a click, say, of which nothing is left when its noise is taken away
             return None
+
+    def _smoothed(self, found: Probabilities) -> Probabilities:
+        self._total, self._n_answers = self._total + found, self._n_answers + 1
+        share = self._layout.smoothing
+        self._smooth = found if self._smooth is None else share * self._smooth + (1 - share) * found
+        return self._smooth
 
     def summary(self) -> Summary:
         """Say what the signal came to so far."""
@@ -206,6 +212,10 @@ def hops(blocks: Iterable[Signal], *, size: int) -> Iterator[Signal]:
             waiting, n_waiting = [joined[whole:]], n_waiting - whole
     if n_waiting:
         yield np.concatenate(waiting)
+
+
+def _less(seconds: float, least: float) -> bool:
+    return seconds < least - FRAME_SECONDS / 2  # sums of frames are not exact
 
 
 def _named(

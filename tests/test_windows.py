@@ -60,7 +60,8 @@ def test_smoothing_takes_a_share_of_the_answer_before() -> None:
         now = found.probabilities.get("angry")
         expected = now if before is None or now is None else 0.5 * before + 0.5 * now
         assert window.probabilities.get("angry") == (None if expected is None else pytest.approx(expected))
-        before = expected
+        if expected is not None or window.speech < 0.3:
+            before = expected
 
 
 @pytest.mark.parametrize("size", [1, 160, 999, 16000, 1 << 20])
