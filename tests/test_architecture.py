@@ -30,6 +30,9 @@ DOORS = {
     "kagglehub": {"kaggle"},
     "jinja2": {"pages"},
     "sounddevice": {"streaming"},
+    "fastapi": {"service"},
+    "uvicorn": {"service"},
+    "starlette": {"service", "uploads"},
 }
 
 
