@@ -10,10 +10,10 @@ from ser.robustness import words
 from ser.speakers import count_known, say_unknown
 from ser.words import count
 
-USE = (
-    "Meant for research and teaching, and for comparing methods on the protocol named above. Not meant for decisions "
-    "about people: not for hiring, policing, insurance, health, schools or monitoring at work, where inferring "
-    "emotions is unlawful in some places."
+PURPOSE = "Meant for research and teaching, and for comparing methods on the protocol named above."
+NOT_FOR = (
+    "Not meant for decisions about people: not for hiring, policing, insurance, health, schools or monitoring at work, "
+    "where inferring emotions is unlawful in some places."
 )
 LIMITS = (
     "The recordings are acted: actors show one emotion clearly, and people who feel one often do not. The model always "
@@ -49,7 +49,7 @@ def markdown(
     """
     best = board.iloc[0]
     sections = {
-        "Intended use": [USE],
+        "Intended use": [f"{PURPOSE} {NOT_FOR}"],
         "Data": [f"- {line}" for line in _data(corpora, rows)],
         "How well": _scores(best, protocol=protocol, notes=notes),
         "For whom": _fairness(rows, best),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ser import pages, plots
-from ser.model_card import LIMITS, USE
+from ser.model_card import LIMITS, NOT_FOR
 
 ALLOWED = "connect-src 'self'; media-src blob:; img-src data:"
 """Beyond its own script and style it talks to where it comes from, and plays what was recorded."""
@@ -28,7 +28,7 @@ def page(card: Mapping[str, Any], *, emotions: Sequence[str], limits: Mapping[st
     return pages.sealed(
         "service.html.j2",
         allowed=ALLOWED,
-        notes=[*notes, pages.Note("Use", USE)],
+        notes=[*notes, pages.Note("People", NOT_FOR)],
         limits=limits,
         facts=_facts(card),
         data={"emotions": list(emotions), "colours": plots.colours_of(emotions), "limits": dict(limits)},

@@ -194,7 +194,7 @@ def test_health_model_and_description(service: Service) -> None:
 
 
 def test_the_page_runs_its_own_script_only(service: Service) -> None:
-    """The policy names script and style by their hashes, and allows no other place; nothing on the page asks for one."""
+    """The policy names script and style by their hashes, and allows no other place."""
     reply = service.ask("GET", "/")
     text, policy = reply.content.decode(), reply.headers["Content-Security-Policy"]
     for kind in ("script", "style"):

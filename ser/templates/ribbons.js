@@ -77,7 +77,7 @@ function ribbons(root, it, audio) {
     const room = Math.max(2, Math.floor(scroll.clientWidth * zoom / 70));
     const step = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800].find((s) => it.seconds / s <= room) || 3600;
     ticks.replaceChildren();
-    for (let at = 0; at < it.seconds - step / 3; at += step) {
+    for (let at = 0; at < it.seconds - step / 2; at += step) {
       const tick = add(ticks, "span", "", step < 1 ? at.toFixed(1) + " s" : clock(at));
       tick.style.left = 100 * at / it.seconds + "%";
     }

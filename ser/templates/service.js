@@ -163,7 +163,7 @@
   }
 
   function pressed(on) {
-    the("record").setAttribute("aria-pressed", String(on));
+    the("record").classList.toggle("live", on);
     the("record-label").textContent = on ? "Stop" : "Record";
     the("level").classList.toggle("on", on);
     if (!on) the("record-hint").textContent = "Two to ten seconds are best";
