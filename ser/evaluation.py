@@ -232,7 +232,7 @@ def records(judged: Judged, *, settings: Mapping[str, Any]) -> dict[str, Record]
             metrics=judged.metrics[model],
             history=_mean_history() if model == "lstm" else None,
             reports=_pictures(model),
-            model=Path("models") / model,
+            model=Path("trained") / model,
         )
         for model in judged.predictions
     }
