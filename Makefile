@@ -4,7 +4,7 @@ CHECK := from ser.checking import check; from ser.errors import one_sentence; on
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro test lint leaderboard docs ui clean
+.PHONY: repro test lint leaderboard docs ui serve clean
 
 repro: .venv/installed  ## rebuild everything, on the demo corpus unless params.yaml says otherwise
 	@$(BIN)/python -c '$(CHECK)'  # before DVC clears the outputs of what has changed
@@ -26,6 +26,9 @@ docs: .venv/installed  ## write docs/corpora.md from the facts in ser/corpora
 
 ui: .venv/installed  ## MLflow's pages over everything that was run here, at http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
+
+serve: .venv/installed  ## a page to record or drop a voice, and answers for programs, at http://127.0.0.1:8000
+	$(BIN)/python -m stages.serve
 
 clean:  ## remove what stages made; DVC's cache and the environment stay
 	rm -rf data models trained

@@ -5,11 +5,13 @@ Nothing is kept: a recording is in memory until it is answered. What is refused 
 
 import asyncio
 import math
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -41,13 +43,15 @@ HEADERS = {
 
 
 class Found(Protocol):
-    """A model's answer to a recording."""
+    """A model's answer to a recording: what `Answer` has."""
 
-    label: str
-    confidence: float
-    probabilities: Mapping[str, float]
-    seconds: float
-    flags: tuple[str, ...]
+    @property
+    def label(self) -> str:
+        """The most likely emotion, or that nothing was heard."""
+
+    @property
+    def probabilities(self) -> Mapping[str, float]:
+        """Of every emotion."""
 
 
 class Served(Model, Protocol):
@@ -238,16 +242,32 @@ def _problem(status: int, found: str, expected: str, headers: Mapping[str, str] 
     return JSONResponse({"found": found, "expected": expected}, status_code=status, headers=dict(headers or {}))
 
 
-def run(app: FastAPI, *, host: str, port: int) -> None:
-    """Serve until interrupted.
+def warm(model: Model) -> None:
+    """Have a model judge some noise, so that the first who asks does not wait for libraries."""
+    noise = np.random.default_rng(1).standard_normal(2 * model.rate).astype(np.float32)
+    with suppress(audio.AudioError):
+        model.judge(0.1 * noise)
+
+
+def run(app: FastAPI, *, host: str, port: int, started: Callable[[str], None]) -> None:
+    """Serve until interrupted; `started` is told where, once it listens.
 
     Raises
     ------
     InputError
         If the address cannot be had.
     """
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning", server_header=False)
     try:
-        uvicorn.Server(config).run()
-    except SystemExit:  # of uvicorn, which has said why
-        raise InputError(f"--port: {host}:{port} cannot be served at; expected a free port, such as 8001.") from None
+        line = socket.create_server((host, port), backlog=1024, family=_family(host))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{host}:{port}: {reason}; expected an address of this computer and a free --port.") from None
+    with line:
+        place = f"[{host}]" if ":" in host else host
+        started(f"http://{place}:{line.getsockname()[1]}/ (Ctrl-C ends it)")
+        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=5)
+        uvicorn.Server(config).run(sockets=[line])
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -3,15 +3,18 @@
 The only door to sounddevice, which is optional.
 """
 
+import json
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
 from ser.audio import RATES, Signal, resampled_blocks
 from ser.errors import InputError
+from ser.windows import Layout, Model, Watch
 
 BYTES = 2
 """A sample's, as s16le has them."""
@@ -105,6 +108,24 @@ def _check_complete(lost: threading.Event) -> None:
         raise InputError(
             f"--mic: answers are {seconds:.0f} s behind the sound. Choose a larger --hop, or another --model."
         )
+
+
+def lines(blocks: Iterable[Signal], model: Model, layout: Layout) -> Iterator[str]:
+    """Judge a signal while it comes, a line of JSON a window, and one with ``"final": true`` when it ends.
+
+    Parameters
+    ----------
+    blocks
+        At the model's rate. Interrupting them (Ctrl-C) is an end as good as theirs.
+    model, layout
+        As `ser.windows.Watch` takes them.
+    """
+    watch = Watch(model, layout)
+    with suppress(KeyboardInterrupt):
+        for window in watch.windows(blocks):
+            yield json.dumps(window.as_dict(), allow_nan=False)
+    segments = [vars(segment) for segment in watch.segments]
+    yield json.dumps({"final": True, **watch.summary().as_dict(), "segments": segments}, allow_nan=False)
 
 
 def _sounddevice() -> Any:

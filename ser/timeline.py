@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser import audio
-from ser.audio import AudioError, Signal
+from ser.audio import Signal
 from ser.files import write_text
 from ser.speech import Segment
 from ser.windows import Layout, Model, Summary, Watch, Window
@@ -55,7 +55,7 @@ def of(recording: Path | bytes, model: Model, layout: Layout) -> Timeline:
     Raises
     ------
     AudioError
-        If it is no audio, is damaged, or holds nothing but silence.
+        If it is no audio, or is damaged. Silence is a recording, and has no answers.
     """
     return of_blocks(audio.signal_blocks(recording, rate=model.rate), model, layout)
 
@@ -65,10 +65,7 @@ def of_blocks(blocks: Iterable[Signal], model: Model, layout: Layout) -> Timelin
     outline = _Outline(size=round(model.rate * OUTLINE_SECONDS))
     watch = Watch(model, layout)
     windows = tuple(watch.windows(outline.drawn(blocks)))
-    points = outline.points()
-    if not len(points) or audio.peak_db(points) < audio.SILENCE_DB:
-        raise AudioError(f"all silence (no sample above {audio.SILENCE_DB:g} dBFS)")
-    return Timeline(tuple(model.emotions), windows, tuple(watch.segments), watch.summary(), points)
+    return Timeline(tuple(model.emotions), windows, tuple(watch.segments), watch.summary(), outline.points())
 
 
 class _Outline:

@@ -66,7 +66,6 @@ def test_a_timeline_is_the_librarys(service: Service) -> None:
         ("/predict", b"no audio at all", "not decodable as audio"),
         ("/predict", ANGRY[:-100], "cut short"),
         ("/predict", encode(silence(1)), "all silence"),
-        ("/timeline", encode(silence(1)), "all silence"),
         ("/predict", encode(silence(31), rate=8000, kind="FLAC"), "too long: 1.0 minutes"),
         ("/timeline?hop=5", ANGRY, "hop_seconds: found 5"),
         ("/timeline?hop=nan", ANGRY, "hop_seconds: found nan"),
@@ -215,9 +214,15 @@ def test_limits_that_make_no_sense_are_refused() -> None:
         Limits(workers=0)
 
 
-def test_a_port_that_is_taken_is_said() -> None:
-    """No traceback, but what to do."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(InputError, match="expected a free port"):
-            run(application(FakeServed(), limits=Limits()), host="127.0.0.1", port=port)
+TAKEN = [("127.0.0.1", 0), ("192.0.2.1", 8000), ("127.0.0.1", 99999), ("no host", 1)]
+
+
+@pytest.mark.parametrize(("host", "port"), TAKEN)
+def test_an_address_that_cannot_be_had_is_said(host: str, port: int) -> None:
+    """No traceback, but what to do: a port that is taken, another's address, a port or a host that is none."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(InputError, match="expected an address"),
+    ):
+        wanted = port or taken.getsockname()[1]
+        run(application(FakeServed(), limits=Limits()), host=host, port=wanted, started=print)

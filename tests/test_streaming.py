@@ -1,10 +1,12 @@
 """Sound from a pipe or a microphone gives the answers of the same sound in a file."""
 
 import io
+import json
 import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,6 +83,26 @@ def test_an_answer_comes_when_its_sound_is_there() -> None:
     thread.join()
     assert len(answered) == 1
     assert answered[0] - sent < 0.1
+
+
+def test_lines_are_the_windows_and_what_they_came_to() -> None:
+    """Each line is JSON by itself, as the timeline has it; the last says that it is the last."""
+    batch = timeline.of_blocks([call()], FakeModel(), Layout())
+    found = [json.loads(line) for line in streaming.lines([call()], FakeModel(), Layout())]
+    assert found[:-1] == batch.as_dict()["windows"]
+    assert found[-1] == {"final": True} | {k: v for k, v in batch.as_dict().items() if k != "windows"}
+
+
+def test_an_interrupted_stream_ends_with_its_last_line() -> None:
+    """Ctrl-C says what it all came to."""
+
+    def interrupted() -> Iterator[np.ndarray]:
+        yield spoken(900, seconds=2)
+        raise KeyboardInterrupt
+
+    *_, last = streaming.lines(interrupted(), FakeModel(), Layout())
+    assert json.loads(last)["final"]
+    assert json.loads(last)["label"] == "angry"
 
 
 class Microphone:

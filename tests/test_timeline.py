@@ -68,17 +68,16 @@ def test_any_recording_has_a_timeline(rate: int, kind: str, channels: int) -> No
     assert found.windows[-1].end == pytest.approx(3, abs=1e-4)
 
 
-def test_silence_and_damage_are_refused() -> None:
-    """What holds no sound, or ends too soon, has no timeline."""
-    with pytest.raises(AudioError, match="all silence"):
-        timeline.of(encode(silence(2)), FakeModel(), Layout())
+def test_damage_is_refused() -> None:
+    """What ends too soon has no timeline."""
     with pytest.raises(AudioError, match="cut short"):
         timeline.of(encode(call())[:-1000], FakeModel(), Layout())
 
 
-def test_a_room_in_which_nobody_speaks_has_a_timeline_without_answers() -> None:
-    """Noise is no damage: the timeline says that there is no speech."""
-    found = timeline.of(encode(quiet(3)), FakeModel(), Layout())
+@pytest.mark.parametrize("sound", [quiet(3), silence(3)])
+def test_a_room_in_which_nobody_speaks_has_a_timeline_without_answers(sound: np.ndarray) -> None:
+    """Noise and silence are no damage: the timeline says that there is no speech."""
+    found = timeline.of(encode(sound), FakeModel(), Layout())
     assert found.summary.label is None
     assert found.segments == ()
     assert json.loads(timeline.to_json(found))["label"] is None

@@ -88,13 +88,13 @@
   }
 
   function show(found, blob, name) {
-    const best = found.label, sure = found.confidence;
-    const words = sure >= 0.5 ? best : "Perhaps " + best;
+    const best = found.label, sure = found.confidence, heard = known.emotions.includes(best);
+    const words = !heard ? "Nothing was heard" : (sure >= 0.5 ? best : "Perhaps " + best) + ", " + percent(sure);
     const dot = document.createElement("i");
     dot.style.background = known.colours[best] || "var(--faint)";
-    the("answer").replaceChildren(dot, words[0].toUpperCase() + words.slice(1) + ", " + percent(sure));
-    const flags = found.flags.length ? " Unusual about it: " + found.flags.join(", ").replaceAll("_", " ") + "." : "";
-    const doubt = sure >= 0.5 ? "" : " It is not sure: no emotion has half of the probability.";
+    the("answer").replaceChildren(dot, words[0].toUpperCase() + words.slice(1));
+    const flags = found.flags.length ? " Mind: " + found.flags.map((flag) => known.flags[flag] || flag).join("; ") + "." : "";
+    const doubt = sure >= 0.5 ? "" : heard ? " No emotion has half of the probability." : "";
     the("remark").textContent = name + ", " + found.seconds.toFixed(1) + " seconds." + doubt + flags;
     the("bars").replaceChildren(...known.emotions.map((emotion) => bar(emotion, found.probabilities[emotion], emotion === best)));
     if (url) URL.revokeObjectURL(url);

@@ -1,0 +1,56 @@
+"""A loaded model as windows and the service ask it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ser.audio import AudioError, Signal
+from ser.inference import UNCERTAIN, Answer, Model
+from ser.windows import Probabilities
+
+BULKY: Any = {
+    "members": {"__all__": {"usual"}},
+    "features": True,
+    "cut": True,
+    "files": True,
+    "origin": {"made_from": True},
+}
+"""Of a card; it is for programs, not for people."""
+
+
+class Windowed:
+    """Asks a model for one window at a time.
+
+    Attributes
+    ----------
+    emotions
+        In the order of its probabilities.
+    rate
+        In Hz, of windows.
+    card
+        What it is and what it was made of, for people.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.emotions = model.labels
+        self.rate = model.card.preprocess.sample_rate
+        self.card: Mapping[str, Any] = model.card.model_dump(mode="json", exclude=BULKY)
+
+    def judge(self, signal: Signal) -> Probabilities:
+        """Give the calibrated probabilities, (n_emotions,), of a (n_samples,) signal at `rate`.
+
+        Raises
+        ------
+        AudioError
+            If no voice is heard.
+        """
+        answer = self._model.predict((signal, self.rate))
+        if answer.label == UNCERTAIN:
+            raise AudioError(f"nothing to judge: {', '.join(answer.flags)}")
+        return np.array([answer.probabilities[name] for name in self.emotions])
+
+    def predict(self, recording: bytes) -> Answer:
+        """Judge a whole recording."""
+        return self._model.predict(recording)
