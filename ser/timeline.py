@@ -16,6 +16,7 @@ from ser.files import write_text
 from ser.speech import Segment
 from ser.windows import Layout, Model, Summary, Watch, Window
 
+NOBODY = "nobody speaks"
 OUTLINE_SECONDS = 0.05
 """What a point of the outline spans."""
 
@@ -112,6 +113,37 @@ def _run(windows: list[Window], *, start: float) -> Window:
     means = {name: float(np.mean([w.probabilities[name] for w in windows])) for name in first.probabilities}
     speech = float(np.mean([window.speech for window in windows]))
     return Window(start, windows[-1].end, round(speech, 2), label, means[label] if label else None, means)
+
+
+def to_text(timeline: Timeline) -> str:
+    """Write what it came to and the joined windows, a line each, for a terminal."""
+    summary = timeline.summary
+    head = f"{words(summary)}; {summary.seconds:.1f} s, {summary.speech:.1f} s of speech"
+    lines = [
+        f"{span(run):>20}  {run.label or NOBODY:<13}  {_per_cent(run.confidence)}" for run in runs(timeline.windows)
+    ]
+    return "\n".join(line.rstrip() for line in [head, *lines])
+
+
+def span(window: Window) -> str:
+    """Write from when to when, in minutes and seconds."""
+    return f"{_clock(window.start)} to {_clock(window.end)}"
+
+
+def _clock(seconds: float) -> str:
+    tenths = round(seconds * 10)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+
+
+def _per_cent(share: float | None) -> str:
+    return "" if share is None else f"{share:4.0%}"
+
+
+def words(summary: Summary) -> str:
+    """Say what a recording came to, in a few words."""
+    if summary.label is None or summary.confidence is None:
+        return "no speech was found"
+    return f"mostly {summary.label} ({summary.confidence:.0%})"
 
 
 def to_csv(timeline: Timeline) -> str:

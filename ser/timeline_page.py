@@ -9,12 +9,11 @@ import pandas as pd
 from ser import audio, pages, plots
 from ser.files import write_text
 from ser.model_card import LIMITS
-from ser.timeline import OUTLINE_SECONDS, Timeline, runs
-from ser.windows import Layout, Summary
+from ser.timeline import NOBODY, OUTLINE_SECONDS, Timeline, runs, span, words
+from ser.windows import Layout
 
 MOST_POINTS = 4000
 """Of an outline in a page; no screen has more."""
-NOBODY = "nobody speaks"
 
 
 def save(timeline: Timeline, stem: Path, *, recording: Path | bytes, name: str, layout: Layout) -> list[Path]:
@@ -90,22 +89,10 @@ def _outline(timeline: Timeline) -> tuple[np.ndarray[Any, np.dtype[np.float32]],
     return thinned, size * OUTLINE_SECONDS
 
 
-def words(summary: Summary) -> str:
-    """Say what a recording came to, in a few words."""
-    if summary.label is None or summary.confidence is None:
-        return "no speech was found"
-    return f"mostly {summary.label} ({summary.confidence:.0%})"
-
-
 def _runs(timeline: Timeline) -> pages.Table:
     joined = runs(timeline.windows)
-    names = pd.Index([f"{_clock(run.start)} to {_clock(run.end)}" for run in joined], name="time")
+    names = pd.Index([span(run) for run in joined], name="time")
     columns = {"answer": [run.label or NOBODY for run in joined], "probability": [run.confidence for run in joined]}
     frame = pd.DataFrame(columns, index=names).astype({"probability": float})
     caption = "Answers that are the same are joined; the probability is their mean."
     return pages.table(frame, caption=caption, formats={"probability": "{:.0%}".format})
-
-
-def _clock(seconds: float) -> str:
-    tenths = round(seconds * 10)
-    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"

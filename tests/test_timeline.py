@@ -58,6 +58,19 @@ def test_csv_and_json_hold_the_windows(found: Timeline, tmp_path: Path) -> None:
     assert paths[0].read_text() == timeline.to_csv(found)
 
 
+def test_a_terminal_shows_a_line_a_run(found: Timeline) -> None:
+    """From when to when, what, and how sure; what it came to stands above."""
+    head, *lines = timeline.to_text(found).splitlines()
+    assert head.startswith("mostly ")
+    assert head.endswith("; 14.7 s, 6.0 s of speech")
+    assert [line.split()[:4] for line in lines] == [
+        ["0:00.0", "to", "0:05.0", "sad"],
+        ["0:05.0", "to", "0:09.0", "nobody"],
+        ["0:09.0", "to", "0:14.0", "angry"],
+        ["0:14.0", "to", "0:14.7", "nobody"],
+    ]
+
+
 @pytest.mark.parametrize(("rate", "kind", "channels"), [(44100, "FLAC", 2), (8000, "WAV", 1), (16000, "OGG", 1)])
 def test_any_recording_has_a_timeline(rate: int, kind: str, channels: int) -> None:
     """Rate, channels and format do not matter."""
