@@ -1,8 +1,9 @@
 """Say what emotion recordings sound like: python predict.py --file my_voice.wav."""
 
+import json as json_module
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,15 +20,28 @@ def main(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of charts.")] = False,
     transcribe: Annotated[bool, typer.Option("--transcribe", help="Say what is said, too (English).")] = False,
     speak: Annotated[bool, typer.Option("--speak", help="Say the answers aloud.")] = False,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Of --file, from second to second.")] = False,
+    save: Annotated[Path | None, typer.Option(help="With --timeline: SAVE.csv, .json, .png and .html.")] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Raw s16le mono on standard input.")] = False,
+    rate: Annotated[int, typer.Option(help="Of --stream, in Hz.")] = 16000,
+    mic: Annotated[bool, typer.Option("--mic", help="Listen to the microphone.")] = False,
+    window: Annotated[float, typer.Option(help="Seconds that are judged at a time.")] = 3.0,
+    hop: Annotated[float, typer.Option(help="Seconds from answer to answer.")] = 1.0,
+    smoothing: Annotated[float, typer.Option(help="Share of the answer before in an answer.")] = 0.5,
 ) -> None:
     """Say what emotion recordings sound like: label, confidence, and the probability of every emotion.
 
-    Ends with exit code 1 if a recording could not be judged.
+    From second to second with --timeline, --stream and --mic. Ends with exit code 1 if a recording cannot be judged.
     """
-    if (file is None) == (folder is None):
-        raise InputError("name recordings by --file, or a folder by --dir; --help shows more.")
+    if [file is not None, folder is not None, stream, mic].count(True) != 1:
+        raise InputError("name recordings by --file, a folder by --dir, or --stream or --mic; --help shows more.")
+    shape = {"window_seconds": window, "hop_seconds": hop, "smoothing": smoothing}
     if folder is not None:
         _folder(folder, csv, model=model, least=min_confidence)
+    elif stream or mic:
+        _live(model, rate=None if mic else rate, **shape)
+    elif timeline or save is not None:
+        _timelines(file or [], model=model, as_json=json, save=save, **shape)
     else:
         _files(file or [], model=model, least=min_confidence, as_json=json, transcribe=transcribe, speak=speak)
 
@@ -53,6 +67,67 @@ def _files(files: list[str], *, model: Path, least: float, as_json: bool, transc
         if speak:
             voice.speak(told.label or told.error)
     raise typer.Exit(1 if failed else 0)
+
+
+def _live(model: Path, *, rate: int | None, **shape: float) -> None:
+    """Answer while the sound comes: from standard input at a rate in Hz, or from the microphone where it is None."""
+    from ser import load, streaming
+    from ser.windowed import Windowed
+    from ser.windows import Layout
+
+    layout, judge = Layout(**shape), Windowed(load(model))
+    judge.warm()
+    blocks = streaming.microphone(to=judge.rate) if rate is None else _piped(rate, to=judge.rate)
+    for line in streaming.lines(blocks, judge, layout):
+        typer.echo(line)
+
+
+def _piped(rate: int, *, to: int) -> Any:
+    from ser import streaming
+
+    if sys.stdin.isatty():
+        raise InputError(
+            "--stream: standard input is the keyboard; expected raw samples, such as from "
+            f"ffmpeg -v error -i FILE -f s16le -ac 1 -ar {rate} - |"
+        )
+    return streaming.pcm(sys.stdin.buffer, rate=rate, to=to)
+
+
+def _timelines(files: list[str], *, model: Path, as_json: bool, save: Path | None, **shape: float) -> None:
+    from ser import load
+    from ser.windowed import Windowed
+    from ser.windows import Layout
+
+    if save is not None and len(files) > 1:
+        raise InputError(f"--save: found {len(files)} recordings; expected one, or their files would be the same.")
+    layout, judge = Layout(**shape), Windowed(load(model))
+    # Not any() of a generator, which would stop at the first.
+    failed = [not _timeline(name, judge, layout, as_json=as_json, save=save) for name in files]
+    raise typer.Exit(1 if any(failed) else 0)
+
+
+def _timeline(name: str, judge: Any, layout: Any, *, as_json: bool, save: Path | None) -> bool:
+    """Tell a recording's timeline, and whether there is one."""
+    from ser import ffmpeg, timeline
+
+    recording = sys.stdin.buffer.read() if name == "-" else Path(name)
+    try:
+        with ffmpeg.readable(recording) as source:
+            found = timeline.of(source, judge, layout)
+            written = [] if save is None else _saved(found, save, source, name=Path(name).name, layout=layout)
+    except InputError as error:
+        typer.echo(json_module.dumps({"file": name, "error": str(error)}) if as_json else f"{name}: {error}")
+        return False
+    typer.echo(timeline.to_json(found, file=name) if as_json else f"{name}: {timeline.to_text(found)}")
+    typer.echo("".join(f"{path}\n" for path in written), nl=False, err=True)
+    return True
+
+
+def _saved(found: Any, stem: Path, source: Path | bytes, *, name: str, layout: Any) -> list[Path]:
+    from ser import timeline, timeline_page
+
+    pages = timeline_page.save(found, stem, recording=source, name=name, layout=layout)
+    return [*timeline.save(found, stem, name=name), *pages]
 
 
 if __name__ == "__main__":

@@ -30,7 +30,13 @@ def timed(work: Callable[[], Any]) -> float:
 
 def peak_megabytes() -> float:
     """Say how much memory this process had at most."""
-    [kilobytes] = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+    return megabytes("VmHWM")
+
+
+def megabytes(name: str, *, process: int | str = "self") -> float:
+    """Read how much memory a process has (``VmRSS``) or had at most (``VmHWM``)."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    [kilobytes] = re.findall(rf"{name}:\s+(\d+) kB", status)
     return int(kilobytes) / 1024
 
 

@@ -7,12 +7,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ser import audio
 from ser.audio import AudioError, UnknownFormatError
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,aac,amr,ac3,eac3,wv,ape,tta,dsf,flac,ogg,mp3,wav"
 """What ffmpeg may take a file for. It also knows playlists, which may name any other file or address."""
 SECONDS = 600
 """Longer than this it never takes."""
+
+
+@contextmanager
+def readable(recording: Path | bytes) -> Iterator[Path | bytes]:
+    """Give a recording as it is if libsndfile knows its format, or converted, for as long as the block lasts.
+
+    Raises
+    ------
+    AudioError
+        If it is no audio.
+    """
+    try:
+        audio.seconds(recording)
+    except UnknownFormatError as refused:
+        with as_wav(recording, refused=refused) as converted:
+            yield converted
+    else:
+        yield recording
 
 
 @contextmanager

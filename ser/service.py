@@ -7,11 +7,10 @@ import asyncio
 import math
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
 import uvicorn
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -240,13 +239,6 @@ def _add_refusals(app: FastAPI) -> None:
 
 def _problem(status: int, found: str, expected: str, headers: Mapping[str, str] | None = None) -> Response:
     return JSONResponse({"found": found, "expected": expected}, status_code=status, headers=dict(headers or {}))
-
-
-def warm(model: Model) -> None:
-    """Have a model judge some noise, so that the first who asks does not wait for libraries."""
-    noise = np.random.default_rng(1).standard_normal(2 * model.rate).astype(np.float32)
-    with suppress(audio.AudioError):
-        model.judge(0.1 * noise)
 
 
 def run(app: FastAPI, *, host: str, port: int, started: Callable[[str], None]) -> None:

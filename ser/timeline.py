@@ -163,14 +163,14 @@ def _digits(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
 
 
-def to_json(timeline: Timeline) -> str:
-    """Write everything but the outline."""
-    return json.dumps(timeline.as_dict(), allow_nan=False) + "\n"
+def to_json(timeline: Timeline, *, file: str) -> str:
+    """Write everything but the outline, and the recording's name, in one line."""
+    return json.dumps({"file": file, **timeline.as_dict()}, allow_nan=False)
 
 
-def save(timeline: Timeline, stem: Path) -> list[Path]:
-    """Write ``STEM.csv`` and ``STEM.json``, each whole or not at all, and say where."""
+def save(timeline: Timeline, stem: Path, *, name: str) -> list[Path]:
+    """Write ``STEM.csv`` and ``STEM.json``, each whole or not at all, and say where; `name` is the recording's."""
     paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("csv", "json")]
-    for path, text in zip(paths, (to_csv(timeline), to_json(timeline)), strict=True):
+    for path, text in zip(paths, (to_csv(timeline), to_json(timeline, file=name) + "\n"), strict=True):
         write_text(path, text)
     return paths

@@ -1,6 +1,7 @@
 """A loaded model as windows and the service ask it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,13 @@ class Windowed:
         if answer.label == UNCERTAIN:
             raise AudioError(f"nothing to judge: {', '.join(answer.flags)}")
         return np.array([answer.probabilities[name] for name in self.emotions])
+
+    def warm(self) -> None:
+        """Judge a hum, so that the first who asks does not wait for libraries."""
+        times = np.arange(2 * self.rate) / self.rate
+        hum = sum(np.sin(2 * np.pi * 120 * harmonic * times) / harmonic for harmonic in range(1, 20))
+        with suppress(AudioError):
+            self.judge(np.asarray(0.1 * hum * (times % 0.5 < 0.3), dtype=np.float32))
 
     def predict(self, recording: bytes) -> Answer:
         """Judge a whole recording."""

@@ -27,7 +27,7 @@ def main(
     workers = parallel.workers()
     limits = service.Limits(megabytes=megabytes, minutes=minutes, seconds=seconds, workers=workers, waiting=waiting)
     served = Windowed(load(model))
-    service.warm(served)
+    served.warm()
     with threadpool_limits(1):
         service.run(service.application(served, limits=limits), host=host, port=port, started=typer.echo)
 

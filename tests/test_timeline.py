@@ -43,7 +43,7 @@ def test_the_outline_is_the_sound(found: Timeline) -> None:
 def test_csv_and_json_hold_the_windows(found: Timeline, tmp_path: Path) -> None:
     """Both say the same as the object; a window without speech has empty cells and null."""
     rows = list(csv.DictReader(io.StringIO(timeline.to_csv(found))))
-    content = json.loads(timeline.to_json(found))
+    content = json.loads(timeline.to_json(found, file="a.wav"))
     assert len(rows) == len(content["windows"]) == len(found.windows)
     for row, entry, window in zip(rows, content["windows"], found.windows, strict=True):
         assert (float(row["start"]), float(row["end"])) == (window.start, window.end) == (entry["start"], entry["end"])
@@ -52,8 +52,9 @@ def test_csv_and_json_hold_the_windows(found: Timeline, tmp_path: Path) -> None:
         assert [row[f"p_{name}"] for name in EMOTIONS] == [
             f"{window.probabilities[name]:.6f}" if window.label else "" for name in EMOTIONS
         ]
+    assert content["file"] == "a.wav"
     assert content["seconds"] == pytest.approx(14.7)
-    paths = timeline.save(found, tmp_path / "call.1")
+    paths = timeline.save(found, tmp_path / "call.1", name="a.wav")
     assert [path.name for path in paths] == ["call.1.csv", "call.1.json"]
     assert paths[0].read_text() == timeline.to_csv(found)
 
@@ -93,7 +94,7 @@ def test_a_room_in_which_nobody_speaks_has_a_timeline_without_answers(sound: np.
     found = timeline.of(encode(sound), FakeModel(), Layout())
     assert found.summary.label is None
     assert found.segments == ()
-    assert json.loads(timeline.to_json(found))["label"] is None
+    assert json.loads(timeline.to_json(found, file="a.wav"))["label"] is None
 
 
 def test_a_long_recording_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:

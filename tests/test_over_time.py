@@ -1,0 +1,96 @@
+"""The command line answers from second to second: of files, of standard input, in tables, pages and lines of JSON."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from fake_model import EMOTIONS, RATE, FakeModel, call
+from signals import encode
+from typer.testing import CliRunner
+
+import predict
+import ser
+from ser import timeline
+from ser.windows import Layout
+
+
+class Loaded:
+    """What `ser.load` gives, as far as it is used: the model whose answers are known."""
+
+    labels = EMOTIONS
+    card = SimpleNamespace(preprocess=SimpleNamespace(sample_rate=RATE), model_dump=lambda **_: {})
+
+    def predict(self, recording: tuple[np.ndarray, int]) -> SimpleNamespace:
+        found = FakeModel().judge(recording[0])
+        return SimpleNamespace(label="sad", probabilities=dict(zip(EMOTIONS, found.tolist(), strict=True)), flags=())
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run predict.py with options, and what it reads."""
+    monkeypatch.setattr(ser, "load", lambda folder: Loaded(), raising=False)
+    app = typer.Typer()
+    app.command()(predict.main)
+    return lambda *options, reads=b"": CliRunner().invoke(app, list(options), input=reads)
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "call.wav"
+    path.write_bytes(encode(call()))
+    return path
+
+
+def test_a_timeline_is_told_and_saved(run: Any, recording: Path, tmp_path: Path) -> None:
+    """The table goes to the terminal, and four files beside each other under the name that was asked for."""
+    done = run("--file", str(recording), "--timeline", "--save", str(tmp_path / "out" / "call"))
+    assert done.exit_code == 0
+    assert [line.split()[3] for line in done.stdout.splitlines()[1:5]] == ["sad", "nobody", "angry", "nobody"]
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["call.csv", "call.html", "call.json", "call.png"]
+
+
+def test_json_is_a_line_a_recording(run: Any, recording: Path, tmp_path: Path) -> None:
+    """A recording that cannot be judged is told among the others, and the command ends with 1."""
+    (tmp_path / "bad.wav").write_bytes(b"no audio")
+    done = run("--file", str(tmp_path / "bad.wav"), "--file", str(recording), "--timeline", "--json", "--hop", "0.5")
+    bad, good = map(json.loads, done.stdout.splitlines())
+    assert done.exit_code == 1
+    assert set(bad) == {"file", "error"}
+    expected = timeline.of(recording, FakeModel(), Layout(hop_seconds=0.5))
+    assert good == {"file": str(recording), **expected.as_dict()}
+
+
+def test_a_stream_has_the_windows_of_the_file(run: Any, recording: Path) -> None:
+    """Raw samples on standard input give the timeline's windows, a line each, and a last line."""
+    reads = encode(call())[44:]
+    lines = [json.loads(line) for line in run("--stream", "--rate", "16000", reads=reads).stdout.splitlines()]
+    assert lines[:-1] == timeline.of(recording, FakeModel(), Layout()).as_dict()["windows"]
+    assert lines[-1]["final"]
+
+
+def test_a_file_may_come_on_standard_input(run: Any) -> None:
+    """Its name is a hyphen."""
+    done = run("--file", "-", "--timeline", "--json", reads=encode(call()))
+    assert json.loads(done.stdout)["seconds"] == pytest.approx(14.7)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "name recordings by --file"),
+        (["--stream", "--mic"], "name recordings by --file"),
+        (["--stream", "--rate", "5"], "--rate: found 5"),
+        (["--stream", "--hop", "9"], "hop_seconds: found 9"),
+        (["--file", "a", "--file", "b", "--save", "c"], "--save: found 2 recordings"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(run: Any, options: list[str], said: str) -> None:
+    """With one sentence."""
+    done = run(*options)
+    assert done.exit_code == 1
+    assert said in str(done.exception) + done.output
