@@ -28,7 +28,7 @@ ui: .venv/installed  ## MLflow's pages over everything that was run here, at htt
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
 
 clean:  ## remove what stages made; DVC's cache and the environment stay
-	rm -rf data models
+	rm -rf data models trained
 
 .venv/installed: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0])'

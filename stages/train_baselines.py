@@ -16,14 +16,14 @@ from ser.params import read_params
 def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or decision_tree.")]) -> None:
     """Train one classical baseline on every fold and seed, by grid search over training speakers, and predict.
 
-    Reads data/functionals and data/splits.csv; writes models/BASELINE, and data/predictions/BASELINE.parquet of the
+    Reads data/functionals and data/splits.csv; writes trained/BASELINE, and data/predictions/BASELINE.parquet of the
     validation and test clips.
     """
     params = read_params()
     settings, functionals, split = params.train_baselines, Path("data/functionals"), Path("data/splits.csv")
     grid = settings.grid_of(baseline)
     table = training.train_all(
-        Path("models") / baseline,
+        Path("trained") / baseline,
         datasets.read(functionals, params.corpora, split, augmented=settings.augmented),
         partial(baselines.train, name=baseline, grid=grid, folds=settings.folds, hold_out=params.split.hold_out),
         seeds=params.seeds,

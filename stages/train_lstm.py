@@ -16,14 +16,14 @@ from ser.params import read_params
 def main() -> None:
     """Train the recurrent model on every fold and seed, and predict the validation and test clips.
 
-    Reads data/frames and data/splits.csv; writes models/lstm, data/predictions/lstm.parquet and the history
+    Reads data/frames and data/splits.csv; writes trained/lstm, data/predictions/lstm.parquet and the history
     reports/lstm/history.csv.
     """
     params = read_params()
-    settings, models = params.train_lstm, Path("models/lstm")
+    settings, trained = params.train_lstm, Path("trained/lstm")
     frames, split = Path("data/frames"), Path("data/splits.csv")
     table = training.train_all(
-        models,
+        trained,
         datasets.read(frames, params.corpora, split, augmented=settings.augmented, kinds=settings.inputs),
         partial(lstm.train, settings=settings, hop_seconds=params.features.hop_seconds),
         seeds=params.seeds,
@@ -33,7 +33,7 @@ def main() -> None:
     )
     with replacing(Path("data/predictions/lstm.parquet")) as unfinished:
         table.to_parquet(unfinished, index=False)
-    history = training.collect(models, lstm.HISTORY)
+    history = training.collect(trained, lstm.HISTORY)
     write_text(Path("reports/lstm/history.csv"), history.to_csv(index=False, lineterminator="\n"))
 
 

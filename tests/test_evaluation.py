@@ -271,7 +271,7 @@ def test_records_hold_what_stages_left(folder: Path) -> None:
     for model, record in found.items():
         assert record.params == {"seed": 1, "split.test": 0.15}
         assert record.metrics == numbers_of(model)
-        assert record.model == Path("models") / model
+        assert record.model == Path("trained") / model
         assert all(path.is_file() for path in record.reports)
         assert {path.stem for path in record.reports} >= {f"{model}_val", f"{model}_test"}
         assert (record.history is not None) == (model == "lstm")

@@ -51,8 +51,8 @@ def test_every_stage_leaves_what_it_promises(project: Project) -> None:
             f"lstm/{member}/model.weights.h5",
             f"svm/{member}/model.skops",
         ):
-            assert (project.folder / "models" / name).stat().st_size > 0
-    assert list((project.folder / "models").glob("**/*unfinished*")) == []
+            assert (project.folder / "trained" / name).stat().st_size > 0
+    assert list((project.folder / "trained").glob("**/*unfinished*")) == []
     assert models_in_mlflow(project) == ["decision_tree", "leaderboard", "lstm", "svm"]
 
 

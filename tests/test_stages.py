@@ -38,11 +38,11 @@ STAGES = {
     "split": ["data/functionals", "data/splits.csv", "data/left_out.csv"],
     "describe": ["data/raw", "data/measured", "data/left_out.csv", "reports/corpora.html", "reports/corpora"],
     "probe": ["data/functionals", "reports/probe.csv"],
-    "train_lstm": ["data/frames", "data/splits.csv", "models/lstm", "data/predictions/lstm.parquet", "reports/lstm/"],
+    "train_lstm": ["data/frames", "data/splits.csv", "trained/lstm", "data/predictions/lstm.parquet", "reports/lstm/"],
     "train_baselines": [
         "data/functionals",
         "data/splits.csv",
-        "models/BASELINE",
+        "trained/BASELINE",
         "data/predictions/BASELINE.parquet",
     ],
     "evaluate": ["data/predictions", "metrics/metrics.json", "reports/"],
@@ -216,7 +216,7 @@ def test_the_network_is_trained_on_training_clips(calls: SimpleNamespace) -> Non
 def test_what_training_leaves(project: Path, train: Any, model: str) -> None:
     """A folder a seed with model and card, and predictions of validation and test clips alone, none of them a copy."""
     train()
-    members = sorted((project / "models" / model).iterdir())
+    members = sorted((project / "trained" / model).iterdir())
     assert [path.name for path in members] == ["fold1_seed13", "fold1_seed17"]
     table = {"lstm": "history.csv", "svm": "grid_search.csv"}[model]
     for member in members:
@@ -241,7 +241,7 @@ def test_a_card_has_the_settings_of_its_model(project: Path, train: Any, section
         "lstm": settings.train_lstm.model_dump(mode="json"),
         "svm": {"augmented": True, "folds": grids.folds, "grid": grids.grid_of("svm")},
     }
-    card = json.loads((project / "models" / section / "fold1_seed17" / "card.json").read_text())
+    card = json.loads((project / "trained" / section / "fold1_seed17" / "card.json").read_text())
     assert card["settings"] == expected[section]
 
 
@@ -278,7 +278,7 @@ def test_a_failure_leaves_the_earlier_model(
         patch.setattr(library, "save", broken)
         with pytest.raises(OSError, match="disk full"):
             train()
-    waiting = project / "models" / f".{model}.unfinished"
+    waiting = project / "trained" / f".{model}.unfinished"
     assert {path.name for path in waiting.iterdir()} == {"made_from", "fold1_seed13"}
     assert {name: file for name, file in content(project).items() if waiting.name not in name} == before
     calls.seeds.clear()
