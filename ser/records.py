@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import yaml
 from ser import breakdowns, calibration, headline, metrics, predictions
 from ser.evaluation import HISTORY, HISTORY_PICTURE
 from ser.origin import BOARD, METRICS, SETTINGS, SPLITS, about, origin, run_name
-from ser.registry import Served
+from ser.registry import PREDICTIONS, Served
 from ser.tracking import Dataset, Run, flatten
 
 PAGE = Path("reports/leaderboard.md")
@@ -34,17 +35,15 @@ KEPT = (
 )
 """Of the whole experiment; those that there are. Not reports/report.html, which plays recordings."""
 HEADLINE = ("uar", "uar_low", "uar_high", "accuracy", "f1", "roc_auc", "ece", "clips")
-"""What of each model stands beside the experiment too."""
+"""What of the best model stands beside the experiment too."""
 CLIPS = ["clip_id", "corpus", "speaker", "sex", "language", "emotion", "text", "augmentation"]
 
 
-def collect(models: Sequence[str], settings: Mapping[str, Any]) -> tuple[Run, list[Run]]:
+def collect(settings: Mapping[str, Any]) -> tuple[Run, list[Run]]:
     """Collect the runs of an experiment and of its models.
 
     Parameters
     ----------
-    models
-        Names.
     settings
         All of params.yaml.
 
@@ -55,47 +54,49 @@ def collect(models: Sequence[str], settings: Mapping[str, Any]) -> tuple[Run, li
     """
     judged, board = json.loads(METRICS.read_text(encoding="utf-8")), pd.read_csv(BOARD)
     page = PAGE.read_text(encoding="utf-8")
-    name, shared = run_name(), {**origin(), **about(settings)}
-    params, datasets = flatten(settings), _datasets(settings["corpora"])
-    best = str(board.model.iloc[0])
-    heads = {model: _headline(judged[model]["test"]) for model in models}
-    parent = Run(
-        name=name,
+    shared = Run(
+        name=run_name(),
         description=page,
-        tags={**shared, "model": "leaderboard", "best_model": best},
-        metrics=flatten({"test": heads[best], **{model: {"test": numbers} for model, numbers in heads.items()}}),
+        tags={**origin(), **about(settings)},
+        params=flatten(settings),
+        datasets=_datasets(settings["corpora"]),
+    )
+    best = str(board.model.iloc[0])
+    rows = board.rename(columns={"rank": "place"}).itertuples()
+    models = [_model(shared, row, metrics=judged[row.model], ranks=len(board)) for row in rows]
+    return _experiment(shared, board, best=best, metrics=judged[best]["test"]), models
+
+
+def _experiment(shared: Run, board: pd.DataFrame, *, best: str, metrics: Mapping[str, float]) -> Run:
+    return replace(
+        shared,
+        tags={**shared.tags, "model": "leaderboard", "best_model": best},
+        metrics={f"test.{name}": value for name, value in metrics.items() if name in HEADLINE},
         tables={"tables/leaderboard.json": board},
         files={file: "" for file in KEPT if file.is_file()},
-        params=params,
-        datasets=datasets,
     )
-    children = [
-        Run(
-            name=f"{name}: {row.model}",
-            description=_description(row, ranks=len(board), page=page),
-            tags={**shared, "model": str(row.model), "rank": str(row.rank_)},
-            metrics=flatten(judged[row.model]),
-            history=_history() if row.model == "lstm" else None,
-            tables=_tables(str(row.model)),
-            files=_pictures(str(row.model)),
-            model=_served(str(row.model)),
-            params=params,
-            datasets=datasets,
-        )
-        for row in board.rename(columns={"rank": "rank_"}).itertuples()
-    ]
-    return parent, children
 
 
-def _headline(numbers: Mapping[str, float]) -> dict[str, float]:
-    return {name: numbers[name] for name in HEADLINE if name in numbers}
+def _model(shared: Run, row: Any, *, metrics: Mapping[str, Mapping[str, float]], ranks: int) -> Run:
+    model = str(row.model)
+    return replace(
+        shared,
+        name=f"{model}: {shared.name}",
+        description=_description(row, ranks=ranks, page=shared.description),
+        tags={**shared.tags, "model": model, "rank": str(row.place)},
+        metrics=flatten(metrics),
+        history=_history() if model == "lstm" else None,
+        tables=_tables(model),
+        files=_files(model),
+        model=_served(model),
+    )
 
 
 def _description(row: Any, *, ranks: int, page: str) -> str:
     """Say how good a model is, and, from the leaderboard's page, on what and with what warnings."""
     said = takewhile(lambda paragraph: not paragraph.startswith("|"), page.split("\n\n")[1:])
     interval = "" if pd.isna(row.uar_low) else f" (95 % interval {row.uar_low:.3f} to {row.uar_high:.3f})"
-    return "\n\n".join([f"**{row.model}**: UAR {row.uar:.3f}{interval}, rank {row.rank_} of {ranks}.", *said])
+    return "\n\n".join([f"**{row.model}**: UAR {row.uar:.3f}{interval}, rank {row.place} of {ranks}.", *said])
 
 
 def _history() -> pd.DataFrame:
@@ -114,11 +115,11 @@ def _tables(model: str) -> dict[str, pd.DataFrame]:
     return {f"tables/{name}.json": table for name, table in found.items()}
 
 
-def _pictures(model: str) -> dict[Path, str]:
+def _files(model: str) -> dict[Path, str]:
     matrices = dict.fromkeys(sorted(Path("reports/confusion").glob(f"{model}_*")), "confusion")
     drawn = dict.fromkeys(sorted(Path("reports/report").glob(f"{model}_*.png")), "figures")
     curve = {HISTORY: "history", HISTORY_PICTURE: "history"} if model == "lstm" else {}
-    return matrices | drawn | curve
+    return {Path(f"data/predictions/{model}.parquet"): PREDICTIONS} | matrices | drawn | curve
 
 
 def _served(model: str) -> Served:

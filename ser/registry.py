@@ -1,7 +1,6 @@
 """Models in MLflow's registry: what can be served, and which of them is the champion."""
 
 import io
-import os
 import wave
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,6 +17,10 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 NAME = "speech-emotion"
+DESCRIPTION = (
+    "Emotions of a voice. A version a model of an experiment; **challenger** is the best of the newest experiment, "
+    "**champion** what `python -m stages.promote --run RUN` chose."
+)
 CHALLENGER, CHAMPION = "challenger", "champion"
 PREDICTIONS = "predictions"
 """The folder of a run's artifacts that holds the model's prediction table."""
@@ -81,7 +84,6 @@ def register(run_id: str, model: Served, *, best: bool) -> str:
     """
     import mlflow
 
-    os.environ["MLFLOW_ENABLE_DB_SDK"] = os.environ.get("MLFLOW_ENABLE_DB_SDK", "false")
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.pyfunc.log_model(
             name=model.name,
@@ -91,11 +93,25 @@ def register(run_id: str, model: Served, *, best: bool) -> str:
             pip_requirements=[f"{name}=={version(name)}" for name in NEEDED],
             signature=signature(model.labels),
             input_example=example(),
-            registered_model_name=NAME,
         )
+    client = mlflow.MlflowClient()
+    _make_registry(client)
+    tags = {"model": model.name}
+    made = client.create_model_version(NAME, logged.model_uri, run_id, tags=tags, model_id=logged.model_id)
     if best:
-        mlflow.MlflowClient().set_registered_model_alias(NAME, CHALLENGER, logged.registered_model_version)
+        client.set_registered_model_alias(NAME, CHALLENGER, made.version)
     return str(logged.model_id)
+
+
+def _make_registry(client: "MlflowClient") -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+
+    try:
+        client.create_registered_model(NAME, description=DESCRIPTION)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
 
 
 def signature(labels: tuple[str, ...]) -> "ModelSignature":

@@ -29,6 +29,14 @@ def address() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
 
 
+def prepare() -> None:
+    """Set what mlflow reads when it is imported, unless the user has: no telemetry, few words, and no long waiting."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it tells of each table it makes
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # else it waits minutes for a server
+
+
 def lock() -> FileLock:
     """Keep apart the processes of this project that write to the store; one process may take it again."""
     return FileLock(root() / ".mlflow.lock", is_singleton=True)

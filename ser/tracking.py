@@ -4,15 +4,15 @@ An experiment is a parent run, each of its models a child. All is written at the
 what DVC restored from its cache is recorded as fully as what was just made.
 """
 
-import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser import store
+from ser import store, views
 from ser.errors import InputError
 
 if TYPE_CHECKING:
@@ -183,12 +183,18 @@ def _log(client: "MlflowClient", run_id: str, kind: str, entries: Sequence[Any])
 
 def _dataset(dataset: Dataset) -> Any:
     import mlflow.data
+    from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.entities import DatasetInput, InputTag
 
-    found = mlflow.data.from_pandas(
-        dataset.table, source=dataset.source, name=dataset.name, digest=dataset.digest and dataset.digest[:36]
-    )
-    return DatasetInput(found._to_mlflow_entity(), [InputTag("mlflow.data.context", dataset.context)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # hints about columns of integers, for who serves tables
+        found = mlflow.data.from_pandas(
+            dataset.table,
+            source=CodeDatasetSource({"path": dataset.source}),
+            name=dataset.name,
+            digest=dataset.digest and dataset.digest[:36],
+        )
+        return DatasetInput(found._to_mlflow_entity(), [InputTag("mlflow.data.context", dataset.context)])
 
 
 def connect() -> "MlflowClient":
@@ -196,9 +202,7 @@ def connect() -> "MlflowClient":
 
     The first processes to use a new store at once would migrate its schema against each other: a lock keeps them apart.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it tells of each table it makes
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # else it waits minutes for a server
+    store.prepare()
     import mlflow
 
     mlflow.set_tracking_uri(store.address())
@@ -211,6 +215,7 @@ def connect() -> "MlflowClient":
 @contextmanager
 def _reachable() -> Iterator[None]:
     """Turn whatever a server or a database answers into a sentence; nothing is lost, since stages' files are there."""
+    store.prepare()
     from mlflow.exceptions import MlflowException
 
     try:
@@ -226,9 +231,11 @@ def _reachable() -> Iterator[None]:
 def _experiment(client: "MlflowClient", name: str) -> str:
     with store.lock():
         found = client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
         # A relative place for artifacts would vanish with the folder of a temporary experiment.
         remote = store.address().startswith(("http", "databricks"))
         place = None if remote else (store.root() / "mlartifacts").as_uri()
-        return str(client.create_experiment(name, artifact_location=place))
+        number = found.experiment_id if found else client.create_experiment(name, artifact_location=place)
+        for tag, value in views.tags().items():
+            if found is None or tag not in found.tags:
+                client.set_experiment_tag(number, tag, value)
+        return str(number)

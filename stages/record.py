@@ -22,7 +22,7 @@ def main() -> None:
         return
     from ser import records, tracking  # which take seconds: not when there is nothing to do
 
-    parent, children = records.collect(models, settings)
+    parent, children = records.collect(settings)
     tracking.record(params.evaluate.experiment, parent, children, key=key)
     typer.echo(f"MLflow                {parent.name}, and a run a model")
 
