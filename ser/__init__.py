@@ -1,0 +1,16 @@
+"""Speech emotion recognition: ``ser.load("models/lstm").predict("voice.wav")``. Importing it imports nothing."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ser.inference import load
+
+__all__ = ["load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "load":
+        raise AttributeError(f"module 'ser' has no attribute {name!r}")
+    from ser.inference import load
+
+    return load

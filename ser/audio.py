@@ -52,6 +52,14 @@ class AudioError(InputError):
     """A recording cannot be used; the message is the reason."""
 
 
+class NothingHeardError(AudioError):
+    """There is too little in a recording to answer by; `flag` says so in a word: ``silence`` or ``too_short``."""
+
+    def __init__(self, message: str, *, flag: str) -> None:
+        super().__init__(message)
+        self.flag = flag
+
+
 @dataclass(frozen=True)
 class Original:
     """What a recording was like: rate in Hz, channels, seconds, RMS level and peak in dBFS of the channels' mean."""
@@ -147,11 +155,7 @@ def _check_header(file: Any) -> None:
     if file.format not in FORMATS:
         raise AudioError(f"in the format {file.format}, which is not taken; convert it to WAV or FLAC")
     _check_whole(file)
-    low, high = RATES
-    if not low <= file.samplerate <= high:
-        raise AudioError(f"its header says {file.samplerate} Hz; rates from {low} to {high} Hz are taken")
-    if file.channels > MOST_CHANNELS:
-        raise AudioError(f"its header says {file.channels} channels; at most {MOST_CHANNELS} are taken")
+    _check_layout(rate=file.samplerate, channels=file.channels)
     if file.frames > MOST_FRAMES:
         raise AudioError("its header leaves the length open; write the file anew with a tool that notes it")
     if file.frames < 1:
@@ -159,6 +163,14 @@ def _check_header(file: Any) -> None:
     hours = file.frames / file.samplerate / 3600
     if hours > MOST_HOURS:
         raise AudioError(f"too long: {hours:.1f} hours by its header, at most {MOST_HOURS:g} are taken; cut it up")
+
+
+def _check_layout(*, rate: int, channels: int) -> None:
+    low, high = RATES
+    if not low <= rate <= high:
+        raise AudioError(f"its header says {rate} Hz; rates from {low} to {high} Hz are taken")
+    if channels > MOST_CHANNELS:
+        raise AudioError(f"its header says {channels} channels; at most {MOST_CHANNELS} are taken")
 
 
 def _check_whole(file: Any) -> None:
@@ -387,6 +399,98 @@ def clean_and_measure(recording: Path | bytes, settings: Preprocess) -> tuple[Si
     return finish(signal, settings), original
 
 
+def from_samples(samples: npt.ArrayLike, *, rate: int) -> Signal:
+    """Take samples that somebody decoded, and average their channels.
+
+    Parameters
+    ----------
+    samples : (n_samples,) or (n_samples, channels)
+        Full scale at 1, or integer PCM: then what its type can hold is full scale.
+    rate
+        In Hz.
+
+    Returns
+    -------
+    (n_samples,) float32
+
+    Raises
+    ------
+    AudioError
+        If they are no samples, or too many channels, or the rate is absurd.
+    """
+    values = np.asarray(samples)
+    if values.ndim not in (1, 2) or values.dtype.kind not in "iuf" or not values.size:
+        raise AudioError(
+            f"samples are an array of {values.dtype} of the shape {values.shape}; expected numbers, (n_samples,) or "
+            "(n_samples, channels)"
+        )
+    _check_layout(rate=rate, channels=1 if values.ndim == 1 else values.shape[1])
+    scaled = _full_scale_at_1(values)
+    _check_values(scaled)
+    return mono(scaled.reshape(len(scaled), -1))
+
+
+def _full_scale_at_1(values: npt.NDArray[Any]) -> Samples:
+    if values.dtype.kind == "f":
+        return np.asarray(values, dtype=np.float32)
+    half = 2.0 ** (8 * values.dtype.itemsize - 1)
+    return ((values - (half if values.dtype.kind == "u" else 0)) / half).astype(np.float32)
+
+
+def read_pieces(recording: Path | bytes, *, whole: float, piece: float) -> Iterator[tuple[Signal, int]]:
+    """Decode a recording as `cut` gives it, each piece with its rate in Hz; memory does not grow with the length.
+
+    Raises
+    ------
+    AudioError
+        As `decode` does; of what comes late in a recording, after pieces before it.
+    """
+    with _opened(recording) as (file, stream):
+        blocks = (mono(block) for block in _blocks(file, stream))
+        for signal in cut(blocks, rate=file.samplerate, whole=whole, piece=piece):
+            yield signal, file.samplerate
+
+
+def cut(blocks: Iterable[Signal], *, rate: int, whole: float, piece: float) -> Iterator[Signal]:
+    """Cut a signal that comes in blocks.
+
+    Parameters
+    ----------
+    blocks
+        (n_samples,) float32 each.
+    rate
+        In Hz.
+    whole
+        Seconds up to which it is left whole.
+    piece
+        Seconds of a piece of a longer one; the last lasts from half of that to one and a half.
+
+    Yields
+    ------
+    (n_samples,) float32
+    """
+    waiting, started = np.empty(0, dtype=np.float32), False
+    size = round(piece * rate)
+    for block in blocks:
+        waiting = np.concatenate([waiting, block])
+        started = started or len(waiting) > whole * rate
+        while started and len(waiting) >= 1.5 * size:
+            yield waiting[:size]
+            waiting = waiting[size:]
+    yield waiting
+
+
+def clean_signal(signal: Signal, settings: Preprocess, *, rate: int) -> Signal:
+    """Make a clip of a (n_samples,) float32 signal at any rate in Hz, as `clean` makes one of a recording."""
+    _check_length(len(signal), rate=rate, least=settings.min_seconds)
+    return finish(resample(signal, rate=rate, to=settings.sample_rate), settings)
+
+
+def as_stored(signal: Signal, *, rate: int) -> Signal:
+    """Round a clip to 16 bits, as `to_flac` does on its way into tables and from there into training."""
+    return from_flac(to_flac(signal, rate=rate))
+
+
 def finish(signal: Signal, settings: Preprocess) -> Signal:
     """Denoise, trim and normalise a signal at the clips' rate.
 
@@ -398,7 +502,7 @@ def finish(signal: Signal, settings: Preprocess) -> Signal:
     signal = denoise(signal, rate=settings.sample_rate, share=settings.denoise)
     # Only now: what lay beyond the new rate's band, or was but noise, is gone.
     if peak_db(signal) < SILENCE_DB:
-        raise AudioError(f"all silence (no sample above {SILENCE_DB:g} dBFS)")
+        raise NothingHeardError(f"all silence (no sample above {SILENCE_DB:g} dBFS)", flag="silence")
     signal = trim(signal, below_db=settings.trim_db)
     _check_length(len(signal), rate=settings.sample_rate, least=settings.min_seconds)
     return normalise(signal, rate=settings.sample_rate, method=settings.normalise, level_db=settings.level_db)
@@ -407,7 +511,8 @@ def finish(signal: Signal, settings: Preprocess) -> Signal:
 def _check_length(n_samples: int, *, rate: int, least: float) -> None:
     seconds = n_samples / rate
     if seconds < least:
-        raise AudioError(f"too short: {seconds:.2f} s without silence at the ends, at least {least:g} s are needed")
+        reason = f"too short: {seconds:.2f} s without silence at the ends, at least {least:g} s are needed"
+        raise NothingHeardError(reason, flag="too_short")
 
 
 def to_flac(signal: Signal, *, rate: int) -> bytes:

@@ -27,6 +27,8 @@ from ser.splits import inner_folds
 if TYPE_CHECKING:
     from ser.datasets import Dataset
 
+MODEL = "model.skops"
+
 Folds = Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 
 
@@ -213,11 +215,11 @@ def save(model: BaseEstimator, folder: Path) -> None:
     from skops import io
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.skops").write_bytes(archives.canonical_skops(io.dumps(model)))
+    (folder / MODEL).write_bytes(archives.canonical_skops(io.dumps(model)))
 
 
 def load(folder: Path) -> Any:
     """Load what `save` wrote; types that a baseline does not need are refused."""
     from skops import io
 
-    return io.load(folder / "model.skops", trusted=list(TRUSTED))
+    return io.load(folder / MODEL, trusted=list(TRUSTED))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ser.feature_tables import Frames
 from ser.features import Array
 from ser.params import TrainLstm
 
@@ -44,7 +43,9 @@ def moments(frames: Sequence[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArr
 
 def _lengths(frames: Sequence[Array]) -> npt.NDArray[np.int64]:
     """Count each clip's frames, without reading those that are on disk: (clips,)."""
-    return frames.lengths if isinstance(frames, Frames) else np.array([len(clip) for clip in frames])
+    # Not by type: what only asks for an answer should not have to import tables.
+    lengths = getattr(frames, "lengths", None)
+    return np.array([len(clip) for clip in frames]) if lengths is None else lengths
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,11 @@ from scipy.optimize import minimize_scalar
 
 from ser.errors import InputError
 from ser.predictions import classes_of
+from ser.temperature import TINY, divide, log_softmax, logits
 
 Array = npt.NDArray[np.floating[Any]]
 
 BINS = 15
-TINY = 1e-12
-"""Stands for a probability of 0, of which there is no logarithm."""
-
 TEMPERATURES = (0.05, 20.0)
 """Where a temperature is looked for."""
 
@@ -140,7 +138,7 @@ def fit_temperature(table: pd.DataFrame) -> float:
     rows = np.arange(len(truth))
 
     def loss(log_temperature: float) -> float:
-        logs = _log_softmax(_logits(shares) / np.exp(log_temperature))
+        logs = log_softmax(logits(shares) / np.exp(log_temperature))
         return float(-logs[rows, truth].mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded").x))
@@ -161,7 +159,7 @@ def apply_temperature(table: pd.DataFrame, temperature: npt.ArrayLike) -> pd.Dat
     DataFrame
         The table with other p columns. The order of the classes of a clip, and so the answer, stays.
     """
-    return _divided(table, _logits(probabilities(table)), temperature)
+    return _divided(table, logits(probabilities(table)), temperature)
 
 
 def without_temperature(table: pd.DataFrame) -> pd.DataFrame:
@@ -181,16 +179,6 @@ def without_temperature(table: pd.DataFrame) -> pd.DataFrame:
     return _divided(table, np.log(np.maximum(probabilities(table), smallest)), 1 / table.temperature)
 
 
-def _divided(table: pd.DataFrame, logits: Array, temperature: npt.ArrayLike) -> pd.DataFrame:
-    divisors = np.asarray(temperature, dtype=np.float64).reshape(-1, 1)
-    shares = np.exp(_log_softmax(logits / divisors))
+def _divided(table: pd.DataFrame, values: Array, temperature: npt.ArrayLike) -> pd.DataFrame:
+    shares = divide(values, temperature)
     return table.assign(**{f"p_{name}": shares[:, n] for n, name in enumerate(classes_of(table))})
-
-
-def _logits(shares: Array) -> Array:
-    return np.log(np.maximum(shares, TINY))
-
-
-def _log_softmax(logits: Array) -> Array:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -139,12 +139,23 @@ def pitch(framed: Framed) -> Array:
     Boersma (1993), Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a
     sampled sound. The semitones are those of eGeMAPS: Eyben et al. (2016), doi:10.1109/TAFFC.2015.2457417.
     """
-    correlation, level = _autocorrelation(framed)
-    lags, strength = _strongest_lag(correlation, rate=framed.rate)
-    voiced = (strength > 0.45) & (level > level.max() - 40)  # Praat's threshold, and not in the silence between words
+    lags, strength, voiced = _voicing(framed)
     semitones = _between_voiced(12 * np.log2(framed.rate / (lags * REFERENCE_HZ)), voiced)
     strength = strength.clip(0.01, 0.999)
     return np.stack([semitones, voiced, 10 * np.log10(strength / (1 - strength))], axis=1)
+
+
+def voiced_share(signal: Array, settings: Features, *, rate: int) -> float:
+    """Compute the share of frames that are voiced, from 0 to 1: speech has them, noise has not."""
+    return float(_voicing(Framed(signal=signal, rate=rate, settings=settings))[2].mean())
+
+
+def _voicing(framed: Framed) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+    """Find the period of each frame, in samples, the correlation there, and whether it is voiced: (frames,) each."""
+    correlation, level = _autocorrelation(framed)
+    lags, strength = _strongest_lag(correlation, rate=framed.rate)
+    # Praat's threshold, and not in the silence between words.
+    return lags, strength, (strength > 0.45) & (level > level.max() - 40)
 
 
 def _autocorrelation(framed: Framed) -> tuple[Array, Array]:

@@ -19,10 +19,10 @@ IDENTIFIED = (
 )
 
 
-def commands(page: str) -> str:
-    """Write what to type, a command a line; `page` is the path of the page that says so."""
+def commands(page: str, *, listed: str = "dvc.lock") -> str:
+    """Write what to type, a command a line; `page` is the path of what says so, `listed` of a file with its hash."""
     return (
-        f'git log --all --format=%H -S "$(md5sum < {page} | cut -c -32)" -- dvc.lock | tail -n 1\n'
+        f'git log --all --format=%H -S "$(md5sum < {page} | cut -c -32)" -- {listed} | tail -n 1\n'
         "git checkout COMMIT\n"
         "make repro\n"
     )

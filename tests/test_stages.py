@@ -46,6 +46,7 @@ STAGES = {
         "data/predictions/BASELINE.parquet",
     ],
     "evaluate": ["data/predictions", "metrics/metrics.json", "reports/"],
+    "export": ["trained", "data/frames", "data/functionals", "data/splits.csv", "models", "reports/models.csv"],
     "report": ["data/predictions", "reports/"],
 }
 """Stage -> what its help must name as read or written."""

@@ -1,0 +1,250 @@
+"""From what training left to folders that answer: light weights, and a card that says all that using them needs."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser import baselines, feature_tables, lstm, onnx_network, signs
+from ser.batches import Buckets
+from ser.errors import InputError
+from ser.files import replacing, write_csv
+from ser.model_folder import sha256, write_card
+from ser.params import Features, Preprocess, TrainLstm
+from ser.reproduction import commands
+
+LISTING = Path("reports/models.csv")
+EQUAL = 1e-4
+"""How far an exported network may be from what it was made of."""
+CODE = ("audio", "baselines", "batches", "datasets", "exporting", "features", "lstm", "onnx_network", "training")
+"""Modules of the project that make features and models: the card names each by its hash."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model as training left it.
+
+    Attributes
+    ----------
+    name
+        Such as lstm or svm.
+    folder
+        Holds a folder a member.
+    tables
+        Of features that it was trained on, one a corpus.
+    split
+        Who was trained, validated and tested on.
+    """
+
+    name: str
+    folder: Path
+    tables: Sequence[Path]
+    split: Path
+
+    @property
+    def is_network(self) -> bool:
+        """Whether its inputs are frames, and not functionals."""
+        return self.name == "lstm"
+
+
+@dataclass(frozen=True)
+class Processing:
+    """Sections of the settings that say how recordings become what models are given."""
+
+    preprocess: Preprocess
+    features: Features
+    train_lstm: TrainLstm
+
+
+def export(output: Path, trained: Trained, settings: Processing, *, headline: Mapping[str, Any]) -> None:
+    """Write a model's folder, whole or not at all.
+
+    Parameters
+    ----------
+    output
+        Such as ``models/lstm``.
+    trained
+        The model.
+    settings
+        How recordings became what it was trained on.
+    headline
+        What the card says of how well it does.
+
+    Raises
+    ------
+    InputError
+        If nothing was trained, or a network has a layer that cannot be exported.
+    """
+    folders = sorted(path.parent for path in trained.folder.glob("*/card.json"))
+    if not folders:
+        raise InputError(f"{trained.folder} holds no trained model; run `dvc repro`, which trains {trained.name}.")
+    with replacing(output) as unfinished:
+        members = [_member(folder, unfinished / folder.name, trained) for folder in folders]
+        write_card(unfinished, _card(trained, settings, headline=headline, members=members))
+
+
+def _card(
+    trained: Trained, settings: Processing, *, headline: Mapping[str, Any], members: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    card = _read_card(trained.folder / str(members[0]["name"]))
+    return {
+        "model": trained.name,
+        "kind": "network" if trained.is_network else "baseline",
+        "labels": card["classes"],
+        "preprocess": settings.preprocess,
+        "features": _features(settings.features, card["features"], trained),
+        "cut": _cut(settings) if trained.is_network else None,
+        "members": members,
+        "answer": _answer(len(members)),
+        "origin": {
+            "corpora": [path.stem for path in trained.tables],
+            "settings": card["settings"],
+            "headline": dict(headline),
+            "made_from": _made_from(trained),
+            "made_again_by": commands(f"models/{trained.name}/card.json", listed=LISTING.as_posix()).splitlines(),
+        },
+    }
+
+
+def _features(features: Features, names: Sequence[str], trained: Trained) -> Features:
+    """Keep the kinds of frame features that a network sees; functionals were made of all."""
+    if not trained.is_network:
+        return features
+    kinds = {name.partition(".")[0] for name in names}
+    return features.model_copy(update={"frames": tuple(kind for kind in features.frames if kind in kinds)})
+
+
+def _cut(settings: Processing) -> dict[str, int]:
+    buckets = Buckets.of(settings.train_lstm, hop_seconds=settings.features.hop_seconds)
+    return {"step": buckets.step, "most": buckets.most}
+
+
+def _answer(n_members: int) -> str:
+    if n_members == 1:
+        return "The calibrated probabilities of the one model that was trained."
+    return (
+        f"The mean of the calibrated probabilities of {n_members} models, one a fold and seed. The headline is of each "
+        "alone, on clips that it was not trained on; the mean was tested on none."
+    )
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    return card
+
+
+def _made_from(trained: Trained) -> dict[str, str]:
+    tables = [path for table in trained.tables for path in ([table] if table.is_file() else sorted(table.rglob("*")))]
+    code = [Path(__file__).with_name(f"{name}.py") for name in CODE]
+    data = {path.as_posix(): sha256(path) for path in [*tables, trained.split, *sorted(trained.folder.rglob("*.*"))]}
+    return data | {f"ser/{path.name}": sha256(path) for path in code}
+
+
+# Members --------------------------------------------------------------------------------------------------------------
+
+
+def _member(source: Path, output: Path, trained: Trained) -> dict[str, Any]:
+    card = _read_card(source)
+    output.mkdir(parents=True)
+    weights = (_networks if trained.is_network else _baseline)(source, output)
+    return {
+        "name": source.name,
+        "fold": card["fold"],
+        "seed": card["seed"],
+        "weights": [path.relative_to(output.parent).as_posix() for path in weights],
+        "temperature": card["temperature"],
+        "usual": _usual(trained, fold=card["fold"], kinds=_kinds(card)),
+        "training_clips": card["training_clips"],
+        "training_speakers": card["training_speakers"],
+    }
+
+
+def _kinds(card: Mapping[str, Any]) -> list[str]:
+    return sorted({name.partition(".")[0] for name in card["features"]})
+
+
+def _networks(source: Path, output: Path) -> list[Path]:
+    found = sorted(source.rglob("model.keras"))
+    paths = [output / f"network{n}.onnx" for n in range(1, len(found) + 1)]
+    for model, path in zip(found, paths, strict=True):
+        network = lstm.load(model.parent)
+        path.write_bytes(onnx_network.convert(network))
+        _check_equal(network, path)
+    return paths
+
+
+def _check_equal(network: Any, path: Path) -> None:
+    """Compare an exported network with its origin, on noise: a wrong answer would look like any other."""
+    from ser import networks
+
+    run = networks.open_network(path)
+    rng = np.random.default_rng(0)
+    for n_frames in (64, 176):
+        frames = rng.normal(-40, 20, size=(2, n_frames, network.input_shape[-1])).astype(np.float32)
+        away = float(np.abs(run(frames) - np.asarray(network(frames, training=False))).max())
+        if not away <= EQUAL:
+            raise InputError(
+                f"{path.name}: the exported network is {away:.1e} from the one that was trained, expected at most "
+                f"{EQUAL:g}; look for the layer in ser/onnx_network.py that was written otherwise."
+            )
+
+
+def _baseline(source: Path, output: Path) -> list[Path]:
+    return [Path(shutil.copyfile(source / baselines.MODEL, output / baselines.MODEL))]
+
+
+def _usual(trained: Trained, *, fold: int, kinds: Sequence[str]) -> dict[str, Any]:
+    """Sum up what a member was trained on, and how far from that its validation clips are."""
+    vectors = {part: _summaries(trained, fold=fold, part=part, kinds=kinds) for part in ("train", "val")}
+    mean, deviation = vectors["train"].mean(axis=0), vectors["train"].std(axis=0)
+    usual = {"mean": mean, "deviation": np.maximum(deviation, 1e-6 + 1e-3 * np.abs(mean))}
+    farthest = signs.distances(vectors["val"], **usual).max()
+    return {name: values.tolist() for name, values in usual.items()} | {"most": signs.MARGIN * float(farthest)}
+
+
+def _summaries(trained: Trained, *, fold: int, part: str, kinds: Sequence[str]) -> signs.Vectors:
+    split = pd.read_csv(trained.split, dtype={"clip_id": str})
+    chosen = list(split.clip_id[(split.fold == fold) & (split.part == part)])
+    if not trained.is_network:
+        return feature_tables.read_functionals(trained.tables, clip_ids=chosen)
+    return signs.summaries(feature_tables.read_frames(trained.tables, clip_ids=chosen, kinds=kinds))
+
+
+# Stage ----------------------------------------------------------------------------------------------------------------
+
+
+def headlines(board: Path, *, protocol: str) -> dict[str, dict[str, Any]]:
+    """Read what evaluation found of each model: UAR with its interval, and what it means.
+
+    Raises
+    ------
+    InputError
+        If the leaderboard is missing.
+    """
+    try:
+        table = pd.read_csv(board)
+    except FileNotFoundError:
+        raise InputError(f"{board} was not found; run `dvc repro evaluate`, which makes it.") from None
+    columns = ["uar", "uar_low", "uar_high", "accuracy", "ece", "clips", "speakers", "rank"]
+    rows = json.loads(table.set_index("model")[columns].to_json(orient="index", double_precision=15))
+    return {model: {**row, "protocol": protocol} for model, row in rows.items()}
+
+
+def write_listing(models: Path, listing: Path) -> None:
+    """List the exported models, so that Git finds the commit that holds one by its card's hash."""
+    rows = [_listed(path) for path in sorted(models.glob("*/card.json"))]
+    write_csv(listing, rows, columns=["model", "card_md5", "bytes"])
+
+
+def _listed(card: Path) -> dict[str, Any]:
+    return {
+        "model": card.parent.name,
+        "card_md5": hashlib.md5(card.read_bytes()).hexdigest(),
+        "bytes": sum(path.stat().st_size for path in card.parent.rglob("*") if path.is_file()),
+    }

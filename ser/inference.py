@@ -1,0 +1,231 @@
+"""From a voice to an answer: an exported model, loaded without settings, processing recordings as training did."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ser import audio, signs
+from ser.audio import NothingHeardError, Signal
+from ser.errors import InputError
+from ser.features import Array, frame_features, functionals
+from ser.model_folder import Card, Member, read_card
+from ser.temperature import divide, logits
+
+Recording: TypeAlias = str | Path | bytes | BinaryIO | tuple[npt.ArrayLike, int]
+"""A file, the bytes of one, an open one, or samples, (n_samples,) or (n_samples, channels), and their rate in Hz."""
+Shares: TypeAlias = npt.NDArray[np.floating[Any]]
+
+WHOLE_SECONDS = 10.0
+"""Longer recordings are more than an utterance, and are judged in pieces."""
+PIECE_SECONDS = 5.0
+"""Length of such a piece; the last may be up to one half longer, or shorter."""
+UNCERTAIN = "uncertain"
+"""The label where nothing was heard."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one recording.
+
+    Attributes
+    ----------
+    label
+        The likeliest emotion; `UNCERTAIN` where nothing was heard.
+    confidence
+        Its calibrated probability.
+    probabilities
+        Emotion -> calibrated probability, in canonical order.
+    seconds
+        Length of the recording.
+    flags
+        What speaks against the answer, as `ser.signs` names it.
+    """
+
+    label: str
+    confidence: float
+    probabilities: dict[str, float]
+    seconds: float
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Probabilities of a clip, (classes,), and what speaks against them."""
+
+    shares: Shares
+    flags: tuple[str, ...]
+
+    @property
+    def heard(self) -> bool:
+        return not set(self.flags) & set(signs.UNHEARD)
+
+
+Judge: TypeAlias = Callable[[Sequence[Array]], tuple[Shares, Shares]]
+"""From clips' inputs to (clips, classes) probabilities and how far the clips are from training: 1 is far."""
+
+
+def load(folder: str | Path, *, member: str | None = None) -> "Model":
+    """Load an exported model.
+
+    Parameters
+    ----------
+    folder
+        Such as ``models/lstm``.
+    member
+        One of its members alone, such as ``fold1_seed1``; all of them, averaged, where None.
+
+    Raises
+    ------
+    InputError
+        If the folder is of another format, broken or incomplete, or has no such member.
+    """
+    card = read_card(Path(folder))
+    chosen = [one for one in card.members if member in (None, one.name)]
+    if not chosen:
+        names = ", ".join(one.name for one in card.members)
+        raise InputError(f"{folder}: has no member {member!r}; it has {names}.")
+    return Model(card, [_member(Path(folder), card, one) for one in chosen])
+
+
+def _member(folder: Path, card: Card, member: Member) -> Judge:
+    network = card.kind == "network"
+    probabilities = _network(folder, card, member) if network else _baseline(folder, member)
+    usual = {"mean": np.array(member.usual.mean), "deviation": np.array(member.usual.deviation)}
+
+    def judge(inputs: Sequence[Array]) -> tuple[Shares, Shares]:
+        away = signs.distances(signs.summaries(inputs), **usual) / member.usual.most
+        # Nobody knows how right a model is out there: the farther, the nearer its answer comes to none.
+        return divide(logits(probabilities(inputs)), member.temperature * np.maximum(away, 1)), away
+
+    return judge
+
+
+def _network(folder: Path, card: Card, member: Member) -> Callable[[Sequence[Array]], Any]:
+    from ser import networks
+    from ser.batches import Buckets
+
+    if card.cut is None:
+        raise InputError(f"{folder}: its card gives no lengths of clips, which a network needs; export it anew.")
+    buckets = Buckets(step=card.cut.step, most=card.cut.most)
+    return networks.load([folder / name for name in member.weights], buckets=buckets)
+
+
+def _baseline(folder: Path, member: Member) -> Callable[[Sequence[Array]], Any]:
+    from ser import baselines
+
+    model = baselines.load((folder / member.weights[0]).parent)
+    return lambda inputs: baselines.predict(model, np.stack(inputs))
+
+
+class Model:
+    """A model that answers. `card` says what it was made from and how well it did; `labels` are its emotions."""
+
+    def __init__(self, card: Card, members: Sequence[Judge]) -> None:
+        self.card, self.labels, self._members = card, card.labels, members
+
+    def predict(self, recording: Recording) -> Answer:
+        """Judge one recording.
+
+        Parameters
+        ----------
+        recording
+            A file, the bytes of one, an open one, or samples, (n_samples,) or (n_samples, channels), and their rate
+            in Hz; whole numbers are taken as integer PCM.
+
+        Returns
+        -------
+        Answer
+            Of a recording longer than `WHOLE_SECONDS`, the mean over its pieces in which something is heard.
+
+        Raises
+        ------
+        AudioError
+            With the reason why it is no recording. Silence is one, and is answered with a flag.
+        """
+        seconds, judged, watch = 0.0, [], signs.Watch()
+        for piece, rate in _pieces(recording):
+            watch.see(piece)
+            seconds += len(piece) / rate
+            judged += self._judge([piece], rate=rate)
+        return self._answer(judged, seconds=seconds, flags=watch.flags())
+
+    def probabilities(self, signals: Iterable[Signal], *, rate: int) -> Shares:
+        """Judge signals, each as one clip: denoised, trimmed and normalised as in training.
+
+        Parameters
+        ----------
+        signals
+            (n_samples,) float32 each, mono.
+        rate
+            Of all of them, in Hz.
+
+        Returns
+        -------
+        (clips, classes) float64
+            Calibrated probabilities, columns as `labels`; all equal where no voice is heard.
+        """
+        judged = self._judge(signals, rate=rate)
+        return np.array([one.shares for one in judged]).reshape(-1, len(self.labels))
+
+    def _judge(self, signals: Iterable[Signal], *, rate: int) -> list[_Judged]:
+        nothing = np.full(len(self.labels), 1 / len(self.labels))
+        clips = [self._hear(signal, rate=rate) for signal in signals]
+        found = iter(self._judge_heard([clip for clip in clips if not isinstance(clip, str)]))
+        return [_Judged(nothing, (clip,)) if isinstance(clip, str) else next(found) for clip in clips]
+
+    def _hear(self, signal: Signal, *, rate: int) -> Signal | str:
+        """Make a clip of a signal, rounded as clips are that models learn from, or say why there is none."""
+        settings = self.card.preprocess
+        try:
+            clip = audio.clean_signal(signal, settings, rate=rate)
+        except NothingHeardError as error:
+            return error.flag
+        clip = audio.as_stored(clip, rate=settings.sample_rate)
+        return clip if signs.has_voice(clip, self.card.features, rate=settings.sample_rate) else "no_speech"
+
+    def _judge_heard(self, clips: Sequence[Signal]) -> list[_Judged]:
+        if not clips:
+            return []
+        inputs = [self._inputs(clip) for clip in clips]
+        shares, away = (np.mean(values, axis=0) for values in zip(*(one(inputs) for one in self._members), strict=True))
+        return [_Judged(shares[n], self._flags(len(clip), away=away[n])) for n, clip in enumerate(clips)]
+
+    def _inputs(self, clip: Signal) -> Array:
+        """Measure a clip as in training: (n_frames, features), or a baseline's (features,)."""
+        card = self.card
+        frames = frame_features(clip, card.features, rate=card.preprocess.sample_rate)
+        return frames if card.kind == "network" else functionals(frames, card.features.functionals)
+
+    def _flags(self, n_samples: int, *, away: float) -> tuple[str, ...]:
+        card = self.card
+        longest = None if card.cut is None else card.cut.most * card.features.hop_seconds
+        lengths = signs.of_length(n_samples / card.preprocess.sample_rate, longest=longest)
+        return (*(("unlike_training",) if away > 1 else ()), *lengths)
+
+    def _answer(self, judged: Sequence[_Judged], *, seconds: float, flags: Sequence[str]) -> Answer:
+        heard = [one for one in judged if one.heard] or judged
+        shares = np.mean([one.shares for one in heard], axis=0)
+        best = int(shares.argmax())
+        long = ("long",) if len(judged) > 1 else ()
+        return Answer(
+            label=self.labels[best] if heard[0].heard else UNCERTAIN,
+            confidence=float(shares[best]),
+            probabilities={name: float(share) for name, share in zip(self.labels, shares, strict=True)},
+            seconds=seconds,
+            flags=(*signs.common([one.flags for one in heard]), *flags, *long),
+        )
+
+
+def _pieces(recording: Recording) -> Iterable[tuple[Signal, int]]:
+    """Give a recording whole, at its own rate, or a long one in pieces, with the rate in Hz."""
+    lengths = {"whole": WHOLE_SECONDS, "piece": PIECE_SECONDS}
+    if isinstance(recording, tuple):
+        samples, rate = recording
+        return ((piece, rate) for piece in audio.cut([audio.from_samples(samples, rate=rate)], rate=rate, **lengths))
+    if not isinstance(recording, str | Path | bytes):
+        recording = recording.read()
+    return audio.read_pieces(Path(recording) if isinstance(recording, str) else recording, **lengths)
