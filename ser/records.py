@@ -12,6 +12,7 @@ import yaml
 
 from ser import breakdowns, calibration, headline, metrics, predictions
 from ser.evaluation import HISTORY, HISTORY_PICTURE
+from ser.model_folder import read_card
 from ser.origin import BOARD, METRICS, SETTINGS, SPLITS, about, origin, run_name
 from ser.registry import PREDICTIONS, Served
 from ser.tracking import Dataset, Run, flatten
@@ -124,8 +125,8 @@ def _files(model: str) -> dict[Path, str]:
 
 def _served(model: str) -> Served:
     folder = Path("models") / model
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    return Served(model, folder, tuple(card["labels"]))
+    card = read_card(folder)
+    return Served(model, folder, card.kind, card.labels)
 
 
 def _datasets(corpora: Sequence[str]) -> list[Dataset]:

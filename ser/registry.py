@@ -25,8 +25,24 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 PREDICTIONS = "predictions"
 """The folder of a run's artifacts that holds the model's prediction table."""
 PACKAGE = Path(__file__).parent
-NEEDED = ("mlflow", "numpy", "pandas", "scipy", "librosa", "noisereduce", "pyloudnorm", "soundfile", "soxr", "pydantic")
-"""What inference imports, whatever the model."""
+COMMON = (
+    "joblib",
+    "librosa",
+    "mlflow",
+    "noisereduce",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "pyloudnorm",
+    "PyYAML",
+    "scipy",
+    "soundfile",
+    "soxr",
+    "threadpoolctl",
+    "tqdm",
+)
+NEEDED = {"network": (*COMMON, "onnxruntime"), "baseline": (*COMMON, "scikit-learn", "skops")}
+"""What a served model imports, by its kind."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +55,15 @@ class Served:
         Such as ``lstm``.
     folder
         Where it lies, whole.
+    kind
+        A key of `NEEDED`.
     labels
         The emotions that it tells apart.
     """
 
     name: str
     folder: Path
+    kind: str
     labels: tuple[str, ...]
 
 
@@ -90,7 +109,7 @@ def register(run_id: str, model: Served, *, best: bool) -> str:
             python_model=str(PACKAGE / "served.py"),
             artifacts={"model": str(model.folder)},
             code_paths=[str(PACKAGE)],
-            pip_requirements=[f"{name}=={version(name)}" for name in NEEDED],
+            pip_requirements=[f"{name}=={version(name)}" for name in NEEDED[model.kind]],
             signature=signature(model.labels),
             input_example=example(),
         )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
@@ -42,14 +43,16 @@ def sound(row: dict[str, Any]) -> Any:
     InputError
         Unless a row holds one of them.
     """
-    given = {name: value for name, value in row.items() if value is not None and value is not pd.NA and value == value}
+    given = {name: value for name, value in row.items() if not (pd.api.types.is_scalar(value) and pd.isna(value))}
     found = sorted(set(given) & {"path", "audio", "samples"})
     if len(found) != 1 or ("samples" in given) != ("rate" in given):
         held = ", ".join(sorted(given)) or "nothing"
         raise InputError(
             f"a row holds {held}; expected one of path, audio (bytes, in JSON base64), or samples and rate."
         )
-    return (given["samples"], given["rate"]) if "samples" in given else given[found[0]]
+    if "samples" in given:
+        return np.asarray(given["samples"], dtype=np.float64), int(given["rate"])
+    return given[found[0]]
 
 
 set_model(Listener())

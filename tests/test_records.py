@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Path(f"reports/confusion/{model}_test.png").touch()
         Path(f"reports/report/{model}_roc.png").touch()
         Path(f"models/{model}").mkdir(parents=True)
-        Path(f"models/{model}/card.json").write_text(json.dumps({"labels": CLASSES}))
+        Path(f"models/{model}/card.json").write_text(model)
+    card = SimpleNamespace(kind="baseline", labels=tuple(CLASSES))
+    monkeypatch.setattr(records, "read_card", lambda _folder: card)
     return tmp_path
 
 
