@@ -3,8 +3,9 @@
     python -m benchmarks.experiments FOLDER
 
 clones the project as committed into FOLDER, which must not exist, builds the demo corpus with small models there
-(minutes), and runs six experiments: one in the workspace, four from a queue with two workers, of which one comes wholly
-from the cache and one fails, and one beside the workspace. It ends with what MLflow holds, or with the first difference.
+(minutes), and runs six experiments: one in the workspace, four from a queue with two workers, of which one comes
+wholly from the cache and one fails, and one beside the workspace. It ends with what MLflow holds, or with the first
+difference.
 """
 
 import json
