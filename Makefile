@@ -1,14 +1,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CHECK := from ser.checking import check; from ser.errors import one_sentence; one_sentence(check)()
+# All but the stage record, which always runs: where nothing has changed, it only looks whether MLflow has the result.
+RESULTS := describe export report
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro test lint leaderboard docs ui serve clean
+.PHONY: repro test lint leaderboard docs ui champion serve clean
 
 repro: .venv/installed  ## rebuild everything, on the demo corpus unless params.yaml says otherwise
 	@$(BIN)/python -c '$(CHECK)'  # before DVC clears the outputs of what has changed
-	@if $(BIN)/dvc status --quiet; then $(BIN)/python -m stages.evaluate --show; else $(BIN)/dvc repro; fi
+	@if $(BIN)/dvc status --quiet --with-deps $(RESULTS); \
+	then $(BIN)/python -m stages.evaluate --show && $(BIN)/dvc repro --quiet --single-item record; \
+	else $(BIN)/dvc repro; fi
 
 test: .venv/installed  ## the whole test suite
 	$(BIN)/python -m pytest -n auto --dist loadfile
@@ -24,8 +28,13 @@ leaderboard: .venv/installed  ## show the last leaderboard again
 docs: .venv/installed  ## write docs/corpora.md from the facts in ser/corpora
 	$(BIN)/python -m docs.make_corpora
 
-ui: .venv/installed  ## MLflow's pages over everything that was run here, at http://127.0.0.1:5000
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
+ui: .venv/installed  ## MLflow's pages over everything that was run here
+	@echo "models:      http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=models"
+	@echo "experiments: http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=experiments"
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
+
+champion: .venv/installed  ## make the model of RUN=MLflow's run id the champion, unless it is worse; see docs/mlflow.md
+	@$(BIN)/python -m stages.promote --run "$(RUN)"
 
 serve: .venv/installed  ## a page to record or drop a voice, and answers for programs, at http://127.0.0.1:8000
 	$(BIN)/python -m stages.serve

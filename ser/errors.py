@@ -1,6 +1,9 @@
 """What goes wrong in ways a user can mend, and how a command ends when it does."""
 
 import functools
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -24,6 +27,8 @@ def set_to(key: str, value: str) -> str:
 def one_sentence(command: Callable[P, R]) -> Callable[P, R]:
     """Make a command end with the message of an `InputError` instead of a traceback.
 
+    A stage that DVC runs leaves a failed run in MLflow, whatever the error.
+
     Raises
     ------
     SystemExit
@@ -35,6 +40,17 @@ def one_sentence(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except InputError as error:
+            _leave_a_record(str(error))
             raise SystemExit(f"error: {error}") from None
+        except Exception as error:
+            _leave_a_record(f"{type(error).__name__}: {error}")
+            raise
 
     return wrapped
+
+
+def _leave_a_record(sentence: str) -> None:
+    """Have a failure recorded, by a process of its own: so no stage imports mlflow, or depends on what records."""
+    stage = os.environ.get("DVC_STAGE")
+    if stage:
+        subprocess.run([sys.executable, "-m", "ser.failures", stage, sentence], check=False)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import pandas as pd
 
@@ -12,7 +12,6 @@ from ser.errors import InputError
 from ser.files import replacing, write_json, write_text
 from ser.params import Emotions, Evaluate, Split, TrainLstm
 from ser.speakers import are_unknown, count_known, say_unknown
-from ser.tracking import Record, flatten
 
 HISTORY = Path("reports/lstm/history.csv")
 HISTORY_PICTURE = Path("reports/history.png")
@@ -221,29 +220,3 @@ def _write_leaderboard(judged: Judged, best: pd.DataFrame, *, protocol: str, not
 def _write_confusion(rows: pd.DataFrame, folder: Path, *, name: str, title: str, classes: Sequence[str]) -> None:
     plots.confusion(metrics.confusion(rows, classes=classes), folder / f"{name}.png", title=title)
     write_text(folder / f"{name}.csv", rows[["emotion", "predicted"]].to_csv(index=False, lineterminator="\n"))
-
-
-def records(judged: Judged, *, settings: Mapping[str, Any]) -> dict[str, Record]:
-    """Collect what MLflow is to remember of each model, from the files that stages left."""
-    params = flatten(settings)
-    return {
-        model: Record(
-            params=params,
-            metrics=judged.metrics[model],
-            history=_mean_history() if model == "lstm" else None,
-            reports=_pictures(model),
-            model=Path("trained") / model,
-        )
-        for model in judged.predictions
-    }
-
-
-def _mean_history() -> pd.DataFrame:
-    """Average the curves of all folds and seeds; later epochs are those of the models that had them."""
-    history = pd.read_csv(HISTORY).drop(columns=["fold", "seed"])
-    return history.groupby("epoch", as_index=False).mean()
-
-
-def _pictures(model: str) -> list[Path]:
-    matrices = sorted(Path("reports/confusion").glob(f"{model}_*"))
-    return [*matrices, HISTORY, HISTORY_PICTURE] if model == "lstm" else matrices

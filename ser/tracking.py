@@ -1,50 +1,93 @@
-"""The record of every run in MLflow. The only door to mlflow.
+"""The record of experiments in MLflow.
 
-A leaderboard is a parent run, each of its models a child. All is written at the end, from the files that stages
-left: a model that DVC restored from its cache is recorded as fully as one just trained.
+An experiment is a parent run, each of its models a child. All is written at the end, from the files that stages left:
+what DVC restored from its cache is recorded as fully as what was just made.
 """
 
-import os
-import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from ser import store, views
+from ser.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
+
+    from ser.registry import Served
+
+BATCH = {"params": 100, "metrics": 1000}
+"""What a server takes at once."""
 
 
 @dataclass(frozen=True)
-class Record:
-    """What is to be remembered of one model.
+class Dataset:
+    """What a run was made from.
 
     Attributes
     ----------
+    name, context
+        What it is called, and what it is in this run.
+    table
+        A row a clip, without sound.
+    source
+        Where it lies in the project.
+    digest
+        DVC's hash, at most 36 characters; None: MLflow computes one from the table.
+    """
+
+    name: str
+    context: str
+    table: "pd.DataFrame"
+    source: str
+    digest: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run holds.
+
+    Attributes
+    ----------
+    name, description
+        What MLflow's pages call it, and the Markdown that they show above it.
+    tags
+        Words to filter by.
     params
         Flat, as ``section.key``.
     metrics
-        {part: {metric: number}}.
+        Flat, as ``part.metric``.
     history
-        A row per epoch with a column ``epoch``; None for a model without epochs.
-    reports
-        Files kept with the run.
+        A row per epoch with a column ``epoch``; None where there are no epochs.
+    tables
+        {artifact: rows}, which MLflow's pages show as tables.
+    files
+        {file: folder in the run's artifacts}.
+    datasets
+        What it was made from.
     model
-        The saved model's folder, kept as it is.
+        The model that it made.
     """
 
-    params: Mapping[str, Any]
-    metrics: Mapping[str, Mapping[str, float]]
-    history: pd.DataFrame | None
-    reports: Sequence[Path]
-    model: Path
+    name: str
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    history: "pd.DataFrame | None" = None
+    tables: Mapping[str, "pd.DataFrame"] = field(default_factory=dict)
+    files: Mapping[Path, str] = field(default_factory=dict)
+    datasets: Sequence[Dataset] = ()
+    model: "Served | None" = None
 
 
 def flatten(settings: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
-    """Turn nested settings into ``section.key`` -> value."""
+    """Turn nested settings or metrics into ``section.key`` -> value, the names that DVC shows."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         inner = flatten(value, prefix=f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
@@ -52,126 +95,147 @@ def flatten(settings: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def root() -> Path:
-    """Locate the project: DVC's root, which is the main workspace also when an experiment runs elsewhere."""
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
-
-
-def record(
-    experiment: str,
-    models: Mapping[str, Record],
-    *,
-    board: pd.DataFrame,
-    reports: Sequence[Path],
-    tags: Mapping[str, str],
-    description: str,
-) -> None:
-    """Write one run for the leaderboard and, nested in it, one for each model.
+def record(experiment: str, parent: Run, children: Sequence[Run] = (), *, key: str, failed: bool = False) -> bool:
+    """Write the run of an experiment and, nested in it, one for each model, unless the store has them.
 
     Parameters
     ----------
     experiment
         Name in MLflow; is made where there is none.
-    models
-        Name -> what is to be remembered.
-    board
-        The leaderboard, best model first.
-    reports
-        Files kept with the parent run.
-    tags
-        For every run, beside the git revision and DVC's names.
-    description
-        Markdown that MLflow shows above every run: what was tested on what, and warnings.
+    parent, children
+        What the runs hold; the first child is the best model.
+    key
+        Of what is recorded, from `ser.store.origin_key`: the same is not recorded twice.
+    failed
+        Whether the experiment ended in an error.
+
+    Returns
+    -------
+    bool
+        Whether anything was written.
+
+    Raises
+    ------
+    InputError
+        If the store cannot be reached.
     """
-    client = _client()
-    experiment_id = _experiment(client, experiment)
-    every = {**_origin(), **tags, "mlflow.note.content": description}
-    name = every.get("dvc_exp_name", "leaderboard")
-    parent = client.create_run(experiment_id, run_name=name, tags={**every, "model": "leaderboard"}).info.run_id
-    for file in reports:
-        client.log_artifact(parent, str(file))
-    best = board.iloc[0]
-    _log(client, parent, params={"best_model": best.model}, metrics={"test_uar": float(best.uar)})
-    for model, content in models.items():
-        nested = {**every, "model": model, "mlflow.parentRunId": parent}
-        run_id = client.create_run(experiment_id, run_name=f"{name}: {model}", tags=nested).info.run_id
-        _log_model(client, run_id, content)
-        client.set_terminated(run_id)
-    client.set_terminated(parent)
+    with _reachable(), store.lock():
+        if store.holds(key):
+            return False
+        client = connect()
+        place = _experiment(client, experiment)
+        _forget_unfinished(client, place, key)
+        run_id = _start(client, place, parent, more={"recording": key})
+        for child in children:
+            nested = _start(client, place, child, more={"mlflow.parentRunId": run_id})
+            _fill(client, nested, child, best=child is children[0])
+            client.set_terminated(nested)
+        _fill(client, run_id, parent)
+        client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+        client.set_tag(run_id, store.RECORD, key)
+        store.remember(key)
+    return True
 
 
-def _log_model(client: "MlflowClient", run_id: str, content: Record) -> None:
-    metrics = {f"{part}_{name}": value for part, numbers in content.metrics.items() for name, value in numbers.items()}
-    _log(client, run_id, params=content.params, metrics=metrics)
-    if content.history is not None:
-        _log_history(client, run_id, content.history)
-    for file in content.reports:
-        client.log_artifact(run_id, str(file), "reports")
-    client.log_artifacts(run_id, str(content.model), "model")
+def _forget_unfinished(client: "MlflowClient", place: str, key: str) -> None:
+    """Delete what an interrupted record left: under the lock, nobody else is still writing it."""
+    for run in client.search_runs([place], f"tags.recording = '{key}'"):
+        if store.RECORD not in run.data.tags:
+            for child in client.search_runs([place], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"):
+                client.delete_run(child.info.run_id)
+            client.delete_run(run.info.run_id)
 
 
-def _log(client: "MlflowClient", run_id: str, *, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+def _start(client: "MlflowClient", place: str, run: Run, *, more: Mapping[str, str]) -> str:
+    tags = {**run.tags, **more, "mlflow.note.content": run.description}
+    return str(client.create_run(place, run_name=run.name, tags=tags).info.run_id)
+
+
+def _fill(client: "MlflowClient", run_id: str, run: Run, *, best: bool = False) -> None:
     from mlflow.entities import Metric, Param
 
-    client.log_batch(
-        run_id,
-        metrics=[Metric(name, float(value), _now(), 0) for name, value in metrics.items()],
-        params=[Param(name, str(value)) for name, value in params.items()],
-    )
+    model = _serve(run_id, run.model, best=best) if run.model else None
+    _log(client, run_id, "params", [Param(name, str(value)) for name, value in run.params.items()])
+    now = int(time.time() * 1000)
+    metrics = [Metric(name, float(value), now, 0, model_id=model) for name, value in run.metrics.items()]
+    _log(client, run_id, "metrics", metrics)
+    if run.history is not None:
+        curve = run.history.melt("epoch").dropna()
+        points = zip(curve.epoch, curve.variable, curve.value, strict=True)
+        _log(client, run_id, "metrics", [Metric(f"epoch.{name}", value, now, epoch) for epoch, name, value in points])
+    for name, table in run.tables.items():
+        client.log_table(run_id, table, name)
+    for file, folder in run.files.items():
+        client.log_artifact(run_id, str(file), folder or None)
+    client.log_inputs(run_id, [_dataset(dataset) for dataset in run.datasets])
 
 
-def _log_history(client: "MlflowClient", run_id: str, history: pd.DataFrame) -> None:
-    from mlflow.entities import Metric
+def _serve(run_id: str, model: "Served", *, best: bool) -> str:
+    from ser import registry
 
-    for epoch, numbers in history.set_index("epoch").iterrows():
-        points = [Metric(f"epoch_{name}", float(value), _now(), epoch) for name, value in numbers.items()]
-        client.log_batch(run_id, metrics=points)
+    return registry.register(run_id, model, best=best)
 
 
-def _now() -> int:
-    return int(time.time() * 1000)
+def _log(client: "MlflowClient", run_id: str, kind: str, entries: Sequence[Any]) -> None:
+    for start in range(0, len(entries), BATCH[kind]):
+        client.log_batch(run_id, **{kind: entries[start : start + BATCH[kind]]})
 
 
-def _origin() -> dict[str, str]:
-    """Say what made a run: git revision and, under `dvc exp run`, the experiment's name and baseline."""
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    names = {
-        "git_revision": git.stdout.strip(),
-        "mlflow.source.git.commit": git.stdout.strip(),
-        "dvc_exp_name": os.environ.get("DVC_EXP_NAME", ""),
-        "dvc_exp_baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
-    }
-    return {key: value for key, value in names.items() if value}
+def _dataset(dataset: Dataset) -> Any:
+    import mlflow.data
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.entities import DatasetInput, InputTag
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # hints about columns of integers, for who serves tables
+        found = mlflow.data.from_pandas(
+            dataset.table,
+            source=CodeDatasetSource({"path": dataset.source}),
+            name=dataset.name,
+            digest=dataset.digest and dataset.digest[:36],
+        )
+        return DatasetInput(found._to_mlflow_entity(), [InputTag("mlflow.data.context", dataset.context)])
 
 
-def _client() -> "MlflowClient":
-    """Open the store: MLFLOW_TRACKING_URI where it is set, else SQLite in the project's root.
+def connect() -> "MlflowClient":
+    """Open the store.
 
     The first processes to use a new store at once would migrate its schema against each other: a lock keeps them apart.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it tells of each table it makes
-    from mlflow import MlflowClient
+    store.prepare()
+    import mlflow
 
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
-    with _lock():
-        client = MlflowClient(tracking_uri=uri)
+    mlflow.set_tracking_uri(store.address())
+    with store.lock():
+        client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)
     return client
 
 
-def _lock() -> Any:
-    from filelock import FileLock
+@contextmanager
+def _reachable() -> Iterator[None]:
+    """Turn whatever a server or a database answers into a sentence; nothing is lost, since stages' files are there."""
+    store.prepare()
+    from mlflow.exceptions import MlflowException
 
-    return FileLock(root() / ".mlflow.lock")
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(
+            f"MLflow's store {store.address()} did not take the record: {first} Results are where they were; "
+            "see to the store (MLFLOW_TRACKING_URI), then run `dvc repro record`."
+        ) from None
 
 
 def _experiment(client: "MlflowClient", name: str) -> str:
-    with _lock():
+    with store.lock():
         found = client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
         # A relative place for artifacts would vanish with the folder of a temporary experiment.
-        remote = client.tracking_uri.startswith(("http", "databricks"))
-        place = None if remote else (root() / "mlartifacts").as_uri()
-        return str(client.create_experiment(name, artifact_location=place))
+        remote = store.address().startswith(("http", "databricks"))
+        place = None if remote else (store.root() / "mlartifacts").as_uri()
+        number = found.experiment_id if found else client.create_experiment(name, artifact_location=place)
+        for tag, value in views.tags().items():
+            if found is None or tag not in found.tags:
+                client.set_experiment_tag(number, tag, value)
+        return str(number)

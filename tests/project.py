@@ -110,5 +110,5 @@ class Project:
         return (self.folder / "dvc.lock").read_text()
 
     def changed(self) -> set[str]:
-        """Name the stages that `dvc status` says have changed settings, code or inputs."""
-        return set(json.loads(self.dvc("status", "--json")))
+        """Name the stages that `dvc status` says have changed settings, code or inputs; `record` always has."""
+        return set(json.loads(self.dvc("status", "--json"))) - {"record"}

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = {"serve"}
-"""In stages, since they are started like one, but no part of the DAG: they write nothing."""
+COMMANDS = {"promote", "serve"}
+"""Scripts beside the stages, which only people start."""
 STAGES = sorted({path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"} - COMMANDS)
 DECLARED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 LIBRARY = sorted((ROOT / "ser").rglob("*.py"))
@@ -29,7 +29,7 @@ DOORS = {
     "onnxruntime": {"networks"},
     "seaborn": {"plots"},
     "matplotlib": {"plots"},
-    "mlflow": {"tracking"},
+    "mlflow": {"tracking", "registry", "served"},
     "espeakng_loader": {"synthesis"},
     "speech_recognition": {"voice"},
     "pyttsx3": {"voice"},
@@ -121,6 +121,33 @@ def test_stages_are_those_of_dvc_yaml() -> None:
     assert sorted(DECLARED) == STAGES
     for stage in STAGES:
         assert f"-m stages.{stage}" in definition(stage)["cmd"]
+
+
+def test_make_asks_after_every_result() -> None:
+    """`make repro` looks after what nothing but the record builds on, and so after all stages."""
+    needed = {dep for stage in STAGES if stage != "record" for dep in definition(stage).get("deps", [])}
+    results = {stage for stage in STAGES if not any(is_part(out, dep) for out in outputs(stage) for dep in needed)}
+    assert f"RESULTS := {' '.join(sorted(results - {'record'}))}\n" in (ROOT / "Makefile").read_text()
+
+
+def outputs(stage: str) -> set[str]:
+    kinds = [definition(stage).get(kind, []) for kind in ("outs", "metrics", "plots")]
+    return {next(iter(out)) if isinstance(out, dict) else out for kind in kinds for out in kind}
+
+
+def is_part(out: str, dep: str) -> bool:
+    return f"{out}/".startswith(f"{dep}/") or f"{dep}/".startswith(f"{out}/")
+
+
+def test_a_served_model_names_what_it_imports() -> None:
+    """MLflow installs for a model what inference imports, and no TensorFlow."""
+    from ser.registry import NEEDED
+
+    files = closure(ROOT / "ser" / "served.py") | closure(ROOT / "ser" / "inference.py")
+    names = {name.split(".")[0] for file in files for name in imports(file)} - {"ser", *sys.stdlib_module_names}
+    called = {"yaml": "PyYAML", "sklearn": "scikit-learn"}
+    assert {called.get(name, name) for name in names} == {package for needed in NEEDED.values() for package in needed}
+    assert "tensorflow" not in names
 
 
 @pytest.mark.parametrize("stage", [*STAGES, *sorted(COMMANDS)])

@@ -258,25 +258,3 @@ def test_chance_is_that_of_the_classes_judged(folder: Path) -> None:
     """With three classes chance is a third, and clips are those of the test part."""
     write(folder)
     assert "6 test clips, 3 emotions, chance UAR 0.333" in Path("reports/leaderboard.md").read_text()
-
-
-# Remembering ----------------------------------------------------------------------------------------------------------
-
-
-def test_records_hold_what_stages_left(folder: Path) -> None:
-    """Each model is remembered with settings, metrics, pictures and its folder; the LSTM with its history."""
-    write(folder)
-    found = evaluation.records(judged(folder), settings={"seed": 1, "split": {"test": 0.15}})
-    assert list(found) == list(ANSWERS)
-    for model, record in found.items():
-        assert record.params == {"seed": 1, "split.test": 0.15}
-        assert record.metrics == numbers_of(model)
-        assert record.model == Path("trained") / model
-        assert all(path.is_file() for path in record.reports)
-        assert {path.stem for path in record.reports} >= {f"{model}_val", f"{model}_test"}
-        assert (record.history is not None) == (model == "lstm")
-    assert evaluation.HISTORY in found["lstm"].reports
-    assert found["lstm"].history is not None
-    assert list(found["lstm"].history.epoch) == [1, 2]
-    assert list(found["lstm"].history.val_uar) == [(0.3 + 0.7) / 2, 0.5]  # the second model stopped after an epoch
-    assert not {"fold", "seed"} & set(found["lstm"].history)

@@ -1,0 +1,39 @@
+"""Make a recorded model the champion, unless it is worse than the present one."""
+
+from typing import Annotated
+
+import typer
+
+from ser import promotion, registry, tracking
+from ser.errors import InputError, one_sentence
+from ser.params import read_params
+
+
+@one_sentence
+def main(run: Annotated[str, typer.Option(help="The id of a model's run in MLflow, or of an experiment's.")]) -> None:
+    """Make a recorded model the champion, unless it is worse than the present one on the same test clips."""
+    params = read_params()
+    client = tracking.connect()
+    candidate, champion = registry.of_run(client, run), registry.champion(client)
+    if champion is None:
+        reason = "there was no champion"
+    elif champion.number == candidate.number:
+        typer.echo(f"version {candidate.number} of {registry.NAME} is the champion already")
+        return
+    else:
+        resamples = params.evaluate.resamples
+        may, reason = promotion.verdict(
+            candidate.predictions, champion.predictions, resamples=resamples, seed=params.seed
+        )
+        if not may:
+            raise InputError(
+                f"version {champion.number} of {registry.NAME} stays the champion, version {candidate.number} does not "
+                f"take its place: {reason}. To crown it all the same, delete the alias {registry.CHAMPION} on "
+                "MLflow's page of the model first."
+            )
+    registry.crown(client, candidate)
+    typer.echo(f"version {candidate.number} of {registry.NAME} is the champion: {reason}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
