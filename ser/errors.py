@@ -1,6 +1,7 @@
 """What goes wrong in ways a user can mend, and how a command ends when it does."""
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -21,13 +22,20 @@ def set_to(key: str, value: str) -> str:
     return f"set {key}: {value} in params.yaml (or dvc exp run -S {key}={value})"
 
 
-def one_sentence(command: Callable[P, R]) -> Callable[P, R]:
-    """Make a command end with the message of an `InputError` instead of a traceback.
+def one_sentence(command: Callable[P, R], *, code: int = 1) -> Callable[P, R]:
+    """Make a command end with the message of an `InputError` on standard error instead of a traceback.
+
+    Parameters
+    ----------
+    command
+        The command.
+    code
+        Exit code of such an end, where 1 has another meaning.
 
     Raises
     ------
     SystemExit
-        With the message, which Python writes to standard error, and exit code 1.
+        With `code`.
     """
 
     @functools.wraps(command)
@@ -35,6 +43,7 @@ def one_sentence(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except InputError as error:
-            raise SystemExit(f"error: {error}") from None
+            sys.stderr.write(f"error: {error}\n")
+            raise SystemExit(code) from None
 
     return wrapped

@@ -45,7 +45,12 @@ def test_the_project_s_settings_are_valid() -> None:
     """params.yaml is accepted as it stands, and every value in it arrives."""
     params = read_params(ROOT / "params.yaml")
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    assert params.model_dump(mode="json") == content
+    assert params.model_dump(mode="json") | {"check": params.check.model_dump(mode="json")} == content
+
+
+def test_limits_of_the_check_are_in_no_result() -> None:
+    """What is written down of a run is what its numbers come from; how they are judged afterwards is not."""
+    assert "check" not in tables.settings().model_dump()
 
 
 @pytest.mark.parametrize(
