@@ -58,6 +58,23 @@ def content(commit: str | None, path: Path, *, root: Path = Path()) -> bytes | N
     return done.stdout if done.returncode == 0 else None
 
 
+def names(commit: str, path: Path, *, root: Path = Path()) -> list[str]:
+    """List the files that a commit holds in a folder, in order."""
+    done = _git(root, "ls-tree", "-r", "-z", "--name-only", commit, "--", path.as_posix())
+    return [name for name in done.stdout.decode().split("\0") if name]
+
+
+def read_settings(commit: str | None, *, root: Path = Path()) -> Mapping[str, Any]:
+    """Read params.yaml as it stands in a commit, or in the workspace, whatever its sections.
+
+    Raises
+    ------
+    InputError
+        If it is not YAML.
+    """
+    return _yaml(content(commit, SETTINGS, root=root), SETTINGS, commit)
+
+
 def read_lock(commit: str | None, *, root: Path = Path()) -> Mapping[str, Any]:
     """Read the stages of dvc.lock, {name: {cmd, deps, params, outs}}; nothing where there is none.
 
@@ -152,7 +169,7 @@ def _check_metrics_belong(text: bytes, lock: Mapping[str, Any], commit: str | No
 def _settings(commit: str | None, lock: Mapping[str, Any], *, root: Path) -> Mapping[str, Any]:
     """Take the settings that the evaluation ran with; without a dvc.lock, those in params.yaml."""
     recorded = lock.get("evaluate", {}).get("params", {}).get(SETTINGS.as_posix())
-    return recorded or _yaml(content(commit, SETTINGS, root=root), SETTINGS, commit)
+    return recorded or read_settings(commit, root=root)
 
 
 # Predictions ----------------------------------------------------------------------------------------------------------
