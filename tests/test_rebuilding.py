@@ -153,11 +153,6 @@ def test_what_the_cache_lacks(project: Repository) -> None:
         ([], "name one of --rev and --run"),
         (["--rev", "main", "--run", "abc"], "name one of --rev and --run"),
         (["--rev", "nowhere"], "revision 'nowhere' is unknown here"),
-        (
-            ["--rev", "main", "--stage", "trian"],
-            "stage 'trian' is not in dvc.yaml of this commit; it has record, train",
-        ),
-        (["--rev", "main", "--keep", "record", "--keep", "train"], "no stage is left to rebuild"),
     ],
 )
 def test_what_cannot_be_asked(project: Repository, arguments: list[str], said: str) -> None:
@@ -165,6 +160,17 @@ def test_what_cannot_be_asked(project: Repository, arguments: list[str], said: s
     done = project.reproduce(*arguments)
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
+
+
+def test_stages_are_chosen() -> None:
+    """By name or by group, in the order of dvc.yaml; an unknown one, or none at all, ends in a sentence."""
+    listed = ["download@a", "download@b", "train", "evaluate"]
+    assert rebuilding._select(listed, [], ["download"]) == ["train", "evaluate"]
+    assert rebuilding._select(listed, ["evaluate", "download@b"], []) == ["download@b", "evaluate"]
+    with pytest.raises(InputError, match=r"stage 'trian' is not in dvc.yaml of this commit; it has download@a, "):
+        rebuilding._select(listed, ["trian"], [])
+    with pytest.raises(InputError, match="no stage is left to rebuild"):
+        rebuilding._select(listed, ["train"], ["train"])
 
 
 # A run of MLflow ------------------------------------------------------------------------------------------------------
@@ -204,7 +210,7 @@ def test_a_run(
     run: str,
     code: int,
 ) -> None:
-    """A run's own settings are laid over its commit, and its own metrics compared; outputs too if the settings match."""
+    """A run's own settings are laid over its commit, and its metrics compared; outputs too if settings match."""
     enter(project, monkeypatch)
     with pytest.raises(typer.Exit) as ended:
         reproduce.main(run=runs[run], folder=rebuilding.FOLDER)
