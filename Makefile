@@ -6,7 +6,10 @@ RESULTS := describe export report
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro test lint leaderboard docs ui champion serve clean
+AGAINST ?= main
+UP_TO_DATE = tee /dev/stderr | grep "Data and pipelines are up to date" > /dev/null
+
+.PHONY: repro test lint locked settled check-metrics reproduce leaderboard docs ui champion serve clean
 
 repro: .venv/installed  ## rebuild everything, on the demo corpus unless params.yaml says otherwise
 	@$(BIN)/python -c '$(CHECK)'  # before DVC clears the outputs of what has changed
@@ -21,6 +24,19 @@ lint: .venv/installed  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+locked: .venv/installed  ## dvc.lock must match the code and the settings
+	@$(BIN)/dvc repro --allow-missing --dry $(RESULTS) | $(UP_TO_DATE)
+
+settled: .venv/installed  ## what was just built must need nothing more
+	@$(BIN)/dvc repro $(RESULTS) | $(UP_TO_DATE)
+
+check-metrics: .venv/installed  ## compare the result with that of AGAINST; see docs/regression.md
+	@$(BIN)/python -m stages.check_metrics --against "$(AGAINST)" $(CANDIDATE:%=--candidate "%") \
+	  $(DECLARE:%=--declare %) $(MARKDOWN:%=--markdown "%") $(PICTURES:%=--picture "%")
+
+reproduce: .venv/installed  ## rebuild the result of REV=revision or RUN=MLflow's run id elsewhere, and compare
+	@$(BIN)/python -m stages.reproduce $(REV:%=--rev "%") $(RUN:%=--run "%") $(STAGES:%=--stage %) $(KEEP:%=--keep %)
 
 leaderboard: .venv/installed  ## show the last leaderboard again
 	@$(BIN)/python -m stages.evaluate --show

@@ -24,15 +24,22 @@ def set_to(key: str, value: str) -> str:
     return f"set {key}: {value} in params.yaml (or dvc exp run -S {key}={value})"
 
 
-def one_sentence(command: Callable[P, R]) -> Callable[P, R]:
-    """Make a command end with the message of an `InputError` instead of a traceback.
+def one_sentence(command: Callable[P, R], *, code: int = 1) -> Callable[P, R]:
+    """Make a command end with the message of an `InputError` on standard error instead of a traceback.
+
+    Parameters
+    ----------
+    command
+        The command.
+    code
+        Exit code of such an end, where 1 has another meaning.
 
     A stage that DVC runs leaves a failed run in MLflow, whatever the error.
 
     Raises
     ------
     SystemExit
-        With the message, which Python writes to standard error, and exit code 1.
+        With `code`.
     """
 
     @functools.wraps(command)
@@ -41,7 +48,8 @@ def one_sentence(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except InputError as error:
             _leave_a_record(str(error))
-            raise SystemExit(f"error: {error}") from None
+            sys.stderr.write(f"error: {error}\n")
+            raise SystemExit(code) from None
         except Exception as error:
             _leave_a_record(f"{type(error).__name__}: {error}")
             raise

@@ -27,6 +27,7 @@ FrameFeature = Literal["mfcc", "mel", "chroma", "rms", "zcr", "pitch", "spectral
 Functional = Literal["mean", "std", "min", "p10", "p25", "median", "p75", "p90", "max", "rise", "bend", "change"]
 AugmentationName = Literal["noise", "time_stretch", "pitch_shift", "time_shift"]
 BaselineName = Literal["svm", "knn", "random_forest", "decision_tree"]
+Change = Literal["corpora", "protocol", "classes", "test-clips", "models"]
 
 
 def _list(value: Any) -> Any:
@@ -333,6 +334,24 @@ class Evaluate(Settings):
     binary: dict[Word, Binary]
 
 
+class Check(Settings):
+    """When a result counts as worse than another: limits are differences of shares, `alpha` is of all tests."""
+
+    alpha: Share
+    max_drop: Annotated[float, Field(ge=0, le=1)]
+    max_drop_unshown: Annotated[float, Field(ge=0, le=1)]
+    max_recall_drop: Annotated[float, Field(ge=0, le=1)]
+    max_ece_rise: Annotated[float, Field(ge=0, le=1)]
+    max_worst_speaker_drop: Annotated[float, Field(ge=0, le=1)]
+    declared: Many[Change]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max_drop > self.max_drop_unshown:
+            raise ValueError(f"max_drop ({self.max_drop}) is above max_drop_unshown ({self.max_drop_unshown})")
+        return self
+
+
 class Params(Settings):
     """The whole of params.yaml. A stage reads its own section, and hands the library no more than that."""
 
@@ -351,6 +370,7 @@ class Params(Settings):
     train_baselines: TrainBaselines
     probe: Probe
     evaluate: Evaluate
+    check: Check = Field(exclude=True)  # it judges results and is in none: no report shows it, no stage depends on it
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -362,6 +362,54 @@ def _subtract(a: _Scored, b: _Scored, *, level: float) -> Difference:
     return Difference(a.value - b.value, low, high, a.speakers)
 
 
+def swap_test(
+    a: pd.DataFrame, b: pd.DataFrame, statistic: Callable[[pd.DataFrame], float], *, draws: int = 199, seed: int
+) -> float:
+    """Test whether a number is higher for `a` than for `b` by more than chance, whatever number it is.
+
+    If the models are equally good, it does not matter which of the two answered a clip: both answers are swapped for
+    clips drawn at random, and p is how often the difference is then at least as large. As in McNemar's test, clips
+    are taken as independent.
+
+    Parameters
+    ----------
+    a, b
+        Prediction tables of one part, of the same clips; all seeds of a clip are swapped together.
+    statistic
+        From a prediction table to a number.
+    draws
+        How often answers are swapped; p is never below 1 / (draws + 1).
+    seed
+        The run's.
+
+    Returns
+    -------
+    float
+        The one-sided p.
+
+    Raises
+    ------
+    InputError
+        If the tables hold other clips or classes.
+
+    References
+    ----------
+    Noreen (1989), Computer-intensive methods for testing hypotheses; Yeh (2000), More accurate tests for the
+    statistical significance of result differences.
+    """
+    _check_same_clips(a, b)
+    both = pd.concat([a, b], ignore_index=True)
+    clip, clips = pd.factorize(both.clip_id, sort=True)
+    of_a = np.arange(len(both)) < len(a)
+    observed = statistic(a) - statistic(b)
+    generator = seeds.generator(seed, "swap")
+    as_large = 0
+    for _ in range(draws):
+        first = of_a ^ (generator.random(len(clips)) < 0.5)[clip]
+        as_large += statistic(both[first]) - statistic(both[~first]) >= observed
+    return (1 + as_large) / (1 + draws)
+
+
 # Many models on the same clips ----------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,15 @@ ORDINARY: dict[str, Any] = {
     "download": {"allow_partial": False, "kaggle": False, "local_dir": None},
     "own": {"mine": {"folder": None, "labels": None, "pattern": None, "emotions": {}, "language": "en"}},
     "split": {"hold_out": "speaker", "folds": 1, "table": None, "test": 0.15, "val": 0.15},
+    "check": {
+        "alpha": 0.05,
+        "max_drop": 0.01,
+        "max_drop_unshown": 0.1,
+        "max_recall_drop": 0.2,
+        "max_ece_rise": 0.05,
+        "max_worst_speaker_drop": 0.1,
+        "declared": [],
+    },
 }
 """What tests count on, also while params.yaml holds the settings of an experiment."""
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 def write(folder: Path, **changes: Any) -> Path:
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(tables.settings().model_dump(mode="json") | changes))
+    path.write_text(yaml.safe_dump(tables.ordinary() | changes))
     return path
 
 

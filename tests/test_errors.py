@@ -27,11 +27,13 @@ def test_without_a_fault() -> None:
     assert command() == "done"
 
 
-def test_an_input_error_becomes_an_exit() -> None:
-    """The exit's message is the sentence, which Python turns into standard error and exit code 1."""
+@pytest.mark.parametrize("code", [1, 2])
+def test_an_input_error_becomes_an_exit(code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence goes to standard error, and the exit code is the one that was asked for."""
     with pytest.raises(SystemExit) as exit_:
-        command(fault="input")
-    assert exit_.value.code == "error: params.yaml: seed is missing; add it."
+        one_sentence(command.__wrapped__, code=code)(fault="input")
+    assert exit_.value.code == code
+    assert capsys.readouterr().err == "error: params.yaml: seed is missing; add it.\n"
 
 
 def test_other_errors_pass() -> None:

@@ -45,7 +45,18 @@ def test_the_project_s_settings_are_valid() -> None:
     """params.yaml is accepted as it stands, and every value in it arrives."""
     params = read_params(ROOT / "params.yaml")
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    assert params.model_dump(mode="json") == content
+    assert params.model_dump(mode="json") | {"check": params.check.model_dump(mode="json")} == content
+
+
+def test_limits_of_the_check_fit_together(tmp_path: Path) -> None:
+    """A drop that need not be shown is larger than one that must be, and only known changes are declared."""
+    assert "check: max_drop (0.2) is above max_drop_unshown (0.1)" in message(tmp_path, changed("check.max_drop", 0.2))
+    assert "params.yaml: check.declared.0: " in message(tmp_path, changed("check.declared", ["model"]))
+
+
+def test_limits_of_the_check_are_in_no_result() -> None:
+    """What is written down of a run is what its numbers come from; how they are judged afterwards is not."""
+    assert "check" not in tables.settings().model_dump()
 
 
 @pytest.mark.parametrize(
@@ -101,6 +112,9 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ("evaluate.experiment", ""),
         ("download.local_dir", 7),
         ("split", None),
+        ("check.alpha", 0),
+        ("check.max_drop", -0.1),
+        ("check.max_ece_rise", 2),
     ],
 )
 def test_a_wrong_value_is_named_and_shown(tmp_path: Path, key: str, value: Any) -> None:

@@ -290,3 +290,32 @@ def test_more_models_need_clearer_differences() -> None:
     assert uncertainty.tied_with_best({"best": best, "other": other}, seed=1) == ["best"]
     many = {"best": best} | {f"other {n:02}": other for n in range(10)}
     assert uncertainty.tied_with_best(many, seed=1) == list(many)
+
+
+# Any number of two models on the same clips ---------------------------------------------------------------------------
+
+
+def accuracy(table: pd.DataFrame) -> float:
+    return float((table.emotion == table.predicted).mean())
+
+
+def test_swapping_answers_shows_what_mcnemar_shows() -> None:
+    """Of accuracy, whose test is known, p is half of McNemar's two-sided one, within what 999 draws allow."""
+    table = heard([50])
+    a = answered(table, [True] * 30 + [False] * 10)
+    b = answered(table, [True] * 22 + [False] * 8 + [True] * 2 + [False] * 8)
+    p = uncertainty.swap_test(a, b, accuracy, draws=999, seed=1)
+    assert p == pytest.approx(uncertainty.mcnemar(a, b).p / 2, abs=0.02)  # 8 against 2: 0.055
+    assert uncertainty.swap_test(b, a, accuracy, draws=199, seed=1) > 0.9
+
+
+def test_swapping_answers_of_clips_with_seeds() -> None:
+    """All seeds of a clip are swapped together, the order of rows does not matter, and other clips are refused."""
+    table = heard([50])
+    bad = answered(table, [False] * 40)
+    twice = pd.concat([table, table.assign(seed=2)], ignore_index=True)
+    p = uncertainty.swap_test(twice, bad, accuracy, draws=199, seed=1)
+    assert p == 1 / 200
+    assert p == uncertainty.swap_test(twice.sample(frac=1, random_state=1), bad, accuracy, draws=199, seed=1)
+    with pytest.raises(InputError, match="on the same clips and classes"):
+        uncertainty.swap_test(table, bad[1:], accuracy, seed=1)

@@ -1,0 +1,47 @@
+"""Compare the models' results with those of another revision, and fail where they are worse."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from ser import regression, regression_page, revisions
+from ser.errors import InputError, one_sentence
+from ser.files import write_text
+from ser.params import Change, read_params
+
+
+@partial(one_sentence, code=2)
+def main(
+    against: Annotated[str, typer.Option(help="The Git revision to compare with.")] = "main",
+    candidate: Annotated[str | None, typer.Option(help="The revision to judge; else the workspace.")] = None,
+    declare: Annotated[list[str] | None, typer.Option(help=f"A change that is meant: {get_args(Change)}.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write a comment for a pull request here.")] = None,
+    picture: Annotated[list[str] | None, typer.Option(help="Address of a picture to show in the comment.")] = None,
+) -> None:
+    """Compare the models' results with those of another revision, and fail where they are worse.
+
+    Reads metrics/metrics.json, dvc.lock and data/predictions of both sides; limits are the section `check` of
+    params.yaml. Exit code 0: no worse, 1: worse, 2: could not compare. docs/regression.md says what is checked.
+    """
+    params, declared = read_params(), regression.declarable(declare or [])
+    after, notes = revisions.read_result(candidate)
+    before, others = revisions.read_result(against)
+    if after is None:
+        raise InputError(f"{candidate or 'the workspace'} has no {revisions.METRICS}; `make repro` makes it.")
+    if before is None:
+        verdict = regression.first_run(against, after)
+    else:
+        verdict = regression.compare(
+            before, after, params.check, evaluate=params.evaluate, seed=params.seed, declared=declared
+        )
+    verdict.notes += [*notes, *others]
+    if markdown is not None:
+        write_text(markdown, regression_page.markdown(verdict, pictures=picture or []))
+    typer.echo(regression_page.terminal(verdict))
+    raise typer.Exit(verdict.code)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,47 @@
+"""Rebuild somebody's result in a folder of its own, and say which outputs are identical and which differ."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ser import rebuilding, revisions, runs, sameness
+from ser.errors import InputError, one_sentence
+
+
+@partial(one_sentence, code=2)
+def main(
+    rev: Annotated[str, typer.Option(help="A Git revision.")] = "",
+    run: Annotated[str, typer.Option(help="Or the id of a run in MLflow.")] = "",
+    stage: Annotated[list[str] | None, typer.Option(help="Rebuild only this stage; may be repeated.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="Take this stage's outputs from DVC's cache.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where to rebuild.")] = rebuilding.FOLDER,
+) -> None:
+    """Rebuild somebody's result in a folder of its own, and say which outputs are identical and which differ.
+
+    Takes code and settings from Git and MLflow. Exit code 0: all identical, 1: something differs, 2: not rebuilt.
+    """
+    if bool(rev) == bool(run):
+        raise InputError("name one of --rev and --run: make reproduce REV=<revision> or RUN=<MLflow's run id>.")
+    found = runs.find_run(run) if run else None
+    commit = revisions.resolve(found.revision if found else rev)
+    committed = revisions.read_settings(commit)
+    settings = rebuilding.recorded_settings(found, committed) if found else committed
+    rebuilding.prepare(commit, folder, settings=settings if settings != committed else None)
+    for sentence in rebuilding.warnings(commit):
+        typer.echo(f"note: {sentence}")
+    stages = rebuilding.rebuild(folder, stages=stage or [], keep=keep or [])
+    if settings == committed:
+        hashes, numbers = rebuilding.compare(commit, folder, stages)
+    else:  # the commit's outputs are those of other settings
+        hashes, numbers = sameness.compare_hashes({}, {}), {}
+    if found:
+        numbers |= rebuilding.compare_run(found, folder)
+    typer.echo(f"\n{sameness.say(hashes, numbers)}\nRebuilt from {commit[:7]} in {folder}")
+    differs = (hashes.verdict != sameness.SAME).any() or any(len(table) for table in numbers.values())
+    raise typer.Exit(int(differs))
+
+
+if __name__ == "__main__":
+    typer.run(main)
