@@ -1,0 +1,47 @@
+"""What the last run's seeds would reach together, as one ensemble: their probabilities are averaged, clip by clip.
+
+    .venv/bin/dvc exp run -S 'seeds=[1,2,3]' …
+    .venv/bin/python -m benchmarks.averaged --model lstm
+
+The same as training with `train_lstm.ensemble`, without training again. The leaderboard never shows this number.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from ser import headline, uncertainty
+from ser.errors import InputError, one_sentence
+from ser.params import read_params
+
+
+def averaged(table: pd.DataFrame) -> pd.DataFrame:
+    """Make one prediction table of those of all seeds."""
+    shares = [column for column in table if column.startswith("p_")]
+    mean = table.groupby("clip_id")[shares].mean()
+    one = table.drop_duplicates("clip_id").set_index("clip_id").assign(**{name: mean[name] for name in shares})
+    return one.assign(predicted=one[shares].idxmax(axis=1).str.removeprefix("p_")).reset_index()
+
+
+@one_sentence
+def main(model: Annotated[str, typer.Option(help="A model of the last run.")] = "lstm") -> None:
+    """Say the test UAR of each seed, of their mean, and of the ensemble of them all with its interval."""
+    settings, path = read_params().evaluate, Path(f"data/predictions/{model}.parquet")
+    if not path.is_file():
+        raise InputError(f"{path} was not found; `make repro` makes it.")
+    tested = headline.tested(pd.read_parquet(path))
+    for seed, table in tested.groupby("seed"):
+        typer.echo(_said(f"seed {seed}", table, resamples=settings.resamples))
+    typer.echo(_said("mean of seeds", tested, resamples=settings.resamples))
+    typer.echo(_said(f"ensemble of {tested.seed.nunique()}", averaged(tested), resamples=settings.resamples))
+
+
+def _said(name: str, table: pd.DataFrame, *, resamples: int) -> str:
+    found = uncertainty.bootstrap(table, ["uar"], resamples=resamples, seed=1).loc["uar"]
+    return f"{name:15} test UAR {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+if __name__ == "__main__":
+    typer.run(main)

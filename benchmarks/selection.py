@@ -1,0 +1,99 @@
+"""Judge a recipe for the network on validation speakers alone: test clips are never read.
+
+    .venv/bin/dvc exp run -S 'corpora=[ravdess]' -S split.table=emobox -S split.val=0.25 split    # once
+    .venv/bin/python -m benchmarks.selection wider -S convolutions='[96, 128, 192]' --folds 1 --folds 2
+
+Uses data/frames and data/splits.csv of the last run and the section `train_lstm` of params.yaml, some keys of it
+replaced. Says the validation UAR of each fold and of all together, with its interval over speakers, and records the
+trial in MLflow, in the experiment `lstm-selection`: docs/lstm.md is written from there.
+"""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+import yaml
+
+from ser import datasets, lstm, predictions, uncertainty
+from ser.batches import Examples
+from ser.datasets import Dataset
+from ser.errors import one_sentence
+from ser.parallel import map_long, workers
+from ser.params import TrainLstm, read_params
+from ser.tracking import flatten
+
+EXPERIMENT = "lstm-selection"
+
+
+def replaced(settings: TrainLstm, changes: list[str]) -> TrainLstm:
+    """Replace keys, given as KEY=VALUE, of the settings."""
+    pairs = (change.removeprefix("train_lstm.").split("=", 1) for change in changes)
+    return TrainLstm.model_validate(settings.model_dump() | {key: yaml.safe_load(value) for key, value in pairs})
+
+
+def trial(fold: int, *, data: Dataset, settings: TrainLstm, hop_seconds: float, seed: int, folder: Path) -> None:
+    """Train on a fold's training clips; write what its validation clips were taken for, and the history."""
+    one = data.fold(fold)
+    train, val = (Examples(one.frames(part), one.labels(part)) for part in ("train", "val"))
+    model, history = lstm.fit(
+        settings, train=train, val=val, n_classes=len(data.classes), hop_seconds=hop_seconds, seed=seed
+    )
+    shares = lstm.predict(model, val.frames, settings, hop_seconds=hop_seconds)
+    table = predictions.prediction_table(one.clips("val"), shares, classes=data.classes, seed=seed)
+    table.to_parquet(folder / f"{fold}.parquet", index=False)
+    history.to_csv(folder / f"{fold}.csv", index=False)
+
+
+def record(name: str, *, settings: TrainLstm, metrics: dict[str, float], folder: Path) -> None:
+    """Keep a trial in MLflow: its settings, its numbers, and its predictions and histories as files."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+
+    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"))
+    mlflow.set_experiment(EXPERIMENT)
+    with mlflow.start_run(run_name=name):
+        mlflow.log_params(flatten({"train_lstm": settings.model_dump(mode="json")}))
+        mlflow.log_metrics(metrics)
+        mlflow.log_artifacts(str(folder))
+
+
+@one_sentence
+def main(
+    name: Annotated[str, typer.Argument(help="Of the trial, in MLflow.")],
+    change: Annotated[list[str] | None, typer.Option("-S", help="A key of train_lstm and its value.")] = None,
+    folds: Annotated[list[int] | None, typer.Option(help="Of data/splits.csv; all unless said.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the networks.")] = 1,
+) -> None:
+    """Train on the training clips of some folds, and judge on their validation clips."""
+    params = read_params()
+    settings, folder = replaced(params.train_lstm, change or []), Path("data/selection") / name
+    folder.mkdir(parents=True, exist_ok=True)
+    read = partial(datasets.read, Path("data/frames"), params.corpora, Path("data/splits.csv"))
+    data = read(augmented=settings.augmented, kinds=settings.inputs)
+    chosen, hop = folds or data.folds, params.features.hop_seconds
+    data.frames()  # read now, or each process would read all of them
+    work = partial(trial, data=data, settings=settings, hop_seconds=hop, seed=seed, folder=folder)
+    map_long(work, chosen, at_once=workers(), description=name, unit="fold")
+    tables = {fold: pd.read_parquet(folder / f"{fold}.parquet") for fold in chosen}
+    metrics = numbers(tables, resamples=params.evaluate.resamples)
+    record(name, settings=settings, metrics=metrics, folder=folder)
+    typer.echo("  ".join(f"{key} {value:.3f}" for key, value in metrics.items()))
+
+
+def numbers(tables: dict[int, pd.DataFrame], *, resamples: int) -> dict[str, float]:
+    """Compute the validation UAR of each fold, and of all together with its 95 % interval over speakers."""
+    each = {f"fold{fold}_val_uar": _uar(table) for fold, table in tables.items()}
+    whole = pd.concat(tables.values(), ignore_index=True).assign(fold=1)
+    found = uncertainty.bootstrap(whole, ["uar"], resamples=resamples, seed=1).loc["uar"]
+    return {"val_uar": _uar(whole), "val_uar_low": float(found.low), "val_uar_high": float(found.high)} | each
+
+
+def _uar(table: pd.DataFrame) -> float:
+    return float((table.emotion == table.predicted).groupby(table.emotion).mean().mean())
+
+
+if __name__ == "__main__":
+    typer.run(main)
