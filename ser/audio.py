@@ -1,4 +1,4 @@
-"""Recordings in, clean mono clips out. The only door to librosa's tools, soxr, noisereduce, pyloudnorm and soundfile.
+"""Recordings in, clean mono clips out. The only door to soxr, pyloudnorm and soundfile.
 
 A signal is a float32 array of shape (n_samples,), mono, full scale at 1.
 """
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from ser import spectra
 from ser.errors import InputError
 from ser.params import Preprocess
 
@@ -244,7 +245,6 @@ def _resampled(blocks: Iterable[Signal], *, rate: int, to: int) -> Signal:
     if rate == to:
         return np.concatenate(list(blocks))
     import soxr
-    from librosa.util import fix_length
 
     stream = soxr.ResampleStream(rate, to, num_channels=1, quality="HQ")
     n_samples, parts = 0, []
@@ -252,7 +252,9 @@ def _resampled(blocks: Iterable[Signal], *, rate: int, to: int) -> Signal:
         n_samples += len(block)
         parts.append(stream.resample_chunk(block))
     parts.append(stream.resample_chunk(np.empty(0, dtype=np.float32), last=True))
-    return fix_length(np.concatenate(parts), size=math.ceil(n_samples * (to / rate)))
+    size = math.ceil(n_samples * (to / rate))
+    found = np.concatenate(parts)[:size]
+    return np.pad(found, (0, size - len(found)))
 
 
 def denoise(signal: Signal, *, rate: int, share: float) -> Signal:
@@ -268,24 +270,18 @@ def denoise(signal: Signal, *, rate: int, share: float) -> Signal:
 
     References
     ----------
-    Sainburg, Thielk & Gentner (2020), doi:10.1371/journal.pcbi.1008228 (the package noisereduce).
+    Sainburg, Thielk & Gentner (2020), doi:10.1371/journal.pcbi.1008228.
     """
     if share == 0 or len(signal) < rate // 10:
         return signal
-    from noisereduce.noisereduce import reduce_noise
-
-    # Its default padding of 30000 zeros on either side costs more than the clip itself.
-    clean = reduce_noise(signal, sr=rate, stationary=True, prop_decrease=share, n_fft=512, padding=rate // 8)
-    return np.asarray(clean, dtype=np.float32)
+    return spectra.gated(signal, rate=rate, share=share)
 
 
 def trim(signal: Signal, *, below_db: float | None) -> Signal:
     """Cut both ends where frames stay more than `below_db` dB below the loudest; None keeps all."""
     if below_db is None:
         return signal
-    from librosa.effects import trim
-
-    return trim(signal, top_db=below_db, frame_length=512, hop_length=128)[0]
+    return signal[spectra.loud_part(signal, below_db=below_db, size=512, hop=128)]
 
 
 def normalise(signal: Signal, *, rate: int, method: str, level_db: float) -> Signal:

@@ -6,15 +6,13 @@ number of frames: ``1 + n_samples // hop``. Nothing here knows files or models.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
-import scipy.ndimage
-from scipy.signal import get_window
 
+from ser import spectra
 from ser.params import Features
 
 Array = npt.NDArray[np.float32]
@@ -53,28 +51,15 @@ class Framed:
     @cached_property
     def power(self) -> Array:
         """Power spectrogram, (1 + window // 2, frames), a sine of full scale reaching 0.25."""
-        import librosa
-
-        window = get_window("hann", self.window)
-        spectrum = librosa.stft(
-            self.signal, n_fft=self.window, hop_length=self.hop, window=window / window.sum(), pad_mode="constant"
-        )
-        return np.square(np.abs(spectrum)).astype(np.float32)
+        return spectra.power(self.signal, size=self.window, hop=self.hop)
 
     @cached_property
     def log_mel(self) -> Array:
         """Log-mel spectrogram in dB, (bands, frames)."""
         mel = self.settings.mel
-        bank = _mel_bank(rate=self.rate, window=self.window, bands=mel.bands, low_hz=mel.low_hz)
+        # A band holds the power of its bins, so that dB of full scale keep their meaning.
+        bank = spectra.mel_bank(rate=self.rate, size=self.window, bands=mel.bands, low_hz=mel.low_hz)
         return (10 * np.log10(np.maximum(bank @ self.power, FLOOR))).astype(np.float32)
-
-
-@lru_cache
-def _mel_bank(*, rate: int, window: int, bands: int, low_hz: float) -> Array:
-    from librosa.filters import mel
-
-    # norm=None: a band then holds the power of its bins, so that dB of full scale keep their meaning.
-    return mel(sr=rate, n_fft=window, n_mels=bands, fmin=low_hz, norm=None)
 
 
 def mel(framed: Framed) -> Array:
@@ -161,10 +146,9 @@ def _voicing(framed: Framed) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
 def _autocorrelation(framed: Framed) -> tuple[Array, Array]:
     """Correlate each frame with itself: (frames, lags) from -1 to 1, lag 0 first; and the frames' levels in dB."""
     longest = int(framed.rate / PITCHES[0]) + 2
-    window = get_window("hann", 2 * round(1.5 * framed.rate / PITCHES[0])).astype(np.float32)
-    padded = np.pad(framed.signal, len(window) // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, len(window))[:: framed.hop]
-    size = scipy.fft.next_fast_len(len(window) + longest, real=True)
+    window = spectra.hann(2 * round(1.5 * framed.rate / PITCHES[0])).astype(np.float32)
+    frames = spectra.framed(framed.signal, size=len(window), hop=framed.hop)
+    size = spectra.fast_length(len(window) + longest)
     centred = (frames - frames.mean(axis=1, keepdims=True)) * window
     products = _correlate(centred, size)[:, :longest]
     # The window's own correlation is divided out, or longer periods would look weaker than they are.
@@ -174,7 +158,7 @@ def _autocorrelation(framed: Framed) -> tuple[Array, Array]:
 
 
 def _correlate(frames: Array, size: int) -> Array:
-    return np.asarray(scipy.fft.irfft(np.square(np.abs(scipy.fft.rfft(frames, size))), size))
+    return np.asarray(np.fft.irfft(np.square(np.abs(np.fft.rfft(frames, size))), size))
 
 
 def _strongest_lag(correlation: Array, *, rate: int) -> tuple[Array, Array]:
@@ -197,6 +181,8 @@ def _between_voiced(pitches: Array, voiced: npt.NDArray[np.bool_]) -> Array:
     if not voiced.any():
         middle = np.sqrt(PITCHES[0] * PITCHES[1])
         return np.full_like(pitches, 12 * np.log2(middle / REFERENCE_HZ))
+    import scipy.ndimage  # which takes half a second, and only pitch needs it
+
     lines = np.interp(np.arange(len(voiced)), np.flatnonzero(voiced), pitches[voiced])
     return np.asarray(scipy.ndimage.median_filter(lines, 5, mode="nearest"))
 

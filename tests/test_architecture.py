@@ -18,9 +18,9 @@ STAGES = sorted(path.stem for path in (ROOT / "stages").glob("*.py") if path.ste
 DECLARED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 LIBRARY = sorted((ROOT / "ser").rglob("*.py"))
 DOORS = {
-    "librosa": {"audio", "features"},
+    "librosa": {"features"},
     "soundfile": {"audio"},
-    "noisereduce": {"audio"},
+    "soxr": {"audio"},
     "pyloudnorm": {"audio"},
     "audiomentations": {"augmentation"},
     "tensorflow": {"lstm"},
