@@ -29,7 +29,6 @@ COMMON = (
     "joblib",
     "librosa",
     "mlflow",
-    "noisereduce",
     "numpy",
     "pandas",
     "pydantic",
