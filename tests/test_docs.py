@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tables
 import yaml
-from dvc.utils.hydra import apply_overrides
+from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
 from ser.params import read_params
 from ser.tracking import flatten
@@ -27,7 +27,7 @@ def commands(page: str) -> list[list[str]]:
 
 def test_pages_have_commands() -> None:
     """The search for commands finds those that there are."""
-    assert {page for page in PAGES if commands(page)} >= {"README.md", "docs/own-recordings.md"}
+    assert {page for page in PAGES if commands(page)} >= {"README.md", "docs/own-recordings.md", "docs/mlflow.md"}
 
 
 def test_the_comparison_shows_scores_and_settings() -> None:
@@ -45,8 +45,9 @@ def test_the_comparison_shows_scores_and_settings() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_overrides_make_settings(page: str, tmp_path: Path) -> None:
-    """Quotes, plus signs and names of settings are right."""
-    for overrides in commands(page):
+    """Quotes, plus signs and names of settings are right, also of each experiment of a grid."""
+    sweeps = [sweep["params.yaml"] for found in commands(page) for sweep in get_hydra_sweeps({"params.yaml": found})]
+    for overrides in sweeps:
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(tables.ordinary()), encoding="utf-8")
         apply_overrides(tmp_path / "params.yaml", overrides)
         read_params(tmp_path / "params.yaml")
