@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -90,15 +91,19 @@ def git(*arguments: str) -> str:
 
 def said(*command: str, **environment: str) -> str:
     """Run a command and take what it says; end with that if it fails."""
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryFile("w+") as words:  # and no pipe, which a queue's workers would keep open
+        done = subprocess.run(command, env=os.environ | environment, stdout=words, stderr=words, check=False)
+        words.seek(0)
+        text = words.read()
     if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
-    return done.stdout
+        raise SystemExit(f"{' '.join(command)}\n{text}")
+    return text
 
 
 def shown() -> dict[str, Any]:
     """Collect what `dvc exp show` says: {experiment: its data}, the commit under its first letters."""
-    [commit] = [state for state in json.loads(dvc("exp", "show", "--json")) if state["rev"] != "workspace"]
+    text = dvc("exp", "show", "--json")
+    [commit] = [state for state in json.loads(text[text.index("[") :]) if state["rev"] != "workspace"]
     found = {f"workspace {commit['rev'][:7]}": commit["data"]}
     found |= {experiment["name"]: experiment["revs"][0]["data"] for experiment in commit["experiments"] or []}
     return {name: data for name, data in found.items() if data and data.get("metrics")}
