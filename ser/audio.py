@@ -30,8 +30,8 @@ SILENCE_DB = -80.0
 """A recording whose largest sample stays below this (dBFS) holds nothing."""
 BLOCK = 1 << 20
 """Samples (of each channel) decoded at a time."""
-NO_FILE = 7
-"""libsndfile's number for "not a regular file"."""
+UNKNOWN, NO_FILE = 1, 7
+"""libsndfile's numbers for "format not recognised" and "not a regular file"."""
 MOST_FRAMES = 1 << 40
 """No recording is longer; libsndfile says 2**63 - 1 for "unknown"."""
 OPEN_LENGTH = 0x7F000000
@@ -51,6 +51,10 @@ PEAK = 0.99
 
 class AudioError(InputError):
     """A recording cannot be used; the message is the reason."""
+
+
+class UnknownFormatError(AudioError):
+    """libsndfile does not know the format; something else may."""
 
 
 class NothingHeardError(AudioError):
@@ -111,7 +115,8 @@ def _opened(recording: Path | bytes) -> Iterator[tuple[Any, BinaryIO]]:
             _check_header(file)
             yield file, stream
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"not decodable as audio: {_reason(error)}") from None
+        kind = UnknownFormatError if error.code in (UNKNOWN, NO_FILE) else AudioError
+        raise kind(f"not decodable as audio: {_reason(error)}") from None
     except OSError as error:
         raise AudioError(f"cannot be read: {error.strerror or error}") from None
 

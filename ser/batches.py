@@ -73,7 +73,7 @@ class Buckets:
 
 def of_equal_length(lengths: npt.NDArray[np.int64], *, size: int) -> list[npt.NDArray[np.int64]]:
     """Cut clips, in the order given, into batches of equal length: lists of their positions."""
-    groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+    groups = [np.flatnonzero(lengths == length) for length in sorted(set(lengths.tolist()))]
     return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
 
 

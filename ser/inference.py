@@ -1,15 +1,16 @@
 """From a voice to an answer: an exported model, loaded without settings, processing recordings as training did."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
-from ser import audio, signs
-from ser.audio import NothingHeardError, Signal
+from ser import audio, ffmpeg, signs
+from ser.audio import NothingHeardError, Signal, UnknownFormatError
 from ser.errors import InputError
 from ser.features import Array, frame_features, functionals
 from ser.model_folder import Card, Member, read_card
@@ -19,10 +20,8 @@ Recording: TypeAlias = str | Path | bytes | BinaryIO | tuple[npt.ArrayLike, int]
 """A file, the bytes of one, an open one, or samples, (n_samples,) or (n_samples, channels), and their rate in Hz."""
 Shares: TypeAlias = npt.NDArray[np.floating[Any]]
 
-WHOLE_SECONDS = 10.0
-"""Longer recordings are more than an utterance, and are judged in pieces."""
-PIECE_SECONDS = 5.0
-"""Length of such a piece; the last may be up to one half longer, or shorter."""
+LENGTHS = {"whole": 10.0, "piece": 5.0}
+"""Seconds: recordings longer than `whole` are more than an utterance, and are judged in pieces."""
 UNCERTAIN = "uncertain"
 """The label where nothing was heard."""
 
@@ -126,6 +125,7 @@ class Model:
 
     def __init__(self, card: Card, members: Sequence[Judge]) -> None:
         self.card, self.labels, self._members = card, card.labels, members
+        self._threads = ThreadpoolController()
 
     def predict(self, recording: Recording) -> Answer:
         """Judge one recording.
@@ -139,7 +139,7 @@ class Model:
         Returns
         -------
         Answer
-            Of a recording longer than `WHOLE_SECONDS`, the mean over its pieces in which something is heard.
+            Of a recording longer than ``LENGTHS["whole"]``, the mean over its pieces in which something is heard.
 
         Raises
         ------
@@ -173,8 +173,9 @@ class Model:
 
     def _judge(self, signals: Iterable[Signal], *, rate: int) -> list[_Judged]:
         nothing = np.full(len(self.labels), 1 / len(self.labels))
-        clips = [self._hear(signal, rate=rate) for signal in signals]
-        found = iter(self._judge_heard([clip for clip in clips if not isinstance(clip, str)]))
+        with self._threads.limit(limits=1):  # as in training; a clip is too little work to be shared
+            clips = [self._hear(signal, rate=rate) for signal in signals]
+            found = iter(self._judge_heard([clip for clip in clips if not isinstance(clip, str)]))
         return [_Judged(nothing, (clip,)) if isinstance(clip, str) else next(found) for clip in clips]
 
     def _hear(self, signal: Signal, *, rate: int) -> Signal | str:
@@ -191,8 +192,13 @@ class Model:
         if not clips:
             return []
         inputs = [self._inputs(clip) for clip in clips]
-        shares, away = (np.mean(values, axis=0) for values in zip(*(one(inputs) for one in self._members), strict=True))
+        shares, away = self._shares_of(inputs)
         return [_Judged(shares[n], self._flags(len(clip), away=away[n])) for n, clip in enumerate(clips)]
+
+    def _shares_of(self, inputs: Sequence[Array]) -> tuple[Shares, Shares]:
+        """Average the members: (clips, classes) probabilities, and how far clips are from training: (clips,)."""
+        shares, away = zip(*(judge(inputs) for judge in self._members), strict=True)
+        return np.mean(shares, axis=0), np.mean(away, axis=0)
 
     def _inputs(self, clip: Signal) -> Array:
         """Measure a clip as in training: (n_frames, features), or a baseline's (features,)."""
@@ -220,12 +226,18 @@ class Model:
         )
 
 
-def _pieces(recording: Recording) -> Iterable[tuple[Signal, int]]:
+def _pieces(recording: Recording) -> Iterator[tuple[Signal, int]]:
     """Give a recording whole, at its own rate, or a long one in pieces, with the rate in Hz."""
-    lengths = {"whole": WHOLE_SECONDS, "piece": PIECE_SECONDS}
     if isinstance(recording, tuple):
         samples, rate = recording
-        return ((piece, rate) for piece in audio.cut([audio.from_samples(samples, rate=rate)], rate=rate, **lengths))
+        pieces = audio.cut([audio.from_samples(samples, rate=rate)], rate=rate, **LENGTHS)
+        yield from ((piece, rate) for piece in pieces)
+        return
     if not isinstance(recording, str | Path | bytes):
         recording = recording.read()
-    return audio.read_pieces(Path(recording) if isinstance(recording, str) else recording, **lengths)
+    source = Path(recording) if isinstance(recording, str) else recording
+    try:
+        yield from audio.read_pieces(source, **LENGTHS)
+    except UnknownFormatError as refused:  # raised before the first piece
+        with ffmpeg.as_wav(source, refused=refused) as converted:
+            yield from audio.read_pieces(converted, **LENGTHS)

@@ -57,7 +57,10 @@ CorpusName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$")]
 class Settings(BaseModel):
     """A section of params.yaml: immutable, and nothing in it that is not declared."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+    # Built when first used: who asks for one answer needs few of them.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=(), defer_build=True
+    )
 
 
 class Range(Settings):

@@ -35,7 +35,7 @@ FULL_SCALE, CLIPPED = 0.985, 0.001
 """Where more than this share of samples is at full scale, peaks were cut off."""
 VOICED = 0.02
 """Speech has more voiced frames than this share of all."""
-MARGIN = 1.5
+MARGIN = 1.25
 """How many times farther from the mean of training than any validation clip is far."""
 FARTHEST = 10.0
 """Deviations beyond which an input counts no more: one odd input is no odd clip."""

@@ -31,6 +31,8 @@ DOORS = {
     "matplotlib": {"plots"},
     "mlflow": {"tracking", "registry", "served"},
     "espeakng_loader": {"synthesis"},
+    "speech_recognition": {"voice"},
+    "pyttsx3": {"voice"},
     "pooch": {"fetching"},
     "requests": {"fetching"},
     "kagglehub": {"kaggle"},
