@@ -20,7 +20,7 @@ from ser.audio import AudioError
 from ser.errors import InputError
 from ser.inference import UNCERTAIN, Model, load
 
-MODELS = ["lstm", "svm", "decision_tree"]
+MODELS = ["lstm", "svm"]
 GIVEN = {
     "file": lambda path: path,
     "name": str,
@@ -40,8 +40,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _two_networks(params: dict[str, Any]) -> dict[str, Any]:
+    params["corpora"], params["baselines"] = ["ravdess"], ["svm"]
     params["features"]["frames"] = ["mel", "rms"]
-    params["train_lstm"] |= {"inputs": ["mel"], "ensemble": 2}
+    params["train_lstm"] |= {"inputs": ["mel"], "ensemble": 2, "epochs": 1}
     return params
 
 
@@ -225,7 +226,7 @@ def test_the_card_says_what_the_model_is(lstm: Model) -> None:
     card = lstm.card
     assert card.labels == lstm.labels == ("neutral", "happy", "sad", "angry")
     assert card.features.frames == ("mel",)
-    assert card.origin["corpora"] == ["ravdess", "tess"]
+    assert card.origin["corpora"] == ["ravdess"]
     assert card.origin["headline"]["uar"] == 0.5
     assert card.origin["headline"]["uar_low"] is None
     assert [(one.fold, one.seed, len(one.weights)) for one in card.members] == [(1, 1, 2), (1, 2, 2)]
