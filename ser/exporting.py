@@ -187,7 +187,7 @@ def _check_equal(network: Any, path: Path) -> None:
     rng = np.random.default_rng(0)
     for n_frames in (64, 176):
         frames = rng.normal(-40, 20, size=(2, n_frames, network.input_shape[-1])).astype(np.float32)
-        away = float(np.abs(run(frames) - np.asarray(network(frames, training=False))).max())
+        away = float(np.abs(run(frames) - network(frames, training=False).numpy()).max())
         if not away <= EQUAL:
             raise InputError(
                 f"{path.name}: the exported network is {away:.1e} from the one that was trained, expected at most "

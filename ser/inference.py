@@ -192,8 +192,13 @@ class Model:
         if not clips:
             return []
         inputs = [self._inputs(clip) for clip in clips]
-        shares, away = (np.mean(values, axis=0) for values in zip(*(one(inputs) for one in self._members), strict=True))
+        shares, away = self._shares_of(inputs)
         return [_Judged(shares[n], self._flags(len(clip), away=away[n])) for n, clip in enumerate(clips)]
+
+    def _shares_of(self, inputs: Sequence[Array]) -> tuple[Shares, Shares]:
+        """Average the members: (clips, classes) probabilities, and how far clips are from training: (clips,)."""
+        shares, away = zip(*(judge(inputs) for judge in self._members), strict=True)
+        return np.mean(shares, axis=0), np.mean(away, axis=0)
 
     def _inputs(self, clip: Signal) -> Array:
         """Measure a clip as in training: (n_frames, features), or a baseline's (features,)."""

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from project import Project
 
+from ser import load
+
 UP_TO_DATE = "Data and pipelines are up to date"
 
 
@@ -53,6 +55,11 @@ def test_every_stage_leaves_what_it_promises(project: Project) -> None:
         ):
             assert (project.folder / "trained" / name).stat().st_size > 0
     assert list((project.folder / "trained").glob("**/*unfinished*")) == []
+    for model in ("lstm", "svm", "decision_tree"):
+        assert [member.name for member in load(project.folder / "models" / model).card.members] == [
+            "fold1_seed1",
+            "fold1_seed2",
+        ]
     assert models_in_mlflow(project) == ["decision_tree", "leaderboard", "lstm", "svm"]
 
 
@@ -91,17 +98,17 @@ def test_rebuilding_gives_the_same_bytes_on_any_number_of_workers(project: Proje
     ("edit", "stages"),
     [
         (lambda p: p["train_baselines"]["grids"]["svm"].update(C=[2]), {"train_baselines@svm", "evaluate", "report"}),
-        (lambda p: p["train_lstm"].update(units=4), {"train_lstm", "evaluate", "report"}),
+        (lambda p: p["train_lstm"].update(units=4), {"train_lstm", "evaluate", "export", "report"}),
         (
             lambda p: p.update(seeds=[1]),
             {"train_lstm", "train_baselines@svm", "train_baselines@decision_tree", "evaluate", "report"},
         ),
         (
             lambda p: p["features"]["mfcc"].update(deltas=1),
-            {"featurize@ravdess", "featurize@tess", "describe", "evaluate", "report"},
+            {"featurize@ravdess", "featurize@tess", "describe", "evaluate", "export", "report"},
         ),
         (lambda p: p["augment"].update(copies=2), {"augment@ravdess", "augment@tess", "evaluate", "report"}),
-        (lambda p: p["split"].update(val=0.3), {"split", "evaluate", "report"}),
+        (lambda p: p["split"].update(val=0.3), {"split", "evaluate", "export", "report"}),
     ],
 )
 def test_a_setting_reruns_only_what_reads_it(untouched: Project, edit, stages: set[str]) -> None:
@@ -115,10 +122,10 @@ def test_a_setting_reruns_only_what_reads_it(untouched: Project, edit, stages: s
     [
         (
             "ser/corpora/tess.py",
-            {"download@ravdess", "download@tess", "split", "describe", "evaluate", "report"},
+            {"download@ravdess", "download@tess", "split", "describe", "evaluate", "export", "report"},
         ),
-        ("ser/metrics.py", {"probe", "evaluate", "report"}),
-        ("ser/lstm.py", {"train_lstm"}),
+        ("ser/metrics.py", {"probe", "evaluate", "export", "report"}),
+        ("ser/lstm.py", {"train_lstm", "export"}),
     ],
 )
 def test_code_reruns_only_what_imports_it(untouched: Project, file: str, stages: set[str]) -> None:

@@ -1,0 +1,148 @@
+"""predict.py answers people and programs, about files, standard input and folders, and loses no recording."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import signals
+
+from ser import answer_tables, answering
+from ser.audio import AudioError
+from ser.errors import InputError
+from ser.inference import UNCERTAIN, Answer
+
+ROOT = Path(__file__).parents[1]
+ANSWER = Answer("sad", 0.7, {"neutral": 0.1, "sad": 0.7, "angry": 0.2}, 2.5, ("quiet",))
+
+
+class Judge:
+    """Answers the same of everything, but of what is called bad."""
+
+    labels = tuple(ANSWER.probabilities)
+
+    def predict(self, recording: Any) -> Answer:
+        if "bad" in str(recording):
+            raise AudioError("is broken")
+        return ANSWER
+
+
+def told(name: str = "a.wav", *, least: float = 0) -> answering.Told:
+    return answering.ask(Judge(), Path(name), name=name, least=least)  # type: ignore[arg-type]
+
+
+def test_a_chart_ranks_the_emotions() -> None:
+    """The label and its confidence head the bars, the longest first; flags are explained."""
+    lines = answering.chart(told()).splitlines()
+    assert lines[0] == "a.wav: sad (70.0%), 2.5 s"
+    assert [line.split()[0] for line in lines[1:4]] == ["sad", "angry", "neutral"]
+    assert [line.count("█") for line in lines[1:4]] == [21, 6, 3]
+    assert lines[4].startswith("  quiet: ")
+    assert answering.chart(told("bad.wav")) == "bad.wav: is broken"
+
+
+def test_a_line_of_json_holds_all() -> None:
+    """Programs get the whole answer, or the reason why there is none, on one line."""
+    found = json.loads(answering.json_line(told(), text="hello"))
+    assert found == {
+        "file": "a.wav",
+        "label": "sad",
+        "confidence": 0.7,
+        "probabilities": ANSWER.probabilities,
+        "seconds": 2.5,
+        "flags": ["quiet"],
+        "text": "hello",
+    }
+    assert json.loads(answering.json_line(told("bad\udcff.wav"))) == {"file": "bad�.wav", "error": "is broken"}
+
+
+@pytest.mark.parametrize(("least", "label"), [(0.69, "sad"), (0.7, "sad"), (0.71, UNCERTAIN)])
+def test_too_little_confidence_is_uncertain(least: float, label: str) -> None:
+    """Below the least confidence the label is uncertain; the probabilities stay."""
+    assert told(least=least).label == label
+    assert told(least=least).answer == ANSWER
+
+
+def test_a_folder_becomes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file has a row, in order, also bad ones and those in folders; hidden ones and the table have none."""
+    monkeypatch.setattr(answer_tables, "load", lambda model: Judge())
+    answer_tables._loaded.cache_clear()
+    for name in ("b/one.wav", "a.wav", "bad.txt", ".hidden/x.wav", "out.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    counts = answer_tables.judge_folder(Path("models/lstm"), tmp_path, tmp_path / "out.csv", least=0.5)
+    assert counts == {"files": 3, "failed": 1}
+    rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
+    assert [row["file"] for row in rows] == ["a.wav", "b/one.wav", "bad.txt"]
+    assert [row["label"] for row in rows] == ["sad", "sad", ""]
+    assert [row["error"] for row in rows] == ["", "", "is broken"]
+    assert (rows[0]["p_sad"], rows[0]["flags"], rows[0]["seconds"]) == ("0.700000", "quiet", "2.500")
+    answer_tables._loaded.cache_clear()
+
+
+@pytest.mark.parametrize(("folder", "reason"), [("none", "is no folder"), ("empty", "holds no files")])
+def test_no_recordings_are_an_error(tmp_path: Path, folder: str, reason: str) -> None:
+    """A folder that is not there, or is empty, is said."""
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=reason):
+        answering.recordings_in(tmp_path / folder, but=tmp_path / "out.csv")
+
+
+def command(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": "", "COLUMNS": "200", "NO_COLOR": "1"}
+    program = [sys.executable, str(ROOT / "predict.py"), *arguments]
+    return subprocess.run(program, env=env, capture_output=True, text=True, check=False, **more)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "name recordings by --file"),
+        (["--file", "a.wav", "--dir", "b"], "name recordings by --file"),
+        (["--file", "a.wav", "--model", "nowhere"], "nowhere holds no card.json"),
+    ],
+)
+def test_the_command_says_in_a_sentence_what_is_missing(arguments: list[str], reason: str) -> None:
+    """Wrong use ends with exit code 1 and a sentence, not with a traceback."""
+    done = command(*arguments, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert reason in done.stderr
+
+
+def test_transcripts_need_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the packages of the extra are missing, the error names the file that installs them."""
+    from ser import voice
+
+    for package in ("speech_recognition", "pyttsx3"):
+        monkeypatch.setitem(sys.modules, package, None)
+    for call in (lambda: voice.transcribe(signals.encode(signals.sine(200))), lambda: voice.speak("sad")):
+        with pytest.raises(InputError, match=r"requirements-voice\.txt"):
+            call()
+
+
+def test_a_transcript_is_what_the_recogniser_hears(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recording reaches the recogniser as 16 kHz audio that it can read."""
+    from ser import audio, voice
+
+    heard: list[Any] = []
+
+    class File:
+        def __init__(self, stream: Any) -> None:
+            heard.append(audio.decode(stream.read()))
+
+        def __enter__(self) -> None: ...
+        def __exit__(self, *error: object) -> None: ...
+
+    recogniser = SimpleNamespace(record=lambda source: "sound", recognize_sphinx=lambda sound: f"hello {sound}")
+    fake = SimpleNamespace(
+        Recognizer=lambda: recogniser, AudioFile=File, UnknownValueError=OSError, RequestError=OSError
+    )
+    monkeypatch.setitem(sys.modules, "speech_recognition", fake)
+    assert voice.transcribe(signals.encode(signals.sine(200, rate=8000), rate=8000)) == "hello sound"
+    [(samples, rate)] = heard
+    assert (samples.shape, rate) == ((16000, 1), 16000)
