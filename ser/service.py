@@ -81,7 +81,7 @@ class Limits:
     """
 
     megabytes: float = 20.0
-    minutes: float = 15.0
+    minutes: float = 5.0
     seconds: float = 60.0
     workers: int = 2
     waiting: int = 30

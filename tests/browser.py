@@ -4,6 +4,7 @@ Skips the test where there is no Chromium.
 """
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -119,8 +120,7 @@ def browsing(folder: Path, *flags: str) -> Iterator[Tab]:
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
-    in_read, in_write = os.pipe()
-    out_read, out_write = os.pipe()
+    (in_read, in_write), (out_read, out_write) = _pipe(), _pipe()
     process = subprocess.Popen(
         _command(program, folder, flags, reading=in_read, writing=out_write),
         pass_fds=(in_read, out_write),
@@ -139,6 +139,15 @@ def browsing(folder: Path, *flags: str) -> Iterator[Tab]:
         process.terminate()
         process.wait(30)
         os.close(out_read)
+
+
+def _pipe() -> tuple[int, int]:
+    """Make a pipe whose descriptors are none of those that the browser gets."""
+    ends = os.pipe()
+    high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return high[0], high[1]
 
 
 def _command(program: str, folder: Path, flags: Sequence[str], *, reading: int, writing: int) -> list[str]:

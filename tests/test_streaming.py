@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -154,4 +155,13 @@ def test_what_a_microphone_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         next(streaming.microphone(to=RATE))
     monkeypatch.setitem(sys.modules, "sounddevice", Microphone(np.empty(0), error="Invalid device"))
     with pytest.raises(InputError, match=r"Invalid device\. Expected a microphone"):
+        next(streaming.microphone(to=RATE))
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Sounddevice looks for PortAudio when it is imported, and does not find it."""
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    with pytest.raises(InputError, match="apt-get install libportaudio2"):
         next(streaming.microphone(to=RATE))
