@@ -22,7 +22,18 @@ from ser.reproduction import commands
 LISTING = Path("reports/models.csv")
 EQUAL = 1e-4
 """How far an exported network may be from what it was made of."""
-CODE = ("audio", "baselines", "batches", "datasets", "exporting", "features", "lstm", "onnx_network", "training")
+CODE = (
+    "audio",
+    "baselines",
+    "batches",
+    "datasets",
+    "exporting",
+    "features",
+    "lstm",
+    "onnx_network",
+    "spectra",
+    "training",
+)
 """Modules of the project that make features and models: the card names each by its hash."""
 
 
