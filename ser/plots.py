@@ -452,7 +452,7 @@ def ribbons(
     table
         Columns start and end (seconds), and one an emotion with its probability; empty where nobody speaks.
     outline
-        The largest sample around each second of its index.
+        The largest sample around each second of its index; it is drawn as high as there is room.
     spoken
         Where somebody speaks, in seconds.
     path
@@ -464,7 +464,8 @@ def ribbons(
     grid: dict[str, Any] = {"nrows": 2, "sharex": True, "height_ratios": [3, len(names)]}
     height = 1.9 + 0.34 * len(names)
     with _by_hand(path, width=9, height=height, left=_room(names), title=title, **grid) as (upper, lower):
-        upper.fill_between(outline.index, -outline, outline, color="#777777", linewidth=0)
+        high = outline / max(outline.max(), 0.01)  # quiet recordings are to be seen too, but not silence
+        upper.fill_between(high.index, -high, high, color="#777777", linewidth=0)
         upper.hlines([-1.15] * len(spoken), *np.reshape(spoken, (-1, 2)).T, color=AFTER, linewidth=3)
         upper.set(ylim=(-1.3, 1.05), yticks=[-1.15, 0], yticklabels=["speech", "sound"], xlim=(0, table.end.max()))
         edges = np.append(table.start, table.end.iloc[-1])

@@ -47,7 +47,8 @@ function ribbons(root, it, audio) {
   // Each window's answer stands for the hop that it ends with.
   const starts = it.windows.map((window, n) => (n ? it.windows[n - 1].end : 0));
   const wave = picture(wide, "wave", 2.3);
-  const points = it.outline.map((high, n) => [n * it.outline_seconds, high]);
+  const loudest = it.outline.reduce((most, high) => Math.max(most, high), 0.01); // quiet recordings are to be seen too
+  const points = it.outline.map((high, n) => [n * it.outline_seconds, high / loudest]);
   area(wave, "M0,1" + points.map(([x, y]) => "L" + x + "," + (1 - y)).join("") + "L" + it.seconds + ",1"
     + points.reverse().map(([x, y]) => "L" + x + "," + (1 + y)).join("") + "Z", "ribbons-wave");
   for (const part of it.segments) area(wave, "M" + part.start + ",2.12H" + part.end + "V2.3H" + part.start + "Z", "ribbons-speech");
