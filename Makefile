@@ -45,6 +45,7 @@ docs: .venv/installed  ## write docs/corpora.md from the facts in ser/corpora
 	$(BIN)/python -m docs.make_corpora
 
 ui: .venv/installed  ## MLflow's pages over everything that was run here
+	@echo "starting, which takes some seconds; Ctrl-C ends it"
 	@echo "models:      http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=models"
 	@echo "experiments: http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=experiments"
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db

@@ -12,6 +12,7 @@ from ser.errors import InputError, one_sentence
 
 @one_sentence
 def main(
+    recordings: Annotated[list[str] | None, typer.Argument(help="Recordings, as by --file.")] = None,
     file: Annotated[list[str] | None, typer.Option(help="A recording; repeat for more. - is standard input.")] = None,
     folder: Annotated[Path | None, typer.Option("--dir", help="Judge every file in a folder, on all cores.")] = None,
     csv: Annotated[Path, typer.Option(help="Where the answers to --dir go.")] = Path("predictions.csv"),
@@ -33,17 +34,18 @@ def main(
 
     From second to second with --timeline, --stream and --mic. Ends with exit code 1 if a recording cannot be judged.
     """
-    if [file is not None, folder is not None, stream, mic].count(True) != 1:
-        raise InputError("name recordings by --file, a folder by --dir, or --stream or --mic; --help shows more.")
+    files = [*(file or []), *(recordings or [])]
+    if [bool(files), folder is not None, stream, mic].count(True) != 1:
+        raise InputError("name one of: recordings by --file, a folder by --dir, --stream, --mic; --help shows more.")
     shape = {"window_seconds": window, "hop_seconds": hop, "smoothing": smoothing}
     if folder is not None:
         _folder(folder, csv, model=model, least=min_confidence)
     elif stream or mic:
         _live(model, rate=None if mic else rate, **shape)
     elif timeline or save is not None:
-        _timelines(file or [], model=model, as_json=json, save=save, **shape)
+        _timelines(files, model=model, as_json=json, save=save, **shape)
     else:
-        _files(file or [], model=model, least=min_confidence, as_json=json, transcribe=transcribe, speak=speak)
+        _files(files, model=model, least=min_confidence, as_json=json, transcribe=transcribe, speak=speak)
 
 
 def _folder(folder: Path, csv: Path, *, model: Path, least: float) -> None:

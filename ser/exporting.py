@@ -13,6 +13,7 @@ import pandas as pd
 
 from ser import baselines, feature_tables, lstm, onnx_network, signs
 from ser.batches import Buckets
+from ser.corpora.facts import is_synthetic
 from ser.errors import InputError
 from ser.files import replacing, write_csv
 from ser.model_folder import sha256, write_card
@@ -115,6 +116,7 @@ def _card(
         "answer": _answer(len(members)),
         "origin": {
             "corpora": [path.stem for path in trained.tables],
+            "synthetic": all(is_synthetic(path.stem) for path in trained.tables),
             "settings": card["settings"],
             "headline": dict(headline),
             "made_from": _made_from(trained),

@@ -206,6 +206,10 @@ class Model:
         frames = frame_features(clip, card.features, rate=card.preprocess.sample_rate)
         return frames if card.kind == "network" else functionals(frames, card.features.functionals)
 
+    def _of_all(self) -> tuple[str, ...]:
+        """Say what speaks against every answer of this model."""
+        return ("synthetic",) if self.card.origin.get("synthetic") else ()
+
     def _flags(self, n_samples: int, *, away: float) -> tuple[str, ...]:
         card = self.card
         longest = None if card.cut is None else card.cut.most * card.features.hop_seconds
@@ -222,7 +226,7 @@ class Model:
             confidence=float(shares[best]),
             probabilities={name: float(share) for name, share in zip(self.labels, shares, strict=True)},
             seconds=seconds,
-            flags=(*signs.common([one.flags for one in heard]), *flags, *long),
+            flags=(*signs.common([one.flags for one in heard]), *flags, *long, *self._of_all()),
         )
 
 
@@ -234,6 +238,9 @@ def _pieces(recording: Recording) -> Iterator[tuple[Signal, int]]:
         yield from ((piece, rate) for piece in pieces)
         return
     if not isinstance(recording, str | Path | bytes):
+        if not hasattr(recording, "read"):
+            kinds = "a path, bytes, an open file, or (samples, rate)"
+            raise InputError(f"a recording: found {type(recording).__name__}; expected {kinds}.")
         recording = recording.read()
     source = Path(recording) if isinstance(recording, str) else recording
     try:

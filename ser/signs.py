@@ -22,6 +22,7 @@ FLAGS = {
     "clipped": "the recording is overdriven",
     "cut": "only its beginning was judged",
     "long": "the answer is the mean over pieces of it",
+    "synthetic": "the model heard synthetic voices only, as in the demo, and knows nothing about people",
 }
 """Flag -> what it means."""
 

@@ -17,8 +17,9 @@ FLOOR_SECONDS = 15.0
 """The noise is what has been quiet for so long. Louder noise is taken for speech until it has lasted about as long."""
 FLOOR_SHARE = 10
 """Per cent of those frames that lie below the noise's level: fluent speech has as many gaps between its sounds."""
-QUIETEST_DB = -65.0
-"""Noise is taken to be at least as loud, or the last bits of a silent file would be speech."""
+QUIETEST_DB = -80.0
+"""Noise is taken to be at least as loud, or the last bits of a silent file would be speech; calm
+actors of RAVDESS speak at -60."""
 ABOVE_DB = 10.0
 """Speech is so much louder than the noise; steady noise varies by 2 dB from frame to frame."""
 BRIDGED_SECONDS = 0.3

@@ -101,8 +101,8 @@ def command(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "name recordings by --file"),
-        (["--file", "a.wav", "--dir", "b"], "name recordings by --file"),
+        ([], "name one of: recordings by --file"),
+        (["--file", "a.wav", "--dir", "b"], "name one of: recordings by --file"),
         (["--file", "a.wav", "--model", "nowhere"], "nowhere holds no card.json"),
     ],
 )

@@ -276,3 +276,17 @@ def test_a_member_that_is_not_there_is_refused(folder: Path) -> None:
     """The error names those that there are."""
     with pytest.raises(InputError, match="it has fold1_seed1, fold1_seed2"):
         load(folder, member="fold9_seed1")
+
+
+def test_a_model_of_synthetic_voices_says_so(lstm: Model, voice: Any) -> None:
+    """Whoever asks the demo's model about a person is told, with every answer, that it never heard one."""
+    card = lstm.card.model_copy(update={"origin": lstm.card.origin | {"synthetic": True}})
+    told = Model(card, lstm._members).predict((voice, 16000))
+    assert "synthetic" in told.flags
+    assert "synthetic" not in lstm.predict((voice, 16000)).flags
+
+
+def test_what_is_no_recording_is_named(lstm: Model) -> None:
+    """A wrong argument ends in a sentence, and not in an AttributeError."""
+    with pytest.raises(InputError, match="found int; expected a path, bytes"):
+        lstm.predict(3)  # type: ignore[arg-type]
