@@ -82,8 +82,8 @@ def test_a_file_may_come_on_standard_input(run: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "name recordings by --file"),
-        (["--stream", "--mic"], "name recordings by --file"),
+        ([], "name one of: recordings by --file"),
+        (["--stream", "--mic"], "name one of: recordings by --file"),
         (["--stream", "--rate", "5"], "--rate: found 5"),
         (["--stream", "--hop", "9"], "hop_seconds: found 9"),
         (["--file", "a", "--file", "b", "--save", "c"], "--save: found 2 recordings"),
