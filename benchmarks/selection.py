@@ -4,11 +4,10 @@
     .venv/bin/python -m benchmarks.selection wider -S convolutions='[96, 128, 192]' --folds 1 --folds 2
 
 Uses data/frames and data/splits.csv of the last run and the section `train_lstm` of params.yaml, some keys of it
-replaced. Says the validation UAR of each fold and of all together, with its interval over speakers, and records the
+replaced. Says the validation UAR of each fold and their mean, with its interval over speakers, and records the
 trial in MLflow, in the experiment `lstm-selection`: docs/lstm.md is written from there.
 """
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -17,13 +16,14 @@ import pandas as pd
 import typer
 import yaml
 
-from ser import datasets, lstm, predictions, uncertainty
+from ser import datasets, lstm, predictions, store, uncertainty
 from ser.batches import Examples
 from ser.datasets import Dataset
 from ser.errors import one_sentence
 from ser.parallel import map_long, workers
 from ser.params import TrainLstm, read_params
-from ser.tracking import flatten
+from ser.tracking import Run, flatten
+from ser.tracking import record as tracking_record
 
 EXPERIMENT = "lstm-selection"
 
@@ -49,15 +49,10 @@ def trial(fold: int, *, data: Dataset, settings: TrainLstm, hop_seconds: float, 
 
 def record(name: str, *, settings: TrainLstm, metrics: dict[str, float], folder: Path) -> None:
     """Keep a trial in MLflow: its settings, its numbers, and its predictions and histories as files."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow
-
-    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"))
-    mlflow.set_experiment(EXPERIMENT)
-    with mlflow.start_run(run_name=name):
-        mlflow.log_params(flatten({"train_lstm": settings.model_dump(mode="json")}))
-        mlflow.log_metrics(metrics)
-        mlflow.log_artifacts(str(folder))
+    params, files = flatten({"train_lstm": settings.model_dump(mode="json")}), sorted(folder.iterdir())
+    key = store.origin_key(store.content_key(files, settings=params), experiment=name)
+    run = Run(name, params=params, metrics=metrics, files=dict.fromkeys(files, ""))
+    tracking_record(EXPERIMENT, run, key=key)
 
 
 @one_sentence
@@ -84,11 +79,12 @@ def main(
 
 
 def numbers(tables: dict[int, pd.DataFrame], *, resamples: int) -> dict[str, float]:
-    """Compute the validation UAR of each fold, and of all together with its 95 % interval over speakers."""
+    """Compute the validation UAR of each fold, and their mean with its 95 % interval over speakers."""
     each = {f"fold{fold}_val_uar": _uar(table) for fold, table in tables.items()}
-    whole = pd.concat(tables.values(), ignore_index=True).assign(fold=1)
+    # As seeds: somebody may validate in several folds, and intervals take a clip once a seed.
+    whole = pd.concat([table.assign(seed=fold) for fold, table in tables.items()], ignore_index=True)
     found = uncertainty.bootstrap(whole, ["uar"], resamples=resamples, seed=1).loc["uar"]
-    return {"val_uar": _uar(whole), "val_uar_low": float(found.low), "val_uar_high": float(found.high)} | each
+    return {"val_uar": float(found.value), "val_uar_low": float(found.low), "val_uar_high": float(found.high)} | each
 
 
 def _uar(table: pd.DataFrame) -> float:
