@@ -26,7 +26,7 @@ from ser.answers import BODY, PROBLEMS, Answer, TimelineAnswer
 from ser.errors import InputError
 from ser.gate import Full, Gate
 from ser.service_page import page
-from ser.uploads import Refused, read
+from ser.uploads import Lingering, Refused, read
 from ser.windows import Layout, Model
 
 T = TypeVar("T")
@@ -115,6 +115,7 @@ def application(model: Served, *, limits: Limits) -> FastAPI:
     _add_pages(app, model, gate, limits)
     _add_refusals(app)
     app.add_middleware(_Headers)
+    app.add_middleware(Lingering, most=round(2e6 * limits.megabytes))
     return app
 
 

@@ -1,10 +1,12 @@
 """A recording out of a request: a field of a form, or the body as it is; no more than allowed, and never on disk."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FORM = "multipart/form-data"
 MOST_FIELDS = 8
@@ -18,6 +20,45 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a mistake
         super().__init__(found)
         self.status, self.found, self.expected = status, found, expected
         self.headers = headers or {}
+
+
+class Lingering:
+    """Keeps a connection that is to be closed after an answer until its request has come, or for `seconds`.
+
+    Who sends a body that is not read would find the connection broken before having read why (RFC 9112, 9.6). What
+    comes is thrown away, and no more of it than `most` bytes is waited for.
+    """
+
+    def __init__(self, app: ASGIApp, *, most: int, seconds: float = 2) -> None:
+        self._app, self._most, self._seconds = app, most, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request as ASGI has it."""
+        closing = False
+
+        async def sent(message: Message) -> None:
+            nonlocal closing
+            if message["type"] == "http.response.start":
+                closing = Headers(raw=message["headers"]).get("connection") == "close"
+            elif closing and not message.get("more_body"):
+                await send({**message, "more_body": True})  # all of the answer is on its way now
+                await self._throw_away(receive)
+                message = {"type": "http.response.body"}
+            await send(message)
+
+        await self._app(scope, receive, sent)
+
+    async def _throw_away(self, receive: Receive) -> None:
+        left = self._most
+        try:
+            async with asyncio.timeout(self._seconds):
+                while left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    if not message.get("more_body"):
+                        break
+        except TimeoutError:
+            pass
 
 
 class _InMemory(MultiPartParser):
@@ -62,7 +103,7 @@ async def _body(request: Request, *, most: int) -> bytes:
 
 
 def _too_large(found: str, *, most: int) -> Refused:
-    # The rest is not read: the connection ends.
+    # The rest is not taken: the connection ends.
     expected = f"at most {most / 1e6:g} MB; FLAC or MP3 takes less room than WAV, or cut it up"
     return Refused(413, found=found, expected=expected, headers={"Connection": "close"})
 

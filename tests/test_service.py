@@ -109,7 +109,7 @@ def test_fuzzed_audio_is_never_our_mistake(service: Service) -> None:
 
 
 def test_a_large_body_is_cut_early(service: Service) -> None:
-    """Nothing is read of a body that announces too much, and of one that does not, no more than the limit."""
+    """Nothing is taken of a body that announces too much, and of one that does not, no more than the limit."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as line:
         line.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nabc")
         assert line.recv(12) == b"HTTP/1.1 413"
@@ -125,8 +125,19 @@ def test_a_large_body_is_cut_early(service: Service) -> None:
         except OSError:
             pass
         assert sent < 20_000_000  # what lies in the system's buffers is sent, too
-    assert service.post("/predict", bytes(600_000)).json["expected"].startswith("at most 0.5 MB")
     assert service.post("/predict", ANGRY).status == 200
+
+
+def test_who_sends_too_much_is_told_so(service: Service) -> None:
+    """Also who reads no answer before all is sent: the connection is not broken meanwhile."""
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as line:
+            line.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n")
+            for _ in range(9):
+                line.sendall(bytes(100_000))
+                time.sleep(0.002)
+            assert line.recv(12) == b"HTTP/1.1 413"
+    assert service.post("/predict", bytes(600_000)).json["expected"].startswith("at most 0.5 MB")
 
 
 def test_no_file_is_left_behind(service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
