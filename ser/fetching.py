@@ -21,10 +21,9 @@ from filelock import FileLock
 from pooch.hashes import file_hash, hash_algorithm, hash_matches
 from pooch.utils import cache_location, os_cache
 from requests.adapters import HTTPAdapter
-from tqdm import tqdm
 
 from ser.errors import InputError
-from ser.parallel import progress
+from ser.parallel import Bar, progress
 
 CONNECTIONS = 8
 RETRIES = 5
@@ -181,7 +180,7 @@ class _Job:
     folder: Path
     retries: int
     session: requests.Session
-    bar: "tqdm[Any]"
+    bar: Bar
     stop: threading.Event = field(default_factory=threading.Event)
 
     def wait(self, seconds: float) -> None:
@@ -193,7 +192,7 @@ class _Job:
 class _Part:
     """The beginning of a file, which outlives interruptions; the progress bar moves with it."""
 
-    def __init__(self, path: Path, *, bar: "tqdm[Any]") -> None:
+    def __init__(self, path: Path, *, bar: Bar) -> None:
         self.path = path
         self._bar = bar
         bar.update(self.size())
@@ -241,13 +240,11 @@ def _session(connections: int) -> requests.Session:
     return session
 
 
-def _bar(remotes: Sequence[Remote], *, folder: Path) -> "tqdm[Any]":
+def _bar(remotes: Sequence[Remote], *, folder: Path) -> Bar:
     sizes = [remote.size for remote in remotes if remote.size is not None]
     total = sum(sizes) if len(sizes) == len(remotes) else None
     name = remotes[0].name if len(remotes) == 1 else folder.name
-    bar: tqdm[Any] = progress((), description=f"fetch {name}", total=total, unit="B")
-    bar.unit_scale = True
-    return bar
+    return progress((), description=f"fetch {name}", total=total, unit="B")
 
 
 def _in_threads(job: _Job, remotes: Sequence[Remote], *, connections: int) -> list[Path]:

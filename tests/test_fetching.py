@@ -15,6 +15,7 @@ import pytest
 import requests
 from conftest import ROOT
 from server import Reply, Server, serving
+from tqdm import tqdm
 
 from ser import fetching
 from ser.errors import InputError
@@ -121,7 +122,7 @@ def test_the_server_is_asked_for_the_bytes_as_they_are(server: Server, tmp_path:
 def test_nothing_is_said_where_nobody_watches(
     server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """No progress bar in logs."""
+    """No progress bar in logs, and no line where it takes no time."""
     fetch(remote(server), tmp_path)
     assert capfd.readouterr() == ("", "")
 
@@ -434,7 +435,7 @@ def test_the_bar_ends_at_the_sum_of_sizes(server: Server, tmp_path: Path, monkey
     """Bytes count once, whether they were there, came again or were dropped."""
     bars = []
 
-    class Bar(fetching.tqdm):
+    class Bar(tqdm):
         def __init__(self, *args, **settings) -> None:
             super().__init__(*args, **settings, file=sys.stdout)
             bars.append(self)
