@@ -37,6 +37,13 @@ def _list(value: Any) -> Any:
     return value
 
 
+def _whole_numbers(value: Any) -> Any:
+    if not isinstance(value, (list, tuple)) or any(type(item) is not int for item in value):
+        example = value if type(value) is int else 1
+        raise ValueError(f"must be a list of whole numbers, such as [{example}]")
+    return value
+
+
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) != len(values):
         raise ValueError("names something twice")
@@ -358,7 +365,7 @@ class Params(Settings):
     corpora: Some[str]
     baselines: Many[BaselineName]
     seed: Annotated[int, Field(ge=0)]
-    seeds: Some[Annotated[int, Field(ge=0)]]
+    seeds: Annotated[Some[Annotated[int, Field(ge=0)]], BeforeValidator(_whole_numbers)]
     emotions: Emotions
     download: Download
     own: dict[CorpusName, Own]
@@ -410,7 +417,8 @@ def _sentence(path: Path, problem: Any) -> str:
         return f"{path}: {key} is not a known key{_suggestion(location)}"
     if problem["type"] == "missing":
         return f"{path}: {key} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
+    empty = problem["type"] == "too_short" and not problem["input"]
+    message = "must not be empty" if empty else problem["msg"].removeprefix("Value error, ")
     found = "" if isinstance(problem["input"], dict) else f", found {problem['input']!r}"
     return f"{path}: {key or 'the file'}: {message}{found}"
 

@@ -177,9 +177,9 @@ def test_a_name_instead_of_a_list_is_explained(tmp_path: Path, key: str) -> None
     assert f"params.yaml: {key}: must be a list; write [tess], found 'tess'" in message(tmp_path, changed(key, "tess"))
 
 
-@pytest.mark.parametrize("key", ["seeds", "train_lstm.convolutions", "train_baselines.grids.svm.C"])
+@pytest.mark.parametrize("key", ["train_lstm.convolutions", "train_baselines.grids.svm.C"])
 def test_a_number_instead_of_a_list_is_explained(tmp_path: Path, key: str) -> None:
-    """Whoever has one seed writes it without brackets; nobody has to know what a tuple is."""
+    """Whoever has one number writes it without brackets; nobody has to know what a tuple is."""
     assert f"params.yaml: {key}: must be a list; write [1], found 1" in message(tmp_path, changed(key, 1))
     assert f"params.yaml: {key}: must be a list, found None" in message(tmp_path, changed(key, None))
 
@@ -194,7 +194,7 @@ def test_a_list_names_nothing_twice(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize("key", ["corpora", "features.frames", "features.functionals"])
 def test_a_list_that_must_not_be_empty(tmp_path: Path, key: str) -> None:
     """No corpus, or nothing measured, is no run."""
-    assert f"params.yaml: {key}: " in message(tmp_path, changed(key, []))
+    assert f"params.yaml: {key}: must not be empty, found []" in message(tmp_path, changed(key, []))
 
 
 @pytest.mark.parametrize("key", ["baselines", "augment.augmentations"])
@@ -242,6 +242,26 @@ def test_a_published_table_brings_its_own_folds(tmp_path: Path, key: str, value:
 def test_seeds_are_a_list_of_different_numbers(tmp_path: Path, key: str, value: Any) -> None:
     """A run has a seed at least, and none twice, which would count a model twice."""
     assert f"params.yaml: {key}" in message(tmp_path, changed(key, value))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (1, "such as [1], found 1"),
+        (7, "such as [7], found 7"),
+        ("1,2", "such as [1], found '1,2'"),
+        (["a", 2], "such as [1], found ['a', 2]"),
+        ([1.5], "such as [1], found [1.5]"),
+        ([True], "such as [1], found [True]"),
+        (None, "such as [1], found None"),
+        ({"a": 1}, "such as [1]"),
+    ],
+)
+def test_seeds_that_are_no_list_of_numbers_are_explained(tmp_path: Path, value: Any, said: str) -> None:
+    """Whoever has one seed writes it without brackets; the message says in plain words what is expected."""
+    assert message(tmp_path, changed("seeds", value)) == (
+        f"{tmp_path / 'params.yaml'}: seeds: must be a list of whole numbers, {said}"
+    )
 
 
 def test_a_binary_task_has_two_sides(tmp_path: Path) -> None:
