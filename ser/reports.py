@@ -196,6 +196,8 @@ def people_markdown(table: pd.DataFrame) -> str:
 def terminal(folder: Path) -> str:
     """Say what came out and where to look next, from the files that `ser.evaluation.write` left in `folder`.
 
+    Only what is there is named: other stages write some of it, and a clone has what Git or DVC brought.
+
     Raises
     ------
     InputError
@@ -204,15 +206,14 @@ def terminal(folder: Path) -> str:
     page = folder / "leaderboard.md"
     if not page.is_file():
         raise InputError(f"{page} was not found; run `dvc repro` first.")
+    kinds = [kind for kind in (".csv", ".png") if page.with_suffix(kind).exists()]
     places = {
-        "Leaderboard": (page, " (and .csv, .png)"),
+        "Leaderboard": (page, f" (and {', '.join(kinds)})" if kinds else ""),
         "Confusion matrices": (folder / "confusion", "/MODEL_test.png"),
         "Training": (folder / "history.png", ""),
         "The best model": (folder / "model_card.md", ""),
         "The data": (folder / "corpora.html", ""),
         "Where scores are from": (folder / "report.html", ""),
     }
-    lines = [
-        f"{what:<22}{path}{more}{'' if path.exists() else ' (not made yet)'}" for what, (path, more) in places.items()
-    ]
+    lines = [f"{what:<22}{path}{more}" for what, (path, more) in places.items() if path.exists()]
     return "\n".join([page.read_text(encoding="utf-8"), *lines, f"{'All runs':<22}make ui, then http://127.0.0.1:5000"])

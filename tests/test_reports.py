@@ -207,6 +207,8 @@ def test_a_page_without_warnings() -> None:
 def test_the_terminal_shows_the_page_and_where_to_look(tmp_path: Path) -> None:
     """After a run one sees the leaderboard and the places of matrices, history and all runs."""
     (tmp_path / "leaderboard.md").write_text(page(), encoding="utf-8")
+    for made in ("confusion", "history.png"):
+        (tmp_path / made).touch()
     said = reports.terminal(tmp_path)
     assert said.startswith(page())
     for place in ("leaderboard.md", "confusion", "history.png"):
@@ -214,14 +216,18 @@ def test_the_terminal_shows_the_page_and_where_to_look(tmp_path: Path) -> None:
     assert "http://127.0.0.1:5000" in said
 
 
-def test_the_terminal_promises_no_page_that_is_not_there(tmp_path: Path) -> None:
-    """Pages that later stages make are named as such until they are there."""
+def test_the_terminal_names_no_page_that_is_not_there(tmp_path: Path) -> None:
+    """Pages that other stages make, or that a clone did not get, are named once they are there."""
     (tmp_path / "leaderboard.md").write_text(page(), encoding="utf-8")
+    (tmp_path / "leaderboard.csv").touch()
     (tmp_path / "corpora.html").touch()
-    lines = reports.terminal(tmp_path).splitlines()
-    marked = {line.split()[-4] for line in lines if line.endswith(" (not made yet)")}
-    assert {str(tmp_path / "report.html"), str(tmp_path / "history.png")} <= marked
-    assert not {str(tmp_path / "corpora.html"), str(tmp_path / "leaderboard.md")} & marked
+    said = reports.terminal(tmp_path).removeprefix(page())
+    assert [line.split(str(tmp_path))[-1] for line in said.splitlines() if str(tmp_path) in line] == [
+        "/leaderboard.md (and .csv)",
+        "/corpora.html",
+    ]
+    (tmp_path / "leaderboard.png").touch()
+    assert f"{tmp_path / 'leaderboard.md'} (and .csv, .png)" in reports.terminal(tmp_path)
 
 
 def test_the_terminal_before_the_first_run(tmp_path: Path) -> None:
