@@ -192,7 +192,13 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, lstm: TrainLs
         corpora=corpora,
     )
     write_text(Path("reports/model_card.md"), card)
-    plots.leaderboard(judged.board, Path("reports/leaderboard.png"), chance=1 / len(judged.classes), title=caption)
+    plots.leaderboard(
+        judged.board,
+        Path("reports/leaderboard.png"),
+        chance=1 / len(judged.classes),
+        title=caption,
+        limits=reports.limits(judged.board, unknown=say_unknown(best)),
+    )
     plots.history(pd.read_csv(HISTORY), HISTORY_PICTURE, title=caption, last=lstm.patience is None)
     with replacing(Path("reports/confusion")) as folder:
         for model, table in judged.predictions.items():

@@ -14,6 +14,9 @@ DPI = 90
 FINE_DPI = 120
 """Of pictures within pages, which telephones show at more than one point a pixel."""
 BEFORE, AFTER = "#b8b8b8", "#4c78a8"
+PALE = "#b7c9dc"
+SAME_LINE = 0.005
+"""Shares that differ by less are one line in a picture of some inches."""
 SEX_COLOURS = {"female": "#e07b39", "male": "#4c78a8", "unknown": "#9a9a9a"}
 EMOTION_COLOURS = {
     "neutral": "#7d8894",
@@ -88,6 +91,8 @@ def confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
 def history(table: pd.DataFrame, path: Path, *, title: str, last: bool = False) -> None:
     """Draw loss, UAR and accuracy by epoch: of one model with the kept epoch, of several their mean and range.
 
+    Where validation clips are balanced over emotions, their accuracy is their UAR: one curve then stands for both.
+
     Parameters
     ----------
     table
@@ -104,9 +109,9 @@ def history(table: pd.DataFrame, path: Path, *, title: str, last: bool = False) 
     models = table.groupby(["fold", "seed"])
     best = models.epoch.max() if last else table.epoch[models.val_uar.idxmax()]
     kept = f"weights kept: epoch {best.iloc[0]}" if len(best) == 1 else f"mean and range of {len(best)} models"
-    curves = {"loss": ["loss", "val_loss"], "accuracy or UAR": ["accuracy", "val_uar", "val_accuracy"]}
-    # On balanced data two curves are one: the later is drawn over the earlier, in dashes that let it be seen.
-    dashes = {"val_accuracy": (2, 2)}
+    table, shares = _without_twin(table)
+    curves = {"loss": ["loss", "val_loss"], "accuracy or UAR": shares}
+    dashes = {"val_accuracy": (2, 2)}  # it runs near val_uar, and lets it be seen where it lies on it
     with _figure(path, width=9, height=4, ncols=2) as axes:
         for panel, (label, columns) in zip(axes, curves.items(), strict=True):
             long = table.melt("epoch", columns, var_name="curve", value_name="value")
@@ -130,17 +135,50 @@ def history(table: pd.DataFrame, path: Path, *, title: str, last: bool = False) 
         axes[0].figure.suptitle(title)
 
 
-def leaderboard(table: pd.DataFrame, path: Path, *, chance: float, title: str) -> None:
-    """Draw each model's test UAR as a bar, with chance as a line."""
-    import seaborn as sns
+def _without_twin(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Put one curve in place of validation's UAR and accuracy where a line's width would hide one behind the other."""
+    if (table.val_uar - table.val_accuracy).abs().max() > SAME_LINE:
+        return table, ["accuracy", "val_uar", "val_accuracy"]
+    both = "val_uar (val_accuracy is the same)"
+    return table.rename(columns={"val_uar": both}), ["accuracy", both]
 
-    with _figure(path, width=7, height=1 + 0.5 * len(table)) as axes:
-        sns.barplot(table, x="uar", y="model", color="#4c78a8", ax=axes)
-        beside = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # where chance is not drawn through the number
-        axes.bar_label(axes.containers[0], fmt="%.3f", padding=4, bbox=beside, zorder=5)
+
+def leaderboard(table: pd.DataFrame, path: Path, *, chance: float, title: str, limits: str = "") -> None:
+    """Draw each model's test UAR as a bar with its limits over speakers, and chance as a line.
+
+    Parameters
+    ----------
+    table
+        As `ser.headline.leaderboard` makes it. Models that are shown to be worse than the best are pale; where a model
+        has no limits, none are drawn.
+    path
+        Of the PNG.
+    chance
+        The UAR of guessing.
+    title
+        Says what was tested on what.
+    limits
+        Says what the limits are, and what they tell.
+    """
+    tied = table.get("tied_with_best", pd.Series(True, index=table.index)).astype(bool)
+    found = table.reindex(columns=["uar_low", "uar_high"])
+    places = np.arange(len(table))
+    about = "UAR on test clips (dashed: chance)"
+    with _figure(path, width=7, height=1 + 0.5 * len(table) + 0.2 * bool(limits)) as axes:
+        axes.barh(places, table.uar, height=0.8, color=np.where(tied, AFTER, PALE))
         axes.axvline(chance, color="white", linewidth=3, zorder=3)
         axes.axvline(chance, color="black", linestyle="--", linewidth=1.5, zorder=4)
-        axes.set(title=title, xlabel="UAR on test clips (dashed: chance)", ylabel="", xlim=(0, 1))
+        # Percentiles of draws may leave out the score itself, so that limits are lines of their own, not errors of it.
+        for colour, width, caps in (("white", 4, 11), ("black", 1.5, 9)):  # white around black is seen on any bar
+            line = {"color": colour, "zorder": 5, "clip_on": False}
+            axes.hlines(places, found.uar_low, found.uar_high, linewidth=width, **line)
+            for ends in (found.uar_low, found.uar_high):
+                axes.plot(ends, places, linestyle="", marker="|", markersize=caps, markeredgewidth=width, **line)
+        for place, value in zip(places, table.uar, strict=True):
+            axes.text(1.02, place, f"{value:.3f}", transform=axes.get_yaxis_transform(), va="center")
+        axes.set_yticks(places, list(table.model))
+        axes.set(title=title, xlabel=f"{about}\n{limits}" if limits else about, xlim=(0, 1))
+        axes.set_ylim(len(table) - 0.5, -0.5)
 
 
 def emotions(counts: pd.DataFrame, path: Path, *, order: Sequence[str], title: str) -> None:
@@ -337,10 +375,11 @@ def intervals(table: pd.DataFrame, path: Path, *, chance: float, label: str, tit
         axes.axvline(chance, color="#555555", linestyle="--", linewidth=1)
         axes.hlines(places, table.low, table.high, color=AFTER, linewidth=4, alpha=0.45)
         filled = np.where(table.strong, AFTER, "white")
-        axes.scatter(table.value, places, c=filled, edgecolors=AFTER, linewidths=1.6, s=46, zorder=3)
+        dots = {"c": filled, "edgecolors": AFTER, "linewidths": 1.6, "s": 46, "zorder": 3, "clip_on": False}
+        axes.scatter(table.value, places, **dots)  # whole ones also at 0 and 1
         for place, value in zip(places, table.value, strict=True):
             text = "" if np.isnan(value) else f"{value:.3f}"
-            axes.text(1.02, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize="small")
+            axes.text(1.045, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize="small")
         axes.set_yticks(places, list(table.name))
         axes.set(xlim=(0, 1), ylim=(len(table) - 0.4, -0.6), xlabel=label)
         axes.grid(axis="x", linewidth=0.4)

@@ -177,6 +177,20 @@ def _explanations(table: pd.DataFrame, *, unknown: str) -> list[str]:
     return [*sentences, interval, "= marks models that are not shown to be worse than the best."]
 
 
+def limits(table: pd.DataFrame, *, unknown: str) -> str:
+    """Say below a picture of the leaderboard what the limits of its bars are, and what they tell; nothing without.
+
+    `table` is as `ser.headline.leaderboard` makes it, `unknown` as `ser.speakers.say_unknown` says it.
+    """
+    speakers = int(table.speakers.iloc[0])
+    if unknown or table.reindex(columns=["uar_low", "uar_high"]).isna().all(axis=None):
+        return ""
+    if speakers < ENOUGH:
+        return f"lines: range over {speakers} test speakers, too few to tell models apart"
+    pale = "" if table.tied_with_best.all() else "; pale: shown to be worse than the best"
+    return f"lines: 95 % interval over {speakers} test speakers{pale}"
+
+
 def people_markdown(table: pd.DataFrame) -> str:
     """Write how people and models do on the clips that people judged, as a section of the leaderboard's page.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib.axes
 import numpy as np
@@ -25,7 +26,7 @@ def history() -> pd.DataFrame:
             "epoch": [1, 2, 3],
             **curves,
             "val_accuracy": [0.3, 0.5, 0.4],
-            "val_uar": [0.3, 0.5, 0.4],
+            "val_uar": [0.3, 0.6, 0.4],
         }
     )
 
@@ -120,6 +121,22 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+@pytest.fixture
+def panels(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Collect the axes of the figures that are saved."""
+    from matplotlib.figure import Figure
+
+    found: list[Any] = []
+    save = Figure.savefig
+
+    def spy(figure: Figure, *args: object, **kwargs: object) -> None:
+        save(figure, *args, **kwargs)
+        found.extend(figure.axes)
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    return found
+
+
 @pytest.mark.parametrize("draw", DRAWN)
 def test_a_picture_is_the_same_bytes_twice(tmp_path: Path, draw: Callable[[Path], None]) -> None:
     """A picture holds no time and no version, so that DVC and Git see a change only where there is one."""
@@ -173,6 +190,41 @@ def test_the_leaderboard_shows_models_and_numbers(tmp_path: Path, texts: list[st
         assert text in texts
 
 
+def test_the_leaderboard_shows_how_sure_its_numbers_are(tmp_path: Path, texts: list[str], panels: list[Any]) -> None:
+    """Each bar has its limits, which need not hold its end, and what they are stands below."""
+    table = board().assign(uar_low=[0.55, 0.41], uar_high=[0.6, 0.7], tied_with_best=True)
+    plots.leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="", limits="lines: 95 % interval")
+    segments = [segment.tolist() for lines in panels[0].collections for segment in lines.get_segments()]
+    for wanted in ([[0.55, 0], [0.6, 0]], [[0.41, 1], [0.7, 1]]):
+        assert wanted in segments
+    ends = {tuple(line.get_xdata()) for line in panels[0].lines if line.get_marker() == "|"}
+    assert ends == {(0.55, 0.41), (0.6, 0.7)}
+    assert any(text.endswith("\nlines: 95 % interval") for text in texts)
+
+
+def test_a_model_that_is_worse_is_pale(tmp_path: Path, panels: list[Any]) -> None:
+    """Colour tells the best, and those not shown to be worse, from the others."""
+    table = board().assign(uar_low=[0.5, 0.4], uar_high=[0.7, 0.5], tied_with_best=[True, False])
+    plots.leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="")
+    best, worse = (bar.get_facecolor() for bar in panels[0].patches)
+    assert sum(worse[:3]) > sum(best[:3]) + 0.5
+
+
+def test_a_leaderboard_without_limits(tmp_path: Path, panels: list[Any], texts: list[str]) -> None:
+    """Where a model has no interval, none is drawn, and nothing stands for it."""
+    table = board().assign(uar_low=[0.5, np.nan], uar_high=[0.7, np.nan])
+    plots.leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="")
+    drawn = [segment for lines in panels[0].collections for segment in lines.get_segments() if len(segment)]
+    assert {tuple(segment[:, 1]) for segment in drawn if not np.isnan(segment).any()} == {(0, 0)}
+    assert "nan" not in texts
+
+
+def test_a_dot_at_the_edge_is_whole(tmp_path: Path, panels: list[Any]) -> None:
+    """A recall of 1 is drawn as a dot, not as half of one."""
+    draw_intervals(tmp_path / "intervals.png")
+    assert not panels[0].collections[-1].get_clip_on()
+
+
 def test_an_interval_bears_its_number_and_one_that_is_none_does_not(tmp_path: Path, texts: list[str]) -> None:
     """A value is read as well as seen; where there is none, nothing stands, and no "nan"."""
     draw_intervals(tmp_path / "intervals.png")
@@ -190,26 +242,22 @@ def test_the_margins_of_a_confusion_matrix_are_even(tmp_path: Path) -> None:
     assert abs(left - right) <= 2
 
 
-def test_a_curve_that_lies_on_another_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On balanced data accuracy is UAR: the one that is drawn over the other is dashed."""
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+def styles(panel: Any) -> dict[str, str]:
+    handles, names = panel.get_legend_handles_labels()
+    return {name: handle.get_linestyle() for handle, name in zip(handles, names, strict=True)}
 
-    styles: list[dict[str, str]] = []
-    save = Figure.savefig
 
-    def spy(figure: Figure, *args: object, **kwargs: object) -> None:
-        save(figure, *args, **kwargs)
-        for axes in figure.findobj(Axes):
-            handles, names = axes.get_legend_handles_labels()
-            styles.append({name: handle.get_linestyle() for handle, name in zip(handles, names, strict=True)})
+def test_curves_that_are_one_are_drawn_once(tmp_path: Path, panels: list[Any]) -> None:
+    """On balanced data accuracy is UAR: one curve stands for both, and says so, as one would hide the other."""
+    balanced = history().assign(val_accuracy=lambda table: table.val_uar + 1e-9)
+    plots.history(balanced, tmp_path / "history.png", title="")
+    assert list(styles(panels[1])) == ["accuracy", "val_uar (val_accuracy is the same)"]
 
-    monkeypatch.setattr(Figure, "savefig", spy)
+
+def test_curves_that_are_near_each_other_are_seen(tmp_path: Path, panels: list[Any]) -> None:
+    """On other data there are both, and the one that is drawn over the other is dashed."""
     draw_history(tmp_path / "history.png")
-    shares = styles[1]
-    assert shares["val_uar"] == "-"
-    assert shares["val_accuracy"] == "--"
-    assert list(shares) == ["accuracy", "val_uar", "val_accuracy"]
+    assert styles(panels[1]) == {"accuracy": "-", "val_uar": "-", "val_accuracy": "--"}
 
 
 def test_speakers_are_named_where_there_is_room(tmp_path: Path, texts: list[str]) -> None:

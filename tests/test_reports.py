@@ -193,6 +193,21 @@ def test_the_page_shows_spread_over_seeds_and_folds() -> None:
     assert said.count("0.011") == said.count("0.022") == 2
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "lines: 95 % interval over 8 test speakers; pale: shown to be worse than the best"),
+        ({"tied_with_best": True}, "lines: 95 % interval over 8 test speakers"),
+        ({"speakers": 5, "tied_with_best": True}, "lines: range over 5 test speakers, too few to tell models apart"),
+        ({"uar_low": float("nan"), "uar_high": float("nan")}, ""),
+    ],
+)
+def test_a_picture_says_what_its_limits_are(changes: dict[str, object], said: str) -> None:
+    """A range over few speakers is not called an interval, and what colour means is said where it means something."""
+    assert reports.limits(board(**changes), unknown="") == said
+    assert reports.limits(board(**changes), unknown="nobody knows who speaks") == ""
+
+
 def test_an_ensemble_is_called_one() -> None:
     """Who reads a score learns that it took several networks."""
     [warning] = reports.warnings(["ravdess"], unknown=[], ensemble=5)
