@@ -107,7 +107,8 @@ def leaks(probe: pd.DataFrame) -> str:
         rest = ", and on speakers it never heard. What the first gains over the second is not recognition of emotion."
     else:
         rest = ". What it gains by that cannot be said: it takes two known speakers to test on one it never heard."
-    return f"{careless}{rest} Numbers are comparable with each other, not with the leaderboard."
+    apart = "not with the leaderboard, whose models are tuned, and tested on the test part alone"
+    return f"{careless}{rest} Numbers are comparable with each other, {apart}."
 
 
 # What to beware of ----------------------------------------------------------------------------------------------------
