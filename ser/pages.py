@@ -109,7 +109,8 @@ def table(
 
 
 def _is_numeric(column: pd.Series) -> bool:
-    return any(isinstance(value, (int, float, np.number)) for value in column)
+    """Say whether a column holds numbers; what is missing is none, though pandas has a float for it."""
+    return any(isinstance(value, (int, float, np.number)) and not pd.isna(value) for value in column)
 
 
 def _cell(value: Hashable, writer: Callable[[Any], str], number: bool, marked: bool) -> Cell:

@@ -160,9 +160,38 @@ def test_what_is_wider_than_the_page_is_shaded_where_it_goes_on(render) -> None:
     rule = page.partition(".scroll, pre {")[2].partition("}")[0]
     assert "overflow-x: auto" in rule
     assert "background-attachment: local, local, scroll, scroll" in rule
-    covers, shades = rule.count("var(--under) 30%, transparent"), rule.count("var(--shade), transparent")
+    covers, shades = rule.count("var(--under) 55%, transparent"), rule.count("var(--shade), transparent")
     assert (covers, shades) == (2, 2)
-    assert Outline(page).tags[[tag for tag, _ in Outline(page).tags].index("table") - 1][1]["class"] == "scroll"
+    around = Outline(page).tags[: [tag for tag, _ in Outline(page).tags].index("table")][-2:]
+    assert [attributes["class"] for _, attributes in around] == ["scroll", "whole"]
+
+
+def test_a_wide_table_says_in_words_that_there_is_more(render) -> None:
+    """Where scroll bars are hidden a shade may be missed: a word stays in view, and hides when the edge is reached."""
+    page = render()
+    outline = Outline(page)
+    boxes = [attributes["class"] for tag, attributes in outline.tags if tag == "div"][1:4]
+    assert boxes == ["scroll", "whole", "more"]
+    style = page.partition("</style>")[0]
+    word, cover = (style.partition(f".more::{which} {{")[2].partition("}")[0] for which in ("before", "after"))
+    assert "more to the right" in word and "position: sticky; right:" in word
+    assert "position: absolute" in cover and "background: var(--paper)" in cover
+    assert style.index(".more::before") < style.index(".more::after")  # which lies on it
+
+
+def test_missing_text_is_no_number() -> None:
+    """A column of words stays one where some are missing; long words get the room to be read."""
+    frame = pd.DataFrame({"taken for": ["sad", np.nan], "n": [1.0, np.nan], "none": [None, np.nan]})
+    assert [cell.number for cell in pages.table(frame, caption="").columns] == [False, True, False]
+
+
+def test_long_text_gets_room(render) -> None:
+    """A sentence in a cell is not squeezed into a column of words, which would make its row as high as the screen."""
+    frame = pd.DataFrame({"note": ["word", "a demonstration, not a result: copies are in training"]})
+    assert [cell.get("class") for cell in Outline(render(it=pages.table(frame, caption=""))).all("td")[1:]] == [
+        None,
+        "long",
+    ]
 
 
 def test_what_a_template_lacks_is_an_error(tmp_path: Path) -> None:
