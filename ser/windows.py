@@ -81,8 +81,18 @@ def _check_frames(name: str, value: float) -> None:
         raise InputError(f"{name}: found {value:g}; expected 0.1 to 60 seconds, in steps of {FRAME_SECONDS:g}.")
 
 
+class _Plain:
+    """What can be written as plain values: a dataclass of numbers, words and probabilities."""
+
+    probabilities: Mapping[str, float]
+
+    def as_dict(self) -> dict[str, object]:
+        """Write it as plain values."""
+        return {**vars(self), "probabilities": dict(self.probabilities)}
+
+
 @dataclass(frozen=True)
-class Window:
+class Window(_Plain):
     """A window and its answer.
 
     Attributes
@@ -103,13 +113,9 @@ class Window:
     confidence: float | None
     probabilities: Mapping[str, float]
 
-    def as_dict(self) -> dict[str, object]:
-        """Write it as plain values."""
-        return {**vars(self), "probabilities": dict(self.probabilities)}
-
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(_Plain):
     """What a whole signal came to: the mean of its windows' answers before smoothing; all in seconds."""
 
     seconds: float
@@ -117,10 +123,6 @@ class Summary:
     label: str | None
     confidence: float | None
     probabilities: Mapping[str, float]
-
-    def as_dict(self) -> dict[str, object]:
-        """Write it as plain values."""
-        return {**vars(self), "probabilities": dict(self.probabilities)}
 
 
 class Watch:

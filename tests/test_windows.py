@@ -8,7 +8,7 @@ import pytest
 from fake_model import EMOTIONS, RATE, FakeModel, call, hertz, quiet, spoken
 
 from ser.errors import InputError
-from ser.windows import Layout, Watch, Window, hops
+from ser.windows import Layout, Summary, Watch, Window, hops
 
 RAW = Layout(smoothing=0)
 
@@ -135,3 +135,13 @@ def test_layouts_that_make_no_sense_are_refused(wrong: dict[str, float], said: s
     """The message names the option, what was found and what is expected."""
     with pytest.raises(InputError, match=said):
         Layout(**wrong)
+
+
+def test_windows_and_their_summary_are_written_alike() -> None:
+    """By the same code, and what is written may be changed without changing the answer."""
+    windows, watch = judged(spoken(300, seconds=2))
+    assert Window.as_dict is Summary.as_dict
+    for answer in (windows[0], watch.summary()):
+        written = answer.as_dict()
+        assert written == {**vars(answer), "probabilities": dict(answer.probabilities)}
+        assert written["probabilities"] is not answer.probabilities
