@@ -37,7 +37,7 @@ def main(
     files = [*(file or []), *(recordings or [])]
     if [bool(files), folder is not None, stream, mic].count(True) != 1:
         raise InputError("name one of: recordings by --file, a folder by --dir, --stream, --mic; --help shows more.")
-    shape = {"window_seconds": window, "hop_seconds": hop, "smoothing": smoothing}
+    shape = {"window": window, "hop": hop, "smoothing": smoothing}
     if folder is not None:
         _folder(folder, csv, model=model, least=min_confidence)
     elif stream or mic:
@@ -77,7 +77,7 @@ def _live(model: Path, *, rate: int | None, **shape: float) -> None:
     from ser.windowed import Windowed
     from ser.windows import Layout
 
-    layout, judge = Layout(**shape), Windowed(load(model))
+    layout, judge = Layout.of_options(**shape, mark="--"), Windowed(load(model))
     judge.warm()
     blocks = streaming.microphone(to=judge.rate) if rate is None else _piped(rate, to=judge.rate)
     for line in streaming.lines(blocks, judge, layout):
@@ -102,7 +102,7 @@ def _timelines(files: list[str], *, model: Path, as_json: bool, save: Path | Non
 
     if save is not None and len(files) > 1:
         raise InputError(f"--save: found {len(files)} recordings; expected one, or their files would be the same.")
-    layout, judge = Layout(**shape), Windowed(load(model))
+    layout, judge = Layout.of_options(**shape, mark="--"), Windowed(load(model))
     # Not any() of a generator, which would stop at the first.
     failed = [not _timeline(name, judge, layout, as_json=as_json, save=save) for name in files]
     raise typer.Exit(1 if any(failed) else 0)

@@ -159,7 +159,7 @@ def _add_answers(app: FastAPI, model: Served, gate: Gate, limits: Limits) -> Non
         request: Request, window: float = 3.0, hop: float = 1.0, smoothing: float = 0.5
     ) -> TimelineAnswer:
         """Say what a recording sounds like from second to second."""
-        layout = Layout(window_seconds=window, hop_seconds=hop, smoothing=smoothing)
+        layout = Layout.of_options(window=window, hop=hop, smoothing=smoothing)
         found = await answered(request, lambda content: timeline.of(content, model, layout))
         return TimelineAnswer.model_validate(timeline_page.data(found))
 

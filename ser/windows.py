@@ -6,7 +6,7 @@ stream are those of the file. Memory holds one window, however long the signal i
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -64,15 +64,28 @@ class Layout:
     speech_seconds: float = 0.3
 
     def __post_init__(self) -> None:
-        for name in ("window_seconds", "hop_seconds"):
-            _check_frames(name, getattr(self, name))
-        if not 0 <= self.smoothing < 1:
-            raise InputError(f"smoothing: found {self.smoothing:g}; expected at least 0 and less than 1, such as 0.5.")
-        if self.hop_seconds > self.window_seconds:
-            raise InputError(
-                f"hop_seconds: found {self.hop_seconds:g}; expected at most window_seconds ({self.window_seconds:g}), "
-                "or some of the recording would be in no window."
-            )
+        names = ("window_seconds", "hop_seconds", "smoothing")
+        _check(dict(zip(names, (self.window_seconds, self.hop_seconds, self.smoothing), strict=True)))
+
+    @classmethod
+    def of_options(cls, *, window: float, hop: float, smoothing: float, mark: str = "") -> Self:
+        """Make a layout of options, and name them in errors as they were typed: `mark` stands before each name."""
+        _check({f"{mark}window": window, f"{mark}hop": hop, f"{mark}smoothing": smoothing})
+        return cls(window_seconds=window, hop_seconds=hop, smoothing=smoothing)
+
+
+def _check(values: Mapping[str, float]) -> None:
+    """Refuse what makes no sense of a window, a hop and a smoothing, in this order, by the names that they have."""
+    (of_window, window), (of_hop, hop), (of_smoothing, smoothing) = values.items()
+    _check_frames(of_window, window)
+    _check_frames(of_hop, hop)
+    if not 0 <= smoothing < 1:
+        raise InputError(f"{of_smoothing}: found {smoothing:g}; expected at least 0 and less than 1, such as 0.5.")
+    if hop > window:
+        raise InputError(
+            f"{of_hop}: found {hop:g}; expected at most {of_window} ({window:g}), "
+            "or some of the recording would be in no window."
+        )
 
 
 def _check_frames(name: str, value: float) -> None:

@@ -85,7 +85,9 @@ def test_a_file_may_come_on_standard_input(run: Any) -> None:
         ([], "name one of: recordings by --file"),
         (["--stream", "--mic"], "name one of: recordings by --file"),
         (["--stream", "--rate", "5"], "--rate: found 5"),
-        (["--stream", "--hop", "9"], "hop_seconds: found 9"),
+        (["--stream", "--hop", "9"], "--hop: found 9; expected at most --window (3)"),
+        (["--file", "a", "--timeline", "--window", "0"], "--window: found 0"),
+        (["--mic", "--smoothing", "1"], "--smoothing: found 1"),
         (["--file", "a", "--file", "b", "--save", "c"], "--save: found 2 recordings"),
     ],
 )

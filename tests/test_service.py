@@ -67,8 +67,10 @@ def test_a_timeline_is_the_librarys(service: Service) -> None:
         ("/predict", ANGRY[:-100], "cut short"),
         ("/predict", encode(silence(1)), "all silence"),
         ("/predict", encode(silence(31), rate=8000, kind="FLAC"), "too long: 1.0 minutes"),
-        ("/timeline?hop=5", ANGRY, "hop_seconds: found 5"),
-        ("/timeline?hop=nan", ANGRY, "hop_seconds: found nan"),
+        ("/timeline?window=0", ANGRY, "window: found 0"),
+        ("/timeline?hop=5", ANGRY, "hop: found 5"),
+        ("/timeline?hop=nan", ANGRY, "hop: found nan"),
+        ("/timeline?smoothing=1", ANGRY, "smoothing: found 1"),
         ("/timeline?hop=x", ANGRY, "an option that cannot be read: hop"),
     ],
 )

@@ -137,6 +137,21 @@ def test_layouts_that_make_no_sense_are_refused(wrong: dict[str, float], said: s
         Layout(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"window": 0}, "--window: found 0; expected 0.1"),
+        ({"hop": 0.123}, "--hop: found 0.123"),
+        ({"hop": 9}, "--hop: found 9; expected at most --window [(]3[)]"),
+        ({"smoothing": 1}, "--smoothing: found 1"),
+    ],
+)
+def test_options_are_named_as_they_were_typed(wrong: dict[str, float], said: str) -> None:
+    """Who typed an option need not know what it is called inside."""
+    with pytest.raises(InputError, match=f"^{said}"):
+        Layout.of_options(**{"window": 3, "hop": 1, "smoothing": 0.5} | wrong, mark="--")
+
+
 def test_windows_and_their_summary_are_written_alike() -> None:
     """By the same code, and what is written may be changed without changing the answer."""
     windows, watch = judged(spoken(300, seconds=2))
