@@ -9,26 +9,40 @@ import typer
 
 from ser.errors import InputError, one_sentence
 
+# Help in frames calls a switch <bool>; plain help says what is to be typed.
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+
+@app.command()
 @one_sentence
 def main(
-    recordings: Annotated[list[str] | None, typer.Argument(help="Recordings, as by --file.")] = None,
-    file: Annotated[list[str] | None, typer.Option(help="A recording; repeat for more. - is standard input.")] = None,
-    folder: Annotated[Path | None, typer.Option("--dir", help="Judge every file in a folder, on all cores.")] = None,
-    csv: Annotated[Path, typer.Option(help="Where the answers to --dir go.")] = Path("predictions.csv"),
-    model: Annotated[Path, typer.Option(help="Folder of an exported model.")] = Path("models/lstm"),
-    min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Below it the label is uncertain.")] = 0.0,
+    ctx: typer.Context,
+    recordings: Annotated[list[str] | None, typer.Argument(metavar="FILE", hidden=True)] = None,
+    file: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="A recording, - is standard input; repeat it, or leave out --file."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", metavar="FOLDER", help="Judge every file in a folder, on all cores.")
+    ] = None,
+    csv: Annotated[Path, typer.Option(metavar="FILE", help="Where the answers to --dir go.")] = Path("predictions.csv"),
+    model: Annotated[Path, typer.Option(metavar="FOLDER", help="An exported model.")] = Path("models/lstm"),
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="Below it the label is uncertain.")
+    ] = 0.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of charts.")] = False,
     transcribe: Annotated[bool, typer.Option("--transcribe", help="Say what is said, too (English).")] = False,
     speak: Annotated[bool, typer.Option("--speak", help="Say the answers aloud.")] = False,
     timeline: Annotated[bool, typer.Option("--timeline", help="Of --file, from second to second.")] = False,
-    save: Annotated[Path | None, typer.Option(help="With --timeline: SAVE.csv, .json, .png and .html.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="NAME", help="A timeline as NAME.csv, .json, .png and .html.")
+    ] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Raw s16le mono on standard input.")] = False,
-    rate: Annotated[int, typer.Option(help="Of --stream, in Hz.")] = 16000,
+    rate: Annotated[int, typer.Option(metavar="HZ", help="Of --stream.")] = 16000,
     mic: Annotated[bool, typer.Option("--mic", help="Listen to the microphone.")] = False,
-    window: Annotated[float, typer.Option(help="Seconds that are judged at a time.")] = 3.0,
-    hop: Annotated[float, typer.Option(help="Seconds from answer to answer.")] = 1.0,
-    smoothing: Annotated[float, typer.Option(help="Share of the answer before in an answer.")] = 0.5,
+    window: Annotated[float, typer.Option(metavar="SECONDS", help="What is judged at a time.")] = 3.0,
+    hop: Annotated[float, typer.Option(metavar="SECONDS", help="From answer to answer.")] = 1.0,
+    smoothing: Annotated[float, typer.Option(metavar="SHARE", help="Of the answer before in an answer.")] = 0.5,
 ) -> None:
     """Say what emotion recordings sound like: label, confidence, and the probability of every emotion.
 
@@ -37,15 +51,36 @@ def main(
     files = [*(file or []), *(recordings or [])]
     if [bool(files), folder is not None, stream, mic].count(True) != 1:
         raise InputError("name one of: recordings by --file, a folder by --dir, --stream, --mic; --help shows more.")
+    whole = bool(files) and not timeline and save is None
+    _refuse_idle(ctx, files=bool(files), whole=whole)
     shape = {"window": window, "hop": hop, "smoothing": smoothing}
     if folder is not None:
         _folder(folder, csv, model=model, least=min_confidence)
     elif stream or mic:
         _live(model, rate=None if mic else rate, **shape)
-    elif timeline or save is not None:
-        _timelines(files, model=model, as_json=json, save=save, **shape)
-    else:
+    elif whole:
         _files(files, model=model, least=min_confidence, as_json=json, transcribe=transcribe, speak=speak)
+    else:
+        _timelines(files, model=model, as_json=json, save=save, **shape)
+
+
+def _refuse_idle(ctx: typer.Context, *, files: bool, whole: bool) -> None:
+    """Refuse options that were typed and would do nothing; `whole` says that each file gets one answer."""
+    folder, stream = ctx.params["folder"] is not None, ctx.params["stream"]
+    rules = [
+        ("csv", folder, "--dir"),
+        ("rate", stream, "--stream"),
+        ("timeline save", files, "--file"),
+        ("transcribe speak", whole, "--file, without --timeline or --save"),
+        ("min_confidence", whole or folder, "--dir, or with --file without --timeline or --save"),
+        ("json", not folder, "--file, --stream or --mic"),
+        ("window hop smoothing", not (whole or folder), "--timeline, --save, --stream or --mic"),
+    ]
+    for names, useful, where in rules:
+        for name in names.split():
+            source = ctx.get_parameter_source(name)
+            if not useful and source is not None and source.name == "COMMANDLINE":
+                raise InputError(f"--{name.replace('_', '-')} applies only with {where}; leave it out here.")
 
 
 def _folder(folder: Path, csv: Path, *, model: Path, least: float) -> None:
@@ -133,4 +168,4 @@ def _saved(found: Any, stem: Path, source: Path | bytes, *, name: str, layout: A
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -1,13 +1,13 @@
 """The command line answers from second to second: of files, of standard input, in tables, pages and lines of JSON."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import typer
 from fake_model import EMOTIONS, RATE, FakeModel, call
 from signals import encode
 from typer.testing import CliRunner
@@ -33,9 +33,7 @@ class Loaded:
 def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run predict.py with options, and what it reads."""
     monkeypatch.setattr(ser, "load", lambda folder: Loaded(), raising=False)
-    app = typer.Typer()
-    app.command()(predict.main)
-    return lambda *options, reads=b"": CliRunner().invoke(app, list(options), input=reads)
+    return lambda *options, reads=b"": CliRunner().invoke(predict.app, list(options), input=reads)
 
 
 @pytest.fixture
@@ -96,3 +94,41 @@ def test_options_that_make_no_sense_are_refused(run: Any, options: list[str], sa
     done = run(*options)
     assert done.exit_code == 1
     assert said in str(done.exception) + done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["a.wav", "--window", "3"], "--window applies only with --timeline, --save, --stream or --mic"),
+        (["--file", "a.wav", "--hop", "1"], "--hop applies only with --timeline"),
+        (["--dir", ".", "--smoothing", "0.5"], "--smoothing applies only with --timeline"),
+        (["a.wav", "--csv", "predictions.csv"], "--csv applies only with --dir"),
+        (["--mic", "--rate", "16000"], "--rate applies only with --stream"),
+        (["--stream", "--save", "b"], "--save applies only with --file"),
+        (["--dir", ".", "--timeline"], "--timeline applies only with --file"),
+        (["--dir", ".", "--json"], "--json applies only with --file, --stream or --mic"),
+        (["--dir", ".", "--transcribe"], "--transcribe applies only with --file, without --timeline or --save"),
+        (["a.wav", "--timeline", "--speak"], "--speak applies only with --file, without --timeline"),
+        (["a.wav", "--save", "b", "--min-confidence", "0"], "--min-confidence applies only with --dir, or with --file"),
+        (["--stream", "--min-confidence", "0.5"], "--min-confidence applies only with --dir"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(run: Any, options: list[str], said: str) -> None:
+    """Also where what was typed is the default; the sentence says where the option applies."""
+    done = run(*options)
+    assert done.exit_code == 1
+    assert f"error: {said}" in done.stderr
+
+
+def test_json_may_be_asked_for_where_there_is_nothing_else(run: Any) -> None:
+    """A stream answers in lines of JSON anyway."""
+    asked, unasked = (run("--stream", *options, reads=encode(call())[44:]).stdout for options in (["--json"], []))
+    assert asked == unasked != ""
+
+
+def test_help_names_what_is_typed(run: Any) -> None:
+    """A switch takes no value, and what an option takes is called by what it is."""
+    said = run("--help").stdout
+    assert not re.search(r"<\w+|\b(BOOL|TEXT|PATH|FLOAT|INTEGER)\b", said)
+    for words in ("[OPTIONS] [FILE]...", "--json  ", "--dir FOLDER", "--rate HZ", "--window SECONDS", "--save NAME"):
+        assert words in said
