@@ -87,8 +87,12 @@ def _folder(folder: Path, csv: Path, *, model: Path, least: float) -> None:
     from ser.answer_tables import judge_folder
 
     counts = judge_folder(model, folder, csv, least=least)
-    typer.echo(f"{counts['files']} files, {counts['failed']} without an answer: {csv}")
-    raise typer.Exit(1 if counts["failed"] else 0)
+    for name, error in counts.errors.items():
+        typer.echo(f"{name}: {error}", err=True)
+    if more := counts.failed - len(counts.errors):
+        typer.echo(f"{more} more, see the column error of {csv}", err=True)
+    typer.echo(f"{counts.files} files, {counts.failed} without an answer: {csv}")
+    raise typer.Exit(1 if counts.failed else 0)
 
 
 def _files(files: list[str], *, model: Path, least: float, as_json: bool, transcribe: bool, speak: bool) -> None:

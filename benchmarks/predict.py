@@ -86,9 +86,7 @@ def folder_speed(folder: Path) -> str:
         start = time.perf_counter()
         counts = judge_folder(MODEL, folder, Path(place) / "answers.csv", least=0)
         seconds = time.perf_counter() - start
-    return (
-        f"A folder of {counts['files']} recordings: {counts['files'] / seconds:.0f} a second on {os.cpu_count()} cores."
-    )
+    return f"A folder of {counts.files} recordings: {counts.files / seconds:.0f} a second on {os.cpu_count()} cores."
 
 
 def write_voice(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,28 @@ from ser.parallel import batches, map_batches
 
 AT_ONCE = 8
 """Recordings that a worker is given at a time."""
+NAMED = 5
+"""So many of the files without an answer are named; the table has all."""
 
 
-def judge_folder(model: Path, folder: Path, output: Path, *, least: float) -> dict[str, int]:
+@dataclass
+class Counts:
+    """What became of a folder: how many files, how many without an answer, and the errors of the first of these."""
+
+    files: int = 0
+    failed: int = 0
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def add(self, one: Mapping[str, Any]) -> None:
+        """Count a row of the table."""
+        self.files += 1
+        if "error" in one:
+            self.failed += 1
+            if len(self.errors) < NAMED:
+                self.errors[one["file"]] = one["error"]
+
+
+def judge_folder(model: Path, folder: Path, output: Path, *, least: float) -> Counts:
     """Judge all recordings in a folder.
 
     Parameters
@@ -32,8 +52,8 @@ def judge_folder(model: Path, folder: Path, output: Path, *, least: float) -> di
 
     Returns
     -------
-    dict
-        How many files there were, and of how many there is no answer: ``files``, ``failed``.
+    Counts
+        The names in its ``errors`` are those of the table.
 
     Raises
     ------
@@ -43,22 +63,22 @@ def judge_folder(model: Path, folder: Path, output: Path, *, least: float) -> di
     labels, files = load(model).labels, recordings_in(folder, but=output)
     rows = _judged(model, files, folder=folder, least=least)
     try:
-        failed = _write(output, rows, labels=labels)
+        return _write(output, rows, labels=labels)
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror or error}); name another file.") from None
-    return {"files": len(files), "failed": failed}
 
 
-def _write(output: Path, rows: Iterator[list[Mapping[str, Any]]], *, labels: Sequence[str]) -> int:
-    """Write rows as they come, and count those without an answer."""
-    failed = 0
+def _write(output: Path, rows: Iterator[list[Mapping[str, Any]]], *, labels: Sequence[str]) -> Counts:
+    """Write rows as they come, and count them."""
+    counts = Counts()
     with replacing(output) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as table:
         writer = csv.DictWriter(table, columns(labels), restval="", lineterminator="\n")
         writer.writeheader()
         for some in rows:
             writer.writerows(some)
-            failed += sum("error" in one for one in some)
-    return failed
+            for one in some:
+                counts.add(one)
+    return counts
 
 
 def _judged(model: Path, files: list[Path], *, folder: Path, least: float) -> Iterator[list[Mapping[str, Any]]]:

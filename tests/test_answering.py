@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import signals
+from typer.testing import CliRunner
 
+import predict
 from ser import answer_tables, answering
 from ser.audio import AudioError
 from ser.errors import InputError
@@ -75,12 +77,32 @@ def test_a_folder_becomes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     counts = answer_tables.judge_folder(Path("models/lstm"), tmp_path, tmp_path / "out.csv", least=0.5)
-    assert counts == {"files": 3, "failed": 1}
+    assert counts == answer_tables.Counts(3, 1, {"bad.txt": "is broken"})
     rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
     assert [row["file"] for row in rows] == ["a.wav", "b/one.wav", "bad.txt"]
     assert [row["label"] for row in rows] == ["sad", "sad", ""]
     assert [row["error"] for row in rows] == ["", "", "is broken"]
     assert (rows[0]["p_sad"], rows[0]["flags"], rows[0]["seconds"]) == ("0.700000", "quiet", "2.500")
+    answer_tables._loaded.cache_clear()
+
+
+@pytest.mark.parametrize(("bad", "more"), [(0, []), (5, []), (7, ["2 more, see the column error of {table}"])])
+def test_files_of_a_folder_without_an_answer_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: int, more: list[str]
+) -> None:
+    """The first five on standard error, each with its reason; of the others it says where to find them."""
+    monkeypatch.setattr(answer_tables, "load", lambda model: Judge())
+    answer_tables._loaded.cache_clear()
+    (tmp_path / "voices").mkdir()
+    for name in ("good", *(f"bad{n}" for n in range(bad))):
+        (tmp_path / "voices" / f"{name}.wav").write_bytes(b"x")
+    table = str(tmp_path / "out.csv")
+    done = CliRunner().invoke(predict.app, ["--dir", str(tmp_path / "voices"), "--csv", table])
+    named = [f"bad{n}.wav: is broken" for n in range(min(bad, 5))]
+    said = [line for line in done.stderr.splitlines() if "bad" in line or "more" in line]
+    assert said == [*named, *(line.format(table=table) for line in more)]
+    assert done.stdout == f"{bad + 1} files, {bad} without an answer: {table}\n"
+    assert done.exit_code == (1 if bad else 0)
     answer_tables._loaded.cache_clear()
 
 
