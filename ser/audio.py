@@ -115,15 +115,30 @@ def _opened(recording: Path | bytes) -> Iterator[tuple[Any, BinaryIO]]:
             _check_header(file)
             yield file, stream
     except soundfile.LibsndfileError as error:
-        kind = UnknownFormatError if error.code in (UNKNOWN, NO_FILE) else AudioError
-        raise kind(f"not decodable as audio: {_reason(error)}") from None
+        raise _refused(error, head(recording, size=4)) from None
     except OSError as error:
         raise AudioError(f"cannot be read: {error.strerror or error}") from None
 
 
-def _reason(error: Any) -> str:
+def _refused(error: Any, begins: bytes) -> AudioError:
     # A file that stops within its first frame is none, to libsndfile.
-    return "Format not recognised" if error.code == NO_FILE else str(error.error_string).strip().rstrip(".")
+    reason = "Format not recognised" if error.code == NO_FILE else str(error.error_string).strip().rstrip(".")
+    if begins == b"fLaC":  # of one that ends early, libsndfile says at best that its decoder lost sync
+        said = reason.removeprefix("Error : ")
+        return AudioError(f"not decodable as audio: the FLAC file ends early or is broken ({said}); copy it anew")
+    kind = UnknownFormatError if error.code in (UNKNOWN, NO_FILE) else AudioError
+    return kind(f"not decodable as audio: {reason}")
+
+
+def head(recording: Path | bytes, *, size: int) -> bytes:
+    """Read the first bytes of a recording, as far as there are any that can be read."""
+    if isinstance(recording, bytes):
+        return recording[:size]
+    try:
+        with recording.open("rb") as file:
+            return file.read(size)
+    except OSError:
+        return b""
 
 
 def _stream(recording: Path | bytes) -> BinaryIO:
