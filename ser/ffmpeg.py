@@ -1,5 +1,7 @@
 """What libsndfile does not read, such as m4a, by way of ffmpeg where that is installed. The only door to it."""
 
+import codecs
+import re
 import shutil
 import subprocess
 import tempfile
@@ -12,8 +14,29 @@ from ser.audio import AudioError, UnknownFormatError
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,aac,amr,ac3,eac3,wv,ape,tta,dsf,flac,ogg,mp3,wav"
 """What ffmpeg may take a file for. It also knows playlists, which may name any other file or address."""
+BEGINNINGS = {
+    "MP4, M4A, MOV or 3GP": rb".{4}(ftyp|moov|mdat|wide|free|skip)",
+    "WebM or Matroska": rb"\x1aE\xdf\xa3",
+    "WMA": rb"0&\xb2u\x8ef\xcf\x11",
+    "AAC": rb"\xff[\xf0\xf1\xf8\xf9]|ADIF",
+    "AMR": rb"#!AMR",
+    "AC-3": rb"\x0bw",
+    "WavPack": rb"wvpk",
+    "Monkey's Audio": rb"MAC ",
+    "TTA": rb"TTA[12]",
+    "DSF": rb"DSD ",
+    "MP3 or AAC with tags": rb"ID3",
+}
+"""How files begin that ffmpeg reads and libsndfile does not, by what they are called."""
+SUFFIXES = (
+    *(".m4a", ".m4b", ".mp4", ".mov", ".3gp", ".3g2", ".mkv", ".mka", ".webm", ".weba"),
+    *(".aac", ".ac3", ".amr", ".ape", ".asf", ".opus", ".tta", ".wma"),
+)
+"""What the names of such files end with."""
 SECONDS = 600
 """Longer than this it never takes."""
+HEAD, SHOWN = 512, 30
+"""Bytes by which a file is known, and the characters of a text that an error shows."""
 
 
 @contextmanager
@@ -48,11 +71,14 @@ def as_wav(recording: Path | bytes, *, refused: UnknownFormatError) -> Iterator[
     Raises
     ------
     AudioError
-        If ffmpeg is not installed, or cannot read it either.
+        If it is text, or ffmpeg is not installed, or cannot read it either.
     """
-    program = shutil.which("ffmpeg")
+    program, begins = shutil.which("ffmpeg"), audio.head(recording, size=HEAD)
+    kind = _kind(recording, begins)
+    if _text(begins) or (program is None and kind is None):
+        raise AudioError(f"is no audio: found {_found(begins)}; expected WAV, FLAC, MP3, OGG or AIFF")
     if program is None:
-        raise AudioError(f"{refused}; with ffmpeg installed, m4a and many other formats are read too")
+        raise AudioError(f"{refused}; it may be {kind}: with ffmpeg installed, that is read too")
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "recording", Path(folder) / "recording.wav"
         if isinstance(recording, bytes):
@@ -61,6 +87,34 @@ def as_wav(recording: Path | bytes, *, refused: UnknownFormatError) -> Iterator[
             source = recording.resolve()
         _convert(program, source, target, refused=refused)
         yield target
+
+
+def _kind(recording: Path | bytes, begins: bytes) -> str | None:
+    """Name the format that ffmpeg would help with, by a file's first bytes, or else by its name."""
+    for kind, pattern in BEGINNINGS.items():
+        if re.match(pattern, begins, re.DOTALL):
+            return kind
+    suffix = "" if isinstance(recording, bytes) else recording.suffix.lower()
+    return suffix[1:].upper() if suffix in SUFFIXES else None
+
+
+def _text(begins: bytes) -> str:
+    """Read the beginning of a text, on one line; nothing if it is none."""
+    encoding = "utf-16" if begins.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        # What the last character lacks may be in the rest of the file.
+        text = codecs.getincrementaldecoder(encoding)().decode(begins)
+    except UnicodeDecodeError:
+        return ""
+    line = " ".join(text.split())
+    return line if line.isprintable() else ""
+
+
+def _found(begins: bytes) -> str:
+    text = _text(begins)
+    if not text:
+        return f"a file that begins with the bytes {begins[:8].hex(' ')}"
+    return f"a text that begins with “{text[:SHOWN]}{'…' if len(text) > SHOWN else ''}”"
 
 
 def _convert(program: str, source: Path, target: Path, *, refused: UnknownFormatError) -> None:

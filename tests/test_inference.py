@@ -191,7 +191,7 @@ def test_a_long_recording_is_judged_in_pieces(lstm: Model, voice: Any, tmp_path:
     ("given", "reason"),
     [
         (b"", "empty"),
-        (b"no audio at all", "not decodable as audio"),
+        (b"no audio at all", "is no audio: found a text that begins with “no audio at all”"),
         ((np.array([]), 16000), "samples are an array"),
         ((np.array(["a"]), 16000), "samples are an array"),
         ((np.zeros((2, 2, 2)), 16000), "samples are an array"),
