@@ -116,14 +116,19 @@ def _read(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(
-            f"{folder} holds no {CARD}, and so is no exported model; `make repro` writes models/lstm and others."
-        ) from None
+        raise _no_model(folder) from None
     except (OSError, ValueError) as error:
         raise _broken(path, f"cannot be read ({error})") from None
     if not isinstance(content, dict):
         raise _broken(path, f"holds {type(content).__name__}, expected an object")
     return content
+
+
+def _no_model(folder: Path) -> InputError:
+    if not folder.exists():
+        return InputError(f"{folder} is not there: run `make repro` first, or name another by --model.")
+    found = f"has no model in it (no {CARD})" if folder.is_dir() else "is a file, and not the folder of a model"
+    return InputError(f"{folder} {found}: name another by --model; `make repro` writes models/lstm and others.")
 
 
 def _check_files(folder: Path, content: Mapping[str, Any]) -> None:

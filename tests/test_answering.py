@@ -125,7 +125,11 @@ def command(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
     [
         ([], "name one of: recordings by --file"),
         (["--file", "a.wav", "--dir", "b"], "name one of: recordings by --file"),
-        (["--file", "a.wav", "--model", "nowhere"], "nowhere holds no card.json"),
+        (
+            ["--file", "a.wav", "--model", "nowhere"],
+            "nowhere is not there: run `make repro` first, or name another by --model",
+        ),
+        (["--file", "a.wav", "--model", "tests"], "tests has no model in it (no card.json): name another by --model"),
     ],
 )
 def test_the_command_says_in_a_sentence_what_is_missing(arguments: list[str], reason: str) -> None:

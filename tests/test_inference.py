@@ -255,14 +255,15 @@ def change(path: Path, old: bytes, new: bytes) -> None:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda folder: (folder / "card.json").unlink(), "holds no card.json"),
+        (lambda folder: (folder / "card.json").unlink(), r"has no model in it \(no card.json\): name another"),
         (lambda folder: (folder / "card.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "card.json").write_text("[]"), "holds list"),
         (lambda folder: change(folder / "card.json", b'"format": 1', b'"format": 2'), "its format is 2"),
         (lambda folder: change(folder / "card.json", b'"denoise": 0.5', b'"denoise": 0.6'), "not as it was written"),
         (lambda folder: (folder / "fold1_seed2/network1.onnx").unlink(), "network1.onnx: is missing"),
         (lambda folder: change(folder / "fold1_seed2/network2.onnx", b"Sub", b"Add"), "its SHA-256 differs"),
-        (shutil.rmtree, "holds no card.json"),
+        (shutil.rmtree, "is not there: run `make repro` first, or name another by --model"),
+        (lambda folder: (shutil.rmtree(folder), folder.write_text("")), "is a file, and not the folder of a model"),
     ],
 )
 def test_a_folder_that_is_not_whole_is_refused(folder: Path, damage: Any, reason: str) -> None:
