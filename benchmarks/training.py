@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import measuring
+from benchmarks.plain_keras import masked, padded
 from ser import batches, lstm
 from ser.batches import Buckets, Examples
 from ser.params import TrainLstm, read_params
@@ -61,33 +62,12 @@ def plain(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any
     """Train as tutorials do: one array, padded by zeros to the longest clip, and a mask for the recurrent layer."""
     import keras
 
-    longest = max(map(len, examples.frames))
-    padded = np.stack([np.pad(clip, ((0, longest - len(clip)), (0, 0))) for clip in examples.frames])
+    blank = np.zeros(BANDS, dtype=np.float32)
+    frames = padded(examples.frames, length=max(map(len, examples.frames)), blank=blank)
     targets = np.eye(CLASSES, dtype=np.float32)[examples.labels]
-    model = model_of(settings, examples)
-    model = keras.models.clone_model(model, clone_function=_with_mask(model))
+    model = masked(model_of(settings, examples), blank=blank)
     model.compile(keras.optimizers.AdamW(settings.learning_rate), "categorical_crossentropy")
-    return lambda: model.fit(padded, targets, batch_size=settings.batch_size, verbose=0)
-
-
-def _with_mask(model: Any) -> Any:
-    """Give the recurrent layer of a clone a mask: what it hides makes no difference to the time that it costs."""
-    import keras
-
-    class Masked(keras.layers.Layer):  # type: ignore[misc]
-        def __init__(self, layer: Any) -> None:
-            super().__init__(name=layer.name)
-            self.inner = layer.__class__.from_config(layer.get_config())
-
-        def call(self, frames: Any, training: bool = False, mask: Any = None) -> Any:
-            heard = keras.ops.any(keras.ops.not_equal(frames, 0), axis=-1)
-            return 1.0 * self.inner(frames, mask=heard, training=training)  # the product has no mask for later layers
-
-    def clone(layer: Any) -> Any:
-        recurrent = isinstance(layer, keras.layers.Bidirectional | keras.layers.LSTM)
-        return Masked(layer) if recurrent else layer.__class__.from_config(layer.get_config())
-
-    return clone
+    return lambda: model.fit(frames, targets, batch_size=settings.batch_size, verbose=0)
 
 
 VARIANTS = {"ours": ours, "plain": plain}

@@ -199,7 +199,7 @@ def fit(
     buckets, blank = Buckets.of(settings, hop_seconds=hop_seconds), mean.astype(np.float32)
     dataset = training_batches(train, settings, blank=blank, buckets=buckets, seed=seed, n_classes=n_classes)
     model.compile(
-        optimizer=_optimizer(settings, steps=len(dataset) * settings.epochs),
+        optimizer=optimizer(settings, steps=len(dataset) * settings.epochs),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
         metrics=["accuracy"],
     )
@@ -216,7 +216,8 @@ def fit(
     return model, _history(history)
 
 
-def _optimizer(settings: TrainLstm, *, steps: int) -> Any:
+def optimizer(settings: TrainLstm, *, steps: int) -> Any:
+    """Make the optimizer of a training of so many steps."""
     import keras
 
     rate: Any = settings.learning_rate

@@ -1,0 +1,162 @@
+"""The network trained as tutorials do, beside ours, judged on validation clips: what the speed costs in accuracy.
+
+    .venv/bin/dvc exp run -S 'corpora=[ravdess]' -S split.table=emobox -S split.val=0.25 split    # once
+    .venv/bin/python -m benchmarks.plain_keras --folds 1 --folds 2
+
+Both have the same layers, recipe and seed, and mix and mask clips in the same way. The plain one draws each batch from
+all clips, pads them to the longest of all, and masks the padding in the recurrent layer. Test clips are never read.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from benchmarks import measuring
+from ser import batches, datasets, lstm, predictions, seeds, uncertainty
+from ser.batches import Batch, Examples
+from ser.datasets import Dataset
+from ser.errors import one_sentence
+from ser.features import Array
+from ser.parallel import map_long, workers
+from ser.params import Params, TrainLstm, read_params
+from ser.training import Shares
+
+
+def masked(model: Any, *, blank: Array) -> Any:
+    """Copy a network, and hide from its recurrent layer what only padding of (features,) `blank` has led to."""
+    import keras
+
+    heard = keras.ops.any(keras.ops.not_equal(model.input, blank), axis=-1, keepdims=True)
+    heard = keras.ops.cast(heard, "float32")
+
+    def call(layer: Any, *inputs: Any, **options: Any) -> Any:
+        if not isinstance(layer, keras.layers.Bidirectional | keras.layers.LSTM):
+            return layer(*inputs, **options)
+        steps = keras.layers.MaxPooling1D(_shortening(model), padding="same")(heard)
+        # Later layers know no masks: the product has none.
+        return 1.0 * layer(*inputs, **options | {"mask": keras.ops.cast(steps[..., 0], "bool")})
+
+    return keras.models.clone_model(model, input_tensors=model.input, call_function=call)
+
+
+def _shortening(model: Any) -> int:
+    """Count the frames that become one before the recurrent layer."""
+    import keras
+
+    factors = [layer.strides[0] for layer in model.layers if isinstance(layer, keras.layers.Conv1D)]
+    factors += [layer.pool_size[0] for layer in model.layers if isinstance(layer, keras.layers.MaxPooling1D)]
+    return int(np.prod(factors, initial=1))
+
+
+def padded(frames: Iterable[Array], *, length: int, blank: Array) -> Array:
+    """Cut clips to a length, or pad them by (features,) `blank`: (clips, length, features)."""
+    clips = [clip[:length] for clip in frames]
+    return np.stack([np.concatenate([clip, np.tile(blank, (length - len(clip), 1))]) for clip in clips])
+
+
+def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
+    """Train the plain network on a fold, and predict its validation clips."""
+    lstm.set_up(seeds.integer(seed, "lstm"))
+    import keras
+
+    frames, labels, n_classes = one.frames("train"), one.labels("train"), len(one.classes)
+    mean, variance = batches.moments(frames)
+    blank, longest = mean.astype(np.float32), max(map(len, frames))
+    model = masked(
+        lstm.build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=n_classes), blank=blank
+    )
+    steps = -(-len(frames) // settings.batch_size)
+    model.compile(
+        lstm.optimizer(settings, steps=steps * settings.epochs),
+        keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
+    )
+    targets = np.eye(n_classes, dtype=np.float32)[labels]
+
+    def stream() -> Iterator[Batch]:
+        for epoch in range(settings.epochs):
+            rng = seeds.generator(seed, "batches", str(epoch))
+            for chosen in np.array_split(rng.permutation(len(frames)), steps):
+                batch = padded((frames[clip] for clip in chosen), length=longest, blank=blank), targets[chosen]
+                if settings.mixup:
+                    batch = batches.mixed(*batch, alpha=settings.mixup, rng=rng)
+                yield (batches.masked(batch[0], blank=blank, rng=rng), batch[1]) if settings.masks else batch
+
+    model.fit(stream(), steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0)
+    return np.concatenate(
+        [model.predict_on_batch(padded([clip], length=longest, blank=blank)) for clip in one.frames("val")]
+    )
+
+
+def ours(one: Dataset, settings: TrainLstm, *, seed: int, hop_seconds: float) -> Shares:
+    """Train the network on a fold as the pipeline does, and predict its validation clips."""
+    train, val = (Examples(one.frames(part), one.labels(part)) for part in ("train", "val"))
+    shape = {"n_classes": len(one.classes), "hop_seconds": hop_seconds}
+    model, _ = lstm.fit(settings, train=train, val=val, seed=seed, **shape)
+    return lstm.predict(model, val.frames, settings, hop_seconds=hop_seconds)
+
+
+def trial(work: tuple[str, int], *, data: Dataset, params: Params, seed: int) -> pd.DataFrame:
+    """Train one of the two on a fold, and give a prediction table with the seconds that it took."""
+    way, fold = work
+    one, start = data.fold(fold), time.perf_counter()
+    if way == "ours":
+        shares = ours(one, params.train_lstm, seed=seed, hop_seconds=params.features.hop_seconds)
+    else:
+        shares = plain(one, params.train_lstm, seed=seed)
+    table = predictions.prediction_table(one.clips("val"), shares, classes=data.classes, seed=fold)
+    return table.assign(way=way, minutes=(time.perf_counter() - start) / 60)
+
+
+@one_sentence
+def main(
+    folds: Annotated[list[int] | None, typer.Option(help="Of data/splits.csv; all unless said.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the networks.")] = 1,
+) -> None:
+    """Train both on the training clips of some folds, and judge them on the validation clips."""
+    params = read_params()
+    settings, resamples = params.train_lstm, params.evaluate.resamples
+    data = datasets.read(
+        Path("data/frames"),
+        params.corpora,
+        Path("data/splits.csv"),
+        augmented=settings.augmented,
+        kinds=settings.inputs,
+    )
+    data.frames()  # read now, or each process would read all of them
+    works = [(way, fold) for fold in folds or data.folds for way in ("ours", "plain")]
+    found = pd.concat(
+        map_long(
+            partial(trial, data=data, params=params, seed=seed),
+            works,
+            at_once=workers(),
+            description="both",
+            unit="network",
+        )
+    )
+    tables = {way: found[found.way == way] for way in ("ours", "plain")}
+    lines = [
+        f"`python -m benchmarks.plain_keras`, {', '.join(params.corpora)}, validation clips.",
+        "",
+        *_rows(tables, resamples=resamples),
+    ]
+    measuring.write_section("Training as tutorials do", lines)
+    print("\n".join(lines))  # noqa: T201
+
+
+def _rows(tables: dict[str, pd.DataFrame], *, resamples: int) -> Iterator[str]:
+    yield from ("| | validation UAR | 95 % interval over speakers | minutes a network |", "|---|---|---|---|")
+    for way, table in tables.items():
+        uar = uncertainty.bootstrap(table, ["uar"], resamples=resamples, seed=1).loc["uar"]
+        yield f"| {way} | {uar.value:.3f} | {uar.low:.3f} to {uar.high:.3f} | {table.minutes.mean():.1f} |"
+    apart = uncertainty.difference(tables["ours"], tables["plain"], resamples=resamples, seed=1)
+    yield from ("", f"Ours is better by {apart.value:.3f} [{apart.low:.3f}, {apart.high:.3f}].")
+
+
+if __name__ == "__main__":
+    typer.run(main)
