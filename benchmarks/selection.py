@@ -15,11 +15,12 @@ from typing import Annotated
 import pandas as pd
 import typer
 import yaml
+from pydantic import ValidationError
 
 from ser import datasets, lstm, predictions, store, uncertainty
 from ser.batches import Examples
 from ser.datasets import Dataset
-from ser.errors import one_sentence
+from ser.errors import InputError, one_sentence
 from ser.parallel import map_long, workers
 from ser.params import TrainLstm, read_params
 from ser.tracking import Run, flatten
@@ -29,9 +30,22 @@ EXPERIMENT = "lstm-selection"
 
 
 def replaced(settings: TrainLstm, changes: list[str]) -> TrainLstm:
-    """Replace keys, given as KEY=VALUE, of the settings."""
+    """Replace keys, given as KEY=VALUE, of the settings.
+
+    Raises
+    ------
+    InputError
+        If a change has no value, or the settings do not have the key or allow the value.
+    """
+    bare = [change for change in changes if "=" not in change]
+    if bare:
+        raise InputError(f"-S {bare[0]}: expected KEY=VALUE, of the section train_lstm.")
     pairs = (change.removeprefix("train_lstm.").split("=", 1) for change in changes)
-    return TrainLstm.model_validate(settings.model_dump() | {key: yaml.safe_load(value) for key, value in pairs})
+    try:
+        return TrainLstm.model_validate(settings.model_dump() | {key: yaml.safe_load(value) for key, value in pairs})
+    except ValidationError as error:
+        problems = (f"-S {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise InputError("; ".join(problems)) from None
 
 
 def trial(fold: int, *, data: Dataset, settings: TrainLstm, hop_seconds: float, seed: int, folder: Path) -> None:

@@ -1,0 +1,91 @@
+"""What is compared beside the pipeline is the same problem, and is judged on validation clips alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tables
+import tiny
+
+from benchmarks import plain_keras, selection
+from ser import batches, datasets, lstm
+from ser.datasets import Dataset
+from ser.errors import InputError
+
+NAMES = [f"03-01-{code}-01-{text}-{actor:02}" for actor in range(1, 7) for code in ("01", "03", "04")
+         for text in ("01-01", "01-02", "02-01", "02-02")]  # fmt: skip
+CLIPS = tables.clips("ravdess", NAMES)
+EASY = {"architecture": "lstm", "inputs": ["mel"], "patience": None, "epochs": 10, "learning_rate": 0.05}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Stand beside clips whose class is in their level: two actors train, two validate, and two test."""
+    folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    classes = sorted(set(CLIPS.emotion))
+    levels = 4.0 * np.eye(3)[[classes.index(emotion) for emotion in CLIPS.emotion]] + 50
+    frames = [(level + rng.normal(size=(rng.integers(10, 17), 3))).astype(np.float32) for level in levels]
+    tables.write_features(folder / "frames", CLIPS, payload="frames", values=frames)
+    parts = CLIPS.speaker.str[-2:].map(lambda actor: {"01": "test", "02": "test", "03": "val", "04": "val"}.get(actor))
+    split = CLIPS.assign(fold=1, part=parts.fillna("train"))[["clip_id", "emotion", "fold", "part"]]
+    split.sort_values("clip_id").to_csv(folder / "splits.csv", index=False)
+    return datasets.read(folder / "frames", ["ravdess"], folder / "splits.csv", augmented=True)
+
+
+def test_a_mask_hides_padding_and_nothing_else() -> None:
+    """Without padding the copy answers as the network does; with padding, its recurrent layer hears less of it."""
+    lstm.set_up(1)
+    frames = tiny.examples(1).frames[0]
+    mean, variance = batches.moments([frames])
+    blank = mean.astype(np.float32)
+    for architecture in ("lstm", "cnn_bilstm"):
+        settings = tiny.lstm_settings(architecture=architecture, stride=2)
+        network = lstm.build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=3)
+        copy = plain_keras.masked(network, blank=blank)
+        copy.set_weights(network.get_weights())
+        np.testing.assert_array_equal(copy.predict_on_batch(frames[None]), network.predict_on_batch(frames[None]))
+        long = plain_keras.padded([frames], length=3 * len(frames), blank=blank)
+        assert np.abs(copy.predict_on_batch(long) - network.predict_on_batch(long)).max() > 1e-5
+
+
+def test_padding_cuts_and_lengthens() -> None:
+    """Clips get the length asked for, by blank frames."""
+    clips = [np.ones((2, 1), np.float32), np.ones((5, 1), np.float32)]
+    found = plain_keras.padded(clips, length=4, blank=np.full(1, 7, np.float32))
+    assert found[..., 0].tolist() == [[1, 1, 7, 7], [1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("way", ["ours", "plain"])
+def test_both_ways_of_training_learn(way: str, data: Dataset) -> None:
+    """On a plain problem either is right about validation clips, which alone are in its table."""
+    changes = tiny.lstm_settings(**EASY, mixup=0.1, masks=True, average=0.5).model_dump()
+    params = tables.settings(train_lstm=changes)
+    found = plain_keras.trial((way, 1), data=data, params=params, seed=1)
+    assert set(found.clip_id) == set(data.fold(1).clips("val").clip_id)
+    assert (found.emotion == found.predicted).mean() > 0.8
+    assert (found.way == way).all()
+
+
+def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) -> None:
+    """Its table and numbers are of those, and its history has an epoch a row."""
+    settings = tiny.lstm_settings(**EASY)
+    selection.trial(1, data=data, settings=settings, hop_seconds=tiny.HOP, seed=1, folder=tmp_path)
+    table = pd.read_parquet(tmp_path / "1.parquet")
+    assert set(table.clip_id) == set(data.fold(1).clips("val").clip_id)
+    assert len(pd.read_csv(tmp_path / "1.csv")) == settings.epochs
+    numbers = selection.numbers({1: table, 2: table}, resamples=200)
+    assert set(numbers) == {"val_uar", "val_uar_low", "val_uar_high", "fold1_val_uar", "fold2_val_uar"}
+    assert numbers["val_uar"] == pytest.approx(numbers["fold1_val_uar"])
+    assert numbers["val_uar"] > 0.9
+
+
+def test_a_trial_changes_known_keys_only() -> None:
+    """Values are YAML; what is no key of train_lstm is refused by name."""
+    settings = tiny.lstm_settings()
+    assert selection.replaced(settings, ["units=7", "train_lstm.convolutions=[3, 4]"]).convolutions == (3, 4)
+    assert selection.replaced(settings, ["units=7"]).units == 7
+    with pytest.raises(InputError, match="unitz"):
+        selection.replaced(settings, ["unitz=7"])
+    with pytest.raises(InputError, match="KEY=VALUE"):
+        selection.replaced(settings, ["units"])
