@@ -317,7 +317,7 @@ def test_the_shortest_training_has_a_schedule_too(steps: int) -> None:
     """A single step is a training; the rate is finite and not above what was set."""
     import keras
 
-    optimizer = lstm._optimizer(tiny.lstm_settings(schedule="cosine"), steps=steps)
+    optimizer = lstm.optimizer(tiny.lstm_settings(schedule="cosine"), steps=steps)
     optimizer.build([keras.Variable(np.zeros(1))])
     assert 0 <= float(optimizer.learning_rate) <= 0.01 + 1e-9
 
