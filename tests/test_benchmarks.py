@@ -8,7 +8,7 @@ import pytest
 import tables
 import tiny
 
-from benchmarks import plain_keras, selection
+from benchmarks import plain_keras, selection, training
 from ser import batches, datasets, lstm
 from ser.datasets import Dataset
 from ser.errors import InputError
@@ -89,3 +89,13 @@ def test_a_trial_changes_known_keys_only() -> None:
         selection.replaced(settings, ["unitz=7"])
     with pytest.raises(InputError, match="KEY=VALUE"):
         selection.replaced(settings, ["units"])
+
+
+def test_operations_are_counted() -> None:
+    """Of a convolution at every second frame, its pooling, a recurrent layer and dense ones, by hand; three times."""
+    settings = tiny.lstm_settings(architecture="cnn_bilstm", convolutions=[6], stride=2, units=5, dense=7)
+    clips = batches.Examples([np.zeros((8, training.BANDS), np.float32)], np.zeros(1, np.int64))
+    convolution, recurrent = 4 * 5 * training.BANDS * 6, 2 * 2 * (6 + 5) * 4 * 5
+    dense = 2 * 10 * 1 + 10 * 7 + 7 * training.CLASSES
+    found = training.operations(settings, clips, hop_seconds=tiny.HOP)
+    assert found == 3 * 2 * (convolution + recurrent + dense)
