@@ -23,7 +23,7 @@ from pooch.utils import cache_location, os_cache
 from requests.adapters import HTTPAdapter
 
 from ser.errors import InputError
-from ser.parallel import Bar, progress
+from ser.progress import Bar, progress
 
 CONNECTIONS = 8
 RETRIES = 5

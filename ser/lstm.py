@@ -23,8 +23,9 @@ from ser import archives, batches, seeds
 from ser.batches import Batch, Buckets, Examples, Labels
 from ser.features import Array
 from ser.files import write_text
-from ser.parallel import progress, workers
+from ser.parallel import workers
 from ser.params import TrainLstm
+from ser.progress import progress
 
 if TYPE_CHECKING:
     import keras

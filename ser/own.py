@@ -14,8 +14,8 @@ from ser import audio
 from ser.completeness import name_some
 from ser.emotions import EMOTIONS
 from ser.errors import InputError, set_to
-from ser.parallel import progress
 from ser.params import Own
+from ser.progress import progress
 from ser.recordings import Recording, find_recordings, in_order
 from ser.speakers import name_speaker
 from ser.words import count

@@ -12,8 +12,9 @@ from ser import audio, dataverse, fetching, kaggle, own, synthesis
 from ser.completeness import check_complete
 from ser.corpora.facts import Corpus, known_corpora, load_corpus
 from ser.errors import InputError, set_to
-from ser.parallel import batches, map_batches, progress
+from ser.parallel import batches, map_batches
 from ser.params import Download, Own
+from ser.progress import progress
 from ser.recordings import Recording, find_recordings, list_recordings
 from ser.synthesis import Utterance
 from ser.unpacking import unpack

@@ -440,8 +440,8 @@ def test_the_bar_ends_at_the_sum_of_sizes(server: Server, tmp_path: Path, monkey
             super().__init__(*args, **settings, file=sys.stdout)
             bars.append(self)
 
-    monkeypatch.setattr("ser.parallel.tqdm", Bar)
-    monkeypatch.setattr("ser.parallel.sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("ser.progress.tqdm", Bar)
+    monkeypatch.setattr("ser.progress.sys.stderr.isatty", lambda: True)
     monkeypatch.delenv("CI", raising=False)
     fetch_all(remotes(server)[:5], tmp_path)
     part(tmp_path).write_bytes(OTHER[:CHUNK])

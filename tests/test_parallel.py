@@ -1,17 +1,16 @@
 """The same function over many batches gives the same results, in order, in as many processes as one likes."""
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import joblib
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from ser import parallel
 from ser.errors import InputError
-from ser.parallel import SILENT, Lines, batches, map_batches, map_long, progress, workers
+from ser.parallel import batches, map_batches, map_long, workers
+from ser.progress import Lines, progress
 
 both = pytest.mark.parametrize("n_workers", ["1", "2"])
 
@@ -103,116 +102,6 @@ def test_a_stream_is_cut_into_batches() -> None:
     assert list(cut) == [[4, 5, 6]]
     assert list(batches(range(4), size=3)) == [[0, 1, 2], [3]]
     assert list(batches([], size=3)) == []
-
-
-# Progress -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
-    """Work on items that take some seconds each by a clock of the test's own, and read the lines that come of it."""
-
-    def work(n: int, *, seconds: float, total: int | None, unit: str = "clip") -> list[str]:
-        now = [100.0]
-        lines = Lines(range(n), description="train svm", total=total, unit=unit, clock=lambda: now[0], beats=False)
-        for _ in lines:
-            now[0] += seconds
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        return captured.err.splitlines()
-
-    return work
-
-
-def test_a_log_gets_a_line_for_each_tenth(said: Callable[..., list[str]]) -> None:
-    """Lines say what is done, of how much, since when, and how long it will take; a line a tenth and not a clip."""
-    lines = said(200, seconds=1.25, total=200)
-    assert len(lines) == 10
-    assert lines[0] == "train svm: 20 of 200 clips (10 %) after 25 s, about 3 min 45 s left"
-    assert lines[-1] == "train svm: 200 of 200 clips (100 %) after 4 min 10 s, done"
-
-
-def test_a_log_gets_a_line_in_half_a_minute(said: Callable[..., list[str]]) -> None:
-    """Where a tenth takes long, time decides; an hour is no number of minutes."""
-    lines = said(5, seconds=40, total=1000)
-    assert len(lines) == 5
-    assert lines[0] == "train svm: 1 of 1,000 clips (0 %) after 40 s, about 11 h 6 min left"
-
-
-def test_short_work_says_nothing(said: Callable[..., list[str]]) -> None:
-    """What is done in less than ten seconds leaves no line, however many items it is."""
-    assert said(99, seconds=0.1, total=99) == []
-    assert said(0, seconds=1, total=0) == []
-
-
-def test_work_of_unknown_length(said: Callable[..., list[str]]) -> None:
-    """Where nobody knows how much there is, nothing is said of what is left."""
-    assert said(7, seconds=10, total=None, unit="batch") == [
-        "train svm: 3 batches after 30 s",
-        "train svm: 6 batches after 1 min 0 s",
-    ]
-
-
-def test_one_thing_is_not_called_several(said: Callable[..., list[str]]) -> None:
-    """A single model that took long is said to be done."""
-    assert said(1, seconds=61, total=1, unit="model") == ["train svm: 1 of 1 model (100 %) after 1 min 1 s, done"]
-
-
-def test_bytes_are_megabytes(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is fetched is counted as people count it, also where something is dropped and comes again."""
-    now = [0.0]
-    with Lines((), description="fetch a.zip", total=208_000_000, unit="B", clock=lambda: now[0]) as lines:
-        lines.update(104_000_000)
-        lines.update(-52_000_000)
-        now[0] = 30
-        lines.update(0)
-    assert capsys.readouterr().err == "fetch a.zip: 52 of 208 MB (25 %) after 30 s, about 1 min 30 s left\n"
-
-
-def test_one_item_that_takes_long_is_no_silence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Lines come while a single model is trained, and end with it, also where it fails."""
-    for name, value in {"SILENT_SECONDS": 0, "LINE_SECONDS": 0, "BEAT_SECONDS": 0.01}.items():
-        monkeypatch.setattr(parallel, name, value)
-    said, end = "", time.monotonic() + 60
-
-    def train() -> None:
-        nonlocal said
-        for _ in Lines([1], description="train svm", total=1, unit="model"):
-            while "\n" not in said and time.monotonic() < end:
-                said += capsys.readouterr().err
-            raise InputError("no good")
-
-    with pytest.raises(InputError):
-        train()
-    assert said.splitlines()[0] == "train svm: 0 of 1 model (0 %) after 0 s"
-    for thread in threading.enumerate():
-        if thread.name == "progress of train svm":
-            thread.join(60)
-            assert not thread.is_alive()
-
-
-def test_lines_bear_the_last_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    """A log shows the loss too, as the bar does."""
-    now = [0.0]
-    lines = Lines(range(2), description="train lstm", total=2, unit="epoch", clock=lambda: now[0], beats=False)
-    for _ in lines:
-        now[0] += 20
-        lines.set_postfix(loss="0.500", val_uar="0.610")
-    first = capsys.readouterr().err.splitlines()[0]
-    assert first == "train lstm: 1 of 2 epochs (50 %) after 20 s, about 20 s left, loss=0.500, val_uar=0.610"
-
-
-@pytest.mark.parametrize(("terminal", "ci", "bar"), [(True, "", True), (True, "true", False), (False, "", False)])
-def test_a_terminal_gets_a_bar_and_a_log_lines(
-    monkeypatch: pytest.MonkeyPatch, terminal: bool, ci: str, bar: bool
-) -> None:
-    """A bar is for those who watch; in CI, as in a file, it would fill the log."""
-    monkeypatch.setattr("ser.parallel.sys.stderr.isatty", lambda: terminal)
-    monkeypatch.setenv("CI", ci)
-    monkeypatch.delenv(SILENT, raising=False)
-    assert isinstance(progress([1], description="test", total=1), Lines) != bar
 
 
 def silent(_item: int) -> bool:

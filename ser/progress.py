@@ -1,0 +1,147 @@
+"""How far work is, shown on standard error: a bar in a terminal, in logs and CI a line now and then."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, Self, TypeAlias, TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+
+SILENT_SECONDS = 10
+"""Work that takes no longer says nothing in a log."""
+LINE_SECONDS = 30
+"""A log gets a line as often, or for each tenth of the work, whatever comes first."""
+BEAT_SECONDS = 1.0
+"""How often it is looked whether a line is due, as one item may take minutes."""
+SILENT = "SER_SILENT"
+"""Is set in the environment of processes whose progress another shows."""
+
+
+class Lines(Generic[Item]):
+    """Says how far long work is where no terminal shows a bar: in plain lines, few of them. Has what is used of tqdm.
+
+    Parameters
+    ----------
+    items
+        What is worked on; each that was taken and given back counts as done.
+    description
+        Stands before each line.
+    total
+        How many there will be, where that is known.
+    unit
+        What is counted, such as ``clip``; ``B`` is bytes, which are written as megabytes.
+    clock
+        Gives the time in seconds.
+    beats
+        Whether lines also come while an item takes long.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Item],
+        *,
+        description: str,
+        total: int | None,
+        unit: str,
+        clock: Callable[[], float] = time.monotonic,
+        beats: bool = True,
+    ) -> None:
+        self._items = items
+        self._about = description
+        self._total = total
+        self._unit = unit
+        self._clock = clock
+        self._began = self._said = clock()
+        self._tenth = 0
+        self._postfix = ""
+        self._beats = beats
+        self._ended = threading.Event()
+        self._one_at_a_time = threading.Lock()
+        self.n = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Item]:
+        if self._beats:
+            threading.Thread(target=self._beat, name=f"progress of {self._about}", daemon=True).start()
+        try:
+            for item in self._items:
+                yield item
+                self.update(1)
+        finally:
+            self.close()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            self.update(0)
+
+    def update(self, n: int) -> None:
+        """Count more as done, and say so where it is time to."""
+        with self._one_at_a_time:
+            self.n += n
+            now, tenth = self._clock(), 10 * self.n // self._total if self._total else 0
+            if now - self._began < SILENT_SECONDS:
+                return
+            if tenth > self._tenth or now - self._said >= LINE_SECONDS:
+                self._said, self._tenth = now, tenth
+                sys.stderr.write(f"{self._line(now - self._began)}\n")
+                sys.stderr.flush()
+
+    def set_postfix(self, **numbers: str) -> None:
+        """Say this too at the end of lines, as ``name=number``."""
+        self._postfix = "".join(f", {name}={number}" for name, number in numbers.items())
+
+    def close(self) -> None:
+        """Say no more while nothing is done."""
+        self._ended.set()
+
+    def _line(self, seconds: float) -> str:
+        number, unit = ("{:,}".format, self._units()) if self._unit != "B" else (_megabytes, "MB")
+        if not self._total:
+            return f"{self._about}: {number(self.n)} {unit} after {_duration(seconds)}{self._postfix}"
+        done = f"{number(self.n)} of {number(self._total)} {unit} ({100 * self.n // self._total} %)"
+        return f"{self._about}: {done} after {_duration(seconds)}{self._left(seconds)}{self._postfix}"
+
+    def _left(self, seconds: float) -> str:
+        """Say how long the rest takes at this rate; what was there from the start makes it too short at first."""
+        if not self._total or not self.n:
+            return ""
+        left = seconds * (self._total - self.n) / self.n
+        return f", about {_duration(left)} left" if self.n < self._total else ", done"
+
+    def _units(self) -> str:
+        one = (self._total or self.n) == 1
+        return self._unit if one else f"{self._unit}{'es' if self._unit.endswith('tch') else 's'}"
+
+
+def _megabytes(number: int) -> str:
+    return f"{number / 1e6:,.0f}"
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole // 60 % 60} min"
+
+
+Bar: TypeAlias = "tqdm[Any] | Lines[Any]"
+"""What shows how far work is."""
+
+
+def progress(
+    items: Iterable[Item], *, description: str, total: int | None, unit: str = "clip"
+) -> "tqdm[Item] | Lines[Item]":
+    """Show on standard error how far work on items is: as a bar in a terminal, in logs and CI as some lines."""
+    silent = bool(os.environ.get(SILENT))
+    if not silent and (os.environ.get("CI") or not sys.stderr.isatty()):
+        return Lines(items, description=description, total=total, unit=unit)
+    return tqdm(items, desc=description, total=total, unit=unit, unit_scale=unit == "B", disable=silent)
