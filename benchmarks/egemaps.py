@@ -28,7 +28,7 @@ from ser.datasets import Dataset
 from ser.params import read_params
 from ser.splits import inner_folds
 
-GRID = {"kernel": ["linear"], "C": [0.001, 0.01, 0.1, 1]}
+GRID: dict[str, list[Any]] = {"kernel": ["linear"], "C": [0.001, 0.01, 0.1, 1]}
 
 
 def measure(clips: Path, table: Path) -> None:

@@ -96,8 +96,7 @@ def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
 def ours(one: Dataset, settings: TrainLstm, *, seed: int, hop_seconds: float) -> Shares:
     """Train the network on a fold as the pipeline does, and predict its validation clips."""
     train, val = (Examples(one.frames(part), one.labels(part)) for part in ("train", "val"))
-    shape = {"n_classes": len(one.classes), "hop_seconds": hop_seconds}
-    model, _ = lstm.fit(settings, train=train, val=val, seed=seed, **shape)
+    model, _ = lstm.fit(settings, train=train, val=val, n_classes=len(one.classes), hop_seconds=hop_seconds, seed=seed)
     return lstm.predict(model, val.frames, settings, hop_seconds=hop_seconds)
 
 
@@ -143,19 +142,20 @@ def main(
     lines = [
         f"`python -m benchmarks.plain_keras`, {', '.join(params.corpora)}, validation clips.",
         "",
-        *_rows(tables, resamples=resamples),
+        *rows(tables, resamples=resamples),
     ]
     measuring.write_section("Training as tutorials do", lines)
     print("\n".join(lines))  # noqa: T201
 
 
-def _rows(tables: dict[str, pd.DataFrame], *, resamples: int) -> Iterator[str]:
+def rows(tables: dict[str, pd.DataFrame], *, resamples: int) -> Iterator[str]:
+    """Write the table that compares both, and their difference."""
     yield from ("| | validation UAR | 95 % interval over speakers | minutes a network |", "|---|---|---|---|")
     for way, table in tables.items():
         uar = uncertainty.bootstrap(table, ["uar"], resamples=resamples, seed=1).loc["uar"]
         yield f"| {way} | {uar.value:.3f} | {uar.low:.3f} to {uar.high:.3f} | {table.minutes.mean():.1f} |"
     apart = uncertainty.difference(tables["ours"], tables["plain"], resamples=resamples, seed=1)
-    yield from ("", f"Ours is better by {apart.value:.3f} [{apart.low:.3f}, {apart.high:.3f}].")
+    yield from ("", f"Ours is better by {apart.difference:.3f} [{apart.low:.3f}, {apart.high:.3f}].")
 
 
 if __name__ == "__main__":
