@@ -167,8 +167,14 @@ def _timeline(name: str, judge: Any, layout: Any, *, as_json: bool, save: Path |
 def _saved(found: Any, stem: Path, source: Path | bytes, *, name: str, layout: Any) -> list[Path]:
     from ser import timeline, timeline_page
 
-    pages = timeline_page.save(found, stem, recording=source, name=name, layout=layout)
-    return [*timeline.save(found, stem, name=name), *pages]
+    try:
+        pages = timeline_page.save(found, stem, recording=source, name=name, layout=layout)
+        return [*timeline.save(found, stem, name=name), *pages]
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"--save {stem}: {error.filename or ''} cannot be written ({reason}); choose another."
+        ) from None
 
 
 if __name__ == "__main__":

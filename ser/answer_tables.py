@@ -58,8 +58,10 @@ def judge_folder(model: Path, folder: Path, output: Path, *, least: float) -> Co
     Raises
     ------
     InputError
-        If the model cannot be loaded, or there is nothing to judge.
+        If the model cannot be loaded, there is nothing to judge, or something else than a CSV stands at `output`.
     """
+    if output.is_dir() or (output.exists() and output.suffix.lower() != ".csv"):
+        raise InputError(f"{output} is there already and is no .csv file; name another for the answers.")
     labels, files = load(model).labels, recordings_in(folder, but=output)
     rows = _judged(model, files, folder=folder, least=least)
     try:

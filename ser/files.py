@@ -1,6 +1,7 @@
 """Outputs that appear whole or not at all."""
 
 import csv
+import errno
 import io
 import json
 import shutil
@@ -18,6 +19,11 @@ def replacing(path: Path) -> Iterator[Path]:
     ------
     Path
         Where to write. What stood at `path` before stays untouched until the block ends without an error.
+
+    Raises
+    ------
+    IsADirectoryError
+        If a file was written and a folder stands at `path`, which stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
@@ -26,7 +32,9 @@ def replacing(path: Path) -> Iterator[Path]:
         yield unfinished
         if not unfinished.exists():
             raise FileNotFoundError(f"{path}: nothing was written")
-        if unfinished.is_dir() or path.is_dir():  # which the system would not replace in one step
+        if path.is_dir() and not unfinished.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a folder of that name is there", str(path))
+        if unfinished.is_dir():  # which the system would not replace in one step
             remove(path)
         unfinished.replace(path)
     finally:

@@ -106,6 +106,18 @@ def test_files_of_a_folder_without_an_answer_are_named(
     answer_tables._loaded.cache_clear()
 
 
+@pytest.mark.parametrize("table", ["voices", "voices/a.flac", "voices/answers"])
+def test_answers_overwrite_nothing_but_a_table(tmp_path: Path, table: str) -> None:
+    """Not a folder, not a recording: what stands there stays."""
+    (tmp_path / "voices" / "answers").mkdir(parents=True)
+    (tmp_path / "voices" / "a.flac").write_bytes(b"x")
+    done = CliRunner().invoke(predict.app, ["--dir", str(tmp_path / "voices"), "--csv", str(tmp_path / table)])
+    assert done.exit_code == 1
+    assert f"{table} is there already and is no .csv file" in done.stderr
+    assert (tmp_path / "voices" / "a.flac").read_bytes() == b"x"
+    assert (tmp_path / "voices" / "answers").is_dir()
+
+
 @pytest.mark.parametrize(("folder", "reason"), [("none", "is no folder"), ("empty", "holds no files")])
 def test_no_recordings_are_an_error(tmp_path: Path, folder: str, reason: str) -> None:
     """A folder that is not there, or is empty, is said."""

@@ -38,12 +38,12 @@ def test_a_folder_appears_when_all_went_well(tmp_path: Path) -> None:
     assert content(tmp_path) == {"folder/both": "new"}
 
 
-def test_a_file_takes_a_folder_s_place(tmp_path: Path) -> None:
-    """That a folder stood there before does not matter."""
+def test_a_file_does_not_take_a_folder_s_place(tmp_path: Path) -> None:
+    """Whoever names a folder for a file meant something else: all that is in it stays."""
     path = make_folder(tmp_path / "output", old="old")
-    with replacing(path) as unfinished:
+    with pytest.raises(IsADirectoryError, match="output"), replacing(path) as unfinished:
         unfinished.write_text("file")
-    assert content(tmp_path) == {"output": "file"}
+    assert content(tmp_path) == {"output/old": "old"}
 
 
 def test_a_folder_takes_a_file_s_place(tmp_path: Path) -> None:

@@ -52,6 +52,17 @@ def test_a_timeline_is_told_and_saved(run: Any, recording: Path, tmp_path: Path)
     assert names == ["call.csv", "call.html", "call.json", "call.png"]
 
 
+def test_what_cannot_be_saved_is_told(run: Any, recording: Path, tmp_path: Path) -> None:
+    """A folder of that name stays, and a file is no folder to save in; neither is a traceback."""
+    (tmp_path / "kept.csv").mkdir()
+    for name in ("kept", "call.wav/inside"):
+        done = run("--file", str(recording), "--timeline", "--save", str(tmp_path / name))
+        assert done.exit_code == 1
+        assert f"--save {tmp_path / name}: " in done.stdout
+        assert "choose another" in done.stdout
+    assert (tmp_path / "kept.csv").is_dir()
+
+
 def test_json_is_a_line_a_recording(run: Any, recording: Path, tmp_path: Path) -> None:
     """A recording that cannot be judged is told among the others, and the command ends with 1."""
     (tmp_path / "bad.wav").write_bytes(b"no audio")
