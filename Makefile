@@ -51,6 +51,7 @@ ui: .venv/installed  ## MLflow's pages over everything that was run here
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
 
 champion: .venv/installed  ## make the model of RUN=MLflow's run id the champion, unless it is worse; see docs/mlflow.md
+	@test -n "$(RUN)" || { echo "RUN is missing: make champion RUN=ID, with an id from MLflow's pages (make ui)"; exit 1; }
 	@$(BIN)/python -m stages.promote --run "$(RUN)"
 
 serve: .venv/installed  ## a page to record or drop a voice, and answers for programs, at http://127.0.0.1:8000

@@ -16,6 +16,9 @@ from ser.audio import RATES, Signal, resampled_blocks
 from ser.errors import InputError
 from ser.windows import Layout, Model, Watch
 
+HEADER = 4
+FILES = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "OGG", b"FORM": "AIFF"}
+"""What files begin with, in so many bytes, and raw speech hardly ever."""
 BYTES = 2
 """A sample's, as s16le has them."""
 PIECE = 1 << 15
@@ -48,7 +51,7 @@ def pcm(stream: BinaryIO | _Pipe, *, rate: int, to: int) -> Iterator[Signal]:
     Raises
     ------
     InputError
-        If the rate is none of speech.
+        If the rate is none of speech, or what comes is a file with a header.
     """
     check_rate(rate)
     return resampled_blocks(_samples(stream), rate=rate, to=to)
@@ -63,13 +66,23 @@ def check_rate(rate: int) -> None:
 
 def _samples(stream: Any) -> Iterator[Signal]:
     # read1 gives what is there; read would wait until a block is full.
-    rest = b""
+    rest, begun = b"", False
     while piece := stream.read1(PIECE):
         held = rest + piece
+        if not begun and len(held) >= HEADER:
+            begun = True
+            _refuse_files(held)
         whole = len(held) - len(held) % BYTES
         rest = held[whole:]
         if whole:
             yield (np.frombuffer(held[:whole], dtype="<i2") / np.float32(32768)).astype(np.float32)
+
+
+def _refuse_files(begins: bytes) -> None:
+    if kind := FILES.get(begins[:HEADER]):
+        raise InputError(
+            f"--stream: found a {kind} file; expected raw samples without a header. Use --file - for files."
+        )
 
 
 def microphone(*, to: int) -> Iterator[Signal]:

@@ -64,6 +64,13 @@ def test_rates_that_nothing_has_are_refused(rate: int) -> None:
         streaming.pcm(io.BytesIO(), rate=rate, to=RATE)
 
 
+@pytest.mark.parametrize(("begins", "kind"), [(b"RIFF", "WAV"), (b"fLaC", "FLAC")])
+def test_files_are_no_raw_samples(begins: bytes, kind: str) -> None:
+    """Their headers and compressed bytes would be judged as sound."""
+    with pytest.raises(InputError, match=f"--stream: found a {kind} file; .* Use --file -"):
+        list(streaming.pcm(io.BytesIO(begins + bytes(1000)), rate=RATE, to=RATE))
+
+
 def test_an_answer_comes_when_its_sound_is_there() -> None:
     """The first answer is there while the pipe is still open and silent, and at best of five within 0.1 s."""
     assert min(seconds_to_the_first_answer() for _ in range(5)) < 0.1
