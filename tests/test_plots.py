@@ -1,6 +1,6 @@
 """Pictures come from tables, show what they say, and are the same bytes twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -104,26 +104,8 @@ DRAWN = [
 ]
 
 
-@pytest.fixture
-def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Collect every text of the figures that are saved."""
-    from matplotlib.figure import Figure
-    from matplotlib.text import Text
-
-    found: list[str] = []
-    save = Figure.savefig
-
-    def spy(figure: Figure, *args: object, **kwargs: object) -> None:
-        save(figure, *args, **kwargs)
-        found.extend(text.get_text() for text in figure.findobj(Text) if isinstance(text, Text))
-
-    monkeypatch.setattr(Figure, "savefig", spy)
-    return found
-
-
-@pytest.fixture
-def panels(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Collect the axes of the figures that are saved."""
+def collected(monkeypatch: pytest.MonkeyPatch, parts: Callable[[Any], Iterable[Any]]) -> list[Any]:
+    """Collect some parts of every figure that is saved."""
     from matplotlib.figure import Figure
 
     found: list[Any] = []
@@ -131,10 +113,24 @@ def panels(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def spy(figure: Figure, *args: object, **kwargs: object) -> None:
         save(figure, *args, **kwargs)
-        found.extend(figure.axes)
+        found.extend(parts(figure))
 
     monkeypatch.setattr(Figure, "savefig", spy)
     return found
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Collect every text of the figures that are saved."""
+    from matplotlib.text import Text
+
+    return collected(monkeypatch, lambda figure: (text.get_text() for text in figure.findobj(Text)))
+
+
+@pytest.fixture
+def panels(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Collect the axes of the figures that are saved."""
+    return collected(monkeypatch, lambda figure: figure.axes)
 
 
 @pytest.mark.parametrize("draw", DRAWN)
