@@ -76,38 +76,30 @@ def mfcc(framed: Framed) -> Array:
     ----------
     Davis & Mermelstein (1980), doi:10.1109/TASSP.1980.1163420.
     """
-    import librosa
-
     settings = framed.settings.mfcc
-    static = librosa.feature.mfcc(S=framed.log_mel, n_mfcc=settings.coefficients)
-    orders = [librosa.feature.delta(static, order=n, mode="nearest") for n in range(1, settings.deltas + 1)]
+    static = spectra.cosines(framed.log_mel, size=settings.coefficients)
+    orders = [spectra.derivative(static, order=n) for n in range(1, settings.deltas + 1)]
     return np.concatenate([static, *orders]).T
 
 
 def chroma(framed: Framed) -> Array:
     """Energy by pitch class: (frames, bins), the strongest of each frame being 1."""
-    import librosa
-
-    # Tuning is a notion of instruments; estimating it takes longer than all the rest of a clip.
     bins = framed.settings.chroma.bins
-    classes = librosa.feature.chroma_stft(S=framed.power, sr=framed.rate, n_fft=framed.window, n_chroma=bins, tuning=0)
-    return classes.T
+    classes = spectra.chroma_bank(rate=framed.rate, size=framed.window, bins=bins) @ framed.power
+    strongest = classes.max(axis=0)
+    strongest[strongest < np.finfo(np.float32).tiny] = 1
+    return (classes / strongest).T
 
 
 def rms(framed: Framed) -> Array:
     """Root-mean-square level: (frames, 1) in dB of full scale, floored at -80."""
-    import librosa
-
-    level = librosa.feature.rms(y=framed.signal, frame_length=framed.window, hop_length=framed.hop)
-    return 10 * np.log10(np.maximum(np.square(level.T), FLOOR))
+    frames = spectra.framed(framed.signal, size=framed.window, hop=framed.hop)
+    return 10 * np.log10(np.maximum(np.square(frames).mean(axis=1, keepdims=True), FLOOR))
 
 
 def zcr(framed: Framed) -> Array:
     """Zero-crossing rate: (frames, 1), the share of neighbouring samples that differ in sign."""
-    import librosa
-
-    rates = librosa.feature.zero_crossing_rate(framed.signal, frame_length=framed.window, hop_length=framed.hop)
-    return rates.T
+    return spectra.crossings(framed.signal, size=framed.window, hop=framed.hop)[:, None]
 
 
 def pitch(framed: Framed) -> Array:
@@ -181,10 +173,9 @@ def _between_voiced(pitches: Array, voiced: npt.NDArray[np.bool_]) -> Array:
     if not voiced.any():
         middle = np.sqrt(PITCHES[0] * PITCHES[1])
         return np.full_like(pitches, 12 * np.log2(middle / REFERENCE_HZ))
-    import scipy.ndimage  # which takes half a second, and only pitch needs it
-
     lines = np.interp(np.arange(len(voiced)), np.flatnonzero(voiced), pitches[voiced])
-    return np.asarray(scipy.ndimage.median_filter(lines, 5, mode="nearest"))
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(lines, 2, mode="edge"), 5)
+    return np.asarray(np.median(around, axis=1))
 
 
 def spectral(framed: Framed) -> Array:
@@ -199,25 +190,22 @@ def spectral(framed: Framed) -> Array:
     ----------
     Eyben et al. (2016), The Geneva minimalistic acoustic parameter set, doi:10.1109/TAFFC.2015.2457417.
     """
-    import librosa
-
     power = framed.power[1:] + np.float32(BIN_FLOOR)  # without the mean, which says nothing of a voice
     hz = np.fft.rfftfreq(framed.window, 1 / framed.rate)[1:].astype(np.float32)
     db = 10 * np.log10(power)
-    centroid = librosa.feature.spectral_centroid(S=power, freq=hz)
+    share, below = power / power.sum(axis=0), np.cumsum(power, axis=0)
+    centroid = hz @ share
     shape = [
         centroid,
-        librosa.feature.spectral_bandwidth(S=power, freq=hz, centroid=centroid),
-        librosa.feature.spectral_rolloff(S=power, freq=hz, roll_percent=0.85),
-        10 * np.log10(librosa.feature.spectral_flatness(S=power, power=1.0, amin=BIN_FLOOR)),
-    ]
-    balance = [
+        np.sqrt((share * np.square(hz[:, None] - centroid)).sum(axis=0)),
+        hz[(below < 0.85 * below[-1]).sum(axis=0)],
+        10 * (np.log10(power).mean(axis=0) - np.log10(power.mean(axis=0))),
         _flux(power),
         10 * np.log10(power[_band(hz, 1000, 5000)].sum(axis=0) / power[_band(hz, 50, 1000)].sum(axis=0)),
         db[_band(hz, 0, 2000)].max(axis=0) - db[_band(hz, 2000, 5000)].max(axis=0),
         *(_slope(db[_band(hz, *band)], hz[_band(hz, *band)] / 1000) for band in ((0, 500), (500, 1500))),
     ]
-    return np.concatenate([*shape, balance]).T
+    return np.stack(shape, axis=1)
 
 
 def _band(hz: Array, low: float, high: float) -> slice:

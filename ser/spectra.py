@@ -1,9 +1,10 @@
-"""Spectra, mel bands, spectral gating and loud frames by nothing but NumPy, for training and for answers alike.
+"""Spectra, what is measured of them, spectral gating and loud frames by nothing but NumPy, for training and answers.
 
 What librosa, SciPy and noisereduce compute, and tests hold it to them. Their imports take longer than a person who
 asks for one answer wants to wait: two seconds, against 0.1 of everything here.
 """
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -83,6 +84,61 @@ def _mel(hz: float) -> float:
 def _hz(mel: Doubles) -> Doubles:
     knee = KNEE_HZ / HZ_A_MEL
     return np.where(mel < knee, HZ_A_MEL * mel, KNEE_HZ * np.exp(LOG_STEP * np.maximum(mel - knee, 0)))
+
+
+def cosines(values: Array, *, size: int) -> Array:
+    """Compute the first coefficients of columns' orthonormal discrete cosine transform of type 2: (size, frames)."""
+    n = len(values)
+    basis = np.cos(np.pi / n * np.outer(np.arange(size), np.arange(n) + 0.5)) * np.sqrt(2 / n)
+    basis[0] /= np.sqrt(2)
+    return basis.astype(np.float32) @ values
+
+
+def derivative(values: Array, *, order: int, width: int = 9) -> Array:
+    """Compute rows' derivatives over frames, by a polynomial of that order fitted around each: (rows, frames).
+
+    The first and the last frame are repeated beyond the ends.
+
+    References
+    ----------
+    Savitzky & Golay (1964), doi:10.1021/ac60214a047.
+    """
+    half = width // 2
+    powers = np.vander(np.arange(-half, half + 1), order + 1, increasing=True)
+    weights = (math.factorial(order) * np.linalg.pinv(powers)[order]).astype(np.float32)
+    padded = np.pad(values, ((0, 0), (half, half)), mode="edge")
+    around: Array = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1) @ weights
+    return around
+
+
+@lru_cache
+def chroma_bank(*, rate: int, size: int, bins: int) -> Array:
+    """Make filters of pitch classes, (bins, 1 + size // 2), C first, tuned to 440 Hz; five octaves count most.
+
+    References
+    ----------
+    Ellis (2007), Chroma feature analysis and synthesis.
+    """
+    octaves = np.log2(np.linspace(0, rate, size, endpoint=False)[1:] / (440 / 16))
+    places = bins * np.concatenate([[octaves[0] - 1.5], octaves])
+    widths = np.append(np.maximum(np.diff(places), 1), 1)
+    half = round(bins / 2)
+    away = np.remainder(np.subtract.outer(np.arange(bins), places) * -1 + half + 10 * bins, bins) - half
+    weights = np.exp(-0.5 * np.square(2 * away / widths))
+    weights /= np.sqrt(np.square(weights).sum(axis=0))
+    weights *= np.exp(-0.5 * np.square((places / bins - 5) / 2))
+    return np.roll(weights, -3 * (bins // 12), axis=0)[:, : 1 + size // 2].astype(np.float32)
+
+
+def crossings(signal: Array, *, size: int, hop: int) -> Array:
+    """Compute the share of neighbouring samples of each frame that differ in sign: (frames,).
+
+    A signal goes on beyond its ends as it was there; what is below 1e-10 is 0, and positive.
+    """
+    padded = np.pad(signal, size // 2, mode="edge")
+    negative = padded < -1e-10
+    frames = np.lib.stride_tricks.sliding_window_view(negative[1:] != negative[:-1], size - 1)[::hop]
+    return (frames.sum(axis=1) / size).astype(np.float32)
 
 
 def loud_part(signal: Array, *, below_db: float, size: int, hop: int) -> slice:
