@@ -19,7 +19,7 @@ import typer
 
 from benchmarks import measuring
 from ser import batches, datasets, lstm, predictions, seeds, uncertainty
-from ser.batches import Batch, Examples
+from ser.batches import Inputs
 from ser.datasets import Dataset
 from ser.errors import one_sentence
 from ser.features import Array
@@ -32,7 +32,7 @@ def masked(model: Any, *, blank: Array) -> Any:
     """Copy a network, and hide from its recurrent layer what only padding of (features,) `blank` has led to."""
     import keras
 
-    heard = keras.ops.any(keras.ops.not_equal(model.input, blank), axis=-1, keepdims=True)
+    heard = keras.ops.any(keras.ops.not_equal(model.inputs[0], blank), axis=-1, keepdims=True)
     heard = keras.ops.cast(heard, "float32")
 
     def call(layer: Any, *inputs: Any, **options: Any) -> Any:
@@ -63,41 +63,37 @@ def padded(frames: Iterable[Array], *, length: int, blank: Array) -> Array:
 def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
     """Train the plain network on a fold, and predict its validation clips."""
     lstm.set_up(seeds.integer(seed, "lstm"))
-    import keras
-
-    frames, labels, n_classes = one.frames("train"), one.labels("train"), len(one.classes)
-    mean, variance = batches.moments(frames)
-    blank, longest = mean.astype(np.float32), max(map(len, frames))
-    model = masked(
-        lstm.build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=n_classes), blank=blank
-    )
+    (train, val), n_classes = (lstm.examples(one, settings, part) for part in ("train", "val")), len(one.classes)
+    network = lstm.build_for(train, settings, n_classes=n_classes)
+    frames, blank = train.frames, lstm.mean_frame(network)
+    model, longest = masked(network, blank=blank), max(map(len, frames))
     steps = -(-len(frames) // settings.batch_size)
-    model.compile(
-        lstm.optimizer(settings, steps=steps * settings.epochs),
-        keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
-    )
-    targets = np.eye(n_classes, dtype=np.float32)[labels]
+    learner = lstm.learner_of(model, settings, steps=steps * settings.epochs)
+    targets = np.eye(n_classes, dtype=np.float32)[train.labels]
 
-    def stream() -> Iterator[Batch]:
+    def stream() -> Iterator[tuple[Inputs, tuple[Array, ...]]]:
         for epoch in range(settings.epochs):
             rng = seeds.generator(seed, "batches", str(epoch))
             for chosen in np.array_split(rng.permutation(len(frames)), steps):
-                batch = padded((frames[clip] for clip in chosen), length=longest, blank=blank), targets[chosen]
-                if settings.mixup:
-                    batch = batches.mixed(*batch, alpha=settings.mixup, rng=rng)
-                yield (batches.masked(batch[0], blank=blank, rng=rng), batch[1]) if settings.masks else batch
+                stacked = padded((frames[clip] for clip in chosen), length=longest, blank=blank)
+                functionals = None if train.functionals is None else train.functionals[chosen]
+                inputs, shares = batches.altered(stacked, functionals, targets[chosen], settings, blank=blank, rng=rng)
+                yield inputs, (shares,) * len(learner.outputs)
 
-    model.fit(stream(), steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0)
-    return np.concatenate(
-        [model.predict_on_batch(padded([clip], length=longest, blank=blank)) for clip in one.frames("val")]
-    )
+    learner.fit(stream(), steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0)
+    shares = []
+    for n, clip in enumerate(val.frames):
+        beside = None if val.functionals is None else val.functionals[[n]]
+        given = batches.together(padded([clip], length=longest, blank=blank), beside)
+        shares.append(model.predict_on_batch(given))
+    return np.concatenate(shares)
 
 
 def ours(one: Dataset, settings: TrainLstm, *, seed: int, hop_seconds: float) -> Shares:
     """Train the network on a fold as the pipeline does, and predict its validation clips."""
-    train, val = (Examples(one.frames(part), one.labels(part)) for part in ("train", "val"))
+    train, val = (lstm.examples(one, settings, part) for part in ("train", "val"))
     model, _ = lstm.fit(settings, train=train, val=val, n_classes=len(one.classes), hop_seconds=hop_seconds, seed=seed)
-    return lstm.predict(model, val.frames, settings, hop_seconds=hop_seconds)
+    return lstm.predict(model, val.frames, settings, hop_seconds=hop_seconds, functionals=val.functionals)
 
 
 def trial(work: tuple[str, int], *, data: Dataset, params: Params, seed: int) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def ours(recording: Path) -> dict[str, float]:
     found = _started() | _warm(lambda: model.predict(recording))
     spent: list[float] = []
     judge = model._shares_of
-    model._shares_of = lambda inputs: _spent(spent, judge, inputs)  # type: ignore[method-assign]
+    model._shares_of = lambda clips: _spent(spent, judge, clips)  # type: ignore[method-assign]
     for _ in range(REPEATS):
         model.predict(recording)
     return found | {"network": min(spent), "members": len(model.card.members)}

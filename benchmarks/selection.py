@@ -17,8 +17,7 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from ser import datasets, lstm, predictions, store, uncertainty
-from ser.batches import Examples
+from ser import calibration, datasets, lstm, predictions, store, uncertainty
 from ser.datasets import Dataset
 from ser.errors import InputError, one_sentence
 from ser.parallel import map_long, workers
@@ -51,11 +50,11 @@ def replaced(settings: TrainLstm, changes: list[str]) -> TrainLstm:
 def trial(fold: int, *, data: Dataset, settings: TrainLstm, hop_seconds: float, seed: int, folder: Path) -> None:
     """Train on a fold's training clips; write what its validation clips were taken for, and the history."""
     one = data.fold(fold)
-    train, val = (Examples(one.frames(part), one.labels(part)) for part in ("train", "val"))
+    train, val = (lstm.examples(one, settings, part) for part in ("train", "val"))
     model, history = lstm.fit(
         settings, train=train, val=val, n_classes=len(data.classes), hop_seconds=hop_seconds, seed=seed
     )
-    shares = lstm.predict(model, val.frames, settings, hop_seconds=hop_seconds)
+    shares = lstm.predict(model, val.frames, settings, hop_seconds=hop_seconds, functionals=val.functionals)
     table = predictions.prediction_table(one.clips("val"), shares, classes=data.classes, seed=seed)
     table.to_parquet(folder / f"{fold}.parquet", index=False)
     history.to_csv(folder / f"{fold}.csv", index=False)
@@ -80,8 +79,7 @@ def main(
     params = read_params()
     settings, folder = replaced(params.train_lstm, change or []), Path("data/selection") / name
     folder.mkdir(parents=True, exist_ok=True)
-    read = partial(datasets.read, Path("data/frames"), params.corpora, Path("data/splits.csv"))
-    data = read(augmented=settings.augmented, kinds=settings.inputs)
+    data = datasets.for_network(settings, params.corpora)
     chosen, hop = folds or data.folds, params.features.hop_seconds
     data.frames()  # read now, or each process would read all of them
     work = partial(trial, data=data, settings=settings, hop_seconds=hop, seed=seed, folder=folder)
@@ -93,12 +91,13 @@ def main(
 
 
 def numbers(tables: dict[int, pd.DataFrame], *, resamples: int) -> dict[str, float]:
-    """Compute the validation UAR of each fold, and their mean with its 95 % interval over speakers."""
+    """Compute the validation UAR of each fold, their mean with its 95 % interval over speakers, and the NLL."""
     each = {f"fold{fold}_val_uar": _uar(table) for fold, table in tables.items()}
     # As seeds: somebody may validate in several folds, and intervals take a clip once a seed.
     whole = pd.concat([table.assign(seed=fold) for fold, table in tables.items()], ignore_index=True)
     found = uncertainty.bootstrap(whole, ["uar"], resamples=resamples, seed=1).loc["uar"]
-    return {"val_uar": float(found.value), "val_uar_low": float(found.low), "val_uar_high": float(found.high)} | each
+    judged = {"val_uar": float(found.value), "val_uar_low": float(found.low), "val_uar_high": float(found.high)}
+    return judged | {"val_nll": calibration.nll(whole)} | each
 
 
 def _uar(table: pd.DataFrame) -> float:

@@ -19,40 +19,49 @@ from ser.parallel import map_batches
 from ser.params import Augment, Preprocess
 
 
-def _noise(settings: Augment) -> Any:
+def _noise(settings: Augment, rate: int) -> Any:
     from audiomentations import AddGaussianSNR
 
     return AddGaussianSNR(min_snr_db=settings.noise_snr_db.low, max_snr_db=settings.noise_snr_db.high, p=1)
 
 
-def _time_stretch(settings: Augment) -> Any:
+def _time_stretch(settings: Augment, rate: int) -> Any:
     from audiomentations import TimeStretch
 
-    rate = settings.time_stretch_rate
-    return TimeStretch(min_rate=rate.low, max_rate=rate.high, leave_length_unchanged=False, p=1)
+    speed = settings.time_stretch_rate
+    return TimeStretch(min_rate=speed.low, max_rate=speed.high, leave_length_unchanged=False, p=1)
 
 
-def _pitch_shift(settings: Augment) -> Any:
+def _pitch_shift(settings: Augment, rate: int) -> Any:
     from audiomentations import PitchShift
 
     semitones = settings.pitch_shift_semitones
     return PitchShift(min_semitones=semitones.low, max_semitones=semitones.high, p=1)
 
 
-def _time_shift(settings: Augment) -> Any:
+def _time_shift(settings: Augment, rate: int) -> Any:
     from audiomentations import Shift
 
     share = settings.time_shift_share
     return Shift(min_shift=share.low, max_shift=share.high, shift_unit="fraction", rollover=False, p=1)
 
 
-AUGMENTATIONS: Mapping[str, Callable[[Augment], Any]] = {
+def _speed(settings: Augment, rate: int) -> Any:
+    """Play a clip faster or slower: tempo, pitch and formants move together, as if somebody else were speaking."""
+    from audiomentations import Resample
+
+    speed = settings.speed_rate
+    return Resample(min_sample_rate=round(rate / speed.high), max_sample_rate=round(rate / speed.low), p=1)
+
+
+AUGMENTATIONS: Mapping[str, Callable[[Augment, int], Any]] = {
     "noise": _noise,
     "time_stretch": _time_stretch,
     "pitch_shift": _pitch_shift,
     "time_shift": _time_shift,
+    "speed": _speed,
 }
-"""Name -> factory of an audiomentations transform."""
+"""Name -> factory of an audiomentations transform, from the settings and the rate in Hz."""
 
 
 @contextmanager
@@ -87,9 +96,9 @@ def augment(
     Returns
     -------
     (n_samples',) float32
-        Time-stretching changes the length; no sample passes full scale.
+        Time-stretching and speed change the length; no sample passes full scale.
     """
-    transform = AUGMENTATIONS[augmentation](settings)
+    transform = AUGMENTATIONS[augmentation](settings, rate)
     with _global_seed(seeds.integer(seed, "augment", clip_id, augmentation, str(copy))):
         altered = transform(samples=signal, sample_rate=rate)
     peak = float(np.abs(altered).max(initial=0))
@@ -145,7 +154,7 @@ def _to_learn_from(
 ) -> Iterator[dict[str, Any]]:
     about = {"rate": row["sample_rate"], "seed": seed, "clip_id": row["clip_id"]}
     for name in settings.augmentations:
-        for copy in range(1, settings.copies + 1):
+        for copy in range(1, settings.copies_of(name) + 1):
             yield _copy(row, augment(signal, name, settings=settings, copy=copy, **about), name=name, number=copy)
 
 

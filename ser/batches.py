@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,10 @@ from ser.features import Array
 from ser.params import TrainLstm
 
 Labels = npt.NDArray[np.int64]
-Batch = tuple[Array, Array]
-"""Frames (clips, frames, features) and targets (clips, classes): shares of 1."""
+Inputs: TypeAlias = Array | tuple[Array, Array]
+"""What a network is given of a batch: frames (clips, frames, features), or these and functionals (clips, values)."""
+Batch: TypeAlias = tuple[Inputs, Array]
+"""Inputs, and targets (clips, classes): shares of 1."""
 MASKS = 2
 """Bands of time, and of features, that are hidden in each clip."""
 WIDEST = 1 / 8
@@ -27,10 +30,26 @@ WIDEST = 1 / 8
 
 @dataclass(frozen=True)
 class Examples:
-    """Clips for the network: ``frames`` (n_frames, features) each, and ``labels`` (clips,) as class indices."""
+    """Clips for the network.
+
+    Attributes
+    ----------
+    frames
+        The (n_frames, features) matrix of each.
+    labels
+        Class indices: (clips,).
+    functionals
+        Of each clip: (clips, values) float32; None for a network that sees frames alone.
+    """
 
     frames: Sequence[Array]
     labels: Labels
+    functionals: Array | None = None
+
+
+def together(frames: Array, functionals: Array | None) -> Inputs:
+    """Put what a network is given of a batch in the form that it takes."""
+    return frames if functionals is None else (frames, functionals)
 
 
 def moments(frames: Sequence[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -109,19 +128,35 @@ def epoch(
     lengths = buckets.lengths(examples.frames)
     for chosen in _shuffled(lengths, size=settings.batch_size, rng=rng):
         clips = (examples.frames[clip] for clip in chosen)  # each is let go before the next is read
-        batch = buckets.stack(clips, length=lengths[chosen[0]]), targets[chosen]
-        if settings.mixup:
-            batch = mixed(*batch, alpha=settings.mixup, rng=rng)
-        yield (masked(batch[0], blank=blank, rng=rng), batch[1]) if settings.masks else batch
+        frames = buckets.stack(clips, length=lengths[chosen[0]])
+        functionals = None if examples.functionals is None else examples.functionals[chosen]
+        yield altered(frames, functionals, targets[chosen], settings, blank=blank, rng=rng)
 
 
-def mixed(frames: Array, targets: Array, *, alpha: float, rng: np.random.Generator) -> Batch:
-    """Blend each clip, and its target, with another of the batch, of which it keeps the larger share.
+def altered(
+    frames: Array,
+    functionals: Array | None,
+    targets: Array,
+    settings: TrainLstm,
+    *,
+    blank: Array,
+    rng: np.random.Generator,
+) -> Batch:
+    """Mix the clips of a batch and mask them, where the settings say so."""
+    if settings.mixup:
+        beside = [] if functionals is None else [functionals]
+        frames, targets, *beside = mixed(frames, targets, *beside, alpha=settings.mixup, rng=rng)
+        functionals = beside[0] if beside else None
+    return together(masked(frames, blank=blank, rng=rng) if settings.masks else frames, functionals), targets
+
+
+def mixed(*arrays: Array, alpha: float, rng: np.random.Generator) -> list[Array]:
+    """Blend each clip, its target and all else that is known of it with another of the batch, and less than half.
 
     Parameters
     ----------
-    frames : (clips, frames, features) float32
-    targets : (clips, classes) float32
+    arrays : (clips, …) float32 each
+        Such as frames and targets: a clip's row in all of them is blended with the same other clip's by the same share.
     alpha
         The share is drawn from Beta(alpha, alpha): the smaller, the less is mixed.
 
@@ -129,9 +164,9 @@ def mixed(frames: Array, targets: Array, *, alpha: float, rng: np.random.Generat
     ----------
     Zhang et al. (2018), mixup: Beyond empirical risk minimization.
     """
-    share = rng.beta(alpha, alpha, size=len(frames)).astype(np.float32)
-    foreign, others = np.minimum(share, 1 - share)[:, None], rng.permutation(len(frames))
-    return _blend(frames, frames[others], foreign[:, None]), _blend(targets, targets[others], foreign)
+    share = rng.beta(alpha, alpha, size=len(arrays[0])).astype(np.float32)
+    foreign, others = np.minimum(share, 1 - share), rng.permutation(len(arrays[0]))
+    return [_blend(own, own[others], foreign.reshape(-1, *[1] * (own.ndim - 1))) for own in arrays]
 
 
 def _blend(own: Array, other: Array, share: Array) -> Array:

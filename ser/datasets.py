@@ -15,13 +15,25 @@ from ser.clips import read_clips
 from ser.emotions import in_order
 from ser.errors import InputError
 from ser.feature_tables import Frames
+from ser.params import TrainLstm
 
 
 class Store:
-    """The features of some clips, read once for all folds that ask for them."""
+    """The features of some clips, read once for all folds that ask for them.
 
-    def __init__(self, paths: Sequence[Path], clip_ids: Sequence[str], *, kinds: Sequence[str] | None = None) -> None:
-        self.paths, self.kinds = paths, kinds
+    `paths` are the tables that models learn from: of frames, of which they see some `kinds`, or of functionals. Tables
+    `beside` them are of functionals that a model sees in addition to frames.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        clip_ids: Sequence[str],
+        *,
+        kinds: Sequence[str] | None = None,
+        beside: Sequence[Path] = (),
+    ) -> None:
+        self.paths, self.kinds, self.beside = paths, kinds, beside
         self._position = {clip_id: n for n, clip_id in enumerate(clip_ids)}
 
     @cached_property
@@ -30,7 +42,7 @@ class Store:
 
     @cached_property
     def _functionals(self) -> npt.NDArray[np.float32]:
-        return feature_tables.read_functionals(self.paths, clip_ids=list(self._position))
+        return feature_tables.read_functionals(self.beside or self.paths, clip_ids=list(self._position))
 
     def _positions(self, clip_ids: Iterable[str]) -> npt.NDArray[np.int64]:
         return np.array([self._position[clip_id] for clip_id in clip_ids], dtype=np.int64)
@@ -94,6 +106,7 @@ class Dataset:
         return {
             "classes": list(self.classes),
             "features": feature_tables.read_names(self.store.paths, kinds=self.store.kinds),
+            "beside": feature_tables.read_names(self.store.beside) if self.store.beside else [],
             "training_clips": len(training),
             "training_speakers": sorted(training.speaker.unique()),
         }
@@ -106,6 +119,7 @@ def read(
     *,
     augmented: bool,
     kinds: Sequence[str] | None = None,
+    beside: Path | None = None,
 ) -> Dataset:
     """Join the feature tables of some corpora with a split.
 
@@ -121,6 +135,8 @@ def read(
         Whether training has the augmented copies too.
     kinds
         Of frame features, such as mel; or all.
+    beside
+        Holds tables of functionals, for a model that sees these beside the frames in `folder`.
 
     Raises
     ------
@@ -134,8 +150,21 @@ def read(
     if missing:
         raise InputError(f"{split_table} lists {min(missing)}, which has no features in {folder}; run `dvc repro`.")
     table = splits.with_parts(clips, split, augmented=augmented)
-    store = Store(paths, list(table.clip_id.unique()), kinds=kinds)
+    functionals = [] if beside is None else [beside / path.name for path in paths]
+    store = Store(paths, list(table.clip_id.unique()), kinds=kinds, beside=functionals)
     return Dataset(table=table, classes=in_order(list(split.emotion)), store=store)
+
+
+def for_network(settings: TrainLstm, corpora: Sequence[str]) -> Dataset:
+    """Join what the network of these settings sees of some corpora with the split, all where the stages leave it."""
+    return read(
+        Path("data/frames"),
+        corpora,
+        Path("data/splits.csv"),
+        augmented=settings.augmented,
+        kinds=settings.inputs,
+        beside=Path("data/functionals") if settings.functionals else None,
+    )
 
 
 def _read_splits(path: Path) -> pd.DataFrame:

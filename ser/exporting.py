@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ser import baselines, feature_tables, lstm, onnx_network, signs
-from ser.batches import Buckets
+from ser.batches import Buckets, together
 from ser.corpora.facts import is_synthetic
 from ser.errors import InputError
 from ser.files import replacing, write_csv
@@ -105,12 +105,15 @@ def _card(
     trained: Trained, settings: Processing, *, headline: Mapping[str, Any], members: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     card = _read_card(trained.folder / str(members[0]["name"]))
+    kinds = _kinds(card) if trained.is_network else []
+    by_functionals = not trained.is_network or bool(card["beside"])
     return {
         "model": trained.name,
         "kind": "network" if trained.is_network else "baseline",
         "labels": card["classes"],
         "preprocess": settings.preprocess,
-        "features": _features(settings.features, card["features"], trained),
+        "features": settings.features if by_functionals else _features(settings.features, kinds),
+        "sees": {"frames": kinds, "functionals": by_functionals},
         "cut": _cut(settings) if trained.is_network else None,
         "members": members,
         "answer": _answer(len(members)),
@@ -125,11 +128,8 @@ def _card(
     }
 
 
-def _features(features: Features, names: Sequence[str], trained: Trained) -> Features:
-    """Keep the kinds of frame features that a network sees; functionals were made of all."""
-    if not trained.is_network:
-        return features
-    kinds = {name.partition(".")[0] for name in names}
+def _features(features: Features, kinds: Sequence[str]) -> Features:
+    """Keep the kinds of frame features that a network sees; functionals are made of all."""
     return features.model_copy(update={"frames": tuple(kind for kind in features.frames if kind in kinds)})
 
 
@@ -197,10 +197,12 @@ def _check_equal(network: Any, path: Path) -> None:
     from ser import networks
 
     run = networks.open_network(path)
-    rng = np.random.default_rng(0)
+    rng, (n_features, *n_functionals) = np.random.default_rng(0), [tensor.shape[-1] for tensor in network.inputs]
     for n_frames in (64, 176):
-        frames = rng.normal(-40, 20, size=(2, n_frames, network.input_shape[-1])).astype(np.float32)
-        away = float(np.abs(run(frames) - network(frames, training=False).numpy()).max())
+        frames = rng.normal(-40, 20, size=(2, n_frames, n_features)).astype(np.float32)
+        functionals = rng.normal(size=(2, *n_functionals)).astype(np.float32) if n_functionals else None
+        expected = network(together(frames, functionals), training=False).numpy()
+        away = float(np.abs(run(frames, functionals) - expected).max())
         if not away <= EQUAL:
             raise InputError(
                 f"{path.name}: the exported network is {away:.1e} from the one that was trained, expected at most "

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 from ser import audio, ffmpeg, signs
 from ser.audio import NothingHeardError, Signal, UnknownFormatError
 from ser.errors import InputError
-from ser.features import Array, frame_features, functionals
+from ser.features import Array, feature_names, frame_features, functionals
 from ser.model_folder import Card, Member, read_card
 from ser.temperature import divide, logits
 
@@ -63,8 +64,17 @@ class _Judged:
         return not set(self.flags) & set(signs.UNHEARD)
 
 
-Judge: TypeAlias = Callable[[Sequence[Array]], tuple[Shares, Shares]]
-"""From clips' inputs to (clips, classes) probabilities and how far the clips are from training: 1 is far."""
+class Measured(NamedTuple):
+    """What a model is given of a clip: frame features, (n_frames, features), and functionals, (values,), or none."""
+
+    frames: Array
+    functionals: Array
+
+
+Probabilities: TypeAlias = Callable[[Sequence[Measured]], Shares]
+"""From clips to (clips, classes) probabilities."""
+Judge: TypeAlias = Callable[[Sequence[Measured]], tuple[Shares, Shares]]
+"""From clips to (clips, classes) probabilities and how far the clips are from training: 1 is far."""
 
 
 def load(folder: str | Path, *, member: str | None = None) -> "Model":
@@ -93,31 +103,38 @@ def load(folder: str | Path, *, member: str | None = None) -> "Model":
 def _member(folder: Path, card: Card, member: Member) -> Judge:
     network = card.kind == "network"
     probabilities = _network(folder, card, member) if network else _baseline(folder, member)
+    seen = attrgetter("frames" if network else "functionals")
     usual = {"mean": np.array(member.usual.mean), "deviation": np.array(member.usual.deviation)}
 
-    def judge(inputs: Sequence[Array]) -> tuple[Shares, Shares]:
-        away = signs.distances(signs.summaries(inputs), **usual) / member.usual.most
+    def judge(clips: Sequence[Measured]) -> tuple[Shares, Shares]:
+        away = signs.distances(signs.summaries([seen(clip) for clip in clips]), **usual) / member.usual.most
         # Nobody knows how right a model is out there: the farther, the nearer its answer comes to none.
-        return divide(logits(probabilities(inputs)), member.temperature * np.maximum(away, 1)), away
+        return divide(logits(probabilities(clips)), member.temperature * np.maximum(away, 1)), away
 
     return judge
 
 
-def _network(folder: Path, card: Card, member: Member) -> Callable[[Sequence[Array]], Any]:
+def _network(folder: Path, card: Card, member: Member) -> Probabilities:
     from ser import networks
     from ser.batches import Buckets
 
     if card.cut is None:
         raise InputError(f"{folder}: its card gives no lengths of clips, which a network needs; export it anew.")
     buckets = Buckets(step=card.cut.step, most=card.cut.most)
-    return networks.load([folder / name for name in member.weights], buckets=buckets)
+    run = networks.load([folder / name for name in member.weights], buckets=buckets)
+
+    def probabilities(clips: Sequence[Measured]) -> Shares:
+        functionals = np.stack([clip.functionals for clip in clips]) if card.sees.functionals else None
+        return run([clip.frames for clip in clips], functionals)
+
+    return probabilities
 
 
-def _baseline(folder: Path, member: Member) -> Callable[[Sequence[Array]], Any]:
+def _baseline(folder: Path, member: Member) -> Probabilities:
     from ser import baselines
 
     model = baselines.load((folder / member.weights[0]).parent)
-    return lambda inputs: baselines.predict(model, np.stack(inputs))
+    return lambda clips: baselines.predict(model, np.stack([clip.functionals for clip in clips]))
 
 
 class Model:
@@ -126,6 +143,8 @@ class Model:
     def __init__(self, card: Card, members: Sequence[Judge]) -> None:
         self.card, self.labels, self._members = card, card.labels, members
         self._threads = ThreadpoolController()
+        kinds = [name.partition(".")[0] for name in feature_names(card.features)]
+        self._seen = np.flatnonzero([kind in card.sees.frames for kind in kinds])
 
     def predict(self, recording: Recording) -> Answer:
         """Judge one recording.
@@ -191,20 +210,20 @@ class Model:
     def _judge_heard(self, clips: Sequence[Signal]) -> list[_Judged]:
         if not clips:
             return []
-        inputs = [self._inputs(clip) for clip in clips]
-        shares, away = self._shares_of(inputs)
+        shares, away = self._shares_of([self._measure(clip) for clip in clips])
         return [_Judged(shares[n], self._flags(len(clip), away=away[n])) for n, clip in enumerate(clips)]
 
-    def _shares_of(self, inputs: Sequence[Array]) -> tuple[Shares, Shares]:
+    def _shares_of(self, clips: Sequence[Measured]) -> tuple[Shares, Shares]:
         """Average the members: (clips, classes) probabilities, and how far clips are from training: (clips,)."""
-        shares, away = zip(*(judge(inputs) for judge in self._members), strict=True)
+        shares, away = zip(*(judge(clips) for judge in self._members), strict=True)
         return np.mean(shares, axis=0), np.mean(away, axis=0)
 
-    def _inputs(self, clip: Signal) -> Array:
-        """Measure a clip as in training: (n_frames, features), or a baseline's (features,)."""
+    def _measure(self, clip: Signal) -> Measured:
+        """Measure a clip as in training."""
         card = self.card
         frames = frame_features(clip, card.features, rate=card.preprocess.sample_rate)
-        return frames if card.kind == "network" else functionals(frames, card.features.functionals)
+        names, nothing = card.features.functionals, np.empty(0, dtype=np.float32)
+        return Measured(frames[:, self._seen], functionals(frames, names) if card.sees.functionals else nothing)
 
     def _of_all(self) -> tuple[str, ...]:
         """Say what speaks against every answer of this model."""

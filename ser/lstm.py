@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from ser.datasets import Dataset
 
 HISTORY = "history.csv"
+WIDEST = 5.0
+"""Deviations from the mean of training at which functionals are cut: an odd clip may have any."""
+JUDGES = ("by_frames", "by_functionals")
+"""Layers whose logits the answer averages. Each learns for itself: together, one leaves the other too little to do."""
 
 
 def set_up(seed: int) -> None:
@@ -73,7 +77,18 @@ def _muted() -> Iterator[None]:
         os.close(terminal)
 
 
-def build(settings: TrainLstm, *, mean: Sequence[float], variance: Sequence[float], n_classes: int) -> keras.Model:
+Moments = tuple[Sequence[float], Sequence[float]]
+"""Mean and variance of each feature."""
+
+
+def build(
+    settings: TrainLstm,
+    *,
+    mean: Sequence[float],
+    variance: Sequence[float],
+    n_classes: int,
+    functionals: Moments | None = None,
+) -> keras.Model:
     """Build a model.
 
     Parameters
@@ -84,23 +99,86 @@ def build(settings: TrainLstm, *, mean: Sequence[float], variance: Sequence[floa
         Of each feature over the frames of the training clips: the first layer standardises by them.
     n_classes
         Size of the softmax.
+    functionals
+        Moments of the clips' functionals, where the model sees them beside the frames.
 
     Returns
     -------
     Model
-        (batch, frames, features) -> (batch, n_classes), probabilities.
+        Frames (batch, frames, features), or these and functionals (batch, values) -> (batch, n_classes), probabilities.
     """
     from keras import Input, Model, layers
 
-    inputs = Input((None, len(mean)), name="frames")
-    x = layers.Normalization(mean=list(mean), variance=list(variance), name="standardise")(inputs)
+    inputs = [Input((None, len(mean)), name="frames")]
+    x = layers.Normalization(mean=list(mean), variance=list(variance), name="standardise")(inputs[0])
     if settings.architecture == "cnn_bilstm":
         x = _convolutions(x, settings)
     x = _recurrent(x, settings)
     x = layers.Dropout(settings.dropout)(_attention_pooling(x))
     x = layers.Dense(settings.dense, activation="relu", name="dense")(x)
     x = layers.Dropout(settings.dropout)(x)
-    return Model(inputs, layers.Dense(n_classes, activation="softmax", name="emotions")(x), name=settings.architecture)
+    x = layers.Dense(n_classes, name="by_frames")(x)
+    if functionals is not None:
+        inputs.append(Input((len(functionals[0]),), name="functionals"))
+        x = layers.Average(name="both")([x, _by_functionals(inputs[1], settings, functionals, n_classes=n_classes)])
+    outputs = layers.Softmax(name="emotions")(x)
+    return Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=settings.architecture)
+
+
+def _by_functionals(x: Any, settings: TrainLstm, functionals: Moments, *, n_classes: int) -> Any:
+    """Judge a clip as a whole, by functionals that are standardised and cut at `WIDEST`: logits (batch, n_classes)."""
+    from keras import layers
+
+    mean, variance = functionals
+    shares = layers.Normalization(mean=list(mean), variance=[WIDEST**2 * value for value in variance], name="shrink")(x)
+    x = layers.Rescaling(WIDEST, name="cut")(layers.Activation("hard_tanh")(shares))
+    # They are many, and tell voices apart: hence a dropout of their own, before the units too.
+    x = layers.Dropout(settings.functionals_dropout)(x)
+    x = layers.Dense(settings.functionals, activation="relu", name="whole")(x)
+    return layers.Dense(n_classes, name="by_functionals")(layers.Dropout(settings.functionals_dropout)(x))
+
+
+def build_for(train: Examples, settings: TrainLstm, *, n_classes: int) -> keras.Model:
+    """Build a model that standardises by the training clips."""
+    mean, variance = _moments(train.frames)
+    whole = None if train.functionals is None else _moments([train.functionals])
+    return build(settings, mean=mean, variance=variance, n_classes=n_classes, functionals=whole)
+
+
+def _moments(frames: Sequence[Array]) -> Moments:
+    mean, variance = batches.moments(frames)
+    return mean.tolist(), variance.tolist()
+
+
+def learner_of(model: keras.Model, settings: TrainLstm, *, steps: int) -> keras.Model:
+    """Make a model ready for a training of so many steps.
+
+    Returns
+    -------
+    Model
+        With the same weights, and the probabilities of each of `JUDGES` as outputs after the answer, from which nothing
+        is learned.
+    """
+    import keras
+
+    judges = [keras.layers.Softmax()(layer.output) for layer in model.layers if layer.name in JUDGES]
+    learner = keras.Model(model.inputs, [model.output, *judges])
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
+    learner.compile(
+        optimizer(settings, steps=steps),
+        loss=[None, *[loss] * len(judges)],
+        loss_weights=[0, *[1 / len(judges)] * len(judges)],
+        metrics=[["accuracy"], *[[]] * len(judges)],
+    )
+    return learner
+
+
+def mean_frame(model: keras.Model) -> Array:
+    """Give the training clips' mean, by which a model standardises: (features,)."""
+    import keras
+
+    mean: Array = keras.ops.convert_to_numpy(model.get_layer("standardise").mean).ravel()
+    return mean
 
 
 def _convolutions(x: Any, settings: TrainLstm) -> Any:
@@ -147,22 +225,33 @@ def training_batches(
         return batches.epoch(examples, buckets, settings, n_classes=n_classes, blank=blank, rng=rng)
 
     # Keras would take the shape of the first batches for that of all, hence the signature.
-    shapes = tf.TensorSpec((None, None, len(blank))), tf.TensorSpec((None, n_classes))
+    frames, shares = tf.TensorSpec((None, None, len(blank))), tf.TensorSpec((None, n_classes))
+    beside = None if examples.functionals is None else tf.TensorSpec((None, examples.functionals.shape[1]))
+    shapes = batches.together(frames, beside), shares
     steps = len(batches.of_equal_length(buckets.lengths(examples.frames), size=settings.batch_size))
     dataset = tf.data.Dataset.from_generator(epoch, output_signature=shapes)
     return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
 
 
 def predict(
-    model: keras.Model, frames: Sequence[Array], settings: TrainLstm, *, hop_seconds: float
+    model: keras.Model,
+    frames: Sequence[Array],
+    settings: TrainLstm,
+    *,
+    hop_seconds: float,
+    functionals: Array | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Compute the (clips, classes) probabilities of clips given as (n_frames, features) arrays."""
+    """Compute the (clips, classes) probabilities of clips given as (n_frames, features) arrays.
+
+    A model that sees functionals too needs these: (clips, values).
+    """
     buckets = Buckets.of(settings, hop_seconds=hop_seconds)
     lengths = buckets.lengths(frames)
     probabilities = np.empty((len(frames), model.output_shape[-1]), dtype=np.float32)
     for batch in batches.of_equal_length(lengths, size=settings.batch_size):
         stacked = buckets.stack((frames[clip] for clip in batch), length=lengths[batch[0]])
-        probabilities[batch] = model.predict_on_batch(stacked)
+        beside = None if functionals is None else functionals[batch]
+        probabilities[batch] = model.predict_on_batch(batches.together(stacked, beside))
     return probabilities
 
 
@@ -195,25 +284,21 @@ def fit(
     set_up(seeds.integer(seed, "lstm"))
     import keras
 
-    mean, variance = batches.moments(train.frames)
-    model = build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=n_classes)
-    buckets, blank = Buckets.of(settings, hop_seconds=hop_seconds), mean.astype(np.float32)
+    model = build_for(train, settings, n_classes=n_classes)
+    buckets, blank = Buckets.of(settings, hop_seconds=hop_seconds), mean_frame(model)
     dataset = training_batches(train, settings, blank=blank, buckets=buckets, seed=seed, n_classes=n_classes)
-    model.compile(
-        optimizer=optimizer(settings, steps=len(dataset) * settings.epochs),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
-        metrics=["accuracy"],
-    )
+    learner = learner_of(model, settings, steps=len(dataset) * settings.epochs)
+    dataset = dataset.map(lambda inputs, targets: (inputs, (targets,) * len(learner.outputs)))
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "kept.weights.h5"
         callbacks = [
             *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if settings.average else []),
-            _validation(val, settings, hop_seconds=hop_seconds),
+            _validation(model, val, settings, hop_seconds=hop_seconds),
             *_schedule(settings),
             *_keep(kept, settings),
         ]
-        history = model.fit(dataset, epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks)
-        model.load_weights(kept)
+        history = learner.fit(dataset, epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks)
+        learner.load_weights(kept)
     return model, _history(history)
 
 
@@ -258,7 +343,7 @@ def _keep(weights: Path, settings: TrainLstm) -> list[Any]:
     ]
 
 
-def _validation(val: Examples, settings: TrainLstm, *, hop_seconds: float) -> Any:
+def _validation(model: keras.Model, val: Examples, settings: TrainLstm, *, hop_seconds: float) -> Any:
     """Judge each epoch on the validation clips, and show where training stands."""
     import keras
 
@@ -271,7 +356,7 @@ def _validation(val: Examples, settings: TrainLstm, *, hop_seconds: float) -> An
             next(self.bar, None)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            probabilities = predict(self.model, val.frames, settings, hop_seconds=hop_seconds)
+            probabilities = predict(model, val.frames, settings, hop_seconds=hop_seconds, functionals=val.functionals)
             logs |= judge(probabilities, val.labels, smoothing=settings.label_smoothing)
             logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
             self.shown.set_postfix(loss=f"{logs['loss']:.3f}", val_uar=f"{logs['val_uar']:.3f}")
@@ -297,10 +382,16 @@ def judge(probabilities: npt.NDArray[np.float32], labels: Labels, *, smoothing: 
 
 
 def _history(history: Any) -> pd.DataFrame:
-    columns = ["loss", "accuracy", "val_loss", "val_accuracy", "val_uar", "learning_rate"]
-    table = pd.DataFrame({column: history.history[column] for column in columns})
+    columns = ["loss", "emotions_accuracy", "val_loss", "val_accuracy", "val_uar", "learning_rate"]
+    table = pd.DataFrame({column.removeprefix("emotions_"): history.history[column] for column in columns})
     table.insert(0, "epoch", np.arange(1, len(table) + 1))
     return table
+
+
+def examples(data: Dataset, settings: TrainLstm, *parts: str) -> Examples:
+    """Take from some parts of a fold what the network of these settings is given."""
+    functionals = data.functionals(*parts) if settings.functionals else None
+    return Examples(data.frames(*parts), data.labels(*parts), functionals)
 
 
 def train(data: Dataset, seed: int, folder: Path, *, settings: TrainLstm, hop_seconds: float) -> Array:
@@ -324,13 +415,13 @@ def train(data: Dataset, seed: int, folder: Path, *, settings: TrainLstm, hop_se
     (clips, classes) float32
         Probabilities.
     """
-    examples = {part: Examples(data.frames(part), data.labels(part)) for part in ("train", "val")}
-    asked, shares, histories = data.frames("val", "test"), [], []
+    given = {part: examples(data, settings, part) for part in ("train", "val")}
+    asked, shares, histories = examples(data, settings, "val", "test"), [], []
     for place, own in _networks(folder, settings, seed=seed).items():
-        model, history = fit(settings, **examples, n_classes=len(data.classes), hop_seconds=hop_seconds, seed=own)
+        model, history = fit(settings, **given, n_classes=len(data.classes), hop_seconds=hop_seconds, seed=own)
         save(model, place)
         histories.append(history)
-        shares.append(predict(model, asked, settings, hop_seconds=hop_seconds))
+        shares.append(predict(model, asked.frames, settings, hop_seconds=hop_seconds, functionals=asked.functionals))
     mean = pd.concat(histories).groupby("epoch", as_index=False).mean()
     write_text(folder / HISTORY, mean.to_csv(index=False, lineterminator="\n"))
     return np.mean(shares, axis=0)

@@ -15,9 +15,9 @@ from pydantic import Field, ValidationError
 
 from ser.errors import InputError
 from ser.files import write_json
-from ser.params import Features, Preprocess, Settings
+from ser.params import Features, FrameFeature, Preprocess, Settings
 
-FORMAT = 1
+FORMAT = 2
 """Changes whenever a program that reads today's folders would misunderstand tomorrow's."""
 CARD = "card.json"
 
@@ -30,6 +30,13 @@ class Cut(Settings):
 
     step: Annotated[int, Field(ge=1)]
     most: Annotated[int, Field(ge=1)]
+
+
+class Sees(Settings):
+    """What a model is given of a clip: some kinds of its frame features, its functionals, or both."""
+
+    frames: tuple[FrameFeature, ...]
+    functionals: bool
 
 
 class Usual(Settings):
@@ -59,12 +66,13 @@ class Member(Settings):
 class Card(Settings):
     """What a folder holds. `answer` says how members make one answer, `origin` is for people to read."""
 
-    format: Literal[1]
+    format: Literal[2]
     model: str
     kind: Literal["network", "baseline"]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
     preprocess: Preprocess
     features: Features
+    sees: Sees
     cut: Cut | None
     members: Annotated[tuple[Member, ...], Field(min_length=1)]
     answer: str

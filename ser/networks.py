@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,7 +14,7 @@ AT_ONCE = 64
 """Clips of equal length that share a call."""
 
 
-def load(paths: Sequence[Path], *, buckets: Buckets) -> Callable[[Sequence[Array]], Array]:
+def load(paths: Sequence[Path], *, buckets: Buckets) -> Callable[[Sequence[Array], Array | None], Array]:
     """Load the networks of one model.
 
     Parameters
@@ -26,7 +27,8 @@ def load(paths: Sequence[Path], *, buckets: Buckets) -> Callable[[Sequence[Array
     Returns
     -------
     callable
-        From the (n_frames, features) matrices of clips to their (clips, classes) probabilities, the networks' mean.
+        From the (n_frames, features) matrices of clips, and the (clips, values) functionals where networks see them
+        too, to their (clips, classes) probabilities, the networks' mean.
 
     Raises
     ------
@@ -34,11 +36,18 @@ def load(paths: Sequence[Path], *, buckets: Buckets) -> Callable[[Sequence[Array
         If a file is no network that can be run.
     """
     networks = [open_network(path) for path in paths]
-    return lambda frames: np.mean([_run(network, frames, buckets) for network in networks], axis=0)
+
+    def run(frames: Sequence[Array], functionals: Array | None) -> Array:
+        return np.mean([_run(network, frames, functionals, buckets) for network in networks], axis=0)
+
+    return run
 
 
-def open_network(path: Path) -> Callable[[Array], Array]:
-    """Open an ONNX file: from (clips, frames, features) to (clips, classes).
+Network: TypeAlias = Callable[[Array, Array | None], Array]
+
+
+def open_network(path: Path) -> Network:
+    """Open an ONNX file: from (clips, frames, features), and (clips, values) or None, to (clips, classes).
 
     Raises
     ------
@@ -55,15 +64,16 @@ def open_network(path: Path) -> Callable[[Array], Array]:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001, its errors share no other class
         raise InputError(f"{path}: is no network that can be run ({type(error).__name__}); export it anew.") from None
-    [name] = [value.name for value in session.get_inputs()]
-    return lambda batch: session.run(None, {name: batch})[0]
+    names = [value.name for value in session.get_inputs()]
+    return lambda frames, functionals: session.run(None, dict(zip(names, (frames, functionals), strict=False)))[0]
 
 
-def _run(network: Callable[[Array], Array], frames: Sequence[Array], buckets: Buckets) -> Array:
+def _run(network: Network, frames: Sequence[Array], functionals: Array | None, buckets: Buckets) -> Array:
     lengths = buckets.lengths(frames)
     parts, order = [], []
     for batch in of_equal_length(lengths, size=AT_ONCE):
-        parts.append(network(buckets.stack((frames[clip] for clip in batch), length=int(lengths[batch[0]]))))
+        stacked = buckets.stack((frames[clip] for clip in batch), length=int(lengths[batch[0]]))
+        parts.append(network(stacked, None if functionals is None else functionals[batch]))
         order.append(batch)
     found = np.empty((len(frames), parts[0].shape[1]), dtype=np.float32)
     found[np.concatenate(order)] = np.concatenate(parts)

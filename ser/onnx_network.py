@@ -15,7 +15,8 @@ from ser.errors import InputError
 
 OPSET, IR_VERSION = 17, 8
 """Versions of ONNX that runtimes since 2022 read."""
-INPUT, OUTPUT = "frames", "probabilities"
+INPUTS, OUTPUT = {"frames": ["clips", "frames"], "functionals": ["clips"]}, "probabilities"
+"""Names of what goes in, with the axes before the values, and of what comes out; a graph has the first, or both."""
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -54,12 +55,12 @@ def convert(model: Any) -> bytes:
     Parameters
     ----------
     model
-        (batch, frames, features) -> (batch, classes), both directions of a recurrent layer included.
+        Frames (batch, frames, features), or these and functionals (batch, values) -> (batch, classes).
 
     Returns
     -------
     bytes
-        A graph from `INPUT` to `OUTPUT`, for any number of clips and frames.
+        A graph from `INPUTS`, or the first of them, to `OUTPUT`, for any number of clips and frames.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def convert(model: Any) -> bytes:
     """
     from onnx import helper
 
-    graph, names = Graph(), {id(model.inputs[0]): INPUT}
+    graph, names = Graph(), {id(tensor): name for tensor, name in zip(model.inputs, INPUTS, strict=False)}
     for layer in model.layers:
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         kind = type(layer).__name__
@@ -77,16 +78,20 @@ def convert(model: Any) -> bytes:
                 graph, layer, layer.get_config(), [names[id(tensor)] for tensor in inputs]
             )
     graph.nodes.append(helper.make_node("Identity", [names[id(model.outputs[0])]], [OUTPUT]))
-    return _bytes(graph, n_features=int(model.inputs[0].shape[-1]), n_classes=int(model.outputs[0].shape[-1]))
+    widths = [int(tensor.shape[-1]) for tensor in model.inputs]
+    return _bytes(graph, widths=widths, n_classes=int(model.outputs[0].shape[-1]))
 
 
-def _bytes(graph: Graph, *, n_features: int, n_classes: int) -> bytes:
+def _bytes(graph: Graph, *, widths: Sequence[int], n_classes: int) -> bytes:
     from onnx import TensorProto, checker, helper
 
-    frames = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["clips", "frames", n_features])
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [*axes, width])
+        for (name, axes), width in zip(INPUTS.items(), widths, strict=False)
+    ]
     shares = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["clips", n_classes])
     made = helper.make_model(
-        helper.make_graph(graph.nodes, "network", [frames], [shares], initializer=graph.constants),
+        helper.make_graph(graph.nodes, "network", inputs, [shares], initializer=graph.constants),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
@@ -220,8 +225,10 @@ def _activated(graph: Graph, layer: Any, activation: Any, value: str) -> str:
         return graph.add("Softmax", value, axis=-1)
     if activation in ("silu", "swish"):
         return graph.add("Mul", value, graph.add("Sigmoid", value))
+    if activation == "hard_tanh":
+        return graph.add("Clip", value, graph.constant(-1), graph.constant(1))
     if activation not in ACTIVATIONS:
-        known = ", ".join(["linear", "softmax", "silu", *ACTIVATIONS])
+        known = ", ".join(["linear", "softmax", "silu", "hard_tanh", *ACTIVATIONS])
         raise InputError(
             f"the network's layer {layer.name} has the activation {activation!r}, which cannot be exported to ONNX; "
             f"known are {known}. Change it, or extend ser/onnx_network.py."
@@ -236,6 +243,11 @@ def _activation(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: S
 def _relu(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
     _expect(layer, settings, max_value=None, negative_slope=0.0, threshold=0.0)
     return graph.add("Relu", inputs[0])
+
+
+def _rescaling(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
+    scaled = graph.add("Mul", inputs[0], graph.constant(settings["scale"]))
+    return graph.add("Add", scaled, graph.constant(settings["offset"]))
 
 
 def _dense(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
@@ -267,6 +279,10 @@ def _reshape(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequ
 
 def _joined(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
     return graph.add("Concat", *inputs, axis=_axis(settings))
+
+
+def _averaged(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
+    return graph.add("Mean", *inputs)
 
 
 def _folded(operator: str) -> Convert:
@@ -335,6 +351,7 @@ def _gates(layer: Any) -> tuple[Array, Array, Array]:
 LAYERS: Mapping[str, Convert] = {
     "Activation": _activation,
     "Add": _folded("Add"),
+    "Average": _averaged,
     "AveragePooling1D": _pooling("AveragePool"),
     "BatchNormalization": _batch_normalization,
     "Bidirectional": _bidirectional,
@@ -355,6 +372,7 @@ LAYERS: Mapping[str, Convert] = {
     "Multiply": _folded("Mul"),
     "Normalization": _normalization,
     "ReLU": _relu,
+    "Rescaling": _rescaling,
     "Reshape": _reshape,
     "Softmax": _softmax,
     "SpatialDropout1D": _nothing,

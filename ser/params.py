@@ -25,7 +25,7 @@ from ser.errors import InputError
 Emotion = Literal["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
 FrameFeature = Literal["mfcc", "mel", "chroma", "rms", "zcr", "pitch", "spectral"]
 Functional = Literal["mean", "std", "min", "p10", "p25", "median", "p75", "p90", "max", "rise", "bend", "change"]
-AugmentationName = Literal["noise", "time_stretch", "pitch_shift", "time_shift"]
+AugmentationName = Literal["noise", "time_stretch", "pitch_shift", "time_shift", "speed"]
 BaselineName = Literal["svm", "knn", "random_forest", "decision_tree"]
 Change = Literal["corpora", "protocol", "classes", "test-clips", "models"]
 
@@ -189,16 +189,24 @@ class Augment(Settings):
 
     augmentations: Many[AugmentationName]
     copies: Annotated[int, Field(ge=0)]
+    speeds: Count
     noise_snr_db: Range
     time_stretch_rate: Range
     pitch_shift_semitones: Range
     time_shift_share: Range
+    speed_rate: Range
     stress: Stress
+
+    def copies_of(self, augmentation: AugmentationName) -> int:
+        """Count the copies that a clip gets of a kind."""
+        return self.copies * (self.speeds if augmentation == "speed" else 1)
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.time_stretch_rate.low < 0.25 or self.time_stretch_rate.high > 4:
-            raise ValueError("time_stretch_rate must lie within 0.25 and 4")
+        for name in ("time_stretch_rate", "speed_rate"):
+            rate: Range = getattr(self, name)
+            if rate.low < 0.25 or rate.high > 4:
+                raise ValueError(f"{name} must lie within 0.25 and 4")
         if max(abs(self.time_shift_share.low), abs(self.time_shift_share.high)) >= 1:
             raise ValueError("time_shift_share must lie within -1 and 1")
         if max(abs(self.pitch_shift_semitones.low), abs(self.pitch_shift_semitones.high)) > 24:
@@ -275,6 +283,8 @@ class TrainLstm(Settings):
     stride: Count
     units: Count
     dense: Count
+    functionals: Annotated[int, Field(ge=0)]
+    functionals_dropout: Annotated[float, Field(ge=0, lt=1)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     epochs: Count
     batch_size: Count

@@ -16,19 +16,19 @@ from ser.params import read_params
 def main() -> None:
     """Train the recurrent model on every fold and seed, and predict the validation and test clips.
 
-    Reads data/frames and data/splits.csv; writes trained/lstm, data/predictions/lstm.parquet and the history
-    reports/lstm/history.csv.
+    Reads data/frames, data/functionals and data/splits.csv; writes trained/lstm, data/predictions/lstm.parquet and the
+    history reports/lstm/history.csv.
     """
     params = read_params()
     settings, trained = params.train_lstm, Path("trained/lstm")
-    frames, split = Path("data/frames"), Path("data/splits.csv")
+    tables = [Path(f"data/{kind}/{name}.parquet") for kind in ("frames", "functionals") for name in params.corpora]
     table = training.train_all(
         trained,
-        datasets.read(frames, params.corpora, split, augmented=settings.augmented, kinds=settings.inputs),
+        datasets.for_network(settings, params.corpora),
         partial(lstm.train, settings=settings, hop_seconds=params.features.hop_seconds),
         seeds=params.seeds,
         settings=settings.model_dump(mode="json"),
-        inputs=[*(frames / f"{corpus}.parquet" for corpus in params.corpora), split],
+        inputs=[*tables, Path("data/splits.csv")],
         at_once=workers(),
     )
     with replacing(Path("data/predictions/lstm.parquet")) as unfinished:

@@ -22,6 +22,7 @@ RANGES = {
     "time_stretch_rate": {"low": 0.85, "high": 1.15},
     "pitch_shift_semitones": {"low": -2, "high": 2},
     "time_shift_share": {"low": -0.1, "high": 0.1},
+    "speed_rate": {"low": 0.8, "high": 1.25},
 }
 
 
@@ -70,6 +71,7 @@ MEASURES: list[tuple[str, str, np.ndarray, Callable[[np.ndarray], float], float]
     ("time_stretch", "time_stretch_rate", TONE, stretch_rate, 0.005),
     ("pitch_shift", "pitch_shift_semitones", TONE, semitones, 0.05),
     ("time_shift", "time_shift_share", IMPULSE, shift_share, 0.001),
+    ("speed", "speed_rate", TONE, stretch_rate, 0.005),
 ]
 measured = pytest.mark.parametrize(
     ("kind", "key", "signal", "measure", "tolerance"), MEASURES, ids=[row[0] for row in MEASURES]
@@ -102,6 +104,18 @@ def test_stretching_keeps_pitch_and_shifting_pitch_keeps_length() -> None:
     assert [pitch(copy) for copy in copies("time_stretch", 4)] == pytest.approx([440] * 4, abs=1)
     for kind in ("pitch_shift", "time_shift", "noise"):
         assert [len(copy) for copy in copies(kind, 4)] == [len(TONE)] * 4, kind
+
+
+def test_speed_moves_pitch_with_tempo() -> None:
+    """A clip played faster is higher by as much as it is shorter."""
+    for copy in copies("speed", 5):
+        assert pitch(copy) / 440 == pytest.approx(stretch_rate(copy), rel=0.01)
+
+
+def test_there_may_be_more_copies_of_speed_than_of_others() -> None:
+    """As many times as `speeds` says; and none where there are none of the others."""
+    assert [settings(copies=2, speeds=3).copies_of(kind) for kind in ("noise", "speed")] == [2, 6]
+    assert settings(copies=0).copies_of("speed") == 0
 
 
 def test_what_is_shifted_out_does_not_come_back() -> None:
@@ -146,7 +160,7 @@ def test_global_random_state_is_put_back_after_an_error(monkeypatch: pytest.Monk
     def fail(samples: np.ndarray, sample_rate: int) -> None:
         raise RuntimeError(f"{random.random()}, {np.random.random()}")
 
-    monkeypatch.setitem(AUGMENTATIONS, "noise", lambda _settings: fail)
+    monkeypatch.setitem(AUGMENTATIONS, "noise", lambda _settings, _rate: fail)
     before = random.getstate(), np.random.get_state()[2]
     with pytest.raises(RuntimeError):
         copies("noise", 1)

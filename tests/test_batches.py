@@ -28,6 +28,27 @@ def test_mixing_blends_frames_as_targets() -> None:
     assert mixed.dtype == shares.dtype == np.float32
 
 
+def test_functionals_are_mixed_as_frames_are() -> None:
+    """A clip's functionals, frames and target are blended with the same other clip's, by the same share."""
+    targets = np.eye(6, dtype=np.float32)
+    mixed, shares, beside = batches.mixed(targets[:, None].copy(), targets, 2 * targets, alpha=0.5, rng=rng())
+    np.testing.assert_allclose(mixed[:, 0], shares, atol=1e-6)
+    np.testing.assert_allclose(beside, 2 * shares, atol=1e-6)
+    assert (targets == np.eye(6)).all()  # what was handed in is not touched
+
+
+def test_an_epoch_gives_clips_with_their_functionals() -> None:
+    """Whatever the order, each clip comes with its own, and masks hide frames only."""
+    frames = [np.full((length, 3), n, dtype=np.float32) for n, length in enumerate([8, 8, 16, 3, 16, 8, 30])]
+    numbers = np.arange(7, dtype=np.float32)[:, None]
+    examples = batches.Examples(frames, np.zeros(7, np.int64), numbers)
+    settings = tiny.lstm_settings(batch_size=2, mixup=0, masks=False)
+    made = list(batches.epoch(examples, Buckets(step=8, most=24), settings, n_classes=2, blank=BLANK[:3], rng=rng()))
+    for (given, functionals), _ in made:
+        np.testing.assert_array_equal(given[:, 0, :1], functionals)
+    assert sorted(n for (_, functionals), _ in made for n in functionals[:, 0].tolist()) == list(range(7))
+
+
 def test_a_small_alpha_mixes_little() -> None:
     """The closer alpha to 0, the less is taken from other clips."""
     targets = np.eye(50, dtype=np.float32)

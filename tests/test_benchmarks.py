@@ -27,10 +27,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     levels = 4.0 * np.eye(3)[[classes.index(emotion) for emotion in CLIPS.emotion]] + 50
     frames = [(level + rng.normal(size=(rng.integers(10, 17), 3))).astype(np.float32) for level in levels]
     tables.write_features(folder / "frames", CLIPS, payload="frames", values=frames)
+    vectors = list(np.stack([clip.mean(axis=0) for clip in frames]))
+    tables.write_features(folder / "functionals", CLIPS, payload="functionals", values=vectors)
     parts = CLIPS.speaker.str[-2:].map(lambda actor: {"01": "test", "02": "test", "03": "val", "04": "val"}.get(actor))
     split = CLIPS.assign(fold=1, part=parts.fillna("train"))[["clip_id", "emotion", "fold", "part"]]
     split.sort_values("clip_id").to_csv(folder / "splits.csv", index=False)
-    return datasets.read(folder / "frames", ["ravdess"], folder / "splits.csv", augmented=True)
+    functionals = folder / "functionals"
+    return datasets.read(folder / "frames", ["ravdess"], folder / "splits.csv", augmented=True, beside=functionals)
 
 
 def test_a_mask_hides_padding_and_nothing_else() -> None:
@@ -78,7 +81,8 @@ def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) ->
     assert set(table.clip_id) == set(data.fold(1).clips("val").clip_id)
     assert len(pd.read_csv(tmp_path / "1.csv")) == settings.epochs
     numbers = selection.numbers({1: table, 2: table}, resamples=200)
-    assert set(numbers) == {"val_uar", "val_uar_low", "val_uar_high", "fold1_val_uar", "fold2_val_uar"}
+    assert set(numbers) == {"val_uar", "val_uar_low", "val_uar_high", "val_nll", "fold1_val_uar", "fold2_val_uar"}
+    assert 0 < numbers["val_nll"] < np.log(3)
     assert numbers["val_uar"] == pytest.approx(numbers["fold1_val_uar"])
     assert numbers["val_uar"] > 0.9
 

@@ -72,6 +72,16 @@ def test_features_belong_to_their_clips(folder: Path, parts: tuple[str, ...], au
         np.testing.assert_array_equal(matrix, all_matrices[clip_id])
 
 
+def test_functionals_beside_frames_are_of_the_same_clips(folder: Path) -> None:
+    """A model that sees both gets both of each clip, and its card names the columns of both."""
+    where = {"beside": folder / "functionals", "augmented": True}
+    data = datasets.read(folder / "frames", CORPORA, folder / "splits.csv", **where)
+    for matrix, vector in zip(data.frames("train"), data.functionals("train"), strict=True):
+        np.testing.assert_array_equal(matrix[0], vector)
+    assert len(data.card()["beside"]) == data.functionals("val").shape[1]
+    assert read(folder, payload="frames").card()["beside"] == []
+
+
 def test_frames_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many parts are asked for, and in whatever combination, the tables are gone through a single time."""
     seen: list[int] = []

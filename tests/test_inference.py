@@ -225,7 +225,8 @@ def test_the_card_says_what_the_model_is(lstm: Model) -> None:
     """Labels, processing, members with their speakers, headline and hashes are there, and no place on a computer."""
     card = lstm.card
     assert card.labels == lstm.labels == ("neutral", "happy", "sad", "angry")
-    assert card.features.frames == ("mel",)
+    assert (card.sees.frames, card.sees.functionals) == (("mel",), True)
+    assert card.features.frames == ("mel", "rms")  # of which functionals are made
     assert card.origin["corpora"] == ["ravdess"]
     assert card.origin["headline"]["uar"] == 0.5
     assert card.origin["headline"]["uar_low"] is None
@@ -258,7 +259,7 @@ def change(path: Path, old: bytes, new: bytes) -> None:
         (lambda folder: (folder / "card.json").unlink(), r"has no model in it \(no card.json\): name another"),
         (lambda folder: (folder / "card.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "card.json").write_text("[]"), "holds list"),
-        (lambda folder: change(folder / "card.json", b'"format": 1', b'"format": 2'), "its format is 2"),
+        (lambda folder: change(folder / "card.json", b'"format": 2', b'"format": 3'), "its format is 3"),
         (lambda folder: change(folder / "card.json", b'"denoise": 0.5', b'"denoise": 0.6'), "not as it was written"),
         (lambda folder: (folder / "fold1_seed2/network1.onnx").unlink(), "network1.onnx: is missing"),
         (lambda folder: change(folder / "fold1_seed2/network2.onnx", b"Sub", b"Add"), "its SHA-256 differs"),

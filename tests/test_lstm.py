@@ -1,6 +1,7 @@
 """The network learns from training clips alone, keeps its best epoch, and judges each clip by itself."""
 
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,9 @@ def trained(architecture: str) -> tuple[Any, pd.DataFrame]:
     return tiny.fitted(settings, train=TRAIN, val=VAL)
 
 
-def predict(model: Any, frames: Any, **changes: Any) -> Any:
-    return lstm.predict(model, frames, tiny.lstm_settings(**changes), hop_seconds=tiny.HOP)
+def predict(model: Any, frames: Any, *, functionals: Any = None, **changes: Any) -> Any:
+    settings = tiny.lstm_settings(**changes)
+    return lstm.predict(model, frames, settings, hop_seconds=tiny.HOP, functionals=functionals)
 
 
 # Lengths --------------------------------------------------------------------------------------------------------------
@@ -356,19 +358,68 @@ def test_an_ensemble_is_the_mean_of_its_networks(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     values = [rng.normal(size=(12, 2)).astype(np.float32) for _ in range(len(clips))]
     tables.write_features(tmp_path / "frames", clips, payload="frames", values=values, names='["mel.0", "rms.0"]')
+    vectors = list(rng.normal(size=(len(clips), 2)).astype(np.float32))
+    tables.write_features(tmp_path / "functionals", clips, payload="functionals", values=vectors)
     split = clips[["clip_id", "emotion"]].assign(fold=1, part=np.resize(["train", "val", "test"], len(clips)))
     split.to_csv(tmp_path / "splits.csv", index=False)
-    data = datasets.read(tmp_path / "frames", ["ravdess"], tmp_path / "splits.csv", augmented=False, kinds=["mel"])
+    data = datasets.read(
+        tmp_path / "frames",
+        ["ravdess"],
+        tmp_path / "splits.csv",
+        augmented=False,
+        kinds=["mel"],
+        beside=tmp_path / "functionals",
+    )
     settings = tiny.lstm_settings(ensemble=2, epochs=1, inputs=["mel"])
     shares = lstm.train(data, 1, tmp_path / "model", settings=settings, hop_seconds=tiny.HOP)
-    asked, each = data.frames("val", "test"), []
+    asked, each = lstm.examples(data, settings, "val", "test"), []
     for name in ("network1", "network2"):
         model = lstm.load(tmp_path / "model" / name)
-        assert model.input_shape == (None, None, 1)
-        each.append(predict(model, asked))
+        assert model.input_shape == [(None, None, 1), (None, 2)]
+        each.append(predict(model, asked.frames, functionals=asked.functionals))
     assert np.abs(each[0] - each[1]).max() > 1e-3
     np.testing.assert_allclose(shares, np.mean(each, axis=0), atol=1e-6)
     assert data.card()["features"] == ["mel.0"]
+
+
+# Functionals ----------------------------------------------------------------------------------------------------------
+
+
+def with_functionals(n: int, *, seed: int, in_frames: bool) -> Examples:
+    """Make clips whose class is in the frames, or in the functionals, and the other is noise."""
+    rng = np.random.default_rng(seed)
+    if in_frames:
+        return replace(tiny.examples(n, seed=seed), functionals=rng.normal(size=(n, 5)).astype(np.float32))
+    labels = np.arange(n) % tiny.N_CLASSES
+    values = np.tile(np.eye(tiny.N_CLASSES)[labels], 4) + rng.normal(0, 0.2, size=(n, 4 * tiny.N_CLASSES))
+    return Examples([rng.normal(size=(9, 4)).astype(np.float32) for _ in labels], labels, values.astype(np.float32))
+
+
+@pytest.mark.parametrize("in_frames", [True, False])
+def test_frames_and_functionals_both_teach(in_frames: bool) -> None:
+    """Where the class is in one of them alone, the answer finds it."""
+    train, val = (with_functionals(n, seed=seed, in_frames=in_frames) for n, seed in ((60, 1), (30, 2)))
+    settings = tiny.lstm_settings(functionals=16, epochs=20, learning_rate=0.02, architecture="lstm", patience=None)
+    model, history = tiny.fitted(settings, train=train, val=val)
+    shares = predict(model, val.frames, functionals=val.functionals)
+    assert (shares.argmax(axis=1) == val.labels).mean() > 0.8
+    assert history.val_accuracy.iloc[-1] == pytest.approx((shares.argmax(axis=1) == val.labels).mean())
+
+
+def test_the_answer_averages_two_judges() -> None:
+    """It is the normalised geometric mean of what each judge says, and no gradient passes through it."""
+    clips = with_functionals(24, seed=1, in_frames=True)
+    lstm.set_up(1)
+    settings = tiny.lstm_settings()
+    model = lstm.build_for(clips, settings, n_classes=tiny.N_CLASSES)
+    learner = lstm.learner_of(model, settings, steps=1)
+    given = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
+    answer, by_frames, by_functionals = (np.asarray(shares) for shares in learner(given, training=False))
+    mean = np.sqrt(by_frames * by_functionals)
+    np.testing.assert_allclose(answer, mean / mean.sum(axis=1, keepdims=True), atol=1e-6)
+    np.testing.assert_array_equal(answer, model(given, training=False))
+    assert np.abs(by_frames - by_functionals).max() > 1e-3
+    assert learner.loss[0] is None
 
 
 # Judging --------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """An exported network computes what the network computes, and what cannot be exported is said."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,26 @@ from ser.networks import open_network
 TRAIN = tiny.examples(24)
 
 
-def run(model: Any, frames: Any, folder: Any) -> Any:
+def run(model: Any, frames: Any, functionals: Any, folder: Any) -> Any:
     path = folder / "network.onnx"
     path.write_bytes(onnx_network.convert(model))
-    return open_network(path)(frames)
+    return open_network(path)(frames, functionals)
 
 
-def network(**changes: Any) -> Any:
-    mean, variance = (values.tolist() for values in batches.moments(TRAIN.frames))
+def network(functionals: Any = None, **changes: Any) -> Any:
     lstm.set_up(1)
-    return lstm.build(tiny.lstm_settings(**changes), mean=mean, variance=variance, n_classes=tiny.N_CLASSES)
+    return lstm.build_for(
+        replace(TRAIN, functionals=functionals), tiny.lstm_settings(**changes), n_classes=tiny.N_CLASSES
+    )
 
 
 def check(model: Any, folder: Any) -> None:
-    rng = np.random.default_rng(0)
+    rng, (n_features, *n_functionals) = np.random.default_rng(0), [tensor.shape[-1] for tensor in model.inputs]
     for shape in ((1, 8), (3, 24), (2, 31)):
-        frames = rng.normal(5, 9, size=(*shape, model.inputs[0].shape[-1])).astype(np.float32)
-        found, expected = run(model, frames, folder), model(frames, training=False).numpy()
+        frames = rng.normal(5, 9, size=(*shape, n_features)).astype(np.float32)
+        beside = rng.normal(5, 9, size=(shape[0], *n_functionals)).astype(np.float32) if n_functionals else None
+        found = run(model, frames, beside, folder)
+        expected = model(batches.together(frames, beside), training=False).numpy()
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -44,6 +48,16 @@ def test_every_architecture(architecture: str, stride: int, tmp_path: Any) -> No
             layer.set_weights(weights)
     check(model, tmp_path)
     assert onnx_network.convert(model) == onnx_network.convert(model)
+
+
+def test_functionals_beside_frames(tmp_path: Any) -> None:
+    """A network that sees both has two inputs, and functionals far from training count as `lstm.WIDEST` does."""
+    values = np.random.default_rng(1).normal(size=(24, 5)).astype(np.float32)
+    model = network(values)
+    check(model, tmp_path)
+    far, farther = (np.full((1, 5), level, dtype=np.float32) for level in (1e3, 1e6))
+    frames = TRAIN.frames[0][None]
+    np.testing.assert_array_equal(run(model, frames, far, tmp_path), run(model, frames, farther, tmp_path))
 
 
 def test_other_layers(tmp_path: Any) -> None:

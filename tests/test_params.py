@@ -205,7 +205,9 @@ def test_a_list_that_may_be_empty(tmp_path: Path, key: str) -> None:
     assert getattr(getattr(params, section) if section else params, name) == ()
 
 
-@pytest.mark.parametrize("key", ["noise_snr_db", "time_stretch_rate", "pitch_shift_semitones", "time_shift_share"])
+@pytest.mark.parametrize(
+    "key", ["noise_snr_db", "time_stretch_rate", "pitch_shift_semitones", "time_shift_share", "speed_rate"]
+)
 def test_a_range_is_ordered(tmp_path: Path, key: str) -> None:
     """A range whose low end is above its high end is refused, with both."""
     said = message(tmp_path, changed(f"augment.{key}", {"low": 0.6, "high": 0.5}))
@@ -213,7 +215,8 @@ def test_a_range_is_ordered(tmp_path: Path, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "low", "high"), [("time_stretch_rate", 0.1, 1), ("time_stretch_rate", 1, 5), ("time_shift_share", 0, 1)]
+    ("key", "low", "high"),
+    [("time_stretch_rate", 0.1, 1), ("time_stretch_rate", 1, 5), ("speed_rate", 0.1, 1), ("time_shift_share", 0, 1)],
 )
 def test_a_range_is_possible(tmp_path: Path, key: str, low: float, high: float) -> None:
     """A clip is neither stretched beyond recognition nor shifted out of itself."""

@@ -38,7 +38,14 @@ STAGES = {
     "split": ["data/functionals", "data/splits.csv", "data/left_out.csv"],
     "describe": ["data/raw", "data/measured", "data/left_out.csv", "reports/corpora.html", "reports/corpora"],
     "probe": ["data/functionals", "reports/probe.csv"],
-    "train_lstm": ["data/frames", "data/splits.csv", "trained/lstm", "data/predictions/lstm.parquet", "reports/lstm/"],
+    "train_lstm": [
+        "data/frames",
+        "data/functionals",
+        "data/splits.csv",
+        "trained/lstm",
+        "data/predictions/lstm.parquet",
+        "reports/lstm/",
+    ],
     "train_baselines": [
         "data/functionals",
         "data/splits.csv",

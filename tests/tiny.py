@@ -26,7 +26,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 def lstm_settings(**changes: Any) -> Any:
     """Make settings of a network with a handful of units, in buckets of eight frames and of 24 at most."""
     small = {"convolutions": [6, 6], "units": 6, "dense": 6, "dropout": 0.1, "epochs": 2, "batch_size": 8}
-    plain = {"average": 0, "mixup": 0, "masks": False, "stride": 1}
+    plain = {"average": 0, "mixup": 0, "masks": False, "stride": 1, "functionals": 4}
     times = {"bucket_seconds": 0.08, "max_seconds": 0.24, "patience": 50, "learning_rate": 0.01}
     return tables.settings(train_lstm=small | plain | times | changes).train_lstm
 
