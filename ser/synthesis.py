@@ -99,9 +99,7 @@ SPEAKERS: Mapping[str, Speaker] = MappingProxyType({
 
 TEXTS: Mapping[str, str] = MappingProxyType({
     "back": "Say the word back",
-    "bean": "Say the word bean",
     "dogs": "Dogs are sitting by the door",
-    "gun": "Say the word gun",
     "kids": "Kids are talking by the door",
     "minute": "That is exactly what happened a minute ago",
     "seven": "It is going to be seven in the evening",
