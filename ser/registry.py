@@ -27,14 +27,12 @@ PREDICTIONS = "predictions"
 PACKAGE = Path(__file__).parent
 COMMON = (
     "joblib",
-    "librosa",
     "mlflow",
     "numpy",
     "pandas",
     "pydantic",
     "pyloudnorm",
     "PyYAML",
-    "scipy",
     "soundfile",
     "soxr",
     "threadpoolctl",

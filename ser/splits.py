@@ -262,7 +262,12 @@ def _group_folds(clips: pd.DataFrame, group: str, *, folds: int, seed: int) -> l
     """Deal the groups out, such that emotions and sexes are about as frequent in each fold."""
     kfold = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     strata = _strata(clips.emotion + clips.sex, folds=folds)
-    return [clips.index[test] for _, test in kfold.split(clips, strata, clips[group])]
+    dealt = [clips.index[test] for _, test in kfold.split(clips, strata, clips[group])]
+    if all(map(len, dealt)):
+        return dealt
+    # It is greedy, and of hardly more groups than folds may leave a fold without any.
+    names = seeds.generator(seed, "split").permutation(sorted(clips[group].unique()))
+    return [clips.index[clips[group].isin(names[fold::folds])] for fold in range(folds)]
 
 
 def _strata(strata: "pd.Series[str]", *, folds: int) -> "pd.Series[str]":

@@ -18,7 +18,6 @@ STAGES = sorted({path.stem for path in (ROOT / "stages").glob("*.py")} - {"__ini
 DECLARED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 LIBRARY = sorted((ROOT / "ser").rglob("*.py"))
 DOORS = {
-    "librosa": {"features"},
     "soundfile": {"audio"},
     "soxr": {"audio"},
     "pyloudnorm": {"audio"},

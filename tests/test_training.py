@@ -347,7 +347,8 @@ def test_a_network_does_not_depend_on_those_before_it(folder: Path) -> None:
     """The second fold's model is the same bytes, with the same predictions, whether the first was trained or not."""
     frames = list(np.random.default_rng(0).normal(size=(len(CLIPS), 6, 2)).astype(np.float32))
     tables.write_features(folder / "frames", CLIPS, payload="frames", values=frames)
-    data = datasets.read(folder / "frames", ["ravdess"], folder / "splits.csv", augmented=True)
+    functionals = folder / "functionals"
+    data = datasets.read(folder / "frames", ["ravdess"], folder / "splits.csv", augmented=True, beside=functionals)
     settings = tiny.lstm_settings(architecture="cnn_bilstm", epochs=1, batch_size=64)
     train = partial(lstm.train, settings=settings, hop_seconds=tiny.HOP)
 
