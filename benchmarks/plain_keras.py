@@ -10,7 +10,6 @@ all clips, pads them to the longest of all, and masks the padding in the recurre
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -116,13 +115,7 @@ def main(
     """Train both on the training clips of some folds, and judge them on the validation clips."""
     params = read_params()
     settings, resamples = params.train_lstm, params.evaluate.resamples
-    data = datasets.read(
-        Path("data/frames"),
-        params.corpora,
-        Path("data/splits.csv"),
-        augmented=settings.augmented,
-        kinds=settings.inputs,
-    )
+    data = datasets.for_network(settings, params.corpora)
     data.frames()  # read now, or each process would read all of them
     works = [(way, fold) for fold in folds or data.folds for way in ("ours", "plain")]
     found = pd.concat(
