@@ -3,8 +3,9 @@
     python -m benchmarks.predict [RECORDING [FOLDER]]
 
 Ours is models/lstm; the plain way loads trained/lstm's first member with keras.models.load_model and computes the same
-mel spectrogram by librosa, without denoising. Without a recording, a made-up voice of 3 s at 48 kHz is judged; with a
-folder, so is every recording in it, on all cores. Members are averaged: the cost is that of as many models.
+mel spectrogram by librosa, without denoising, and the functionals, if the network sees them, as we do. Without a
+recording, a made-up voice of 3 s at 48 kHz is judged; with a folder, so is every recording in it, on all cores. Members
+are averaged: the cost is that of as many models.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import measuring
+from ser.params import read_params
 
 MODEL, REPEATS = Path("models/lstm"), 30
 STARTED = "SER_BENCHMARK_STARTED"
@@ -62,12 +64,19 @@ def plain(recording: Path) -> dict[str, float]:
     import keras
     import librosa
 
+    from ser.features import frame_features, functionals
+
+    settings = read_params().features
     model = keras.models.load_model(sorted(Path("trained/lstm").rglob("model.keras"))[0])
 
     def inputs() -> Any:
         signal, rate = librosa.load(recording, sr=16000)
         mel = librosa.feature.melspectrogram(y=signal, sr=rate, n_fft=512, hop_length=160, n_mels=64)
-        return librosa.power_to_db(mel).T[None]
+        given = {"frames": librosa.power_to_db(mel).T[None]}
+        if len(model.inputs) > 1:
+            frames = frame_features(signal, settings, rate=int(rate))
+            given["functionals"] = functionals(frames, settings.functionals)[None]
+        return given
 
     model.predict(inputs(), verbose=0)
     found, frames = _started(), inputs()

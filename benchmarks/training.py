@@ -126,7 +126,8 @@ def main() -> None:
     """Measure both, and write how they compare."""
     found = {variant: measuring.in_a_process("benchmarks.training", variant) for variant in VARIANTS}
     lines = [
-        f"One epoch of the default network over {CLIPS} clips as long as RAVDESS's, `python -m benchmarks.training`.",
+        f"One epoch of the default network, by frames alone, over {CLIPS} clips as long as RAVDESS's, "
+        "`python -m benchmarks.training`.",
         "",
         "| | seconds | clips a second | peak MB |",
         "|---|---|---|---|",

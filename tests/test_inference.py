@@ -16,6 +16,7 @@ import signals
 import soundfile
 
 import ser
+from benchmarks import predict as benchmark
 from ser import audio
 from ser.audio import AudioError
 from ser.errors import InputError
@@ -130,6 +131,15 @@ def test_no_heavy_package_is_imported(built: Path) -> None:
     env = {"PYTHONPATH": str(project.ROOT), "PATH": ""}
     done = subprocess.run(command, cwd=built, env=env, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_plain_way_of_the_benchmark_answers_too(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It loads the network that was trained, whatever that sees, and says what an answer costs."""
+    project.write(built / "voice.wav", project.voice(f0=150, seconds=0.7, rng=np.random.default_rng(0)))
+    monkeypatch.chdir(built)
+    monkeypatch.setattr(benchmark, "REPEATS", 1)
+    monkeypatch.setenv(benchmark.STARTED, "0")
+    assert benchmark.plain(Path("voice.wav"))["network"] > 0
 
 
 def test_load_is_the_package_s() -> None:
