@@ -101,7 +101,6 @@ TEXTS: Mapping[str, str] = MappingProxyType({
     "back": "Say the word back",
     "dogs": "Dogs are sitting by the door",
     "kids": "Kids are talking by the door",
-    "minute": "That is exactly what happened a minute ago",
     "seven": "It is going to be seven in the evening",
     "table": "The cloth is lying on the kitchen table",
 })  # fmt: skip
