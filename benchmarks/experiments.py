@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {
     "baselines": ["knn", "decision_tree"],
     "augment": {"augmentations": ["noise"]},
     "features": {"frames": ["mel", "rms"]},
-    "train_lstm": {"epochs": 1, "units": 16, "convolutions": [8, 8]},
+    "train_lstm": {"inputs": ["mel"], "epochs": 1, "units": 16, "convolutions": [8, 8]},
     "probe": {"trees": 5},
     "evaluate": {"resamples": 100},
 }

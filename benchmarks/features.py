@@ -15,7 +15,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks import measuring
-from ser.features import Array, frame_features, functionals
+from ser.features import Array, frame_features
+from ser.functionals import functionals
 from ser.params import Features, read_params
 
 CLIPS, SECONDS, RATE = 100, 2.5, 16_000
@@ -35,7 +36,7 @@ def clips() -> list[Array]:
 
 def ours(settings: Features) -> Callable[[Array], Array]:
     """Measure as the pipeline does."""
-    return lambda clip: functionals(frame_features(clip, settings, rate=RATE), settings.functionals)
+    return lambda clip: functionals(frame_features(clip, settings, rate=RATE), settings)
 
 
 def plain(settings: Features) -> Callable[[Array], Array]:

@@ -2,10 +2,10 @@
 
     python -m benchmarks.predict [RECORDING [FOLDER]]
 
-Ours is models/lstm; the plain way loads trained/lstm's first member with keras.models.load_model and computes the same
-mel spectrogram by librosa, without denoising, and the functionals, if the network sees them, as we do. Without a
-recording, a made-up voice of 3 s at 48 kHz is judged; with a folder, so is every recording in it, on all cores. Members
-are averaged: the cost is that of as many models.
+Ours is models/lstm; the plain way loads trained/lstm's first member with keras.models.load_model and the recording with
+librosa, does not denoise, and measures features as we do. Without a recording, a made-up voice of 3 s at 48 kHz is
+judged; with a folder, so is every recording in it, on all cores. Members are averaged: the cost is that of as many
+models.
 """
 
 import contextlib
@@ -64,18 +64,21 @@ def plain(recording: Path) -> dict[str, float]:
     import keras
     import librosa
 
-    from ser.features import frame_features, functionals
+    from ser.features import feature_names, frame_features
+    from ser.functionals import functionals
 
-    settings = read_params().features
+    params = read_params()
+    settings = params.features
+    kinds = [name.partition(".")[0] for name in feature_names(settings)]
+    seen = [n for n, kind in enumerate(kinds) if kind in params.train_lstm.inputs]
     model = keras.models.load_model(sorted(Path("trained/lstm").rglob("model.keras"))[0])
 
     def inputs() -> Any:
         signal, rate = librosa.load(recording, sr=16000)
-        mel = librosa.feature.melspectrogram(y=signal, sr=rate, n_fft=512, hop_length=160, n_mels=64)
-        given = {"frames": librosa.power_to_db(mel).T[None]}
+        frames = frame_features(signal, settings, rate=int(rate))
+        given = {"frames": frames[None, :, seen]}
         if len(model.inputs) > 1:
-            frames = frame_features(signal, settings, rate=int(rate))
-            given["functionals"] = functionals(frames, settings.functionals)[None]
+            given["functionals"] = functionals(frames, settings)[None]
         return given
 
     model.predict(inputs(), verbose=0)

@@ -18,20 +18,31 @@ from benchmarks import measuring
 from benchmarks.plain_keras import masked, padded
 from ser import batches, lstm
 from ser.batches import Buckets, Examples
-from ser.params import TrainLstm, read_params
+from ser.features import feature_names
+from ser.params import Params, TrainLstm, read_params
 
-CLIPS, BANDS, CLASSES, EPOCHS = 2400, 64, 8, 2
+CLIPS, CLASSES, EPOCHS = 2400, 8, 2
 SECONDS = (1.95, 0.5)
 """Mean and standard deviation of RAVDESS's clips after trimming, copies included; below, the shortest and longest."""
 SHORTEST, LONGEST = 1.0, 4.6
 
 
-def clips(hop_seconds: float) -> Examples:
+def width(params: Params) -> int:
+    """Count the features that the network sees in a frame."""
+    kinds = (name.partition(".")[0] for name in feature_names(params.features))
+    return sum(kind in params.train_lstm.inputs for kind in kinds)
+
+
+def clips(params: Params) -> Examples:
     """Make clips of noise: lengths are what matters here."""
     rng = np.random.default_rng(0)
     seconds = rng.normal(*SECONDS, size=CLIPS).clip(SHORTEST, LONGEST)
     seconds[0] = LONGEST
-    frames = [rng.standard_normal((round(length / hop_seconds), BANDS), dtype=np.float32) for length in seconds]
+    features = width(params)
+    frames = [
+        rng.standard_normal((round(length / params.features.hop_seconds), features), dtype=np.float32)
+        for length in seconds
+    ]
     return Examples(frames, rng.integers(0, CLASSES, size=CLIPS))
 
 
@@ -50,7 +61,7 @@ def ours(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any:
     dataset = lstm.training_batches(
         examples,
         settings,
-        blank=np.zeros(BANDS, dtype=np.float32),
+        blank=np.zeros(examples.frames[0].shape[1], dtype=np.float32),
         buckets=Buckets.of(settings, hop_seconds=hop_seconds),
         seed=1,
         n_classes=CLASSES,
@@ -63,7 +74,7 @@ def plain(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any
     """Train as tutorials do: one array, padded by zeros to the longest clip, and a mask for the recurrent layer."""
     import keras
 
-    blank = np.zeros(BANDS, dtype=np.float32)
+    blank = np.zeros(examples.frames[0].shape[1], dtype=np.float32)
     frames = padded(examples.frames, length=max(map(len, examples.frames)), blank=blank)
     targets = np.eye(CLASSES, dtype=np.float32)[examples.labels]
     model = masked(model_of(settings, examples), blank=blank)
@@ -105,7 +116,7 @@ def measure(variant: str) -> dict[str, float]:
     """Train once to warm up, and measure the epochs after it."""
     params = read_params()
     lstm.set_up(1)
-    examples = clips(params.features.hop_seconds)
+    examples = clips(params)
     epoch = VARIANTS[variant](params.train_lstm, examples, hop_seconds=params.features.hop_seconds)
     epoch()
     seconds = min(measuring.timed(epoch) for _ in range(EPOCHS))

@@ -21,7 +21,7 @@ Labels = npt.NDArray[np.int64]
 Inputs: TypeAlias = Array | tuple[Array, Array]
 """What a network is given of a batch: frames (clips, frames, features), or these and functionals (clips, values)."""
 Batch: TypeAlias = tuple[Inputs, Array]
-"""Inputs, and targets (clips, classes): shares of 1."""
+"""Inputs, and targets (clips, classes): shares of 1, or of a clip's weight."""
 MASKS = 2
 """Bands of time, and of features, that are hidden in each clip."""
 WIDEST = 1 / 8
@@ -125,12 +125,20 @@ def epoch(
         Of the order, and of what is mixed and masked.
     """
     targets = np.eye(n_classes, dtype=np.float32)[examples.labels]
+    if settings.balanced:
+        targets *= _weights(examples.labels)[:, None]
     lengths = buckets.lengths(examples.frames)
     for chosen in _shuffled(lengths, size=settings.batch_size, rng=rng):
         clips = (examples.frames[clip] for clip in chosen)  # each is let go before the next is read
         frames = buckets.stack(clips, length=lengths[chosen[0]])
         functionals = None if examples.functionals is None else examples.functionals[chosen]
         yield altered(frames, functionals, targets[chosen], settings, blank=blank, rng=rng)
+
+
+def _weights(labels: Labels) -> Array:
+    """Weigh clips so that each class that there is counts the same, and all clips as much as before: (clips,)."""
+    count = np.bincount(labels)
+    return (len(labels) / (np.count_nonzero(count) * count[labels])).astype(np.float32)
 
 
 def altered(

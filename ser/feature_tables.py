@@ -19,7 +19,8 @@ import pyarrow as pa
 from ser import audio
 from ser.clips import COLUMNS, SCHEMA, clip_writer, count_clips, iterate_clips, read_metadata
 from ser.errors import InputError
-from ser.features import Array, feature_names, frame_features, functionals
+from ser.features import Array, feature_names, frame_features
+from ser.functionals import functional_names, functionals
 from ser.parallel import batches, map_batches
 from ser.params import Features
 
@@ -43,7 +44,7 @@ def frames_layout(settings: Features) -> Layout:
 
 def functionals_layout(settings: Features) -> Layout:
     """Declare the column ``functionals``: one list of numbers a clip."""
-    names = [f"{feature}.{name}" for name in settings.functionals for feature in feature_names(settings)]
+    names = functional_names(settings)
     payload = pa.field("functionals", pa.list_(pa.float32(), len(names)))
     return {"payload": payload, "metadata": {"features": json.dumps(names)}}
 
@@ -83,7 +84,7 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
 def _measure_part(numbered: list[tuple[int, list[dict[str, Any]]]], *, settings: Features, folder: Path) -> pa.Table:
     [(number, rows)] = numbered
     matrices = [frame_features(audio.from_flac(row["audio"]), settings, rate=row["sample_rate"]) for row in rows]
-    vectors = np.stack([functionals(matrix, settings.functionals) for matrix in matrices])
+    vectors = np.stack([functionals(matrix, settings) for matrix in matrices])
     clips = pa.Table.from_pylist([{column: row[column] for column in COLUMNS} for row in rows], schema=SCHEMA)
     layout = frames_layout(settings)
     with clip_writer(folder / f"{number:05}.parquet", **layout) as write:

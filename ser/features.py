@@ -1,10 +1,10 @@
-"""Frame features and their functionals: (n_samples,) -> (frames, features) -> one vector a clip.
+"""Frame features: (n_samples,) -> (frames, features).
 
 All frame features are computed from one short-time Fourier transform, centred, so that they have the same
 number of frames: ``1 + n_samples // hop``. Nothing here knows files or models.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -203,7 +203,7 @@ def spectral(framed: Framed) -> Array:
         _flux(power),
         10 * np.log10(power[_band(hz, 1000, 5000)].sum(axis=0) / power[_band(hz, 50, 1000)].sum(axis=0)),
         db[_band(hz, 0, 2000)].max(axis=0) - db[_band(hz, 2000, 5000)].max(axis=0),
-        *(_slope(db[_band(hz, *band)], hz[_band(hz, *band)] / 1000) for band in ((0, 500), (500, 1500))),
+        *(slope(db[_band(hz, *band)], hz[_band(hz, *band)] / 1000) for band in ((0, 500), (500, 1500))),
     ]
     return np.stack(shape, axis=1)
 
@@ -219,7 +219,7 @@ def _flux(power: Array) -> Array:
     return np.linalg.norm(np.diff(shape, axis=1, prepend=shape[:, :1]), axis=0)
 
 
-def _slope(values: Array, places: npt.NDArray[np.floating[Any]]) -> Array:
+def slope(values: Array, places: npt.NDArray[np.floating[Any]]) -> Array:
     """Compute the slope of a line fitted to (places, columns) values at (places,): (columns,)."""
     centred = places.astype(np.float64) - places.mean(dtype=np.float64)
     return np.asarray(centred @ values / max(centred @ centred, 1e-12))
@@ -269,53 +269,3 @@ def feature_names(settings: Features) -> list[str]:
         "spectral": 9,
     }
     return [f"{name}.{column}" for name in settings.frames for column in range(widths[name])]
-
-
-def _rise(frames: Array) -> Array:
-    """Compute how much a line fitted to a column rises from the first frame to the last: (features,)."""
-    return _slope(frames, np.linspace(0, 1, len(frames)))
-
-
-def _bend(frames: Array) -> Array:
-    """Compute how much lower the middle of a parabola fitted to a column is than its ends: (features,)."""
-    # A parabola's bend does not depend on its rise: both are fitted alone.
-    return _slope(frames, np.square(np.linspace(-1, 1, len(frames))))
-
-
-def _change(frames: Array) -> Array:
-    """Compute the mean distance of neighbouring frames: (features,)."""
-    return np.abs(np.diff(frames, axis=0)).sum(axis=0) / max(len(frames) - 1, 1)
-
-
-FUNCTIONALS: Mapping[str, Callable[[Array], Array]] = {
-    "mean": lambda frames: frames.mean(axis=0),
-    "std": lambda frames: frames.std(axis=0),
-    "min": lambda frames: frames.min(axis=0),
-    "p10": lambda frames: np.percentile(frames, 10, axis=0),
-    "p25": lambda frames: np.percentile(frames, 25, axis=0),
-    "median": lambda frames: np.median(frames, axis=0),
-    "p75": lambda frames: np.percentile(frames, 75, axis=0),
-    "p90": lambda frames: np.percentile(frames, 90, axis=0),
-    "max": lambda frames: frames.max(axis=0),
-    "rise": _rise,
-    "bend": _bend,
-    "change": _change,
-}
-"""Name -> function from a (frames, features) array to (features,)."""
-
-
-def functionals(frames: Array, names: Sequence[str]) -> Array:
-    """Sum up frames in one vector.
-
-    Parameters
-    ----------
-    frames : (frames, features) float32
-    names
-        Of `FUNCTIONALS`.
-
-    Returns
-    -------
-    (len(names) * features,) float32
-        All features' first functional, then all features' second, and so on.
-    """
-    return np.concatenate([FUNCTIONALS[name](frames) for name in names]).astype(np.float32)

@@ -13,7 +13,8 @@ from threadpoolctl import ThreadpoolController
 from ser import audio, ffmpeg, signs
 from ser.audio import NothingHeardError, Signal, UnknownFormatError
 from ser.errors import InputError
-from ser.features import Array, feature_names, frame_features, functionals
+from ser.features import Array, feature_names, frame_features
+from ser.functionals import functionals
 from ser.model_folder import Card, Member, read_card
 from ser.temperature import divide, logits
 
@@ -222,8 +223,8 @@ class Model:
         """Measure a clip as in training."""
         card = self.card
         frames = frame_features(clip, card.features, rate=card.preprocess.sample_rate)
-        names, nothing = card.features.functionals, np.empty(0, dtype=np.float32)
-        return Measured(frames[:, self._seen], functionals(frames, names) if card.sees.functionals else nothing)
+        nothing = np.empty(0, dtype=np.float32)
+        return Measured(frames[:, self._seen], functionals(frames, card.features) if card.sees.functionals else nothing)
 
     def _of_all(self) -> tuple[str, ...]:
         """Say what speaks against every answer of this model."""

@@ -36,7 +36,7 @@ HISTORY = "history.csv"
 WIDEST = 5.0
 """Deviations from the mean of training at which functionals are cut: an odd clip may have any."""
 JUDGES = ("by_frames", "by_functionals")
-"""Layers whose logits the answer averages. Each learns for itself: together, one leaves the other too little to do."""
+"""Layers of whose logits the answer is an average. Each learns for itself: together, one would do most of the work."""
 
 
 def set_up(seed: int) -> None:
@@ -120,7 +120,8 @@ def build(
     x = layers.Dense(n_classes, name="by_frames")(x)
     if functionals is not None:
         inputs.append(Input((len(functionals[0]),), name="functionals"))
-        x = layers.Average(name="both")([x, _by_functionals(inputs[1], settings, functionals, n_classes=n_classes)])
+        whole = _by_functionals(inputs[1], settings, functionals, n_classes=n_classes)
+        x = layers.Average(name="both")([x, *[whole] * settings.functionals_weight])
     outputs = layers.Softmax(name="emotions")(x)
     return Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=settings.architecture)
 

@@ -24,7 +24,10 @@ from ser.errors import InputError
 
 Emotion = Literal["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
 FrameFeature = Literal["mfcc", "mel", "chroma", "rms", "zcr", "pitch", "spectral"]
-Functional = Literal["mean", "std", "min", "p10", "p25", "median", "p75", "p90", "max", "rise", "bend", "change"]
+Functional = Literal[
+    "mean", "std", "min", "p10", "p25", "median", "p75", "p90", "max", "rise", "bend", "change",
+    "voiced_mean", "voiced_std", "unvoiced_mean", "unvoiced_std", "covariance", "correlation", "modulation",
+]  # fmt: skip
 AugmentationName = Literal["noise", "time_stretch", "pitch_shift", "time_shift", "speed"]
 BaselineName = Literal["svm", "knn", "random_forest", "decision_tree"]
 Change = Literal["corpora", "protocol", "classes", "test-clips", "models"]
@@ -278,6 +281,7 @@ class TrainLstm(Settings):
     architecture: Literal["lstm", "bilstm", "cnn_bilstm"]
     inputs: Some[FrameFeature]
     augmented: bool
+    balanced: bool
     ensemble: Count
     convolutions: Annotated[tuple[Count, ...], BeforeValidator(_list)]
     stride: Count
@@ -285,6 +289,7 @@ class TrainLstm(Settings):
     dense: Count
     functionals: Annotated[int, Field(ge=0)]
     functionals_dropout: Annotated[float, Field(ge=0, lt=1)]
+    functionals_weight: Count
     dropout: Annotated[float, Field(ge=0, lt=1)]
     epochs: Count
     batch_size: Count

@@ -231,10 +231,10 @@ def test_importing_the_package_imports_nothing() -> None:
 
 def test_names_in_settings_are_those_of_the_library() -> None:
     """params.py validates names that the tables of functions define."""
-    from ser import augmentation, baselines, emotions, features, params
+    from ser import augmentation, baselines, emotions, features, functionals, params
 
     assert get_args(params.Emotion) == emotions.EMOTIONS
     assert set(get_args(params.FrameFeature)) == set(features.FRAME_FEATURES)
-    assert set(get_args(params.Functional)) == set(features.FUNCTIONALS)
+    assert set(get_args(params.Functional)) == {*functionals.OF_COLUMNS, *functionals.OF_CLIPS}
     assert set(get_args(params.AugmentationName)) == set(augmentation.AUGMENTATIONS)
     assert set(get_args(params.BaselineName)) == set(baselines.BASELINES)

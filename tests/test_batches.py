@@ -49,6 +49,17 @@ def test_an_epoch_gives_clips_with_their_functionals() -> None:
     assert sorted(n for (_, functionals), _ in made for n in functionals[:, 0].tolist()) == list(range(7))
 
 
+@pytest.mark.parametrize("balanced", [True, False])
+def test_every_class_weighs_the_same_where_asked(balanced: bool) -> None:
+    """Of five clips of one class and one of another, either class's targets sum to three; else each clip's is one."""
+    frames = [np.zeros((8, 3), dtype=np.float32)] * 6
+    examples = batches.Examples(frames, np.array([0, 0, 2, 0, 0, 0]))
+    settings = tiny.lstm_settings(balanced=balanced, mixup=0, masks=False)
+    made = batches.epoch(examples, Buckets(step=8, most=24), settings, n_classes=3, blank=BLANK[:3], rng=rng())
+    total = sum(targets.sum(axis=0) for _, targets in made)
+    np.testing.assert_allclose(total, [3, 0, 3] if balanced else [5, 0, 1], rtol=1e-6)
+
+
 def test_a_small_alpha_mixes_little() -> None:
     """The closer alpha to 0, the less is taken from other clips."""
     targets = np.eye(50, dtype=np.float32)

@@ -101,8 +101,8 @@ def test_a_trial_changes_known_keys_only() -> None:
 def test_operations_are_counted() -> None:
     """Of a convolution at every second frame, its pooling, a recurrent layer and dense ones, by hand; three times."""
     settings = tiny.lstm_settings(architecture="cnn_bilstm", convolutions=[6], stride=2, units=5, dense=7)
-    clips = batches.Examples([np.zeros((8, training.BANDS), np.float32)], np.zeros(1, np.int64))
-    convolution, recurrent = 4 * 5 * training.BANDS * 6, 2 * 2 * (6 + 5) * 4 * 5
+    clips = batches.Examples([np.zeros((8, 7), np.float32)], np.zeros(1, np.int64))
+    convolution, recurrent = 4 * 5 * 7 * 6, 2 * 2 * (6 + 5) * 4 * 5
     dense = 2 * 10 * 1 + 10 * 7 + 7 * training.CLASSES
     found = training.operations(settings, clips, hop_seconds=tiny.HOP)
     assert found == 3 * 2 * (convolution + recurrent + dense)

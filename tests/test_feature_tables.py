@@ -15,8 +15,9 @@ from signals import RATE, noise, ravdess_names, write_clip_table
 from ser import audio, feature_tables
 from ser.clips import AUDIO, BATCH, clip_writer, read_clips
 from ser.errors import InputError
-from ser.features import feature_names, frame_features, functionals
+from ser.features import feature_names, frame_features
 from ser.files import remove
+from ser.functionals import functionals
 from ser.params import Features
 
 SETTINGS = tables.settings(
@@ -148,9 +149,7 @@ def test_functionals_come_in_the_order_asked_for(folder: Path, expected: dict[st
     wanted = list(expected)[::-3]
     vectors = feature_tables.read_functionals([folder / "functionals.parquet"], clip_ids=wanted)
     assert vectors.dtype == np.float32
-    np.testing.assert_allclose(
-        vectors, [functionals(expected[c], ["max", "mean"]) for c in wanted], rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(vectors, [functionals(expected[c], SETTINGS) for c in wanted], rtol=1e-4, atol=1e-5)
 
 
 def test_features_are_read_across_tables_written_in_any_pieces(folder: Path, tmp_path: Path) -> None:

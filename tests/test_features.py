@@ -12,7 +12,8 @@ from golden import regenerate
 from signals import RATE, noise, silence, sine
 from threadpoolctl import threadpool_limits
 
-from ser.features import FRAME_FEATURES, FUNCTIONALS, Framed, feature_names, frame_features, functionals
+from ser.features import FRAME_FEATURES, Framed, feature_names, frame_features
+from ser.functionals import OF_CLIPS, OF_COLUMNS, functionals
 from ser.parallel import map_batches
 from ser.params import Features
 
@@ -51,7 +52,8 @@ def test_hardly_a_signal_has_features(n_samples: int, value: float) -> None:
     matrix = frame_features(np.full(n_samples, value, dtype=np.float32), settings(), rate=RATE)
     assert len(matrix) == 1 + n_samples // 160
     assert np.isfinite(matrix).all()
-    assert np.isfinite(functionals(matrix, list(FUNCTIONALS))).all()
+    everything = settings(functionals=[*OF_COLUMNS, *OF_CLIPS])
+    assert np.isfinite(functionals(matrix, everything)).all()
 
 
 @pytest.mark.parametrize("feature", FRAME_FEATURES)
@@ -225,47 +227,6 @@ def test_derivatives_of_a_ramp_are_its_slope() -> None:
     static, first, second = np.split(FRAME_FEATURES["mfcc"](framed), 3, axis=1)
     np.testing.assert_allclose(first[4:-4], np.diff(static, axis=0)[4:-3], atol=1e-4)
     np.testing.assert_allclose(second[4:-4], 0, atol=1e-4)
-
-
-def test_functionals_of_known_columns() -> None:
-    """Of the numbers 0 to 100, in any order, and of a constant, each functional is what one would say by heart."""
-    count = np.random.default_rng(0).permutation(101)
-    frames = np.stack([count, np.full(101, 7)], axis=1).astype(np.float32)
-    others = {"rise", "bend", "change"}  # which depend on the order
-    ranks = {"min": 0, "p10": 10, "p25": 25, "median": 50, "p75": 75, "p90": 90, "max": 100}
-    known = ranks | {"mean": 50, "std": 850**0.5}  # (101² - 1) / 12
-    assert set(known) | others == set(FUNCTIONALS)
-    for name, value in known.items():
-        np.testing.assert_allclose(functionals(frames, [name]), [value, 0 if name == "std" else 7], rtol=1e-6)
-
-
-@pytest.mark.parametrize("n_frames", [3, 50, 201])
-def test_functionals_of_known_contours(n_frames: int) -> None:
-    """Of a line, a parabola and a zigzag: how much they rise, how much lower their middle is, how much they change."""
-    time = np.linspace(0, 1, n_frames)
-    zigzag = np.arange(n_frames) % 2
-    frames = np.stack([5 + 3 * time, 7 - 4 * (2 * time - 1) ** 2, 2 * zigzag], axis=1).astype(np.float32)
-    rise, bend, change = (functionals(frames, [name]) for name in ("rise", "bend", "change"))
-    np.testing.assert_allclose(rise[:2], [3, 0], atol=1e-4)
-    np.testing.assert_allclose(bend[:2], [0, -4], atol=1e-4)
-    np.testing.assert_allclose(change[[0, 2]], [3 / (n_frames - 1), 2], rtol=1e-4)
-
-
-@pytest.mark.parametrize("n_frames", [1, 2])
-def test_functionals_of_hardly_any_frames(n_frames: int) -> None:
-    """A single frame neither rises nor bends nor changes, two do not bend, and all functionals are numbers."""
-    frames = np.arange(n_frames, dtype=np.float32)[:, None] + 4
-    values = {name: float(functionals(frames, [name])[0]) for name in FUNCTIONALS}
-    assert np.isfinite(list(values.values())).all()
-    assert (values["rise"], values["bend"], values["change"]) == pytest.approx((n_frames - 1, 0, n_frames - 1))
-
-
-def test_functionals_come_one_after_the_other() -> None:
-    """All features' first functional stands before all features' second, as 32-bit floats."""
-    frames = np.array([[1, 10, 100], [3, 30, 300]], dtype=np.float32)
-    vector = functionals(frames, ["max", "mean"])
-    np.testing.assert_array_equal(vector, [3, 30, 300, 2, 20, 200])
-    assert vector.dtype == np.float32
 
 
 def by_librosa(framed: Framed) -> dict[str, np.ndarray]:

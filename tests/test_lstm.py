@@ -406,16 +406,17 @@ def test_frames_and_functionals_both_teach(in_frames: bool) -> None:
     assert history.val_accuracy.iloc[-1] == pytest.approx((shares.argmax(axis=1) == val.labels).mean())
 
 
-def test_the_answer_averages_two_judges() -> None:
-    """It is the normalised geometric mean of what each judge says, and no gradient passes through it."""
+@pytest.mark.parametrize("weight", [1, 3])
+def test_the_answer_averages_two_judges(weight: int) -> None:
+    """It is the normalised geometric mean of what each judge says, by weight, and no gradient passes through it."""
     clips = with_functionals(24, seed=1, in_frames=True)
     lstm.set_up(1)
-    settings = tiny.lstm_settings()
+    settings = tiny.lstm_settings(functionals_weight=weight)
     model = lstm.build_for(clips, settings, n_classes=tiny.N_CLASSES)
     learner = lstm.learner_of(model, settings, steps=1)
     given = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
     answer, by_frames, by_functionals = (np.asarray(shares) for shares in learner(given, training=False))
-    mean = np.sqrt(by_frames * by_functionals)
+    mean = (by_frames * by_functionals**weight) ** (1 / (1 + weight))
     np.testing.assert_allclose(answer, mean / mean.sum(axis=1, keepdims=True), atol=1e-6)
     np.testing.assert_array_equal(answer, model(given, training=False))
     assert np.abs(by_frames - by_functionals).max() > 1e-3

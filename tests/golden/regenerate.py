@@ -35,11 +35,12 @@ def signal() -> np.ndarray:
 
 def measure() -> dict[str, list[float]]:
     """Measure mean and standard deviation of every feature."""
-    from ser.features import feature_names, frame_features, functionals
+    from ser.features import feature_names, frame_features
+    from ser.functionals import functionals
     from ser.params import Features
 
     settings = Features.model_validate(SETTINGS)
-    vector = functionals(frame_features(signal(), settings, rate=RATE), settings.functionals)
+    vector = functionals(frame_features(signal(), settings, rate=RATE), settings)
     pairs = vector.reshape(2, -1).T.astype(float).round(4).tolist()
     return dict(zip(feature_names(settings), pairs, strict=True))
 
