@@ -17,12 +17,12 @@ def table_of(shares: np.ndarray, true: np.ndarray, *, part: str = "val") -> pd.D
     return table.assign(**{f"p_{name}": shares[:, n] for n, name in enumerate(CLASSES)})
 
 
-def calibrated(n: int = 20_000) -> pd.DataFrame:
-    """Draw each clip's emotion from the probabilities that the model gives."""
+def calibrated(n: int = 20_000, *, speakers: int = 1000) -> pd.DataFrame:
+    """Draw each clip's emotion from the probabilities that the model gives; speakers take turns."""
     rng = np.random.default_rng(0)
     shares = rng.dirichlet(np.ones(3), size=n)
     true = (rng.random((n, 1)) > shares.cumsum(axis=1)).sum(axis=1)
-    return table_of(shares, np.minimum(true, 2))
+    return table_of(shares, np.minimum(true, 2)).assign(speaker=[f"demo-{clip % speakers}" for clip in range(n)])
 
 
 def test_a_calibrated_model_has_no_error() -> None:
@@ -104,7 +104,22 @@ def test_a_temperature_sees_validation_clips_only() -> None:
             calibration.fit_temperature(rows)
 
 
-def test_a_model_that_is_always_right_is_made_as_sure_as_it_gets() -> None:
-    """There is no best temperature above 0, so the lowest is taken."""
-    table = tables.predicted(CLASSES, CLASSES, part="val", classes=CLASSES)
-    assert calibration.fit_temperature(table) == pytest.approx(calibration.TEMPERATURES[0], rel=0.01)
+@pytest.mark.parametrize("factor", [0.5, 3.0])
+def test_few_speakers_are_distrusted(factor: float) -> None:
+    """The fewer speakers say that a model is too sure or not sure enough, the nearer to 1 its temperature stays."""
+    found = [
+        calibration.fit_temperature(calibration.apply_temperature(calibrated(speakers=speakers), 1 / factor))
+        for speakers in (1, 2, 10, 1000)
+    ]
+    off = np.abs(np.log(found))
+    assert (np.sign(np.log(found)) == np.sign(np.log(factor))).all()
+    assert (np.diff(off) > 0.01).all()
+    assert off[0] < 0.7 * off[-1]
+
+
+def test_one_voice_that_is_always_understood_makes_no_model_sure_of_all() -> None:
+    """As where a corpus has two speakers, and other clips of the one that taught validate: there T would be 0."""
+    table = tables.predicted(CLASSES * 50, CLASSES * 50, part="val", classes=CLASSES)
+    one, many = table.assign(speaker="demo-1"), table.assign(speaker=[f"demo-{n}" for n in range(len(table))])
+    assert 0.3 < calibration.fit_temperature(one) < 1
+    assert calibration.TEMPERATURES[0] <= calibration.fit_temperature(many) < 0.3
