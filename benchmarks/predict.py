@@ -64,13 +64,12 @@ def plain(recording: Path) -> dict[str, float]:
     import keras
     import librosa
 
-    from ser.features import feature_names, frame_features
+    from ser.features import columns_of, feature_names, frame_features
     from ser.functionals import functionals
 
     params = read_params()
     settings = params.features
-    kinds = [name.partition(".")[0] for name in feature_names(settings)]
-    seen = [n for n, kind in enumerate(kinds) if kind in params.train_lstm.inputs]
+    seen = columns_of(feature_names(settings), params.train_lstm.inputs)
     model = keras.models.load_model(sorted(Path("trained/lstm").rglob("model.keras"))[0])
 
     def inputs() -> Any:

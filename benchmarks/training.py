@@ -18,7 +18,7 @@ from benchmarks import measuring
 from benchmarks.plain_keras import masked, padded
 from ser import batches, lstm
 from ser.batches import Buckets, Examples
-from ser.features import feature_names
+from ser.features import columns_of, feature_names
 from ser.params import Params, TrainLstm, read_params
 
 CLIPS, CLASSES, EPOCHS = 2400, 8, 2
@@ -29,8 +29,7 @@ SHORTEST, LONGEST = 1.0, 4.6
 
 def width(params: Params) -> int:
     """Count the features that the network sees in a frame."""
-    kinds = (name.partition(".")[0] for name in feature_names(params.features))
-    return sum(kind in params.train_lstm.inputs for kind in kinds)
+    return len(columns_of(feature_names(params.features), params.train_lstm.inputs))
 
 
 def clips(params: Params) -> Examples:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from ser import audio
 from ser.clips import COLUMNS, SCHEMA, clip_writer, count_clips, iterate_clips, read_metadata
 from ser.errors import InputError
-from ser.features import Array, feature_names, frame_features
+from ser.features import Array, columns_of, feature_names, frame_features
 from ser.functionals import functional_names, functionals
 from ser.parallel import batches, map_batches
 from ser.params import Features
@@ -113,7 +113,7 @@ def read_names(paths: Iterable[Path], *, kinds: Sequence[str] | None = None) -> 
     if len(set(notes.values())) != 1:
         raise InputError(f"{', '.join(map(str, notes))} hold different features; run `dvc repro` to make them anew.")
     names: list[str] = json.loads(next(iter(notes.values())))
-    chosen = [name for name in names if kinds is None or name.partition(".")[0] in kinds]
+    chosen = names if kinds is None else [names[column] for column in columns_of(names, kinds)]
     if not chosen:
         raise InputError(f"{', '.join(map(str, notes))} hold no {', '.join(kinds or [])}, but {', '.join(names)}.")
     return chosen
@@ -218,8 +218,7 @@ def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str], kinds: Sequen
         If a clip is in none of the tables, the tables hold different features, or the disk is full.
     """
     names, scratch = read_names(paths), _Scratch(paths[0].parent)
-    wanted_names = set(read_names(paths, kinds=kinds))
-    columns = np.flatnonzero([name in wanted_names for name in names])
+    columns = np.flatnonzero(np.isin(names, read_names(paths, kinds=kinds)))
     found: dict[str, tuple[int, int]] = {}
     wanted = set(clip_ids)
     for path in paths:

@@ -4,7 +4,7 @@ All frame features are computed from one short-time Fourier transform, centred, 
 number of frames: ``1 + n_samples // hop``. Nothing here knows files or models.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -269,3 +269,8 @@ def feature_names(settings: Features) -> list[str]:
         "spectral": 9,
     }
     return [f"{name}.{column}" for name in settings.frames for column in range(widths[name])]
+
+
+def columns_of(names: Sequence[str], kinds: Collection[str]) -> npt.NDArray[np.intp]:
+    """Find the columns of some kinds of features, such as mel, among columns named as by `feature_names`."""
+    return np.flatnonzero([name.partition(".")[0] in kinds for name in names])

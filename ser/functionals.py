@@ -2,13 +2,12 @@
 
 import itertools
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from ser.features import Array, feature_names, slope
+from ser.features import Array, columns_of, feature_names, slope
 from ser.params import Features
 
 Numbers: TypeAlias = npt.NDArray[np.floating[Any]]
@@ -60,12 +59,11 @@ class _Clip:
     """Frames of a clip, by what they are. What the settings do not measure has no columns."""
 
     def __init__(self, frames: Array, settings: Features) -> None:
-        self.frames, self.settings = frames, settings
-        self._kinds = np.array([name.partition(".")[0] for name in feature_names(settings)])
+        self.frames, self.settings, self._names = frames, settings, feature_names(settings)
 
     def of(self, kind: str) -> Array:
         """Take the columns of a kind."""
-        return self.frames[:, self._kinds == kind]
+        return self.frames[:, columns_of(self._names, [kind])]
 
     def derivatives(self, order: int) -> Array:
         """Take the MFCC's derivatives of an order; order 0 are the MFCC themselves."""
@@ -82,11 +80,6 @@ class _Clip:
         """Take the frames with a voice or those without, and all where there are hardly any of these."""
         chosen = (self.of("pitch")[:, 1:2] > 0.5).any(axis=1) == voiced
         return self.frames[chosen] if chosen.sum() >= FEWEST else self.frames
-
-
-def _of_part(clip: _Clip, *, voiced: bool, name: str) -> Numbers:
-    """Compute one of `OF_COLUMNS` of a part of a clip: (features,); none without pitch, which tells what is voiced."""
-    return OF_COLUMNS[name](clip.part(voiced=voiced)) if clip.of("pitch").size else np.empty(0)
 
 
 def _covariances(clip: _Clip) -> Numbers:
@@ -124,16 +117,29 @@ def _modulation(clip: _Clip) -> Numbers:
     return np.log(np.stack(bands) + FAINTEST).ravel()
 
 
+OF_PARTS: Mapping[str, tuple[bool, str]] = {
+    "voiced_mean": (True, "mean"),
+    "voiced_std": (True, "std"),
+    "unvoiced_mean": (False, "mean"),
+    "unvoiced_std": (False, "std"),
+}
+"""Name -> which part of a clip, with a voice or without, and which of `OF_COLUMNS` is computed of it."""
 OF_CLIPS: Mapping[str, Callable[[_Clip], Numbers]] = {
-    "voiced_mean": partial(_of_part, voiced=True, name="mean"),
-    "voiced_std": partial(_of_part, voiced=True, name="std"),
-    "unvoiced_mean": partial(_of_part, voiced=False, name="mean"),
-    "unvoiced_std": partial(_of_part, voiced=False, name="std"),
     "covariance": _covariances,
     "correlation": _correlations,
     "modulation": _modulation,
 }
 """Name -> function from a clip to as many numbers as there are: none where the settings lack the features for it."""
+
+
+def _compute(name: str, clip: _Clip) -> Numbers:
+    """Compute one functional, which may be many numbers; of parts there are none without pitch, which tells them."""
+    if name in OF_COLUMNS:
+        return OF_COLUMNS[name](clip.frames)
+    if name in OF_CLIPS:
+        return OF_CLIPS[name](clip)
+    voiced, of = OF_PARTS[name]
+    return OF_COLUMNS[of](clip.part(voiced=voiced)) if clip.of("pitch").size else np.empty(0)
 
 
 def functionals(frames: Array, settings: Features) -> Array:
@@ -152,16 +158,15 @@ def functionals(frames: Array, settings: Features) -> Array:
         All features' first functional, then all features' second, and so on; `functional_names` names them.
     """
     clip = _Clip(frames, settings)
-    found = [OF_COLUMNS[name](frames) if name in OF_COLUMNS else OF_CLIPS[name](clip) for name in settings.functionals]
-    return np.concatenate(found).astype(np.float32)
+    return np.concatenate([_compute(name, clip) for name in settings.functionals]).astype(np.float32)
 
 
 def functional_names(settings: Features) -> list[str]:
     """Name what `functionals` gives, such as ``mel.0.mean``, ``mel.0.voiced_mean`` or ``covariance.17``."""
-    features, clip = feature_names(settings), _Clip(np.zeros((1, len(feature_names(settings))), np.float32), settings)
+    features = feature_names(settings)
+    clip = _Clip(np.zeros((1, len(features)), np.float32), settings)
     names = []
     for name in settings.functionals:
-        size = len(features) if name in OF_COLUMNS else len(OF_CLIPS[name](clip))
-        of_features = name in OF_COLUMNS or name.endswith(("_mean", "_std"))
-        names += [f"{features[n]}.{name}" if of_features else f"{name}.{n}" for n in range(size)]
+        size = len(_compute(name, clip))
+        names += [f"{name}.{n}" if name in OF_CLIPS else f"{features[n]}.{name}" for n in range(size)]
     return names

@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 from ser import audio, ffmpeg, signs
 from ser.audio import NothingHeardError, Signal, UnknownFormatError
 from ser.errors import InputError
-from ser.features import Array, feature_names, frame_features
+from ser.features import Array, columns_of, feature_names, frame_features
 from ser.functionals import functionals
 from ser.model_folder import Card, Member, read_card
 from ser.temperature import divide, logits
@@ -144,8 +144,7 @@ class Model:
     def __init__(self, card: Card, members: Sequence[Judge]) -> None:
         self.card, self.labels, self._members = card, card.labels, members
         self._threads = ThreadpoolController()
-        kinds = [name.partition(".")[0] for name in feature_names(card.features)]
-        self._seen = np.flatnonzero([kind in card.sees.frames for kind in kinds])
+        self._seen = columns_of(feature_names(card.features), card.sees.frames)
 
     def predict(self, recording: Recording) -> Answer:
         """Judge one recording.

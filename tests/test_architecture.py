@@ -235,6 +235,6 @@ def test_names_in_settings_are_those_of_the_library() -> None:
 
     assert get_args(params.Emotion) == emotions.EMOTIONS
     assert set(get_args(params.FrameFeature)) == set(features.FRAME_FEATURES)
-    assert set(get_args(params.Functional)) == {*functionals.OF_COLUMNS, *functionals.OF_CLIPS}
+    assert set(get_args(params.Functional)) == {*functionals.OF_COLUMNS, *functionals.OF_PARTS, *functionals.OF_CLIPS}
     assert set(get_args(params.AugmentationName)) == set(augmentation.AUGMENTATIONS)
     assert set(get_args(params.BaselineName)) == set(baselines.BASELINES)

@@ -13,7 +13,7 @@ from signals import RATE, noise, silence, sine
 from threadpoolctl import threadpool_limits
 
 from ser.features import FRAME_FEATURES, Framed, feature_names, frame_features
-from ser.functionals import OF_CLIPS, OF_COLUMNS, functionals
+from ser.functionals import OF_CLIPS, OF_COLUMNS, OF_PARTS, functionals
 from ser.parallel import map_batches
 from ser.params import Features
 
@@ -52,7 +52,7 @@ def test_hardly_a_signal_has_features(n_samples: int, value: float) -> None:
     matrix = frame_features(np.full(n_samples, value, dtype=np.float32), settings(), rate=RATE)
     assert len(matrix) == 1 + n_samples // 160
     assert np.isfinite(matrix).all()
-    everything = settings(functionals=[*OF_COLUMNS, *OF_CLIPS])
+    everything = settings(functionals=[*OF_COLUMNS, *OF_PARTS, *OF_CLIPS])
     assert np.isfinite(functionals(matrix, everything)).all()
 
 

@@ -8,10 +8,10 @@ import pytest
 import tables
 
 from ser.features import feature_names
-from ser.functionals import FEWEST, OF_CLIPS, OF_COLUMNS, functional_names, functionals
+from ser.functionals import FEWEST, OF_CLIPS, OF_COLUMNS, OF_PARTS, functional_names, functionals
 from ser.params import Features
 
-EVERY = (*OF_COLUMNS, *OF_CLIPS)
+EVERY = (*OF_COLUMNS, *OF_PARTS, *OF_CLIPS)
 Frames = npt.NDArray[np.float32]
 
 
@@ -72,7 +72,7 @@ def test_frames_with_a_voice_are_summed_up_alone() -> None:
     level = [10, 1, 2, 20, 3, 30]
     frames = np.stack([level, np.zeros(6), voiced, np.zeros(6)], axis=1)
     kinds = ("rms", "pitch")
-    found = {name: of(frames, name, kinds=kinds)[0] for name in OF_CLIPS if "voiced" in name}
+    found = {name: of(frames, name, kinds=kinds)[0] for name in OF_PARTS}
     assert found == pytest.approx(
         {"voiced_mean": 2, "voiced_std": (2 / 3) ** 0.5, "unvoiced_mean": 20, "unvoiced_std": (200 / 3) ** 0.5}
     )
@@ -87,7 +87,7 @@ def test_a_part_of_hardly_any_frames_is_the_whole() -> None:
 
 def test_without_pitch_nobody_knows_what_is_voiced() -> None:
     """Functionals that need features that are not measured are left out: no number stands for none."""
-    names = [name for name in OF_CLIPS if name != "modulation"]
+    names = [*OF_PARTS, *(name for name in OF_CLIPS if name != "modulation")]
     assert of(np.ones((9, 1)), "mean", *names).tolist() == [1]
     assert functional_names(settings("mean", *names)) == ["rms.0.mean"]
 
