@@ -68,7 +68,7 @@ def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
     model, longest = masked(network, blank=blank), max(map(len, frames))
     steps = -(-len(frames) // settings.batch_size)
     learner = lstm.learner_of(model, settings, steps=steps * settings.epochs)
-    targets = np.eye(n_classes, dtype=np.float32)[train.labels]
+    targets = batches.targets_of(train.labels, settings, n_classes=n_classes)
 
     def stream() -> Iterator[tuple[Inputs, tuple[Array, ...]]]:
         for epoch in range(settings.epochs):

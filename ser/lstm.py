@@ -231,7 +231,11 @@ def training_batches(
     shapes = batches.together(frames, beside), shares
     steps = len(batches.of_equal_length(buckets.lengths(examples.frames), size=settings.batch_size))
     dataset = tf.data.Dataset.from_generator(epoch, output_signature=shapes)
-    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
+    options = tf.data.Options()
+    # TensorFlow would tune the data set with a timer that an epoch's end often waits for: until 5, 10 or 20 seconds.
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1  # those of the network are for the network
+    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4).with_options(options)
 
 
 def predict(

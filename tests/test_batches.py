@@ -81,13 +81,13 @@ def test_masks_hide_bands() -> None:
     np.testing.assert_array_equal(hidden, explained)
     assert 0 < whole_frames.mean(axis=1).max() <= 1 / 4
     assert 0 < whole_features.mean(axis=1).max() <= 1 / 4
-    assert (frames == 100).all()  # what was handed in is not touched
+    assert masked is frames
 
 
 def test_a_clip_of_one_frame_and_one_feature_is_not_hidden() -> None:
     """There is always something left."""
     frames = np.full((9, 1, 1), 100, dtype=np.float32)
-    np.testing.assert_array_equal(batches.masked(frames, blank=BLANK[:1], rng=rng()), frames)
+    assert (batches.masked(frames, blank=BLANK[:1], rng=rng()) == 100).all()
 
 
 @pytest.mark.parametrize("changes", [{"mixup": 0.4}, {"masks": True}])
