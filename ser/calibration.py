@@ -21,7 +21,7 @@ BINS = 15
 TEMPERATURES = (0.05, 20.0)
 """Where a temperature is looked for."""
 DISTRUST = 0.2
-"""How many nats a temperature of e, or of 1/e, must gain on the clips of one speaker to be worth it."""
+"""How many nats a temperature of e, or of 1/e, must gain a clip of one speaker to be worth it."""
 
 
 def probabilities(table: pd.DataFrame) -> Array:
@@ -110,9 +110,9 @@ def _truth(table: pd.DataFrame) -> npt.NDArray[np.integer[Any]]:
 def fit_temperature(table: pd.DataFrame) -> float:
     """Find the temperature under which validation clips are likeliest, and nearer to 1 the fewer their speakers are.
 
-    What makes a model right on one or two voices says little of others, and a voice that is known from training, as
-    where a corpus has only two, says less: the mean negative log likelihood plus `DISTRUST` / speakers * ln(T)² is made
-    least, the maximum a posteriori where ln(T) is normal around 0.
+    What makes a model right on one or two voices says little of others, and less if the voice is known from training,
+    as where a corpus has only two. So the mean negative log likelihood plus `DISTRUST` / speakers * |ln(T)| is made
+    least, the maximum a posteriori where ln(T) has a Laplace distribution around 0.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def fit_temperature(table: pd.DataFrame) -> float:
 
     def loss(log_temperature: float) -> float:
         logs = log_softmax(logits(shares) / np.exp(log_temperature))
-        return float(-logs[rows, truth].mean()) + distrust * log_temperature**2
+        return float(-logs[rows, truth].mean()) + distrust * abs(log_temperature)
 
     return float(np.exp(minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded").x))
 
