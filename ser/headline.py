@@ -17,6 +17,8 @@ from ser.speakers import are_unknown, count_known
 WITH_INTERVALS = ("uar", "accuracy", "f1")
 SOMETIMES = (*(f"{name}_{side}" for name in WITH_INTERVALS for side in ("low", "high")), "uar_seed_sd", "uar_fold_sd")
 """Numbers that do not exist for every run: over one speaker, one seed, one fold."""
+DIGITS = 12
+"""That numbers are rounded to: sums in another order differ in the sixteenth, and equal models are to be equal."""
 
 
 def tested(table: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +48,8 @@ def judge(table: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, di
     more = headline(tested(table), settings, seed=seed)
     found = {part: numbers | (more if part == "test" else {}) for part, numbers in judged.items()}
     return {
-        part: {name: value for name, value in numbers.items() if np.isfinite(value)} for part, numbers in found.items()
+        part: {name: round(value, DIGITS) for name, value in numbers.items() if np.isfinite(value)}
+        for part, numbers in found.items()
     }
 
 

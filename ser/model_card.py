@@ -10,7 +10,7 @@ from ser.robustness import words
 from ser.speakers import count_known, say_unknown
 from ser.words import count
 
-PURPOSE = "Meant for research and teaching, and for comparing methods on the protocol named above."
+PURPOSE = "Meant for research and teaching, and for comparing methods on the same protocol."
 NOT_FOR = (
     "Not meant for decisions about people: not for hiring, policing, insurance, health, schools or monitoring at work, "
     "where inferring emotions is unlawful in some places."

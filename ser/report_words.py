@@ -187,9 +187,8 @@ def sexes(rows: pd.DataFrame) -> str:
     if round(gap, 3) == 0:
         return "Women and men are understood equally well."
     better, other = ("Women", "men") if gap > 0 else ("Men", "women")
-    return (
-        f"{better} get a UAR that is {share(abs(gap))} above that of {other}. It may be chance if the limits overlap."
-    )
+    chance = "It may be chance, the likelier the fewer speakers."
+    return f"{better} get a UAR that is {share(abs(gap))} above that of {other}. {chance}"
 
 
 def alt(what: str, numbers: Mapping[str, float], *, most: int = 8) -> str:
