@@ -7,7 +7,7 @@ from typing import Any
 from ser import audio
 from ser.errors import InputError
 
-INSTALL = "pip install -r requirements-voice.txt"
+INSTALL = ".venv/bin/pip install -r requirements-voice.txt -c constraints.txt"
 RATE = 16_000
 """Hz that the recogniser was made for."""
 
