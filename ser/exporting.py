@@ -30,8 +30,11 @@ CODE = (
     "datasets",
     "exporting",
     "features",
+    "functionals",
     "lstm",
     "onnx_network",
+    "sound_centres",
+    "sounds",
     "spectra",
     "training",
 )

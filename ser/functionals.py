@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ser import sounds
 from ser.features import Array, columns_of, feature_names, slope
 from ser.params import Features
 
@@ -20,6 +21,8 @@ FAINTEST = 1e-4
 """Power that is added to that of each band of modulation, or the logarithm of none would be without bounds."""
 FEWEST = 3
 """Frames of a part of a clip that are worth summing up."""
+USUAL = 2
+"""Frames like the clip's mean that each class of sounds has besides its own: of one that is rare little is known."""
 
 
 def _rise(frames: Array) -> Array:
@@ -70,11 +73,20 @@ class _Clip:
         size = self.settings.mfcc.coefficients
         return self.of("mfcc")[:, order * size : (order + 1) * size]
 
+    def bands(self, together: int) -> Array:
+        """Take loudness by mel bands, the mean of some neighbours: (frames, bands)."""
+        mel = self.of("mel")
+        means = [mel[:, start : start + together].mean(axis=1) for start in range(0, mel.shape[1], together)]
+        return np.column_stack(means) if means else mel
+
     def contours(self) -> Array:
         """Take loudness by mel bands, some `TOGETHER`, level and pitch: (frames, contours)."""
-        mel = self.of("mel")
-        bands = [mel[:, start : start + TOGETHER].mean(axis=1) for start in range(0, mel.shape[1], TOGETHER)]
-        return np.column_stack([*bands, self.of("rms"), self.of("pitch")[:, :1]])
+        return np.column_stack([self.bands(TOGETHER), self.of("rms"), self.of("pitch")[:, :1]])
+
+    def voice(self) -> Array:
+        """Take what a voice does in a frame, without how it changes and without which note it is: (frames, columns)."""
+        others = [self.of(kind) for kind in ("rms", "zcr", "pitch", "spectral")]
+        return np.column_stack([self.bands(2), self.derivatives(0), *others])
 
     def part(self, *, voiced: bool) -> Array:
         """Take the frames with a voice or those without, and all where there are hardly any of these."""
@@ -117,6 +129,17 @@ def _modulation(clip: _Clip) -> Numbers:
     return np.log(np.stack(bands) + FAINTEST).ravel()
 
 
+def _sounds(clip: _Clip) -> Numbers:
+    """Compute what the voice does in each class of sounds, on average, and how frequent these are: (numbers,)."""
+    cepstra = clip.derivatives(0)[:, 1:]
+    if not cepstra.size:
+        return np.empty(0)
+    shares, voice = sounds.memberships(cepstra), clip.voice()
+    counts = shares.sum(axis=0)
+    means = (shares.T @ voice + USUAL * voice.mean(axis=0)) / (counts[:, None] + USUAL)
+    return np.concatenate([means.ravel(), counts / len(voice)])
+
+
 OF_PARTS: Mapping[str, tuple[bool, str]] = {
     "voiced_mean": (True, "mean"),
     "voiced_std": (True, "std"),
@@ -128,6 +151,7 @@ OF_CLIPS: Mapping[str, Callable[[_Clip], Numbers]] = {
     "covariance": _covariances,
     "correlation": _correlations,
     "modulation": _modulation,
+    "sounds": _sounds,
 }
 """Name -> function from a clip to as many numbers as there are: none where the settings lack the features for it."""
 

@@ -189,8 +189,9 @@ def _convolutions(x: Any, settings: TrainLstm) -> Any:
     for block, filters in enumerate(settings.convolutions):
         strides = 1 if block else settings.stride
         x = layers.Conv1D(filters, 5, strides=strides, padding="same", use_bias=False)(x)
-        x = layers.Activation("relu")(layers.BatchNormalization()(x))
-        x = layers.SpatialDropout1D(settings.dropout / 2)(layers.MaxPooling1D(2, padding="same")(x))
+        # The maximum first: what comes after it is half as much work.
+        x = layers.BatchNormalization()(layers.MaxPooling1D(2, padding="same")(x))
+        x = layers.SpatialDropout1D(settings.dropout / 2)(layers.Activation("relu")(x))
     return x
 
 

@@ -27,6 +27,7 @@ FrameFeature = Literal["mfcc", "mel", "chroma", "rms", "zcr", "pitch", "spectral
 Functional = Literal[
     "mean", "std", "min", "p10", "p25", "median", "p75", "p90", "max", "rise", "bend", "change",
     "voiced_mean", "voiced_std", "unvoiced_mean", "unvoiced_std", "covariance", "correlation", "modulation",
+    "sounds",
 ]  # fmt: skip
 AugmentationName = Literal["noise", "time_stretch", "pitch_shift", "time_shift", "speed"]
 BaselineName = Literal["svm", "knn", "random_forest", "decision_tree"]

@@ -122,7 +122,7 @@ def utterances() -> list[Utterance]:
     return sorted(Utterance(s, e, t) for s in SPEAKERS for e in PROSODIES for t in TEXTS)
 
 
-def synthesise(utterance: Utterance, *, seed: int) -> np.ndarray:
+def synthesise(utterance: Utterance, *, seed: int, texts: Mapping[str, str] = TEXTS) -> np.ndarray:
     """Speak one clip.
 
     Parameters
@@ -131,6 +131,8 @@ def synthesise(utterance: Utterance, *, seed: int) -> np.ndarray:
         Who says what, and how.
     seed
         The run's seed. The samples depend on it and on the utterance, and on nothing else.
+    texts
+        What is said, by the utterance's key.
 
     Returns
     -------
@@ -154,7 +156,7 @@ def synthesise(utterance: Utterance, *, seed: int) -> np.ndarray:
     habit = generator(seed, "synthesis", utterance.speaker, utterance.emotion)
     prosody = _vary(PROSODIES[utterance.emotion], habit, amount=0.20)
     prosody = _vary(prosody, rng, amount=0.20)
-    ssml = _ssml(TEXTS[utterance.text], speaker=speaker, prosody=prosody, rng=rng)
+    ssml = _ssml(texts[utterance.text], speaker=speaker, prosody=prosody, rng=rng)
     speech = _speak(ssml, voice=speaker.voice, seed=int(rng.integers(2**31)))
     return _record(speech, hiss=speaker.hiss, rng=rng)
 

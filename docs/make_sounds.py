@@ -1,0 +1,69 @@
+"""Write ser/sound_centres.py, the classes of sounds of `ser.sounds`, anew: python -m docs.make_sounds.
+
+Nobody's recordings are in them: the voices of the demo corpus read the first twenty of the Harvard sentences (IEEE,
+1969), which are made to have the sounds of English as often as speech does. Denoised, trimmed and measured by the
+settings of params.yaml, their frames are sorted into classes by k-means.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
+
+from ser import audio, synthesis
+from ser.features import columns_of, feature_names, frame_features
+from ser.params import Params, read_params
+from ser.sounds import COEFFICIENTS, Shares, standardised
+
+CLASSES = 32
+SENTENCES = """
+The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. It's easy to tell the depth of a
+well. These days a chicken leg is a rare dish. Rice is often served in round bowls. The juice of lemons makes fine
+punch. The box was thrown beside the parked truck. The hogs were fed chopped corn and garbage. Four hours of steady work
+faced us. A large size in stockings is hard to sell. The boy was there when the sun rose. A rod is used to catch pink
+salmon. The source of the huge river is the clear spring. Kick the ball straight and follow through. Help the woman get
+back to her feet. A pot of tea helps to pass the evening. Smoky fires lack flame and heat. The soft cushion broke the
+man's fall. The salt breeze came across from the sea. The girl at the booth sold fifty bonds.
+"""
+OUTPUT = Path(__file__).parents[1] / "ser" / "sound_centres.py"
+HEAD = '''"""Classes of sounds, a row each: written by docs/make_sounds.py, not by hand."""
+
+CENTRES = (
+'''
+
+
+def texts() -> dict[str, str]:
+    """Number the sentences."""
+    sentences = " ".join(SENTENCES.split()).rstrip(".").split(". ")
+    return {f"{number:02}": sentence for number, sentence in enumerate(sentences, start=1)}
+
+
+def spoken(params: Params) -> Iterator[Shares]:
+    """Give the standardised cepstra of what each voice says: (frames, coefficients) each."""
+    chosen = columns_of(feature_names(params.features), ["mfcc"])[1 : 1 + COEFFICIENTS]
+    for speaker in synthesis.SPEAKERS:
+        for text in texts():
+            utterance = synthesis.Utterance(speaker, "neutral", text)
+            speech = synthesis.synthesise(utterance, seed=params.seed, texts=texts())
+            try:
+                clip = audio.clean_signal(speech, params.preprocess, rate=synthesis.SAMPLE_RATE)
+            except audio.NothingHeardError:  # two voices stumble over a sentence
+                continue
+            frames = frame_features(clip, params.features, rate=params.preprocess.sample_rate)
+            yield standardised(frames[:, chosen])
+
+
+def main() -> None:
+    """Sort frames into classes, and write these by their first coefficient."""
+    frames = np.concatenate(list(spoken(read_params()))).astype(np.float64)
+    with threadpool_limits(1):
+        centres = KMeans(CLASSES, n_init=3, random_state=0).fit(frames).cluster_centers_
+    rows = centres[centres[:, 0].argsort()].round(2) + 0.0  # and no -0.0
+    lines = "".join(f"    ({', '.join(map(str, row))}),\n" for row in rows.tolist())
+    OUTPUT.write_text(f"{HEAD}{lines})\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
