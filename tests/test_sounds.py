@@ -1,0 +1,75 @@
+"""Classes of sounds: of frames that are what a class is, of voices that differ, and of clips without any change."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import tables
+from docs import make_sounds
+
+from ser.functionals import USUAL, functionals
+from ser.sound_centres import CENTRES
+from ser.sounds import COEFFICIENTS, memberships
+
+SETTINGS = tables.settings(
+    features={"frames": ["mfcc", "rms"], "functionals": ["sounds"], "mfcc": {"coefficients": 20, "deltas": 0}}
+).features
+N = len(CENTRES)
+
+
+def cepstra(n_frames: int = 300) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(n_frames, 19))
+
+
+def test_the_classes_are_those_that_the_script_makes() -> None:
+    """There are as many as the script asks for, each has all coefficients, and no two are the same."""
+    assert np.shape(CENTRES) == (make_sounds.CLASSES, COEFFICIENTS)
+    assert len(set(CENTRES)) == N
+    assert len(make_sounds.texts()) == 20
+
+
+def test_a_frame_is_likeliest_of_the_class_that_it_is_the_middle_of() -> None:
+    """Frames that are the middles of all classes are each taken for its own, whoever speaks."""
+    middles = np.array(CENTRES)
+    voice = (middles - middles.mean(axis=0)) / middles.std(axis=0)
+    near = np.square(voice[:, None] - middles).sum(axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(memberships(middles * 3 - 7).argmax(axis=1), near)
+    assert len(set(near)) > 0.8 * N
+
+
+def test_a_frame_belongs_to_all_classes_together_once() -> None:
+    """Shares are at least 0 and 1 together, also of silence and of a single frame, and of few or many coefficients."""
+    for frames in (cepstra(), cepstra(1), np.zeros((9, 19)), cepstra()[:, :2], 1e6 * cepstra()):
+        shares = memberships(frames)
+        assert shares.shape == (len(frames), N)
+        assert shares.min() >= 0
+        np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_another_voice_says_the_same() -> None:
+    """A voice that adds to each coefficient and stretches it changes no share; nor do coefficients beyond the twelve."""
+    same = partial(np.testing.assert_allclose, desired=memberships(cepstra()), atol=2e-3)
+    same(memberships(cepstra() * np.arange(1, 20) + 5))
+    same(memberships(np.hstack([cepstra()[:, :12], cepstra()[:, 12:] ** 2])))
+
+
+def test_what_the_voice_does_in_each_class() -> None:
+    """Of a level that is 10 throughout every class has 10; of one that follows the classes, more where it is higher."""
+    frames = np.column_stack([np.zeros(300), cepstra(), np.full(300, 10)]).astype(np.float32)
+    means, counts = parts(frames)
+    np.testing.assert_allclose(means[:, -1], 10, rtol=1e-5)
+    assert counts.sum() == pytest.approx(1, rel=1e-5)
+    shares = memberships(cepstra())
+    frames[:, -1] = 100 * shares[:, 3]
+    means, counts = parts(frames)
+    assert means[:, -1].argmax() == 3
+    frequent = shares[:, 3].sum()
+    level = (100 * np.square(shares[:, 3]).sum() + USUAL * frames[:, -1].mean()) / (frequent + USUAL)
+    assert means[3, -1] == pytest.approx(level, rel=1e-3)
+    assert counts[3] == pytest.approx(frequent / 300, rel=1e-3)
+
+
+def parts(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Take the means, (classes, columns), and how frequent classes are."""
+    vector = functionals(frames, SETTINGS)
+    return vector[:-N].reshape(N, -1), vector[-N:]
