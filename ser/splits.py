@@ -278,6 +278,8 @@ def _strata(strata: "pd.Series[str]", *, folds: int) -> "pd.Series[str]":
 def _whole_folds(share: float, *, n_groups: int) -> tuple[int, int]:
     """Express a share of groups as some of as few folds as come within half a group of it."""
     wanted = max(1.0, share * n_groups)
+    if wanted == 1:
+        return n_groups, 1
     for folds in range(2, n_groups + 1):
         held_out = max(1, round(wanted * folds / n_groups))
         if held_out < folds and abs(held_out * n_groups / folds - wanted) < 0.5:
