@@ -35,7 +35,7 @@ CENTRES = (
 
 
 def texts() -> dict[str, str]:
-    """Number the sentences."""
+    """Give each sentence a number."""
     sentences = " ".join(SENTENCES.split()).rstrip(".").split(". ")
     return {f"{number:02}": sentence for number, sentence in enumerate(sentences, start=1)}
 

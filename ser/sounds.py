@@ -1,7 +1,8 @@
 """What sound a frame of speech is likely of, among classes of sounds that were found once, in synthetic speech.
 
-How a frame sounds depends more on what is being said than on how: an s has another spectrum than an a in any mood. Where
-frames are compared with others of the same class, what is said counts less, and how it is said counts more.
+How a frame sounds depends more on what is said than on how: an s has another spectrum than an a in any mood. Where
+frames are compared with others of the same class, what is said counts less, and how it is said counts more. The classes
+are made by docs/make_sounds.py.
 """
 
 from typing import Any, TypeAlias

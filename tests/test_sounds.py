@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 import tables
-from docs import make_sounds
 
+from docs import make_sounds
 from ser.functionals import USUAL, functionals
 from ser.sound_centres import CENTRES
 from ser.sounds import COEFFICIENTS, memberships
@@ -47,7 +47,7 @@ def test_a_frame_belongs_to_all_classes_together_once() -> None:
 
 
 def test_another_voice_says_the_same() -> None:
-    """A voice that adds to each coefficient and stretches it changes no share; nor do coefficients beyond the twelve."""
+    """A voice that adds to each coefficient and stretches it changes no share; nor do coefficients beyond twelve."""
     same = partial(np.testing.assert_allclose, desired=memberships(cepstra()), atol=2e-3)
     same(memberships(cepstra() * np.arange(1, 20) + 5))
     same(memberships(np.hstack([cepstra()[:, :12], cepstra()[:, 12:] ** 2])))
