@@ -22,7 +22,7 @@ FAINTEST = 1e-4
 FEWEST = 3
 """Frames of a part of a clip that are worth summing up."""
 USUAL = 2
-"""Frames like the clip's mean that each class of sounds has besides its own: of one that is rare little is known."""
+"""Frames like the clip's mean that each class of sounds has besides its own: of a rare one little is known."""
 
 
 def _rise(frames: Array) -> Array:
@@ -130,14 +130,17 @@ def _modulation(clip: _Clip) -> Numbers:
 
 
 def _sounds(clip: _Clip) -> Numbers:
-    """Compute what the voice does in each class of sounds, on average, and how frequent these are: (numbers,)."""
+    """Compute how far the voice is from its mean in each class of sounds, and how frequent these are: (numbers,).
+
+    The mean itself, which tells voices apart, is among the other functionals.
+    """
     cepstra = clip.derivatives(0)[:, 1:]
     if not cepstra.size:
         return np.empty(0)
     shares, voice = sounds.memberships(cepstra), clip.voice()
     counts = shares.sum(axis=0)
-    means = (shares.T @ voice + USUAL * voice.mean(axis=0)) / (counts[:, None] + USUAL)
-    return np.concatenate([means.ravel(), counts / len(voice)])
+    away = shares.T @ (voice - voice.mean(axis=0)) / (counts[:, None] + USUAL)
+    return np.concatenate([away.ravel(), counts / len(voice)])
 
 
 OF_PARTS: Mapping[str, tuple[bool, str]] = {

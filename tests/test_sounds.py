@@ -54,22 +54,27 @@ def test_another_voice_says_the_same() -> None:
 
 
 def test_what_the_voice_does_in_each_class() -> None:
-    """Of a level that is 10 throughout every class has 10; of one that follows the classes, more where it is higher."""
+    """A level that is 10 throughout is nowhere away from its mean; one that follows a class is highest above it there."""
     frames = np.column_stack([np.zeros(300), cepstra(), np.full(300, 10)]).astype(np.float32)
-    means, counts = parts(frames)
-    np.testing.assert_allclose(means[:, -1], 10, rtol=1e-5)
-    assert counts.sum() == pytest.approx(1, rel=1e-5)
+    away, frequent = parts(frames)
+    np.testing.assert_allclose(away[:, -1], 0, atol=1e-5)
+    assert frequent.sum() == pytest.approx(1, rel=1e-5)
     shares = memberships(cepstra())
-    frames[:, -1] = 100 * shares[:, 3]
-    means, counts = parts(frames)
-    assert means[:, -1].argmax() == 3
-    frequent = shares[:, 3].sum()
-    level = (100 * np.square(shares[:, 3]).sum() + USUAL * frames[:, -1].mean()) / (frequent + USUAL)
-    assert means[3, -1] == pytest.approx(level, rel=1e-3)
-    assert counts[3] == pytest.approx(frequent / 300, rel=1e-3)
+    frames[:, -1] = level = 100 * shares[:, 3]
+    away, frequent = parts(frames)
+    assert away[:, -1].argmax() == 3
+    expected = shares[:, 3] @ (level - level.mean()) / (shares[:, 3].sum() + USUAL)
+    assert away[3, -1] == pytest.approx(expected, rel=1e-3)
+    assert frequent[3] == pytest.approx(shares[:, 3].mean(), rel=1e-3)
+
+
+def test_how_high_a_voice_is_does_not_count() -> None:
+    """What is added to a column throughout, as a louder or higher voice would, changes nothing."""
+    frames = np.column_stack([np.zeros(300), cepstra(), cepstra()[:, 0]]).astype(np.float32)
+    np.testing.assert_allclose(parts(frames + 7)[0], parts(frames)[0], atol=1e-4)
 
 
 def parts(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Take the means, (classes, columns), and how frequent classes are."""
+    """Take how far each class is from the mean, (classes, columns), and how frequent classes are."""
     vector = functionals(frames, SETTINGS)
     return vector[:-N].reshape(N, -1), vector[-N:]
