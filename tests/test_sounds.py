@@ -54,7 +54,7 @@ def test_another_voice_says_the_same() -> None:
 
 
 def test_what_the_voice_does_in_each_class() -> None:
-    """A level that is 10 throughout is nowhere away from its mean; one that follows a class is highest above it there."""
+    """A level that is 10 throughout is nowhere away from its mean; one that follows a class is highest there."""
     frames = np.column_stack([np.zeros(300), cepstra(), np.full(300, 10)]).astype(np.float32)
     away, frequent = parts(frames)
     np.testing.assert_allclose(away[:, -1], 0, atol=1e-5)
