@@ -161,6 +161,14 @@ def test_other_shares_of_speakers(test: float, val: float) -> None:
     assert n_speakers["val"] == pytest.approx(24 * val, abs=1)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_who_wants_one_speaker_gets_one(seed: int) -> None:
+    """A share of 24 actors that comes to one of them or less holds out one, not now and then two."""
+    settings = tables.split("speaker", test=0.2, val=0.04)
+    made = splits.with_parts(table("ravdess"), split_of(table("ravdess"), settings, seed=seed))
+    assert len(values(made, "speaker", "val")) == 1
+
+
 def test_three_speakers_have_a_part_each() -> None:
     """The smallest corpus with validation on a voice of its own."""
     clips = tables.ravdess(actors=[1, 2, 3])
