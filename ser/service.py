@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.datastructures import MutableHeaders
@@ -148,13 +148,15 @@ def _add_answers(app: FastAPI, model: Served, gate: Gate, limits: Limits) -> Non
         except audio.AudioError as error:
             raise Refused(422, found=str(error), expected=expected) from None
 
-    @app.post("/predict", openapi_extra=BODY, responses=PROBLEMS)
+    asked: Any = {"openapi_extra": BODY, "responses": PROBLEMS, "dependencies": [Depends(_check_options)]}
+
+    @app.post("/predict", **asked)
     async def predict(request: Request) -> Answer:
         """Say what a recording sounds like."""
         found = await answered(request, model.predict)
         return Answer(**{name: getattr(found, name) for name in Answer.model_fields})
 
-    @app.post("/timeline", openapi_extra=BODY, responses=PROBLEMS)
+    @app.post("/timeline", **asked)
     async def over_time(
         request: Request, window: float = 3.0, hop: float = 1.0, smoothing: float = 0.5
     ) -> TimelineAnswer:
@@ -162,6 +164,15 @@ def _add_answers(app: FastAPI, model: Served, gate: Gate, limits: Limits) -> Non
         layout = Layout.of_options(window=window, hop=hop, smoothing=smoothing)
         found = await answered(request, lambda content: timeline.of(content, model, layout))
         return TimelineAnswer.model_validate(timeline_page.data(found))
+
+
+def _check_options(request: Request) -> None:
+    """Refuse options that the address does not have: a misspelt one would do nothing, and nobody would know."""
+    known = [option.alias for option in request.scope["route"].dependant.query_params]
+    if unknown := sorted(set(request.query_params) - set(known)):
+        raise Refused(
+            422, found=f"an option that is unknown: {', '.join(unknown)}", expected=", ".join(known) or "no options"
+        )
 
 
 def _check_minutes(content: bytes, *, most: float) -> None:

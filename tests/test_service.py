@@ -72,6 +72,8 @@ def test_a_timeline_is_the_librarys(service: Service) -> None:
         ("/timeline?hop=nan", ANGRY, "hop: found nan"),
         ("/timeline?smoothing=1", ANGRY, "smoothing: found 1"),
         ("/timeline?hop=x", ANGRY, "an option that cannot be read: hop"),
+        ("/timeline?windw=2", ANGRY, "an option that is unknown: windw"),
+        ("/predict?hop=1", ANGRY, "an option that is unknown: hop"),
     ],
 )
 def test_what_is_no_recording_is_refused_with_a_reason(service: Service, path: str, content: bytes, found: str) -> None:
