@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
 from tqdm import tqdm
 
@@ -37,8 +37,11 @@ class Lines(Generic[Item]):
     clock
         Gives the time in seconds.
     beats
-        Whether lines also come while an item takes long.
+        Whether lines also come while an item takes long, and no other work within it says how far it is.
     """
+
+    _under_way: ClassVar[list["Lines[Any]"]] = []
+    """The innermost last."""
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class Lines(Generic[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         if self._beats:
+            self._under_way.append(self)
             threading.Thread(target=self._beat, name=f"progress of {self._about}", daemon=True).start()
         try:
             for item in self._items:
@@ -81,7 +85,8 @@ class Lines(Generic[Item]):
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
-            self.update(0)
+            if self._under_way[-1:] == [self]:
+                self.update(0)
 
     def update(self, n: int) -> None:
         """Count more as done, and say so where it is time to."""
@@ -102,6 +107,8 @@ class Lines(Generic[Item]):
     def close(self) -> None:
         """Say no more while nothing is done."""
         self._ended.set()
+        if self in self._under_way:
+            self._under_way.remove(self)
 
     def _line(self, seconds: float) -> str:
         number, unit = ("{:,}".format, self._units()) if self._unit != "B" else (_megabytes, "MB")

@@ -95,6 +95,19 @@ def test_one_item_that_takes_long_is_no_silence(
             assert not thread.is_alive()
 
 
+def test_work_within_work_speaks_for_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """While epochs of a single model tell how far it is, that no model is done yet is not said again and again."""
+    for name, value in {"SILENT_SECONDS": 0, "LINE_SECONDS": 0, "BEAT_SECONDS": 0.01}.items():
+        monkeypatch.setattr(f"ser.progress.{name}", value)
+    said, end = "", time.monotonic() + 60
+    for _ in Lines([1], description="train models", total=1, unit="model"):
+        for _ in Lines([1], description="train epochs", total=1, unit="epoch"):
+            capsys.readouterr()
+            while said.count("\n") < 20 and time.monotonic() < end:
+                said += capsys.readouterr().err
+    assert {line.partition(":")[0] for line in said.splitlines()} == {"train epochs"}
+
+
 def test_lines_bear_the_last_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     """A log shows the loss too, as the bar does."""
     now = [0.0]
