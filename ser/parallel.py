@@ -1,6 +1,7 @@
 """The same function over many items, on every core, with the same result as on one."""
 
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
@@ -91,6 +92,8 @@ def map_long(
     """
     if at_once == 1 or len(items) < 2:
         return [function(item) for item in progress(items, description=description, total=len(items), unit=unit)]
+    # A worker that has grown is replaced by a new one between items, and nothing is lost: no reason to warn.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
     executor = get_reusable_executor(max_workers=min(at_once, len(items)))
     pending = [executor.submit(_on_one_core, function, item) for item in items]
     try:
