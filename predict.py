@@ -26,7 +26,9 @@ def main(
         Path | None, typer.Option("--dir", metavar="FOLDER", help="Judge every file in a folder, on all cores.")
     ] = None,
     csv: Annotated[Path, typer.Option(metavar="FILE", help="Where the answers to --dir go.")] = Path("predictions.csv"),
-    model: Annotated[Path, typer.Option(metavar="FOLDER", help="An exported model.")] = Path("models/lstm"),
+    model: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="An exported model.", show_default="models/lstm beside predict.py")
+    ] = Path(__file__).parent / "models/lstm",
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, metavar="SHARE", help="Below it the label is uncertain.")
     ] = 0.0,

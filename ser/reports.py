@@ -230,4 +230,8 @@ def terminal(folder: Path) -> str:
         "Where scores are from": (folder / "report.html", ""),
     }
     lines = [f"{what:<22}{path}{more}" for what, (path, more) in places.items() if path.exists()]
-    return "\n".join([page.read_text(encoding="utf-8"), *lines, f"{'All runs':<22}make ui, then http://127.0.0.1:5000"])
+    lines += [
+        f"{'All runs':<22}make ui, then http://127.0.0.1:5000",
+        f"{'Try a voice':<22}.venv/bin/python predict.py --file my_voice.wav, or make serve",
+    ]
+    return "\n".join([page.read_text(encoding="utf-8"), *lines])

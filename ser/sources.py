@@ -46,7 +46,8 @@ def announce(name: str, own_recordings: Mapping[str, Own]) -> str:
     if name in own_recordings:
         if name in known_corpora():
             raise InputError(f"own.{name}: a published corpus has this name; call your recordings otherwise.")
-        return f"{name}: your own recordings in {own_recordings[name].folder}."
+        folder = own_recordings[name].folder
+        return f"{name}: your own recordings{f' in {folder}' if folder else ''}."
     facts = load_corpus(name, own=own_recordings)
     return f"{name}: {facts.title}. Licence: {facts.licence}. Cite: {facts.citation}. {facts.url}"
 

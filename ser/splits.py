@@ -17,7 +17,8 @@ from ser.copies import for_testing
 from ser.emotions import EMOTIONS, in_order, label_map
 from ser.errors import InputError
 from ser.params import Emotions, Split
-from ser.speakers import are_unknown
+from ser.speakers import are_unknown, count_known
+from ser.words import count
 
 COLUMNS = ("clip_id", "emotion", "fold", "part")
 LEFT_OUT = ("clip_id", "reason")
@@ -376,6 +377,19 @@ def _way_out(absent: Sequence[str], settings: Split) -> str:
             f"have, or count {absent[0]} as one of them in emotions.merge (such as calm: neutral)"
         )
     return "raise the share, change the seed, or leave the emotion out of emotions.use"
+
+
+def told(clips: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
+    """Say of each fold how many speakers and clips, copies left aside, train, validate and test: a line each."""
+    table, folds = splits.merge(clips[["clip_id", "corpus", "speaker"]], on="clip_id"), splits.fold.nunique()
+    lines = []
+    for fold, rows in table.groupby("fold"):
+        parts = {part: rows[rows.part == part] for part in ("train", "val", "test")}
+        sizes = [
+            f"{part} {count(count_known(own), 'speaker')}, {count(len(own), 'clip')}" for part, own in parts.items()
+        ]
+        lines.append(f"{f'fold {fold}: ' if folds > 1 else ''}{'; '.join(sizes)}")
+    return lines
 
 
 def with_parts(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool = True) -> pd.DataFrame:

@@ -20,7 +20,9 @@ import pandas as pd
 from ser import calibration, predictions
 from ser.datasets import Dataset
 from ser.files import remove, replacing, write_json, write_text
+from ser.metrics import uar
 from ser.parallel import map_long
+from ser.words import count
 
 Shares: TypeAlias = npt.NDArray[np.floating[Any]]
 """Probabilities of the validation and test clips: (clips, classes)."""
@@ -115,6 +117,12 @@ def _take(files: Sequence[Path]) -> pd.DataFrame:
     for file in files:
         file.unlink()
     return table
+
+
+def told(name: str, table: pd.DataFrame) -> str:
+    """Say how well the models of a run, whose prediction table this is, know their validation clips."""
+    val, models = table[table.part == "val"], table.groupby(["fold", "seed"]).ngroups
+    return f"{name}: {count(models, 'model')}, UAR {uar(val.emotion, val.predicted):.3f} on validation clips"
 
 
 def collect(models: Path, name: str) -> pd.DataFrame:

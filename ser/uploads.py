@@ -8,6 +8,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ser.words import count
+
 FORM = "multipart/form-data"
 MOST_FIELDS = 8
 """Of a form; one of them is the recording."""
@@ -116,7 +118,7 @@ async def _file(request: Request, body: bytes) -> bytes:
         raise Refused(400, found=f"a broken form: {found}", expected=f"{FORM} with one file") from None
     files = [value for value in form.values() if isinstance(value, UploadFile)]
     if not files:
-        raise Refused(422, found=f"a form of {len(form)} fields and no file", expected="a file in one of them")
+        raise Refused(422, found=f"a form of {count(len(form), 'field')} and no file", expected="a file in one of them")
     content = await files[0].read()
     await form.close()
     return content

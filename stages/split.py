@@ -9,7 +9,7 @@ from ser.corpora.facts import published_folds
 from ser.errors import one_sentence
 from ser.files import write_text
 from ser.params import read_params
-from ser.splits import choose, split_clips
+from ser.splits import choose, split_clips, told
 from ser.words import count
 
 
@@ -27,6 +27,7 @@ def main() -> None:
     left_out = choose(clips, params.emotions)[1]
     write_text(Path("data/splits.csv"), splits.to_csv(index=False, lineterminator="\n"))
     write_text(Path("data/left_out.csv"), left_out.to_csv(index=False, lineterminator="\n"))
+    typer.echo("\n".join(told(clips, splits)))
     for reason, group in left_out.groupby(left_out.reason.str.replace(r"as (\w+)/.*", r"as a clip of \1", regex=True)):
         typer.echo(f"{count(len(group), 'clip is', 'clips are')} in no part: {reason} (data/left_out.csv)")
 

@@ -32,6 +32,7 @@ def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or 
     )
     with replacing(Path(f"data/predictions/{baseline}.parquet")) as unfinished:
         table.to_parquet(unfinished, index=False)
+    typer.echo(training.told(baseline, table))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ def main() -> None:
     )
     with replacing(Path("data/predictions/lstm.parquet")) as unfinished:
         table.to_parquet(unfinished, index=False)
+    typer.echo(training.told("lstm", table))
     history = training.collect(trained, lstm.HISTORY)
     write_text(Path("reports/lstm/history.csv"), history.to_csv(index=False, lineterminator="\n"))
 

@@ -208,6 +208,13 @@ def test_sentences_about_copies(before: float, words: str) -> None:
     assert sentence.endswith(f"this leak, which the pipeline refuses, would {words}")
 
 
+def test_known_voices_that_are_understood_worse_are_explained() -> None:
+    """That a random split does not flatter surprises, so a reason is given; where it does, there is none to give."""
+    (sentence,) = probes.probe_sentences(scores(leak_clip=0.36, leak_speaker=0.53))[:1]
+    assert "would not flatter here. (Where each speaker says each sentence once an emotion" in sentence
+    assert "(Where" not in probes.probe_sentences(scores(leak_clip=0.53, leak_speaker=0.53))[0]
+
+
 def test_nothing_measured_nothing_said() -> None:
     """Random clips alone are no comparison."""
     assert probes.probe_sentences(scores(leak_clip=0.9)) == []

@@ -446,3 +446,17 @@ def test_a_split_warns_of_nothing() -> None:
             split_of(table(corpora), tables.split("speaker"), seed=5)
             splits.inner_folds(training(corpora), folds=3, seed=5)
     assert [str(w.message) for w in caught if re.search("n_splits|populated", str(w.message))] == []
+
+
+def test_what_is_told_of_a_split() -> None:
+    """A line a fold says who is in each part; of random clips, that speakers are in all."""
+    (line,) = splits.told(table("ravdess"), split("ravdess", "clip"))
+    assert re.fullmatch(
+        r"train 24 speakers, [\d,]+ clips; val 24 speakers, \d+ clips; test 24 speakers, \d+ clips", line
+    )
+    clips, made = table("ravdess"), split_of(table("ravdess"), tables.split("speaker", folds=3))
+    lines = splits.told(clips, made)
+    assert [line.partition(":")[0] for line in lines] == ["fold 1", "fold 2", "fold 3"]
+    own = splits.with_parts(clips, made[made.fold == 2], augmented=False)
+    sizes = own.groupby("part").agg({"speaker": "nunique", "clip_id": "size"})
+    assert f"test {sizes.speaker.test} speakers, {sizes.clip_id.test} clips" in lines[1]

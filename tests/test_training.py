@@ -109,6 +109,14 @@ def test_each_fold_and_seed_is_a_model_of_its_own(folder: Path) -> None:
     assert set(content(folder / "models")) == {f"svm/{name}" for name in expected}
 
 
+def test_what_is_told_of_a_run(folder: Path) -> None:
+    """Its UAR is over validation clips alone, of all folds and seeds."""
+    table = train_all(folder, Trainer())
+    right = table.predicted.where(table.part == "test", table.emotion)
+    told = training.told("svm", table.assign(predicted=right))
+    assert told == f"svm: {len(MEMBERS)} models, UAR 1.000 on validation clips"
+
+
 def test_a_member_sees_its_fold_alone(folder: Path) -> None:
     """It trains on its fold's training clips with copies, stops by validation clips without; speakers are apart."""
     train = Trainer()
