@@ -16,11 +16,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.metrics import recall_score
 
 from ser import calibration, predictions
 from ser.datasets import Dataset
 from ser.files import remove, replacing, write_json, write_text
-from ser.metrics import uar
 from ser.parallel import map_long
 from ser.words import count
 
@@ -122,7 +122,8 @@ def _take(files: Sequence[Path]) -> pd.DataFrame:
 def told(name: str, table: pd.DataFrame) -> str:
     """Say how well the models of a run, whose prediction table this is, know their validation clips."""
     val, models = table[table.part == "val"], table.groupby(["fold", "seed"]).ngroups
-    return f"{name}: {count(models, 'model')}, UAR {uar(val.emotion, val.predicted):.3f} on validation clips"
+    uar = recall_score(val.emotion, val.predicted, labels=sorted(set(val.emotion)), average="macro", zero_division=0)
+    return f"{name}: {count(models, 'model')}, UAR {uar:.3f} on validation clips"
 
 
 def collect(models: Path, name: str) -> pd.DataFrame:
