@@ -229,6 +229,7 @@ def test_the_terminal_shows_the_page_and_where_to_look(tmp_path: Path) -> None:
     for place in ("leaderboard.md", "confusion", "history.png"):
         assert str(tmp_path / place) in said
     assert "http://127.0.0.1:5000" in said
+    assert "predict.py --file" in said
 
 
 def test_the_terminal_names_no_page_that_is_not_there(tmp_path: Path) -> None:
