@@ -18,7 +18,7 @@ repro: .venv/installed  ## rebuild everything, on the demo corpus unless params.
 	else $(BIN)/dvc repro; fi
 
 test: .venv/installed  ## the whole test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed  ## style and types
 	$(BIN)/ruff check .

@@ -385,11 +385,15 @@ def told(clips: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
     lines = []
     for fold, rows in table.groupby("fold"):
         parts = {part: rows[rows.part == part] for part in ("train", "val", "test")}
-        sizes = [
-            f"{part} {count(count_known(own), 'speaker')}, {count(len(own), 'clip')}" for part, own in parts.items()
-        ]
+        sizes = [f"{part} {_voices(own)}, {count(len(own), 'clip')}" for part, own in parts.items()]
         lines.append(f"{f'fold {fold}: ' if folds > 1 else ''}{'; '.join(sizes)}")
     return lines
+
+
+def _voices(clips: pd.DataFrame) -> str:
+    """Count the speakers of some clips; those whom nobody knows cannot be counted."""
+    known = [count(count_known(clips), "speaker")] if len(clips) == 0 or not are_unknown(clips).all() else []
+    return " and ".join([*known, *(["unknown speakers"] if are_unknown(clips).any() else [])])
 
 
 def with_parts(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool = True) -> pd.DataFrame:

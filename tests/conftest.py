@@ -8,6 +8,19 @@ import signals
 
 ROOT = Path(__file__).parents[1]
 
+LONG = (
+    "pipeline",
+    "lstm",
+    "archives",
+    "training",
+    "inference",
+    "interruptions",
+    "benchmarks",
+    "rebuilding",
+    "revisions",
+)
+"""Files of tests that take longest: they begin first, or one process would be left with the longest at the end."""
+
 # Processes are started only where a test is about them.
 os.environ.setdefault("SER_WORKERS", "1")
 
@@ -18,6 +31,12 @@ RAVDESS = [
     "Actor_24/03-01-08-02-02-02-24.wav",
 ]
 TESS = ["OAF_angry/OAF_back_angry.wav", "OAF_neutral/OA_bite_neutral.wav", "YAF_pleasant_surprise/YAF_dog_ps.wav"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long files first; `make test` tells pytest-xdist to keep this order."""
+    names = [f"test_{name}.py" for name in LONG]
+    items.sort(key=lambda item: names.index(item.path.name) if item.path.name in names else len(names))
 
 
 @pytest.fixture(scope="session")

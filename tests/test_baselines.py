@@ -16,6 +16,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
 
 from ser import baselines
 from ser.errors import InputError
@@ -85,6 +86,19 @@ def test_units_do_not_matter(name: str) -> None:
     np.testing.assert_allclose(found, baselines.predict(fitted(name)[0], held_out), atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "kernel", [{"kernel": "linear"}, {"kernel": "rbf", "gamma": 0.1}, {"kernel": "rbf", "gamma": "scale"},
+               {"kernel": "poly", "gamma": "auto", "degree": 2, "coef0": 1.0}],
+)  # fmt: skip
+def test_the_svm_is_that_of_its_library(kernel: dict[str, Any]) -> None:
+    """Kernels as whole matrices, which are fast, give the decisions of scikit-learn's own, as exactly."""
+    (values, labels), held_out = tiny.vectors(), tiny.vectors(30, seed=2)[0]
+    grid = {"C": [0.5]} | {key: [value] for key, value in kernel.items()}
+    model = fit("svm", values, labels, grid=grid)[0].calibrated_classifiers_[0].estimator
+    reference = make_pipeline(StandardScaler(), SVC(C=0.5, class_weight="balanced", **kernel)).fit(values, labels)
+    np.testing.assert_allclose(model.decision_function(held_out), reference.decision_function(held_out), atol=1e-3)
+
+
 def test_scaling_is_fitted_on_the_rows_given() -> None:
     """The saved model holds mean and deviation of the training rows, and of no others."""
     scaler = fitted("knn")[0].named_steps["scale"]
@@ -136,8 +150,8 @@ def test_the_best_svm_is_calibrated() -> None:
     """The svm whose probabilities are given is the one the search found, not one with other parameters."""
     model, search = fit("svm", *tiny.vectors(), grid={"C": [1e-6, 1.0], "gamma": [0.3]})
     assert search.set_index("C")["rank"].idxmin() == 1.0
-    svm = model.calibrated_classifiers_[0].estimator.named_steps["model"]
-    assert (svm.C, svm.gamma) == (1.0, 0.3)
+    steps = model.calibrated_classifiers_[0].estimator.named_steps
+    assert (steps["model"].C, steps["kernel"].gamma) == (1.0, 0.3)
 
 
 def test_a_parameter_that_does_not_exist() -> None:

@@ -371,7 +371,7 @@ def test_an_ensemble_is_the_mean_of_its_networks(tmp_path: Path) -> None:
         kinds=["mel"],
         beside=tmp_path / "functionals",
     )
-    settings = tiny.lstm_settings(ensemble=2, epochs=1, inputs=["mel"])
+    settings = tiny.lstm_settings(architecture="lstm", ensemble=2, epochs=1, inputs=["mel"])
     shares = lstm.train(data, 1, tmp_path / "model", settings=settings, hop_seconds=tiny.HOP)
     asked, each = lstm.examples(data, settings, "val", "test"), []
     for name in ("network1", "network2"):

@@ -460,3 +460,14 @@ def test_what_is_told_of_a_split() -> None:
     own = splits.with_parts(clips, made[made.fold == 2], augmented=False)
     sizes = own.groupby("part").agg({"speaker": "nunique", "clip_id": "size"})
     assert f"test {sizes.speaker.test} speakers, {sizes.clip_id.test} clips" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("everybody", "told"), [(True, "unknown speakers"), (False, "23 speakers and unknown speakers")]
+)
+def test_speakers_whom_nobody_knows_are_not_counted(everybody: bool, told: str) -> None:
+    """Clips whose speaker nobody knows are no speaker, and never "0 speakers"."""
+    clips, made = table("ravdess").copy(), split("ravdess", "clip")
+    clips.loc[(clips.speaker == "ravdess-24") | everybody, "speaker"] = "ravdess-"
+    (line,) = splits.told(clips, made)
+    assert [part.split(",")[0].split(maxsplit=1)[1] for part in line.split("; ")] == [told] * 3
