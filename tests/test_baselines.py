@@ -91,7 +91,7 @@ def test_units_do_not_matter(name: str) -> None:
                {"kernel": "poly", "gamma": "auto", "degree": 2, "coef0": 1.0}],
 )  # fmt: skip
 def test_the_svm_is_that_of_its_library(kernel: dict[str, Any]) -> None:
-    """Kernels as whole matrices, which are fast, give the decisions of scikit-learn's own, as exactly."""
+    """Kernels as whole matrices give the decisions of scikit-learn's own, within its tolerance of 1e-3."""
     (values, labels), held_out = tiny.vectors(), tiny.vectors(30, seed=2)[0]
     grid = {"C": [0.5]} | {key: [value] for key, value in kernel.items()}
     model = fit("svm", values, labels, grid=grid)[0].calibrated_classifiers_[0].estimator
