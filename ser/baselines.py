@@ -52,7 +52,12 @@ class Gram(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Keep the rows; gamma `scale` and `auto` are resolved as `SVC` does."""
         self.rows_ = np.asarray(vectors, dtype=np.float64)
         usual = {"auto": 1.0, "scale": self.rows_.var()}
-        self.gamma_ = 1 / (self.rows_.shape[1] * usual[self.gamma]) if self.gamma in usual else self.gamma
+        if isinstance(self.gamma, str) and self.gamma in usual:
+            self.gamma_ = 1 / (self.rows_.shape[1] * usual[self.gamma])
+        elif isinstance(self.gamma, int | float) and self.gamma >= 0:
+            self.gamma_ = self.gamma
+        else:
+            raise ValueError(f"gamma is {self.gamma!r}; expected scale, auto or a number, 0 or more.")
         return self
 
     def transform(self, vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:

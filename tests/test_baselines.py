@@ -99,6 +99,13 @@ def test_the_svm_is_that_of_its_library(kernel: dict[str, Any]) -> None:
     np.testing.assert_allclose(model.decision_function(held_out), reference.decision_function(held_out), atol=1e-3)
 
 
+@pytest.mark.parametrize("wrong", [{"kernel": ["rfb"]}, {"gamma": [[0.1]]}, {"gamma": ["big"]}, {"gamma": [-1.0]}])
+def test_a_kernel_that_does_not_exist(wrong: dict[str, Any]) -> None:
+    """Kernels and numbers that the svm does not take are refused in a sentence that names the grid."""
+    with pytest.raises(InputError, match=r"train_baselines\.grids\.svm"):
+        fit("svm", *tiny.vectors(), grid={"C": [1.0]} | wrong)
+
+
 def test_scaling_is_fitted_on_the_rows_given() -> None:
     """The saved model holds mean and deviation of the training rows, and of no others."""
     scaler = fitted("knn")[0].named_steps["scale"]
