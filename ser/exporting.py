@@ -3,10 +3,10 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ class Trained:
 
     name: str
     folder: Path
-    tables: Sequence[Path]
+    tables: tuple[Path, ...]
     split: Path
 
     @property
@@ -77,7 +77,47 @@ class Processing:
     train_lstm: TrainLstm
 
 
-def export(output: Path, trained: Trained, settings: Processing, *, headline: Mapping[str, Any]) -> None:
+def usual(tables: tuple[Path, ...], split: Path, *, fold: int, kinds: tuple[str, ...]) -> dict[str, Any]:
+    """Sum up what the members of a fold were trained on, and how far from that its validation clips are.
+
+    Parameters
+    ----------
+    tables
+        Of frames, or of functionals.
+    split
+        Who was trained and validated on.
+    fold
+        One of the split.
+    kinds
+        Of frame features that are summed up; none where the tables hold functionals.
+
+    Returns
+    -------
+    dict
+        Of training clips, mean and deviation: (values,) each; and the most that a clip's distance is usually.
+    """
+    vectors = {part: _summaries(tables, split, fold=fold, part=part, kinds=kinds) for part in ("train", "val")}
+    mean, deviation = vectors["train"].mean(axis=0), vectors["train"].std(axis=0)
+    centre = {"mean": mean, "deviation": np.maximum(deviation, 1e-6 + 1e-3 * np.abs(mean))}
+    farthest = signs.distances(vectors["val"], **centre).max()
+    return {name: values.tolist() for name, values in centre.items()} | {"most": signs.MARGIN * float(farthest)}
+
+
+def _summaries(tables: tuple[Path, ...], split: Path, *, fold: int, part: str, kinds: tuple[str, ...]) -> signs.Vectors:
+    rows = pd.read_csv(split, dtype={"clip_id": str})
+    chosen = list(rows.clip_id[(rows.fold == fold) & (rows.part == part)])
+    if not kinds:
+        return feature_tables.read_functionals(tables, clip_ids=chosen)
+    return signs.summaries(feature_tables.read_frames(tables, clip_ids=chosen, kinds=kinds))
+
+
+Usual: TypeAlias = Callable[..., dict[str, Any]]
+"""`usual`, or the same with a memory: seeds of a fold, and all baselines, were trained on the same clips."""
+
+
+def export(
+    output: Path, trained: Trained, settings: Processing, *, headline: Mapping[str, Any], usual: Usual = usual
+) -> None:
     """Write a model's folder, whole or not at all.
 
     Parameters
@@ -90,6 +130,8 @@ def export(output: Path, trained: Trained, settings: Processing, *, headline: Ma
         How recordings became what it was trained on.
     headline
         What the card says of how well it does.
+    usual
+        Sums up what a member was trained on.
 
     Raises
     ------
@@ -100,7 +142,7 @@ def export(output: Path, trained: Trained, settings: Processing, *, headline: Ma
     if not folders:
         raise InputError(f"{trained.folder} holds no trained model; run `dvc repro`, which trains {trained.name}.")
     with replacing(output) as unfinished:
-        members = [_member(folder, unfinished / folder.name, trained) for folder in folders]
+        members = [_member(folder, unfinished / folder.name, trained, usual=usual) for folder in folders]
         write_card(unfinished, _card(trained, settings, headline=headline, members=members))
 
 
@@ -165,17 +207,18 @@ def _made_from(trained: Trained) -> dict[str, str]:
 # Members --------------------------------------------------------------------------------------------------------------
 
 
-def _member(source: Path, output: Path, trained: Trained) -> dict[str, Any]:
+def _member(source: Path, output: Path, trained: Trained, *, usual: Usual) -> dict[str, Any]:
     card = _read_card(source)
     output.mkdir(parents=True)
     weights = (_networks if trained.is_network else _baseline)(source, output)
+    kinds = tuple(_kinds(card)) if trained.is_network else ()
     return {
         "name": source.name,
         "fold": card["fold"],
         "seed": card["seed"],
         "weights": [path.relative_to(output.parent).as_posix() for path in weights],
         "temperature": card["temperature"],
-        "usual": _usual(trained, fold=card["fold"], kinds=_kinds(card)),
+        "usual": usual(trained.tables, trained.split, fold=card["fold"], kinds=kinds),
         "training_clips": card["training_clips"],
         "training_speakers": card["training_speakers"],
     }
@@ -215,23 +258,6 @@ def _check_equal(network: Any, path: Path) -> None:
 
 def _baseline(source: Path, output: Path) -> list[Path]:
     return [Path(shutil.copyfile(source / baselines.MODEL, output / baselines.MODEL))]
-
-
-def _usual(trained: Trained, *, fold: int, kinds: Sequence[str]) -> dict[str, Any]:
-    """Sum up what a member was trained on, and how far from that its validation clips are."""
-    vectors = {part: _summaries(trained, fold=fold, part=part, kinds=kinds) for part in ("train", "val")}
-    mean, deviation = vectors["train"].mean(axis=0), vectors["train"].std(axis=0)
-    usual = {"mean": mean, "deviation": np.maximum(deviation, 1e-6 + 1e-3 * np.abs(mean))}
-    farthest = signs.distances(vectors["val"], **usual).max()
-    return {name: values.tolist() for name, values in usual.items()} | {"most": signs.MARGIN * float(farthest)}
-
-
-def _summaries(trained: Trained, *, fold: int, part: str, kinds: Sequence[str]) -> signs.Vectors:
-    split = pd.read_csv(trained.split, dtype={"clip_id": str})
-    chosen = list(split.clip_id[(split.fold == fold) & (split.part == part)])
-    if not trained.is_network:
-        return feature_tables.read_functionals(trained.tables, clip_ids=chosen)
-    return signs.summaries(feature_tables.read_frames(trained.tables, clip_ids=chosen, kinds=kinds))
 
 
 # Stage ----------------------------------------------------------------------------------------------------------------

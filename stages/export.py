@@ -1,5 +1,6 @@
 """Make of every trained model a folder to take away, which answers without training's libraries and settings."""
 
+from functools import cache
 from pathlib import Path
 
 import typer
@@ -21,15 +22,15 @@ def main() -> None:
     """
     params = read_params()
     corpora = sorted(params.corpora)
-    tables = {kind: [Path(f"data/{kind}/{name}.parquet") for name in corpora] for kind in ("frames", "functionals")}
+    tables = {kind: tuple(Path(f"data/{kind}/{c}.parquet") for c in corpora) for kind in ("frames", "functionals")}
     clips = read_clips(tables["functionals"])
     protocol = reports.protocol(corpora, params.split, unknown=sorted(clips.corpus[are_unknown(clips)].unique()))
     headlines = exporting.headlines(Path("reports/leaderboard.csv"), protocol=protocol)
-    settings = Processing(params.preprocess, params.features, params.train_lstm)
+    settings, usual = Processing(params.preprocess, params.features, params.train_lstm), cache(exporting.usual)
     for name in ["lstm", *params.baselines]:
         inputs = tables["frames" if name == "lstm" else "functionals"]
         trained = Trained(name, Path("trained") / name, inputs, Path("data/splits.csv"))
-        exporting.export(Path("models") / name, trained, settings, headline=headlines[name])
+        exporting.export(Path("models") / name, trained, settings, headline=headlines[name], usual=usual)
     exporting.write_listing(Path("models"), exporting.LISTING)
 
 
