@@ -45,13 +45,14 @@ def clips(params: Params) -> Examples:
     return Examples(frames, rng.integers(0, CLASSES, size=CLIPS))
 
 
-def model_of(settings: TrainLstm, examples: Examples) -> Any:
+def model_of(settings: TrainLstm, examples: Examples, *, steps_at_once: int = 1) -> Any:
     """Build and compile the network."""
     import keras
 
     mean, variance = (values.tolist() for values in batches.moments(examples.frames))
     model = lstm.build(settings, mean=mean, variance=variance, n_classes=CLASSES)
-    model.compile(keras.optimizers.AdamW(settings.learning_rate), "categorical_crossentropy")
+    adamw = keras.optimizers.AdamW(settings.learning_rate)
+    model.compile(adamw, "categorical_crossentropy", steps_per_execution=steps_at_once)
     return model
 
 
@@ -65,7 +66,7 @@ def ours(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any:
         seed=1,
         n_classes=CLASSES,
     )
-    model = model_of(settings, examples)
+    model = model_of(settings, examples, steps_at_once=lstm.STEPS_AT_ONCE)
     return lambda: model.fit(dataset, verbose=0, shuffle=False)
 
 

@@ -144,7 +144,7 @@ def fit(
     vectors : (clips, features) float32
     labels : (clips,) class indices
     grid
-        Parameter of the classifier -> values to try.
+        Parameter of the classifier, or of a step before it (`BETWEEN`) -> values to try.
     folds
         Row positions to train and to test on, apart by speaker.
     seed

@@ -161,6 +161,14 @@ def test_the_best_svm_is_calibrated() -> None:
     assert (steps["model"].C, steps["kernel"].gamma) == (1.0, 0.3)
 
 
+def test_a_grid_may_name_what_stands_before_neighbours() -> None:
+    """How many principal components they see is searched like their own number, and the best is kept."""
+    model, search = fit("knn", *tiny.vectors(), grid={"n_components": [1, 5], "n_neighbors": [3]})
+    assert {"n_components", "n_neighbors"} < set(search)
+    assert search.set_index("n_components")["rank"].idxmin() == 5
+    assert model.named_steps["whiten"].n_components_ == 5
+
+
 def test_a_parameter_that_does_not_exist() -> None:
     """A misspelt key of a grid is refused in a sentence that names it, and the known ones."""
     with pytest.raises(InputError, match=r"train_baselines\.grids\.svm.*gama.*gamma"):
