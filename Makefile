@@ -55,7 +55,8 @@ champion: .venv/installed  ## make the model of RUN=MLflow's run id the champion
 	@$(BIN)/python -m stages.promote --run "$(RUN)"
 
 serve: .venv/installed  ## a page to record or drop a voice, and answers for programs, at http://127.0.0.1:8000
-	$(BIN)/python -m stages.serve
+	@echo "starting, which takes some seconds; Ctrl-C ends it"
+	@$(BIN)/python -m stages.serve
 
 clean:  ## remove what stages made; DVC's cache and the environment stay
 	rm -rf data models trained

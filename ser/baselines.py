@@ -162,11 +162,12 @@ def fit(
     InputError
         If the grid holds parameters or values that the classifier does not take.
     """
+    grid = _possible(grid, fewest=min(len(train) for train, _ in folds), name=name)
     between = [(step, make()) for step, make in BETWEEN.get(name, [])]
     pipeline = Pipeline([("scale", StandardScaler()), *between, ("model", BASELINES[name](seed))])
     search = GridSearchCV(
         pipeline,
-        {_place(key, pipeline, name=name): list(values) for key, values in grid.items()},
+        {_place(key, pipeline, name=name): values for key, values in grid.items()},
         scoring=make_scorer(recall_score, average="macro", zero_division=np.nan),  # UAR of the classes that occur
         cv=folds,
         n_jobs=workers(),
@@ -223,6 +224,20 @@ def train(
     save(model, folder)
     write_text(folder / "grid_search.csv", search.to_csv(index=False, lineterminator="\n"))
     return predict(model, data.functionals("val", "test"))
+
+
+def _possible(grid: Mapping[str, Sequence[Any]], *, fewest: int, name: str) -> dict[str, list[Any]]:
+    """Leave out more neighbours than the smallest training part of the search has clips: few recordings have few."""
+    possible = {key: list(values) for key, values in grid.items()}
+    if "n_neighbors" in possible:
+        asked = possible["n_neighbors"]
+        possible["n_neighbors"] = [n for n in asked if not isinstance(n, int) or n <= fewest]
+        if not possible["n_neighbors"]:
+            raise InputError(
+                f"params.yaml: train_baselines.grids.{name}: n_neighbors is {min(asked)} or more, but a fold of the "
+                f"search trains on {fewest} clips; add a number up to that, or more recordings."
+            )
+    return possible
 
 
 def _place(key: str, pipeline: Pipeline, *, name: str) -> str:

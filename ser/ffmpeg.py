@@ -76,7 +76,7 @@ def as_wav(recording: Path | bytes, *, refused: UnknownFormatError) -> Iterator[
     program, begins = shutil.which("ffmpeg"), audio.head(recording, size=HEAD)
     kind = _kind(recording, begins)
     if _text(begins) or (program is None and kind is None):
-        raise AudioError(f"is no audio: found {_found(begins)}; expected WAV, FLAC, MP3, OGG or AIFF")
+        raise AudioError(f"is no audio: found {found(begins)}; expected WAV, FLAC, MP3, OGG or AIFF")
     if program is None:
         raise AudioError(f"{refused}; it may be {kind}: with ffmpeg installed, that is read too")
     with tempfile.TemporaryDirectory() as folder:
@@ -110,7 +110,8 @@ def _text(begins: bytes) -> str:
     return line if line.isprintable() else ""
 
 
-def _found(begins: bytes) -> str:
+def found(begins: bytes) -> str:
+    """Say what a file is that is no audio, by its first bytes, as many as `HEAD` or fewer."""
     text = _text(begins)
     if not text:
         return f"a file that begins with the bytes {begins[:8].hex(' ')}"

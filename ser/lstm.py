@@ -175,7 +175,16 @@ def learner_of(model: keras.Model, settings: TrainLstm, *, steps: int) -> keras.
         metrics=[["accuracy"], *[[]] * len(judges)],
         steps_per_execution=STEPS_AT_ONCE,
     )
+    _make_variables(learner)
     return learner
+
+
+def _make_variables(learner: keras.Model) -> None:
+    """Make what optimizer, losses and metrics keep, or TensorFlow would trace a step twice, which takes seconds."""
+    learner.optimizer.build(learner.trainable_variables)
+    shares = [np.zeros((1, learner.output_shape[0][-1]), dtype=np.float32)] * len(learner.outputs)
+    learner.compute_loss(y=shares, y_pred=shares)
+    learner.compute_metrics(None, y=shares, y_pred=shares)
 
 
 def mean_frame(model: keras.Model) -> Array:

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ser import audio, timeline, timeline_page
+from ser import audio, ffmpeg, timeline, timeline_page
 from ser.answers import BODY, PROBLEMS, Answer, TimelineAnswer
 from ser.errors import InputError
 from ser.gate import Full, Gate
@@ -140,7 +140,10 @@ def _add_answers(app: FastAPI, model: Served, gate: Gate, limits: Limits) -> Non
 
     async def answered(request: Request, judge: Callable[[bytes], T]) -> T:
         def checked(content: bytes) -> T:
-            _check_minutes(content, most=limits.minutes)
+            try:
+                _check_minutes(content, most=limits.minutes)
+            except audio.UnknownFormatError:
+                raise audio.AudioError(ffmpeg.found(content[: ffmpeg.HEAD])) from None
             return judge(content)
 
         try:

@@ -169,6 +169,15 @@ def test_a_grid_may_name_what_stands_before_neighbours() -> None:
     assert model.named_steps["whiten"].n_components_ == 5
 
 
+def test_more_neighbours_than_clips_are_not_tried() -> None:
+    """Of few recordings, the search tries the numbers of neighbours that there are; with none it says what to do."""
+    values, labels = tiny.vectors(18)
+    search = fit("knn", values, labels, grid={"n_neighbors": [5, 12, 15, 35]}, folds=tiny.folds(18))[1]
+    assert sorted(search.n_neighbors) == [5, 12]
+    with pytest.raises(InputError, match=r"grids\.knn: n_neighbors is 15 or more, but .* 12 clips; add"):
+        fit("knn", values, labels, grid={"n_neighbors": [15, 35]}, folds=tiny.folds(18))
+
+
 def test_a_parameter_that_does_not_exist() -> None:
     """A misspelt key of a grid is refused in a sentence that names it, and the known ones."""
     with pytest.raises(InputError, match=r"train_baselines\.grids\.svm.*gama.*gamma"):

@@ -315,6 +315,20 @@ def test_the_seed_decides() -> None:
     assert any((ours != theirs).any() for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True))
 
 
+def test_a_step_is_traced_once() -> None:
+    """TensorFlow, which prepares a step for seconds, finds all variables made, and need not do it again."""
+    clips = with_functionals(8, seed=1, in_frames=True)
+    lstm.set_up(1)
+    settings = tiny.lstm_settings(architecture="lstm", average=0.9)
+    learner = lstm.learner_of(lstm.build_for(clips, settings, n_classes=tiny.N_CLASSES), settings, steps=1)
+    step, traced = learner.train_step, []
+    learner.train_step = lambda data: traced.append(data) or step(data)
+    targets = batches.targets_of(clips.labels, settings, n_classes=tiny.N_CLASSES)
+    given = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
+    learner.fit(given, [targets] * len(learner.outputs), verbose=0)
+    assert len(traced) == 1
+
+
 @pytest.mark.parametrize("steps", [1, 2, 100])
 def test_the_shortest_training_has_a_schedule_too(steps: int) -> None:
     """A single step is a training; the rate is finite and not above what was set."""

@@ -63,7 +63,8 @@ def test_a_timeline_is_the_librarys(service: Service) -> None:
     ("path", "content", "found"),
     [
         ("/predict", b"", "empty"),
-        ("/predict", b"no audio at all", "not decodable as audio"),
+        ("/predict", b"no audio at all", "a text that begins with “no audio at all”"),
+        ("/predict", b"\x00\x01\xfe\xff" * 9, "a file that begins with the bytes 00 01 fe ff"),
         ("/predict", ANGRY[:-100], "cut short"),
         ("/predict", encode(silence(1)), "all silence"),
         ("/predict", encode(silence(31), rate=8000, kind="FLAC"), "too long: 1.0 minutes"),

@@ -104,7 +104,7 @@ def test_a_voice_is_recorded_with_the_keyboard_alone(tab: Tab) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"no audio", "not decodable as audio"),
+        (b"no audio", "a text that begins with “no audio”"),
         (encode(silence(1)), "all silence"),
         (bytes(2_000_000), "2 MB; 1 MB are"),
     ],
