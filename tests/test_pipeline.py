@@ -143,7 +143,7 @@ def test_code_reruns_only_what_imports_it(untouched: Project, file: str, stages:
 def test_a_temporary_experiment_is_recorded_in_the_project(untouched: Project) -> None:
     """`dvc exp run --temp` leaves its runs, with its name, in the project's own MLflow store."""
     before = models_in_mlflow(untouched)
-    settings = ("-S", "evaluate.resamples=50", "-S", "baselines=[decision_tree]")  # nothing has to be trained again
+    settings = ("-S", "evaluate.resamples=150", "-S", "baselines=[decision_tree]")  # nothing has to be trained again
     untouched.dvc("exp", "run", "--temp", "-n", "shorter", *settings)
     assert sorted([*before, "leaderboard", "lstm", "decision_tree"]) == models_in_mlflow(untouched)
     with sqlite3.connect(untouched.folder / "mlflow.db") as store:
