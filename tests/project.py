@@ -54,8 +54,7 @@ def tiny(params: dict) -> dict:
     params["split"] |= {"test": 0.2, "val": 0.2}
     params["seeds"] = [1, 2]
     params["evaluate"]["resamples"] = 100
-    # The architecture that TensorFlow prepares fastest: that takes longer than two epochs.
-    params["train_lstm"] |= {"inputs": ["mfcc", "rms"], "epochs": 2, "architecture": "lstm", "units": 8, "dense": 8}
+    params["train_lstm"] |= {"inputs": ["mfcc", "rms"], "epochs": 2, "convolutions": [8, 8], "units": 8, "dense": 8}
     params["train_baselines"]["folds"] = 2
     params["train_baselines"]["grids"]["svm"] = {"C": [1, 10]}
     params["probe"]["trees"] = 5

@@ -357,7 +357,7 @@ def test_a_network_does_not_depend_on_those_before_it(folder: Path) -> None:
     tables.write_features(folder / "frames", CLIPS, payload="frames", values=frames)
     functionals = folder / "functionals"
     data = datasets.read(folder / "frames", ["ravdess"], folder / "splits.csv", augmented=True, beside=functionals)
-    settings = tiny.lstm_settings(architecture="lstm", epochs=1, batch_size=64)
+    settings = tiny.lstm_settings(architecture="cnn_bilstm", epochs=1, batch_size=64)
     train = partial(lstm.train, settings=settings, hop_seconds=tiny.HOP)
 
     def run(name: str, *folds: int) -> tuple[dict[str, bytes], pd.DataFrame]:
