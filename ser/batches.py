@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.features import Array
+from ser.functionals import Span
 from ser.params import TrainLstm
 
 Labels = npt.NDArray[np.int64]
@@ -40,11 +41,14 @@ class Examples:
         Class indices: (clips,).
     functionals
         Of each clip: (clips, values) float32; None for a network that sees frames alone.
+    movement
+        Where those of them stand that one more judge sees alone.
     """
 
     frames: Sequence[Array]
     labels: Labels
     functionals: Array | None = None
+    movement: Sequence[Span] = ()
 
 
 def together(frames: Array, functionals: Array | None) -> Inputs:

@@ -1,6 +1,6 @@
 """What a model is trained and judged on: features joined with the split."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from ser.clips import read_clips
 from ser.emotions import in_order
 from ser.errors import InputError
 from ser.feature_tables import Frames
+from ser.functionals import Span, spans_of
 from ser.params import TrainLstm
 
 
@@ -99,6 +100,10 @@ class Dataset:
     def functionals(self, *parts: str) -> npt.NDArray[np.float32]:
         """Get the functionals of the clips of some parts: (clips, features)."""
         return self.store.functionals(self.clips(*parts).clip_id)
+
+    def spans(self, chosen: Collection[str]) -> list[Span]:
+        """Say where some functionals stand among those that a model sees beside the frames; those that there are."""
+        return spans_of(feature_tables.read_names(self.store.beside), chosen)
 
     def card(self) -> dict[str, Any]:
         """Note what a model trained on one fold must be known by: its classes, input columns, and who taught it."""

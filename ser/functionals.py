@@ -1,7 +1,7 @@
 """Functionals: (frames, features) -> one vector, which sums a clip up. Nothing here knows files or models."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +12,8 @@ from ser.features import Array, columns_of, feature_names, slope
 from ser.params import Features
 
 Numbers: TypeAlias = npt.NDArray[np.floating[Any]]
+Span: TypeAlias = tuple[int, int]
+"""Neighbouring columns: the first, and the first that is no more among them."""
 
 TOGETHER = 8
 """Neighbouring mel bands whose mean is one contour."""
@@ -197,3 +199,10 @@ def functional_names(settings: Features) -> list[str]:
         size = len(_compute(name, clip))
         names += [f"{name}.{n}" if name in OF_CLIPS else f"{features[n]}.{name}" for n in range(size)]
     return names
+
+
+def spans_of(names: Sequence[str], chosen: Collection[str]) -> list[Span]:
+    """Find where some functionals, such as rise, stand among columns named as by `functional_names`."""
+    told = [name.split(".")[0 if name.split(".")[0] in OF_CLIPS else -1] in chosen for name in names]
+    edges = np.flatnonzero(np.diff([False, *told, False])).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))

@@ -23,6 +23,7 @@ from ser import archives, batches, seeds
 from ser.batches import Batch, Buckets, Examples, Labels
 from ser.features import Array
 from ser.files import write_text
+from ser.functionals import Span
 from ser.parallel import workers
 from ser.params import TrainLstm
 from ser.progress import progress
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 HISTORY = "history.csv"
 WIDEST = 5.0
 """Deviations from the mean of training at which functionals are cut: an odd clip may have any."""
-JUDGES = ("by_frames", "by_functionals")
+JUDGES = ("by_frames", "by_functionals", "by_movement")
 """Layers of whose logits the answer is an average. Each learns for itself: together, one would do most of the work."""
+LOSS_WEIGHT = 0.5
+"""Of each judge's loss: constant, as gradients are cut at a norm: a judge is to learn the same beside any others."""
 STEPS_AT_ONCE = 8
 """Steps of training that TensorFlow takes before it returns to Python: the same numbers, a sixth sooner."""
 
@@ -91,6 +94,7 @@ def build(
     variance: Sequence[float],
     n_classes: int,
     functionals: Moments | None = None,
+    movement: Sequence[Span] = (),
 ) -> keras.Model:
     """Build a model.
 
@@ -104,6 +108,8 @@ def build(
         Size of the softmax.
     functionals
         Moments of the clips' functionals, where the model sees them beside the frames.
+    movement
+        Where those functionals stand that one more judge sees alone; none: there is no such judge.
 
     Returns
     -------
@@ -123,30 +129,50 @@ def build(
     x = layers.Dense(n_classes, name="by_frames")(x)
     if functionals is not None:
         inputs.append(Input((len(functionals[0]),), name="functionals"))
-        whole = _by_functionals(inputs[1], settings, functionals, n_classes=n_classes)
-        x = layers.Average(name="both")([x, *[whole] * settings.functionals_weight])
+        values = _standardised(inputs[1], functionals)
+        whole = [_judge(values, settings, name="by_functionals", n_classes=n_classes)] * settings.functionals_weight
+        seen = [_columns(values, movement)] if movement else []
+        moving = [_judge(columns, settings, name="by_movement", n_classes=n_classes) for columns in seen]
+        x = layers.Average(name="together")([x, *whole, *moving])
     outputs = layers.Softmax(name="emotions")(x)
     return Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=settings.architecture)
 
 
-def _by_functionals(x: Any, settings: TrainLstm, functionals: Moments, *, n_classes: int) -> Any:
-    """Judge a clip as a whole, by functionals that are standardised and cut at `WIDEST`: logits (batch, n_classes)."""
+def _standardised(x: Any, functionals: Moments) -> Any:
+    """Standardise functionals by those of training, and cut them at `WIDEST`: (batch, values) -> the same."""
     from keras import layers
 
     mean, variance = functionals
     shares = layers.Normalization(mean=list(mean), variance=[WIDEST**2 * value for value in variance], name="shrink")(x)
-    x = layers.Rescaling(WIDEST, name="cut")(layers.Activation("hard_tanh")(shares))
-    # They are many, and tell voices apart: hence a dropout of their own, before the units too.
+    return layers.Rescaling(WIDEST, name="cut")(layers.Activation("hard_tanh")(shares))
+
+
+def _judge(x: Any, settings: TrainLstm, *, name: str, n_classes: int) -> Any:
+    """Judge by a dense layer: (batch, values) -> logits (batch, n_classes)."""
+    from keras import layers
+
+    # Functionals are many, and tell voices apart: hence a dropout of their own, before the units too.
     x = layers.Dropout(settings.functionals_dropout)(x)
-    x = layers.Dense(settings.functionals, activation="relu", name="whole")(x)
-    return layers.Dense(n_classes, name="by_functionals")(layers.Dropout(settings.functionals_dropout)(x))
+    x = layers.Dense(settings.functionals, activation="relu", name=f"{name}_units")(x)
+    return layers.Dense(n_classes, name=name)(layers.Dropout(settings.functionals_dropout)(x))
+
+
+def _columns(x: Any, spans: Sequence[Span]) -> Any:
+    """Take some columns: (batch, values) -> (batch, fewer)."""
+    from keras import layers
+
+    column = layers.Reshape((x.shape[1], 1))(x)
+    parts = [layers.Cropping1D((start, x.shape[1] - stop))(column) for start, stop in spans]
+    return layers.Flatten()(layers.Concatenate(axis=1)(parts) if len(parts) > 1 else parts[0])
 
 
 def build_for(train: Examples, settings: TrainLstm, *, n_classes: int) -> keras.Model:
     """Build a model that standardises by the training clips."""
     mean, variance = _moments(train.frames)
     whole = None if train.functionals is None else _moments([train.functionals])
-    return build(settings, mean=mean, variance=variance, n_classes=n_classes, functionals=whole)
+    return build(
+        settings, mean=mean, variance=variance, n_classes=n_classes, functionals=whole, movement=train.movement
+    )
 
 
 def _moments(frames: Sequence[Array]) -> Moments:
@@ -171,7 +197,7 @@ def learner_of(model: keras.Model, settings: TrainLstm, *, steps: int) -> keras.
     learner.compile(
         optimizer(settings, steps=steps),
         loss=[None, *[loss] * len(judges)],
-        loss_weights=[0, *[1 / len(judges)] * len(judges)],
+        loss_weights=[0, *[LOSS_WEIGHT] * len(judges)],
         metrics=[["accuracy"], *[[]] * len(judges)],
         steps_per_execution=STEPS_AT_ONCE,
     )
@@ -409,8 +435,10 @@ def _history(history: Any) -> pd.DataFrame:
 
 def examples(data: Dataset, settings: TrainLstm, *parts: str) -> Examples:
     """Take from some parts of a fold what the network of these settings is given."""
-    functionals = data.functionals(*parts) if settings.functionals else None
-    return Examples(data.frames(*parts), data.labels(*parts), functionals)
+    frames, labels = data.frames(*parts), data.labels(*parts)
+    if not settings.functionals:
+        return Examples(frames, labels)
+    return Examples(frames, labels, data.functionals(*parts), movement=data.spans(settings.movement))
 
 
 def train(data: Dataset, seed: int, folder: Path, *, settings: TrainLstm, hop_seconds: float) -> Array:

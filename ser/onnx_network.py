@@ -272,6 +272,13 @@ def _flatten(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequ
     return graph.add("Flatten", inputs[0], axis=1)
 
 
+def _cropping(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
+    """Leave out the first and the last steps of some."""
+    first, last = settings["cropping"]
+    edges = [graph.constant([edge], kind=np.int64) for edge in (first, -last or np.iinfo(np.int64).max, 1)]
+    return graph.add("Slice", inputs[0], *edges)
+
+
 def _reshape(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
     shape = [-1 if size is None else size for size in settings["target_shape"]]
     return graph.add("Reshape", inputs[0], graph.constant([0, *shape], kind=np.int64))
@@ -358,6 +365,7 @@ LAYERS: Mapping[str, Convert] = {
     "Concatenate": _joined,
     "Conv1D": _convolution,
     "Conv2D": _convolution,
+    "Cropping1D": _cropping,
     "Dense": _dense,
     "Dot": _dot,
     "Dropout": _nothing,

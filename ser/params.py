@@ -291,6 +291,7 @@ class TrainLstm(Settings):
     functionals: Annotated[int, Field(ge=0)]
     functionals_dropout: Annotated[float, Field(ge=0, lt=1)]
     functionals_weight: Count
+    movement: Many[Functional]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     epochs: Count
     batch_size: Count

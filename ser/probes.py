@@ -253,7 +253,7 @@ def _about_leaks(uars: "pd.Series[float]") -> Iterator[str]:
             f"A random forest has a UAR of {clip:.2f} on random clips and of {speaker:.2f} on unseen speakers: "
             f"a random split would {_more('flatter', clip, speaker)}. {_surprise(clip, speaker)}"
             "This is another forest than the leaderboard's, with other scores: it is not tuned, and is tested on "
-            f"clips of all parts, in {FOLDS} folds of its own."
+            "clips of all parts, in folds of its own."
         )
     if "leak_augmented_before_split" in uars:
         before, after = uars.leak_augmented_before_split, uars.leak_augmented_after_split

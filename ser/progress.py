@@ -109,6 +109,8 @@ class Lines(Generic[Item]):
         self._ended.set()
         if self in self._under_way:
             self._under_way.remove(self)
+            for around in self._under_way:
+                around._said = around._clock()  # what it is part of was spoken of just now
 
     def _line(self, seconds: float) -> str:
         number, unit = ("{:,}".format, self._units()) if self._unit != "B" else (_megabytes, "MB")

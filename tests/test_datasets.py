@@ -78,7 +78,11 @@ def test_functionals_beside_frames_are_of_the_same_clips(folder: Path) -> None:
     data = datasets.read(folder / "frames", CORPORA, folder / "splits.csv", **where)
     for matrix, vector in zip(data.frames("train"), data.functionals("train"), strict=True):
         np.testing.assert_array_equal(matrix[0], vector)
-    assert len(data.card()["beside"]) == data.functionals("val").shape[1]
+    names = data.card()["beside"]
+    assert len(names) == data.functionals("val").shape[1]
+    [(start, stop)] = data.spans([names[-1].rpartition(".")[2]])
+    assert stop == len(names)
+    assert start <= len(names) - 1
     assert read(folder, payload="frames").card()["beside"] == []
 
 

@@ -421,21 +421,58 @@ def test_frames_and_functionals_both_teach(in_frames: bool) -> None:
     assert history.val_accuracy.iloc[-1] == pytest.approx((shares.argmax(axis=1) == val.labels).mean())
 
 
-@pytest.mark.parametrize("weight", [1, 3])
-def test_the_answer_averages_two_judges(weight: int) -> None:
+@pytest.mark.parametrize(("weight", "movement"), [(1, []), (3, []), (2, [(0, 2), (4, 5)])])
+def test_the_answer_averages_the_judges(weight: int, movement: list[tuple[int, int]]) -> None:
     """It is the normalised geometric mean of what each judge says, by weight, and no gradient passes through it."""
-    clips = with_functionals(24, seed=1, in_frames=True)
-    lstm.set_up(1)
-    settings = tiny.lstm_settings(functionals_weight=weight)
-    model = lstm.build_for(clips, settings, n_classes=tiny.N_CLASSES)
-    learner = lstm.learner_of(model, settings, steps=1)
+    learner, model, clips = judges(functionals_weight=weight, movement=movement)
     given = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
-    answer, by_frames, by_functionals = (np.asarray(shares) for shares in learner(given, training=False))
-    mean = (by_frames * by_functionals**weight) ** (1 / (1 + weight))
+    answer, by_frames, by_functionals, *more = (np.asarray(shares) for shares in learner(given, training=False))
+    assert len(more) == bool(movement)
+    mean = np.prod([by_frames, by_functionals**weight, *more], axis=0) ** (1 / (1 + weight + len(more)))
     np.testing.assert_allclose(answer, mean / mean.sum(axis=1, keepdims=True), atol=1e-6)
     np.testing.assert_array_equal(answer, model(given, training=False))
     assert np.abs(by_frames - by_functionals).max() > 1e-3
     assert learner.loss[0] is None
+
+
+def test_a_judge_of_movement_sees_nothing_else() -> None:
+    """Other functionals than its own change what the others say, and not what it says."""
+    learner, _, clips = judges(movement=[(0, 2), (4, 5)])
+    frames, values = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
+    assert values is not None
+    changed = values + np.array([0, 0, 1, 1, 0], dtype=np.float32)
+    (_, _, whole, moving), (_, _, whole_then, moving_then) = (
+        [np.asarray(shares) for shares in learner((frames, given), training=False)] for given in (values, changed)
+    )
+    np.testing.assert_array_equal(moving, moving_then)
+    assert np.abs(whole - whole_then).max() > 1e-3
+    own = learner((frames, values[:, ::-1].copy()), training=False)[3]
+    assert np.abs(moving - own).max() > 1e-3
+
+
+def test_a_judge_learns_the_same_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judges of frames and of all functionals end with the same weights, whether or not one of movement learns.
+
+    Nor does it matter after how many steps TensorFlow returns to Python.
+    """
+    train, val = (with_functionals(n, seed=seed, in_frames=True) for n, seed in ((24, 1), (9, 2)))
+    settings = tiny.lstm_settings(architecture="lstm", patience=None, average=0.9, mixup=0.2)
+    beside, _ = tiny.fitted(settings, train=replace(train, movement=[(1, 3)]), val=val)
+    monkeypatch.setattr(lstm, "STEPS_AT_ONCE", 1)
+    alone, _ = tiny.fitted(settings, train=train, val=val)
+    assert {layer.name for layer in beside.layers} > {layer.name for layer in alone.layers} > {"by_functionals", "lstm"}
+    for layer in alone.layers:
+        for one, other in zip(layer.get_weights(), beside.get_layer(layer.name).get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def judges(*, movement: Any, **changes: Any) -> tuple[Any, Any, Examples]:
+    """Build a network that has learned nothing, and clips for it: the learner, the model, the clips."""
+    clips = replace(with_functionals(24, seed=1, in_frames=True), movement=movement)
+    settings = tiny.lstm_settings(**changes)
+    lstm.set_up(1)
+    model = lstm.build_for(clips, settings, n_classes=tiny.N_CLASSES)
+    return lstm.learner_of(model, settings, steps=1), model, clips
 
 
 # Judging --------------------------------------------------------------------------------------------------------------

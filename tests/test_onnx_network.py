@@ -20,11 +20,10 @@ def run(model: Any, frames: Any, functionals: Any, folder: Any) -> Any:
     return open_network(path)(frames, functionals)
 
 
-def network(functionals: Any = None, **changes: Any) -> Any:
+def network(functionals: Any = None, *, movement: Any = (), **changes: Any) -> Any:
     lstm.set_up(1)
-    return lstm.build_for(
-        replace(TRAIN, functionals=functionals), tiny.lstm_settings(**changes), n_classes=tiny.N_CLASSES
-    )
+    train = replace(TRAIN, functionals=functionals, movement=movement)
+    return lstm.build_for(train, tiny.lstm_settings(**changes), n_classes=tiny.N_CLASSES)
 
 
 def check(model: Any, folder: Any) -> None:
@@ -50,10 +49,11 @@ def test_every_architecture(architecture: str, stride: int, tmp_path: Any) -> No
     assert onnx_network.convert(model) == onnx_network.convert(model)
 
 
-def test_functionals_beside_frames(tmp_path: Any) -> None:
+@pytest.mark.parametrize("movement", [(), [(1, 3)], [(0, 2), (3, 5)]])
+def test_functionals_beside_frames(movement: Any, tmp_path: Any) -> None:
     """A network that sees both has two inputs, and functionals far from training count as `lstm.WIDEST` does."""
     values = np.random.default_rng(1).normal(size=(24, 5)).astype(np.float32)
-    model = network(values)
+    model = network(values, movement=movement)
     check(model, tmp_path)
     far, farther = (np.full((1, 5), level, dtype=np.float32) for level in (1e3, 1e6))
     frames = TRAIN.frames[0][None]

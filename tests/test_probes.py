@@ -192,7 +192,7 @@ def test_sentences(tmp_path: Any) -> None:
     expected = [
         "A random forest has a UAR of 0.86 on random clips and of 0.52 on unseen speakers: "
         "a random split would flatter by 34 points. This is another forest than the leaderboard's, with other scores: "
-        "it is not tuned, and is tested on clips of all parts, in 3 folds of its own.",
+        "it is not tuned, and is tested on clips of all parts, in folds of its own.",
         "Unseen speakers of each corpus, from training on all: 0.52 on mine (2 emotions), 0.52 on tess (2 emotions).",
         "The corpus of an unseen speaker is told with a UAR of 0.99 (chance 0.50): 0.99 of mine, 0.99 of tess.",
     ]

@@ -108,6 +108,24 @@ def test_work_within_work_speaks_for_it(monkeypatch: pytest.MonkeyPatch, capsys:
     assert {line.partition(":")[0] for line in said.splitlines()} == {"train epochs"}
 
 
+def test_what_was_spoken_of_is_not_said_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When the epochs are done, a log does not go on with no model being done; that one is comes when it is."""
+    monkeypatch.setattr("ser.progress.BEAT_SECONDS", 60)
+    now = [0.0]
+    models = Lines([1], description="train models", total=1, unit="model", clock=lambda: now[0])
+    for _ in models:
+        for _ in Lines([1], description="train epochs", total=1, unit="epoch", clock=lambda: now[0]):
+            now[0] = 100
+        now[0] = 110
+        models.update(0)
+    assert [line.partition(" after")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "train epochs: 1 of 1 epoch (100 %)",
+        "train models: 1 of 1 model (100 %)",
+    ]
+
+
 def test_lines_bear_the_last_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     """A log shows the loss too, as the bar does."""
     now = [0.0]
