@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import tables
 
-from ser import datasets, splits
+from ser import datasets, lstm, splits
 from ser.datasets import Dataset
 from ser.errors import InputError
 from ser.feature_tables import Frames
@@ -80,9 +80,9 @@ def test_functionals_beside_frames_are_of_the_same_clips(folder: Path) -> None:
         np.testing.assert_array_equal(matrix[0], vector)
     names = data.card()["beside"]
     assert len(names) == data.functionals("val").shape[1]
-    [(start, stop)] = data.spans([names[-1].rpartition(".")[2]])
-    assert stop == len(names)
-    assert start <= len(names) - 1
+    assert data.spans([names[-1]]) == [(len(names) - 1, len(names))]
+    settings = tables.settings().train_lstm.model_copy(update={"movement": (names[-1],)})
+    assert lstm.examples(data, settings, "val").movement == [(len(names) - 1, len(names))]
     assert read(folder, payload="frames").card()["beside"] == []
 
 
