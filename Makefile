@@ -13,7 +13,7 @@ UP_TO_DATE = tee /dev/stderr | grep "Data and pipelines are up to date" > /dev/n
 
 repro: .venv/installed  ## rebuild everything, on the demo corpus unless params.yaml says otherwise
 	@$(BIN)/python -c '$(CHECK)'  # before DVC clears the outputs of what has changed
-	@if $(BIN)/dvc status --quiet --with-deps $(RESULTS); \
+	@if [ -d trained ] && $(BIN)/dvc status --quiet --with-deps $(RESULTS); \
 	then $(BIN)/python -m stages.evaluate --show && $(BIN)/dvc repro --quiet --single-item record; \
 	else $(BIN)/dvc repro; fi
 

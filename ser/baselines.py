@@ -174,7 +174,7 @@ def fit(
         refit=False,
         error_score="raise",
     )
-    with threadpool_limits(1), joblib.parallel_config("loky", inner_max_num_threads=1):
+    with threadpool_limits(1), joblib.parallel_config("threading"):  # processes take seconds to start
         if not np.isfinite(vectors).all():
             raise InputError(f"the functionals that {name} is to be trained on hold values that are not numbers.")
         try:

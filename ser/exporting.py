@@ -96,19 +96,19 @@ def usual(tables: tuple[Path, ...], split: Path, *, fold: int, kinds: tuple[str,
     dict
         Of training clips, mean and deviation: (values,) each; and the most that a clip's distance is usually.
     """
-    vectors = {part: _summaries(tables, split, fold=fold, part=part, kinds=kinds) for part in ("train", "val")}
-    mean, deviation = vectors["train"].mean(axis=0), vectors["train"].std(axis=0)
+    rows = pd.read_csv(split, dtype={"clip_id": str})
+    train, val = (list(rows.clip_id[(rows.fold == fold) & (rows.part == part)]) for part in ("train", "val"))
+    vectors = _summaries(tables, [*train, *val], kinds=kinds)  # together: reading frames is what takes time
+    mean, deviation = vectors[: len(train)].mean(axis=0), vectors[: len(train)].std(axis=0)
     centre = {"mean": mean, "deviation": np.maximum(deviation, 1e-6 + 1e-3 * np.abs(mean))}
-    farthest = signs.distances(vectors["val"], **centre).max()
+    farthest = signs.distances(vectors[len(train) :], **centre).max()
     return {name: values.tolist() for name, values in centre.items()} | {"most": signs.MARGIN * float(farthest)}
 
 
-def _summaries(tables: tuple[Path, ...], split: Path, *, fold: int, part: str, kinds: tuple[str, ...]) -> signs.Vectors:
-    rows = pd.read_csv(split, dtype={"clip_id": str})
-    chosen = list(rows.clip_id[(rows.fold == fold) & (rows.part == part)])
+def _summaries(tables: tuple[Path, ...], clip_ids: Sequence[str], *, kinds: tuple[str, ...]) -> signs.Vectors:
     if not kinds:
-        return feature_tables.read_functionals(tables, clip_ids=chosen)
-    return signs.summaries(feature_tables.read_frames(tables, clip_ids=chosen, kinds=kinds))
+        return feature_tables.read_functionals(tables, clip_ids=clip_ids)
+    return signs.summaries(feature_tables.read_frames(tables, clip_ids=clip_ids, kinds=kinds))
 
 
 Usual: TypeAlias = Callable[..., dict[str, Any]]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -334,16 +333,13 @@ def fit(
     dataset = training_batches(train, settings, blank=blank, buckets=buckets, seed=seed, n_classes=n_classes)
     learner = learner_of(model, settings, steps=len(dataset) * settings.epochs)
     dataset = dataset.map(lambda inputs, targets: (inputs, (targets,) * len(learner.outputs)))
-    with tempfile.TemporaryDirectory() as folder:
-        kept = Path(folder) / "kept.weights.h5"
-        callbacks = [
-            *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if settings.average else []),
-            _validation(model, val, settings, hop_seconds=hop_seconds),
-            *_schedule(settings),
-            *_keep(kept, settings),
-        ]
-        history = learner.fit(dataset, epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks)
-        learner.load_weights(kept)
+    callbacks = [
+        *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if settings.average else []),
+        _validation(model, val, settings, hop_seconds=hop_seconds),
+        *_schedule(settings),
+        *_stopping(settings),
+    ]
+    history = learner.fit(dataset, epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks)
     return model, _history(history)
 
 
@@ -375,16 +371,16 @@ def _schedule(settings: TrainLstm) -> list[Any]:
     ]
 
 
-def _keep(weights: Path, settings: TrainLstm) -> list[Any]:
-    """Save the weights of each epoch, over those before it; with patience only of the best, and stop after it."""
+def _stopping(settings: TrainLstm) -> list[Any]:
+    """With patience: stop after so many epochs without a better one, and take back the weights of the best."""
     import keras
 
     if settings.patience is None:
-        return [keras.callbacks.ModelCheckpoint(weights, save_weights_only=True)]
-    monitor = {"monitor": "val_uar", "mode": "max"}
+        return []
     return [
-        keras.callbacks.ModelCheckpoint(weights, save_best_only=True, save_weights_only=True, **monitor),
-        keras.callbacks.EarlyStopping(patience=settings.patience, **monitor),
+        keras.callbacks.EarlyStopping(
+            monitor="val_uar", mode="max", patience=settings.patience, restore_best_weights=True
+        )
     ]
 
 

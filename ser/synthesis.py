@@ -99,9 +99,7 @@ SPEAKERS: Mapping[str, Speaker] = MappingProxyType({
 
 TEXTS: Mapping[str, str] = MappingProxyType({
     "back": "Say the word back",
-    "dogs": "Dogs are sitting by the door",
     "kids": "Kids are talking by the door",
-    "seven": "It is going to be seven in the evening",
     "table": "The cloth is lying on the kitchen table",
 })  # fmt: skip
 

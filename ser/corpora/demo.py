@@ -14,6 +14,6 @@ CORPUS = Corpus(
         emotion: emotion for emotion in ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
     },
     sexes={f"{speaker:02}": "m" if speaker % 2 else "f" for speaker in range(1, 13)},
-    n_clips=480,
+    n_clips=288,
     synthetic=True,
 )
