@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 AGAINST ?= main
-UP_TO_DATE = tee /dev/stderr | grep "Data and pipelines are up to date" > /dev/null
+UP_TO_DATE = tee -a /dev/stderr | grep "Data and pipelines are up to date" > /dev/null
 
 .PHONY: repro test lint locked settled check-metrics reproduce leaderboard docs ui champion serve clean
 
@@ -63,7 +63,7 @@ clean:  ## remove what stages made; DVC's cache and the environment stay
 
 .venv/installed: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0])'
-	@echo "Installing the pinned requirements into .venv: 2.7 GB, two minutes or more"
+	@echo "Installing the pinned requirements into .venv: 2.8 GB, two to five minutes, in which pip says nothing"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	touch $@

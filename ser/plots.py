@@ -108,7 +108,8 @@ def history(table: pd.DataFrame, path: Path, *, title: str, last: bool = False) 
 
     models = table.groupby(["fold", "seed"])
     best = models.epoch.max() if last else table.epoch[models.val_uar.idxmax()]
-    kept = f"weights kept: epoch {best.iloc[0]}" if len(best) == 1 else f"mean and range of {len(best)} models"
+    one = f"weights kept: epoch {best.iloc[0]}{', the last' if last else ''}"
+    kept = one if len(best) == 1 else f"mean and range of {len(best)} models"
     table, shares = _without_twin(table)
     curves = {"loss": ["loss", "val_loss"], "accuracy or UAR": shares}
     dashes = {"val_accuracy": (2, 2)}  # it runs near val_uar, and lets it be seen where it lies on it
@@ -278,7 +279,7 @@ def speakers(counts: pd.DataFrame, path: Path, *, title: str) -> None:
             sns.barplot(rows, x="speaker", y="clips", hue="sex", ax=panel, errorbar=None, **look)
             if len(rows) > FEW_SPEAKERS:
                 panel.set_xticks([])
-            panel.set_xlim(-0.6, max(len(rows), FEW_SPEAKERS // 2) - 0.4)  # or one bar would fill the panel
+            panel.set_xlim(-0.6, max(len(rows), FEW_SPEAKERS // 3) - 0.4)  # or one bar would fill the panel
             panel.tick_params(axis="x", labelsize="x-small", length=0)
             panel.margins(y=0.1)
 

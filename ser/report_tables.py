@@ -233,7 +233,7 @@ def leaks(probe: pd.DataFrame, names: Mapping[str, str]) -> pages.Table:
     """List what the cheap probe found; `names` says what its rows are called."""
     found = probe.assign(chance=1 / probe.classes, probe=probe.probe.map(lambda name: names.get(name, name)))
     frame = found[["probe", "corpus", "uar", "chance", "clips", "speakers", "note"]].rename(columns={"uar": "UAR"})
-    frame = frame.assign(corpus=frame.corpus.fillna(""), note=frame.note.fillna(""))
+    frame = frame.dropna(axis="columns", how="all").fillna({"corpus": "", "note": ""})  # of one corpus nothing is named
     other = " and in one that does not" if (probe.probe == "leak_speaker").any() else ""
     caption = f"UAR of a random forest, trained and tested in ways that leak{other}"
     formats = {"UAR": share, "chance": share, "speakers": _speakers}

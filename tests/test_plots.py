@@ -284,7 +284,7 @@ def test_a_failed_picture_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("last", "epoch"), [(False, "epoch 2"), (True, "epoch 3")])
+@pytest.mark.parametrize(("last", "epoch"), [(False, "epoch 2"), (True, "epoch 3, the last")])
 def test_the_history_says_which_weights_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: bool, epoch: str
 ) -> None:
