@@ -17,8 +17,8 @@ NOT_FOR = (
 )
 LIMITS = (
     "The recordings are acted: actors show one emotion clearly, and people who feel one often do not. The model always "
-    "answers one of its emotions, also to speech that has none of them and to noise; only where next to nothing is to be "
-    "heard, predict.py and the service do not ask it.",
+    "answers one of its emotions, also to speech that has none of them and to noise; only where next to nothing is to "
+    "be heard, predict.py and the service do not ask it.",
     "It was tested in the languages, rooms and microphones of its corpora, and says nothing about others.",
     "A probability is calibrated on validation clips of the same corpora; elsewhere it promises too much.",
 )
