@@ -353,6 +353,19 @@ def test_without_patience_the_last_epoch_is_kept() -> None:
     assert found == pytest.approx({key: history.iloc[-1][key] for key in found}, abs=1e-5)
 
 
+def test_the_average_of_the_best_epoch_is_kept() -> None:
+    """With patience too it is the averaged weights of the best epoch that are given back, though training stopped."""
+    val = Examples(VAL.frames, (VAL.labels + 1) % 3)
+    changes = {"epochs": 40, "patience": 2, "learning_rate": 0.05, "average": 0.5}
+    settings = tiny.lstm_settings(architecture="lstm", **changes)
+    model, history = tiny.fitted(settings, train=TRAIN, val=val)
+    best = history.loc[history.val_uar.idxmax()]
+    assert best.epoch < len(history) < 40
+    found = lstm.judge(predict(model, val.frames), val.labels, smoothing=settings.label_smoothing)
+    assert found == pytest.approx({key: best[key] for key in found}, abs=1e-5)
+    assert history.val_loss.iloc[-1] != pytest.approx(best.val_loss, abs=1e-3)
+
+
 def test_averaged_weights_are_judged_and_kept() -> None:
     """With an average that hardly moves, the model still answers nearly as an untrained one, in history and in the end.
 
