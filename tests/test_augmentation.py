@@ -113,12 +113,12 @@ def test_speed_moves_pitch_with_tempo() -> None:
         assert pitch(copy) / 440 == pytest.approx(stretch_rate(copy), rel=0.01)
 
 
-@pytest.mark.parametrize("to", [0.8, 0.97, 1.25])
-def test_speed_is_the_resampling_of_librosa(to: float) -> None:
+@pytest.mark.parametrize("speed", [0.8, 0.97, 1.25])
+def test_speed_is_the_resampling_of_librosa(speed: float) -> None:
     """A copy has the samples that librosa gives, to the last bit, of a tone, of few samples and of noise."""
     for signal in (TONE, TONE[:701], noise(seconds=2).astype(np.float32)):
-        (copy,) = copies("speed", 1, signal=signal, speed_rate={"low": to, "high": to})
-        expected = librosa.resample(signal, orig_sr=RATE, target_sr=round(RATE / to))
+        (copy,) = copies("speed", 1, signal=signal, speed_rate={"low": speed, "high": speed})
+        expected = librosa.resample(signal, orig_sr=RATE, target_sr=round(RATE / speed))
         np.testing.assert_array_equal(copy, expected * np.float32(min(1, audio.PEAK / np.abs(expected).max())))
 
 

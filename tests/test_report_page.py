@@ -229,6 +229,14 @@ def test_few_speakers_show_no_difference(tmp_path: Path) -> None:
     assert row(page, "b", column=3) == "cannot be said"
 
 
+@pytest.mark.parametrize(("corpora", "named"), [([None] * 4, False), ([None, None, "tess", "tess"], True)])
+def test_leaks_name_corpora_where_there_are_several(corpora: list[str | None], named: bool) -> None:
+    """A column that would be empty, as of one corpus, is left out."""
+    table = report_tables.leaks(judged.probe().assign(corpus=corpora), report_words.PROBES)
+    assert ("corpus" in [cell.text for cell in table.columns]) == named
+    assert {len(cells) for _, cells in table.rows} == {len(table.columns)}
+
+
 def test_unknown_speakers_are_not_one_speaker(tmp_path: Path) -> None:
     """Where nobody knows who speaks, the page counts no speakers, too few or otherwise, and says why."""
     clips = ravdess([1]).assign(speaker="ravdess-")
