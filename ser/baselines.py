@@ -183,7 +183,8 @@ def fit(
             raise InputError(f"params.yaml: train_baselines.grids.{name}: {error}") from None
         best = pipeline.set_params(**search.best_params_)
         model = best if hasattr(best, "predict_proba") else CalibratedClassifierCV(best, cv=folds, ensemble=False)
-        model.fit(vectors, labels)
+        with joblib.parallel_config("threading", n_jobs=workers()):  # trees, and the folds of a calibration
+            model.fit(vectors, labels)
     return model, _search_table(search)
 
 

@@ -350,13 +350,36 @@ def optimizer(settings: TrainLstm, *, steps: int) -> Any:
     rate: Any = settings.learning_rate
     if settings.schedule == "cosine":
         warm_up = max(1, steps // 20)
-        rate = keras.optimizers.schedules.CosineDecay(
+        rate = _once_a_step(keras.optimizers.schedules.CosineDecay)(
             rate / 10, decay_steps=max(1, steps - warm_up), warmup_target=rate, warmup_steps=warm_up
         )
     more = {"clipnorm": 1.0, "use_ema": settings.average > 0, "ema_momentum": settings.average or 0.99}
     if settings.optimizer == "adam":
         return keras.optimizers.Adam(rate, **more)
     return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **more)
+
+
+def _once_a_step(schedule: Any) -> Any:
+    """Make a kind of schedule work out the rate once a step: AdamW asks for it again for every weight.
+
+    The same numbers, but TensorFlow traces, simplifies and runs one branch (warming up or not) instead of thirty.
+    """
+    import tensorflow as tf
+
+    class Once(schedule):  # type: ignore[misc]
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            super().__init__(*args, **settings)
+            self._rates: dict[Any, Any] = {}
+
+        def __call__(self, step: Any) -> Any:
+            if tf.executing_eagerly():
+                return super().__call__(step)
+            graph = tf.compat.v1.get_default_graph()
+            if graph not in self._rates:
+                self._rates[graph] = super().__call__(step)
+            return self._rates[graph]
+
+    return Once
 
 
 def _schedule(settings: TrainLstm) -> list[Any]:

@@ -339,6 +339,26 @@ def test_the_shortest_training_has_a_schedule_too(steps: int) -> None:
     assert 0 <= float(optimizer.learning_rate) <= 0.01 + 1e-9
 
 
+def test_the_rate_is_worked_out_once_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AdamW asks for it for every weight, and what it teaches is the same, to the last bit."""
+    import keras
+
+    kind, asked = keras.optimizers.schedules.CosineDecay, []
+    work_out = kind.__call__
+    monkeypatch.setattr(kind, "__call__", lambda schedule, step: asked.append(step) or work_out(schedule, step))
+
+    def taught() -> Any:
+        asked.clear()
+        settings = tiny.lstm_settings(architecture="lstm", optimizer="adamw", schedule="cosine", epochs=1)
+        return tiny.fitted(settings, train=TRAIN, val=VAL)[0].get_weights(), len(asked)
+
+    ours, once = taught()
+    monkeypatch.setattr(lstm, "_once_a_step", lambda schedule: schedule)
+    kerass, often = taught()
+    assert all((one == other).all() for one, other in zip(ours, kerass, strict=True))
+    assert once < len(ours) < often
+
+
 # Keeping and averaging ------------------------------------------------------------------------------------------------
 
 
