@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from ser import audio, seeds, stress
-from ser.clips import BATCH, count_clips, iterate_clips, read_clips
-from ser.parallel import map_batches
+from ser.clips import count_clips, iterate_rows, read_clips
+from ser.parallel import batches, map_batches
 from ser.params import Augment, Preprocess
+
+BATCH = 16
 
 
 def _noise(settings: Augment, rate: int) -> Any:
@@ -129,11 +131,12 @@ def make_copies(clips: Path, settings: Augment, *, preprocess: Preprocess, seed:
     list of dict
         Rows with the column ``audio``: the source's but for clip_id, augmentation and length.
     """
-    batches = (table.to_pylist() for table in iterate_clips(clips))
     total = -(-count_clips(clips) // BATCH)
     stressed = stress.choose(read_clips([clips]), settings.stress, seed=seed)
     work = partial(_copies_of, settings=settings, preprocess=preprocess, stressed=stressed, seed=seed)
-    yield from map_batches(work, batches, description=f"augment {clips.stem}", total=total)
+    yield from map_batches(
+        work, batches(iterate_rows(clips), size=BATCH), description=f"augment {clips.stem}", total=total
+    )
 
 
 def _copies_of(

@@ -112,6 +112,12 @@ def iterate_clips(path: Path, *, columns: Sequence[str] | None = None) -> Iterat
             yield pa.Table.from_batches([batch])
 
 
+def iterate_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Read a table row by row."""
+    for piece in iterate_clips(path):
+        yield from piece.to_pylist()
+
+
 def count_clips(path: Path) -> int:
     """Count the rows of a table without reading them."""
     return sum(int(part.metadata.num_rows) for part in _parts(path))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ser import audio
-from ser.clips import COLUMNS, SCHEMA, clip_writer, count_clips, iterate_clips, read_metadata
+from ser.clips import COLUMNS, SCHEMA, clip_writer, count_clips, iterate_clips, iterate_rows, read_metadata
 from ser.errors import InputError
 from ser.features import Array, columns_of, feature_names, frame_features
 from ser.functionals import functional_names, functionals
@@ -69,16 +69,11 @@ def measure(clips: Path, copies: Path, settings: Features, *, frames: Path) -> I
         The same clips with functionals, sorted by source and clip_id, as are the frames.
     """
     frames.mkdir(parents=True)
-    rows = heapq.merge(_rows(clips), _rows(copies), key=lambda row: (row["source"], row["clip_id"]))
+    rows = heapq.merge(iterate_rows(clips), iterate_rows(copies), key=lambda row: (row["source"], row["clip_id"]))
     parts = ([(number, part)] for number, part in enumerate(batches(rows, size=PART)))
     total = -(-(count_clips(clips) + count_clips(copies)) // PART)
     work = partial(_measure_part, settings=settings, folder=frames)
     yield from map_batches(work, parts, description=f"featurize {clips.stem}", total=total)
-
-
-def _rows(table: Path) -> Iterator[dict[str, Any]]:
-    for piece in iterate_clips(table):
-        yield from piece.to_pylist()
 
 
 def _measure_part(numbered: list[tuple[int, list[dict[str, Any]]]], *, settings: Features, folder: Path) -> pa.Table:

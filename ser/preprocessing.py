@@ -13,7 +13,7 @@ from ser.parallel import batches, map_batches
 from ser.params import Preprocess
 from ser.recordings import Recording
 
-BATCH = 32
+BATCH = 16
 UNUSABLE = ("file", "reason")
 MEASURED = ("file", "sample_rate", "channels", "seconds", "level_db", "peak_db", "clip_seconds", "clip_level_db")
 """Columns: of the recording its rate in Hz, length in s, RMS level and peak in dBFS; of the clip length and level."""

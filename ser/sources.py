@@ -19,7 +19,7 @@ from ser.recordings import Recording, find_recordings, list_recordings
 from ser.synthesis import Utterance
 from ser.unpacking import unpack
 
-BATCH = 32
+BATCH = 16
 
 
 @dataclass(frozen=True)
