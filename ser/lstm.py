@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import recall_score
 
-from ser import archives, batches, seeds
+from ser import archives, batches, memory, seeds
 from ser.batches import Batch, Buckets, Examples, Labels
 from ser.features import Array
 from ser.files import write_text
@@ -39,6 +39,8 @@ JUDGES = ("by_frames", "by_functionals", "by_movement")
 """Layers of whose logits the answer is an average. Each learns for itself: together, one would do most of the work."""
 LOSS_WEIGHT = 0.5
 """Of each judge's loss: constant, as gradients are cut at a norm: a judge is to learn the same beside any others."""
+STEEPEST = 1.0
+"""Norm of a weight's gradient at which it is cut."""
 STEPS_AT_ONCE = 8
 """Steps of training that TensorFlow takes before it returns to Python: the same numbers, a sixth sooner."""
 
@@ -46,6 +48,7 @@ STEPS_AT_ONCE = 8
 def set_up(seed: int) -> None:
     """Make Keras repeatable: one seed, deterministic kernels, sums that do not depend on the cores, names anew."""
     _start()
+    memory.keep_freed()
     import keras
 
     keras.utils.clear_session()  # which counts layers, and would name those of a second model otherwise
@@ -326,15 +329,13 @@ def fit(
         A row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, val_uar, learning_rate.
     """
     set_up(seeds.integer(seed, "lstm"))
-    import keras
-
     model = build_for(train, settings, n_classes=n_classes)
     buckets, blank = Buckets.of(settings, hop_seconds=hop_seconds), mean_frame(model)
     dataset = training_batches(train, settings, blank=blank, buckets=buckets, seed=seed, n_classes=n_classes)
     learner = learner_of(model, settings, steps=len(dataset) * settings.epochs)
     dataset = dataset.map(lambda inputs, targets: (inputs, (targets,) * len(learner.outputs)))
     callbacks = [
-        *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if settings.average else []),
+        *(_averages(learner) if settings.average else []),
         _validation(model, val, settings, hop_seconds=hop_seconds),
         *_schedule(settings),
         *_stopping(settings),
@@ -350,36 +351,62 @@ def optimizer(settings: TrainLstm, *, steps: int) -> Any:
     rate: Any = settings.learning_rate
     if settings.schedule == "cosine":
         warm_up = max(1, steps // 20)
-        rate = _once_a_step(keras.optimizers.schedules.CosineDecay)(
+        rate = keras.optimizers.schedules.CosineDecay(
             rate / 10, decay_steps=max(1, steps - warm_up), warmup_target=rate, warmup_steps=warm_up
         )
-    more = {"clipnorm": 1.0, "use_ema": settings.average > 0, "ema_momentum": settings.average or 0.99}
+    average = {"use_ema": settings.average > 0, "ema_momentum": settings.average or 0.99}
     if settings.optimizer == "adam":
-        return keras.optimizers.Adam(rate, **more)
-    return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **more)
+        return _of_one_vector(keras.optimizers.Adam)(rate, **average)
+    return _of_one_vector(keras.optimizers.AdamW)(rate, weight_decay=settings.weight_decay, **average)
 
 
-def _once_a_step(schedule: Any) -> Any:
-    """Make a kind of schedule work out the rate once a step: AdamW asks for it again for every weight.
+def _of_one_vector(kind: Any) -> Any:
+    """Make a kind of optimizer take all weights as one vector, each one's gradient cut at a norm of `STEEPEST`.
 
-    The same numbers, but TensorFlow traces, simplifies and runs one branch (warming up or not) instead of thirty.
+    The same numbers, bit by bit, as of the weights one after the other, each of which takes Keras fifty operations:
+    these were four fifths of all of a step.
     """
-    import tensorflow as tf
+    import keras
+    from keras import ops
 
-    class Once(schedule):  # type: ignore[misc]
-        def __init__(self, *args: Any, **settings: Any) -> None:
-            super().__init__(*args, **settings)
-            self._rates: dict[Any, Any] = {}
+    def joined(arrays: Iterable[Any]) -> Any:
+        return ops.concatenate([ops.ravel(array) for array in arrays])
 
-        def __call__(self, step: Any) -> Any:
-            if tf.executing_eagerly():
-                return super().__call__(step)
-            graph = tf.compat.v1.get_default_graph()
-            if graph not in self._rates:
-                self._rates[graph] = super().__call__(step)
-            return self._rates[graph]
+    def cut(gradient: Any) -> Any:
+        return gradient * STEEPEST / ops.maximum(ops.sqrt(ops.sum(ops.square(gradient))), STEEPEST)
 
-    return Once
+    class OfOneVector(kind):  # type: ignore[misc]
+        def build(self, variables: Sequence[Any]) -> None:
+            self.weights = list(variables)
+            self.ends = np.cumsum([np.prod(weight.shape) for weight in variables])[:-1].tolist()
+            self.vector = keras.Variable(joined(variables), trainable=False, name="weights")
+            super().build([self.vector])
+
+        def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
+            super().apply([joined(map(cut, grads))], [self.vector])
+            self.hand_out()
+
+        def hand_out(self) -> None:
+            """Give each weight its part of the vector."""
+            for weight, part in zip(self.weights, ops.split(self.vector, self.ends), strict=True):
+                weight.assign(ops.reshape(part, weight.shape))
+
+        def finalize_variable_values(self, var_list: Any) -> None:
+            super().finalize_variable_values([self.vector])
+            self.hand_out()
+
+    return OfOneVector
+
+
+def _averages(learner: keras.Model) -> list[Any]:
+    """Judge and keep moving averages: swapped for the weights at the end of an epoch, and back as the next begins."""
+    import keras
+
+    def hand_out(*_: Any) -> None:
+        learner.optimizer.hand_out()
+
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    return [swap, keras.callbacks.LambdaCallback(on_epoch_begin=hand_out, on_epoch_end=hand_out)]
 
 
 def _schedule(settings: TrainLstm) -> list[Any]:

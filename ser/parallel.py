@@ -12,6 +12,7 @@ import joblib
 from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import threadpool_limits
 
+from ser import memory
 from ser.errors import InputError
 from ser.progress import SILENT, progress
 
@@ -140,5 +141,6 @@ def _in_workers(function: Callable[[list[Item]], Result], items: Iterable[Sequen
 
 def _single_threaded(function: Callable[[list[Item]], Result], batch: list[Item]) -> Result:
     """BLAS on several threads adds up in another order, and fights the other workers for the cores."""
+    memory.keep_freed()
     with threadpool_limits(1):
         return function(batch)

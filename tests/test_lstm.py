@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -339,24 +339,31 @@ def test_the_shortest_training_has_a_schedule_too(steps: int) -> None:
     assert 0 <= float(optimizer.learning_rate) <= 0.01 + 1e-9
 
 
-def test_the_rate_is_worked_out_once_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AdamW asks for it for every weight, and what it teaches is the same, to the last bit."""
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adamw", "schedule": "cosine", "average": 0.9},
+        {"optimizer": "adamw", "average": 0, "weight_decay": 0.5},
+        {"optimizer": "adam", "schedule": "plateau", "average": 0.9},
+    ],
+)
+@pytest.mark.parametrize("steepest", [1.0, 0.01])
+def test_one_vector_learns_what_weights_apart_learn(
+    changes: dict[str, Any], steepest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last bit, what Keras's optimizer does with each weight for itself, cutting gradients of any norm."""
     import keras
 
-    kind, asked = keras.optimizers.schedules.CosineDecay, []
-    work_out = kind.__call__
-    monkeypatch.setattr(kind, "__call__", lambda schedule, step: asked.append(step) or work_out(schedule, step))
+    monkeypatch.setattr(lstm, "STEEPEST", steepest)
 
     def taught() -> Any:
-        asked.clear()
-        settings = tiny.lstm_settings(architecture="lstm", optimizer="adamw", schedule="cosine", epochs=1)
-        return tiny.fitted(settings, train=TRAIN, val=VAL)[0].get_weights(), len(asked)
+        return tiny.fitted(tiny.lstm_settings(architecture="lstm", **changes), train=TRAIN, val=VAL)[0].get_weights()
 
-    ours, once = taught()
-    monkeypatch.setattr(lstm, "_once_a_step", lambda schedule: schedule)
-    kerass, often = taught()
-    assert all((one == other).all() for one, other in zip(ours, kerass, strict=True))
-    assert once < len(ours) < often
+    ours = taught()
+    monkeypatch.setattr(lstm, "_of_one_vector", lambda kind: partial(kind, clipnorm=steepest))
+    monkeypatch.setattr(lstm, "_averages", lambda _: [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)])
+    for one, other in zip(ours, taught(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 # Keeping and averaging ------------------------------------------------------------------------------------------------
