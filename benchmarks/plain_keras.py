@@ -27,30 +27,23 @@ from ser.params import Params, TrainLstm, read_params
 from ser.training import Shares
 
 
-def masked(model: Any, *, blank: Array) -> Any:
-    """Copy a network, and hide from its recurrent layer what only padding of (features,) `blank` has led to."""
+def masked(model: Any, settings: TrainLstm, *, blank: Array) -> Any:
+    """Copy a network, and hide from its recurrent layers what only padding of (features,) `blank` has led to."""
     import keras
 
+    # So many frames become one before a recurrent layer.
+    frames = settings.stride * 2 ** len(settings.convolutions) if settings.architecture == "cnn_bilstm" else 1
     heard = keras.ops.any(keras.ops.not_equal(model.inputs[0], blank), axis=-1, keepdims=True)
     heard = keras.ops.cast(heard, "float32")
 
     def call(layer: Any, *inputs: Any, **options: Any) -> Any:
         if not isinstance(layer, keras.layers.Bidirectional | keras.layers.LSTM):
             return layer(*inputs, **options)
-        steps = keras.layers.MaxPooling1D(_shortening(model), padding="same")(heard)
+        steps = keras.layers.MaxPooling1D(frames, padding="same")(heard)
         # Later layers know no masks: the product has none.
         return 1.0 * layer(*inputs, **options | {"mask": keras.ops.cast(steps[..., 0], "bool")})
 
     return keras.models.clone_model(model, input_tensors=model.input, call_function=call)
-
-
-def _shortening(model: Any) -> int:
-    """Count the frames that become one before the recurrent layer."""
-    import keras
-
-    factors = [layer.strides[0] for layer in model.layers if isinstance(layer, keras.layers.Conv1D)]
-    factors += [layer.pool_size[0] for layer in model.layers if isinstance(layer, keras.layers.MaxPooling1D)]
-    return int(np.prod(factors, initial=1))
 
 
 def padded(frames: Iterable[Array], *, length: int, blank: Array) -> Array:
@@ -65,7 +58,7 @@ def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
     (train, val), n_classes = (lstm.examples(one, settings, part) for part in ("train", "val")), len(one.classes)
     network = lstm.build_for(train, settings, n_classes=n_classes)
     frames, blank = train.frames, lstm.mean_frame(network)
-    model, longest = masked(network, blank=blank), max(map(len, frames))
+    model, longest = masked(network, settings, blank=blank), max(map(len, frames))
     steps = -(-len(frames) // settings.batch_size)
     learner = lstm.learner_of(model, settings, steps=steps * settings.epochs)
     targets = batches.targets_of(train.labels, settings, n_classes=n_classes)
@@ -76,7 +69,9 @@ def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
             for chosen in np.array_split(rng.permutation(len(frames)), steps):
                 stacked = padded((frames[clip] for clip in chosen), length=longest, blank=blank)
                 functionals = None if train.functionals is None else train.functionals[chosen]
-                inputs, shares = batches.altered(stacked, functionals, targets[chosen], settings, blank=blank, rng=rng)
+                inputs, shares = batches.altered(
+                    stacked, functionals, targets[chosen], settings, blank=blank, rng=rng, seen=train.seen
+                )
                 yield inputs, (shares,) * len(learner.outputs)
 
     learner.fit(stream(), steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0)

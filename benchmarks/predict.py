@@ -69,7 +69,7 @@ def plain(recording: Path) -> dict[str, float]:
 
     params = read_params()
     settings = params.features
-    seen = columns_of(feature_names(settings), params.train_lstm.inputs)
+    seen = columns_of(feature_names(settings), [*params.train_lstm.inputs, *params.train_lstm.prosody])
     model = keras.models.load_model(sorted(Path("trained/lstm").rglob("model.keras"))[0])
 
     def inputs() -> Any:

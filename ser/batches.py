@@ -30,6 +30,29 @@ WIDEST = 1 / 8
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What each judge of a network sees: where its columns stand.
+
+    Attributes
+    ----------
+    inputs
+        Features of frames that the first recurrent judge sees; none: all.
+    prosody
+        Features of frames that one more recurrent judge sees alone; none: there is no such judge.
+    movement
+        Functionals that one more dense judge sees alone; none: there is no such judge.
+    """
+
+    inputs: Sequence[Span] = ()
+    prosody: Sequence[Span] = ()
+    movement: Sequence[Span] = ()
+
+
+ALL = Seen()
+"""A recurrent judge sees all features of frames, a dense one all functionals, if there are any."""
+
+
+@dataclass(frozen=True)
 class Examples:
     """Clips for the network.
 
@@ -41,14 +64,14 @@ class Examples:
         Class indices: (clips,).
     functionals
         Of each clip: (clips, values) float32; None for a network that sees frames alone.
-    movement
-        Where those of them stand that one more judge sees alone.
+    seen
+        What of both each judge sees.
     """
 
     frames: Sequence[Array]
     labels: Labels
     functionals: Array | None = None
-    movement: Sequence[Span] = ()
+    seen: Seen = ALL
 
 
 def together(frames: Array, functionals: Array | None) -> Inputs:
@@ -137,7 +160,7 @@ def epoch(
     for chosen in _shuffled(lengths, size=settings.batch_size, rng=rng):
         frames = buckets.stack((examples.frames[clip] for clip in chosen), length=lengths[chosen[0]])
         functionals = None if examples.functionals is None else examples.functionals[chosen]
-        yield altered(frames, functionals, targets[chosen], settings, blank=blank, rng=rng)
+        yield altered(frames, functionals, targets[chosen], settings, blank=blank, rng=rng, seen=examples.seen)
 
 
 def targets_of(labels: Labels, settings: TrainLstm, *, n_classes: int) -> Array:
@@ -160,13 +183,22 @@ def altered(
     *,
     blank: Array,
     rng: np.random.Generator,
+    seen: Seen = ALL,
 ) -> Batch:
-    """Mix the clips of a batch and mask them, where the settings say so; `frames` is overwritten."""
+    """Mix the clips of a batch and mask them, where the settings say so; `frames` is overwritten.
+
+    What each recurrent judge sees is masked for itself, so that what one misses does not depend on the other; a feature
+    that both see is hidden from both.
+    """
     if settings.mixup:
         beside = [] if functionals is None else [functionals]
         frames, targets, *beside = mixed(frames, targets, *beside, alpha=settings.mixup, rng=rng)
         functionals = beside[0] if beside else None
-    return together(masked(frames, blank=blank, rng=rng) if settings.masks else frames, functionals), targets
+    if settings.masks:
+        spans = [*seen.inputs, *seen.prosody] or [(0, len(blank))]
+        for (start, stop), own in zip(spans, [rng, *rng.spawn(len(spans) - 1)], strict=True):
+            masked(frames[..., start:stop], blank=blank[start:stop], rng=own)
+    return together(frames, functionals), targets
 
 
 def mixed(*arrays: Array, alpha: float, rng: np.random.Generator) -> list[Array]:

@@ -1,6 +1,6 @@
 """What a model is trained and judged on: features joined with the split."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser import feature_tables, splits
+from ser.batches import Seen
 from ser.clips import read_clips
 from ser.emotions import in_order
 from ser.errors import InputError
 from ser.feature_tables import Frames
-from ser.functionals import Span, spans_of
+from ser.features import columns_of
+from ser.functionals import runs, spans_of
 from ser.params import TrainLstm
 
 
@@ -101,9 +103,12 @@ class Dataset:
         """Get the functionals of the clips of some parts: (clips, features)."""
         return self.store.functionals(self.clips(*parts).clip_id)
 
-    def spans(self, chosen: Collection[str]) -> list[Span]:
-        """Say where some functionals stand among those that a model sees beside the frames; those that there are."""
-        return spans_of(feature_tables.read_names(self.store.beside), chosen)
+    def seen(self, settings: TrainLstm) -> Seen:
+        """Say where what each judge of a network sees stands among the features; those that there are."""
+        frames = feature_tables.read_names(self.store.paths, kinds=self.store.kinds)
+        inputs, prosody = (runs(columns_of(frames, kinds)) for kinds in (settings.inputs, settings.prosody))
+        beside = feature_tables.read_names(self.store.beside) if self.store.beside else []
+        return Seen(inputs, prosody, movement=spans_of(beside, settings.movement))
 
     def card(self) -> dict[str, Any]:
         """Note what a model trained on one fold must be known by: its classes, input columns, and who taught it."""
@@ -167,7 +172,7 @@ def for_network(settings: TrainLstm, corpora: Sequence[str]) -> Dataset:
         corpora,
         Path("data/splits.csv"),
         augmented=settings.augmented,
-        kinds=settings.inputs,
+        kinds=[*settings.inputs, *settings.prosody],
         beside=Path("data/functionals") if settings.functionals else None,
     )
 

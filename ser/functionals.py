@@ -204,5 +204,10 @@ def functional_names(settings: Features) -> list[str]:
 def spans_of(names: Sequence[str], chosen: Collection[str]) -> list[Span]:
     """Find where some functionals, such as rise, stand among columns named as by `functional_names`."""
     told = [name.split(".")[0 if name.split(".")[0] in OF_CLIPS else -1] in chosen for name in names]
-    edges = np.flatnonzero(np.diff([False, *told, False])).tolist()
-    return list(zip(edges[::2], edges[1::2], strict=True))
+    return runs(np.flatnonzero(told))
+
+
+def runs(columns: npt.NDArray[np.intp]) -> list[Span]:
+    """Put columns, in their order, into as few spans as can be."""
+    groups = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1) if len(columns) else []
+    return [(int(group[0]), int(group[-1]) + 1) for group in groups]

@@ -19,7 +19,7 @@ import pandas as pd
 from sklearn.metrics import recall_score
 
 from ser import archives, batches, memory, seeds
-from ser.batches import Batch, Buckets, Examples, Labels
+from ser.batches import ALL, Batch, Buckets, Examples, Labels, Seen
 from ser.features import Array
 from ser.files import write_text
 from ser.functionals import Span
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 HISTORY = "history.csv"
 WIDEST = 5.0
 """Deviations from the mean of training at which functionals are cut: an odd clip may have any."""
-JUDGES = ("by_frames", "by_functionals", "by_movement")
+JUDGES = ("by_frames", "by_functionals", "by_movement", "by_prosody")
 """Layers of whose logits the answer is an average. Each learns for itself: together, one would do most of the work."""
 LOSS_WEIGHT = 0.5
 """Of each judge's loss: constant, as gradients are cut at a norm: a judge is to learn the same beside any others."""
@@ -96,7 +96,7 @@ def build(
     variance: Sequence[float],
     n_classes: int,
     functionals: Moments | None = None,
-    movement: Sequence[Span] = (),
+    seen: Seen = ALL,
 ) -> keras.Model:
     """Build a model.
 
@@ -110,8 +110,8 @@ def build(
         Size of the softmax.
     functionals
         Moments of the clips' functionals, where the model sees them beside the frames.
-    movement
-        Where those functionals stand that one more judge sees alone; none: there is no such judge.
+    seen
+        What of the frames and functionals each judge sees.
 
     Returns
     -------
@@ -121,22 +121,20 @@ def build(
     from keras import Input, Model, layers
 
     inputs = [Input((None, len(mean)), name="frames")]
-    x = layers.Normalization(mean=list(mean), variance=list(variance), name="standardise")(inputs[0])
-    if settings.architecture == "cnn_bilstm":
-        x = _convolutions(x, settings)
-    x = _recurrent(x, settings)
-    x = layers.Dropout(settings.dropout)(_attention_pooling(x))
-    x = layers.Dense(settings.dense, activation="relu", name="dense")(x)
-    x = layers.Dropout(settings.dropout)(x)
-    x = layers.Dense(n_classes, name="by_frames")(x)
+    frames = layers.Normalization(mean=list(mean), variance=list(variance), name="standardise")(inputs[0])
+    judges = [_recurrent_judge(_features(frames, seen.inputs), settings, name="by_frames", n_classes=n_classes)]
     if functionals is not None:
         inputs.append(Input((len(functionals[0]),), name="functionals"))
         values = _standardised(inputs[1], functionals)
-        whole = [_judge(values, settings, name="by_functionals", n_classes=n_classes)] * settings.functionals_weight
-        seen = [_columns(values, movement)] if movement else []
-        moving = [_judge(columns, settings, name="by_movement", n_classes=n_classes) for columns in seen]
-        x = layers.Average(name="together")([x, *whole, *moving])
-    outputs = layers.Softmax(name="emotions")(x)
+        judges += [_judge(values, settings, name="by_functionals", n_classes=n_classes)] * settings.functionals_weight
+        if seen.movement:
+            moving = _columns(values, seen.movement)
+            judges.append(_judge(moving, settings, name="by_movement", n_classes=n_classes))
+    if seen.prosody:  # last, as initial weights of the others depend on what was made before
+        prosody = _features(frames, seen.prosody)
+        judges.append(_recurrent_judge(prosody, settings, name="by_prosody", n_classes=n_classes))
+    together = layers.Average(name="together")(judges) if len(judges) > 1 else judges[0]
+    outputs = layers.Softmax(name="emotions")(together)
     return Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=settings.architecture)
 
 
@@ -149,6 +147,18 @@ def _standardised(x: Any, functionals: Moments) -> Any:
     return layers.Rescaling(WIDEST, name="cut")(layers.Activation("hard_tanh")(shares))
 
 
+def _recurrent_judge(x: Any, settings: TrainLstm, *, name: str, n_classes: int) -> Any:
+    """Judge by a recurrent network: (batch, frames, features) -> logits (batch, n_classes)."""
+    from keras import layers
+
+    if settings.architecture == "cnn_bilstm":
+        x = _convolutions(x, settings)
+    x = _recurrent(x, settings)
+    x = layers.Dropout(settings.dropout)(_attention_pooling(x))
+    x = layers.Dense(settings.dense, activation="relu", name=f"{name}_units")(x)
+    return layers.Dense(n_classes, name=name)(layers.Dropout(settings.dropout)(x))
+
+
 def _judge(x: Any, settings: TrainLstm, *, name: str, n_classes: int) -> Any:
     """Judge by a dense layer: (batch, values) -> logits (batch, n_classes)."""
     from keras import layers
@@ -159,22 +169,35 @@ def _judge(x: Any, settings: TrainLstm, *, name: str, n_classes: int) -> Any:
     return layers.Dense(n_classes, name=name)(layers.Dropout(settings.functionals_dropout)(x))
 
 
+def _features(x: Any, spans: Sequence[Span]) -> Any:
+    """Take some features, or all where none are named: (batch, frames, features) -> (batch, frames, fewer)."""
+    from keras import layers
+
+    if not spans or list(spans) == [(0, x.shape[2])]:
+        return x
+    return layers.Permute((2, 1))(_rows(layers.Permute((2, 1))(x), spans))
+
+
 def _columns(x: Any, spans: Sequence[Span]) -> Any:
     """Take some columns: (batch, values) -> (batch, fewer)."""
     from keras import layers
 
-    column = layers.Reshape((x.shape[1], 1))(x)
-    parts = [layers.Cropping1D((start, x.shape[1] - stop))(column) for start, stop in spans]
-    return layers.Flatten()(layers.Concatenate(axis=1)(parts) if len(parts) > 1 else parts[0])
+    return layers.Flatten()(_rows(layers.Reshape((x.shape[1], 1))(x), spans))
+
+
+def _rows(x: Any, spans: Sequence[Span]) -> Any:
+    """Take some rows: (batch, rows, any) -> (batch, fewer, any)."""
+    from keras import layers
+
+    parts = [layers.Cropping1D((start, x.shape[1] - stop))(x) for start, stop in spans]
+    return layers.Concatenate(axis=1)(parts) if len(parts) > 1 else parts[0]
 
 
 def build_for(train: Examples, settings: TrainLstm, *, n_classes: int) -> keras.Model:
     """Build a model that standardises by the training clips."""
     mean, variance = _moments(train.frames)
     whole = None if train.functionals is None else _moments([train.functionals])
-    return build(
-        settings, mean=mean, variance=variance, n_classes=n_classes, functionals=whole, movement=train.movement
-    )
+    return build(settings, mean=mean, variance=variance, n_classes=n_classes, functionals=whole, seen=train.seen)
 
 
 def _moments(frames: Sequence[Array]) -> Moments:
@@ -205,6 +228,11 @@ def learner_of(model: keras.Model, settings: TrainLstm, *, steps: int) -> keras.
     )
     _make_variables(learner)
     return learner
+
+
+def for_judges(dataset: Any, learner: keras.Model) -> Any:
+    """Give the targets of each batch to every output of a learner."""
+    return dataset.map(lambda inputs, targets: (inputs, (targets,) * len(learner.outputs)))
 
 
 def _make_variables(learner: keras.Model) -> None:
@@ -251,8 +279,8 @@ def _attention_pooling(x: Any) -> Any:
     """Average frames by learned weights: (batch, frames, units) -> (batch, units)."""
     from keras import layers
 
-    weights = layers.Softmax(axis=1, name="attention")(layers.Dense(1, name="attention_score")(x))
-    return layers.Flatten()(layers.Dot(axes=1, name="pool")([weights, x]))
+    weights = layers.Softmax(axis=1)(layers.Dense(1)(x))
+    return layers.Flatten()(layers.Dot(axes=1)([weights, x]))
 
 
 def training_batches(
@@ -333,14 +361,15 @@ def fit(
     buckets, blank = Buckets.of(settings, hop_seconds=hop_seconds), mean_frame(model)
     dataset = training_batches(train, settings, blank=blank, buckets=buckets, seed=seed, n_classes=n_classes)
     learner = learner_of(model, settings, steps=len(dataset) * settings.epochs)
-    dataset = dataset.map(lambda inputs, targets: (inputs, (targets,) * len(learner.outputs)))
     callbacks = [
         *(_averages(learner) if settings.average else []),
         _validation(model, val, settings, hop_seconds=hop_seconds),
         *_schedule(settings),
         *_stopping(settings),
     ]
-    history = learner.fit(dataset, epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks)
+    history = learner.fit(
+        for_judges(dataset, learner), epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks
+    )
     return model, _history(history)
 
 
@@ -481,10 +510,8 @@ def _history(history: Any) -> pd.DataFrame:
 
 def examples(data: Dataset, settings: TrainLstm, *parts: str) -> Examples:
     """Take from some parts of a fold what the network of these settings is given."""
-    frames, labels = data.frames(*parts), data.labels(*parts)
-    if not settings.functionals:
-        return Examples(frames, labels)
-    return Examples(frames, labels, data.functionals(*parts), movement=data.spans(settings.movement))
+    frames, labels, seen = data.frames(*parts), data.labels(*parts), data.seen(settings)
+    return Examples(frames, labels, data.functionals(*parts) if settings.functionals else None, seen=seen)
 
 
 def train(data: Dataset, seed: int, folder: Path, *, settings: TrainLstm, hop_seconds: float) -> Array:

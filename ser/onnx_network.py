@@ -272,6 +272,10 @@ def _flatten(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequ
     return graph.add("Flatten", inputs[0], axis=1)
 
 
+def _permuted(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
+    return graph.add("Transpose", inputs[0], perm=[0, *settings["dims"]])
+
+
 def _cropping(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
     """Leave out the first and the last steps of some."""
     first, last = settings["cropping"]
@@ -379,6 +383,7 @@ LAYERS: Mapping[str, Convert] = {
     "MaxPooling2D": _pooling("MaxPool"),
     "Multiply": _folded("Mul"),
     "Normalization": _normalization,
+    "Permute": _permuted,
     "ReLU": _relu,
     "Rescaling": _rescaling,
     "Reshape": _reshape,

@@ -281,6 +281,7 @@ class TrainLstm(Settings):
 
     architecture: Literal["lstm", "bilstm", "cnn_bilstm"]
     inputs: Some[FrameFeature]
+    prosody: Many[FrameFeature]
     augmented: bool
     balanced: bool
     ensemble: Count

@@ -1,5 +1,7 @@
 """What a network is shown in training: each clip once an epoch, blended and masked by no more than is said."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tiny
@@ -82,6 +84,24 @@ def test_masks_hide_bands() -> None:
     assert 0 < whole_frames.mean(axis=1).max() <= 1 / 4
     assert 0 < whole_features.mean(axis=1).max() <= 1 / 4
     assert masked is frames
+
+
+def test_what_a_judge_misses_does_not_depend_on_another() -> None:
+    """Each judge's features are masked for themselves, and those of the first as if there were no other."""
+    settings, targets = tiny.lstm_settings(masks=True), np.eye(40, dtype=np.float32)
+
+    def hidden(seen: batches.Seen) -> Any:
+        frames = np.full((40, 32, 24), 100, dtype=np.float32)
+        blank = np.zeros(24, dtype=np.float32)
+        found, _ = batches.altered(frames, None, targets, settings, blank=blank, rng=rng(), seen=seen)
+        return found == 0
+
+    alone, beside = hidden(batches.Seen([(0, 16)])), hidden(batches.Seen([(0, 16)], [(16, 24)]))
+    assert not alone[..., 16:].any()
+    np.testing.assert_array_equal(alone[..., :16], beside[..., :16])
+    frames_of = [beside[..., columns].all(axis=2) for columns in (slice(16), slice(16, 24))]
+    assert (frames_of[0] != frames_of[1]).any()
+    assert beside[..., 16:].any(axis=(1, 2)).mean() > 0.9
 
 
 def test_a_clip_of_one_frame_and_one_feature_is_not_hidden() -> None:

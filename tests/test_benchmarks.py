@@ -45,7 +45,7 @@ def test_a_mask_hides_padding_and_nothing_else() -> None:
     for architecture in ("lstm", "cnn_bilstm"):
         settings = tiny.lstm_settings(architecture=architecture, stride=2)
         network = lstm.build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=3)
-        copy = plain_keras.masked(network, blank=blank)
+        copy = plain_keras.masked(network, settings, blank=blank)
         copy.set_weights(network.get_weights())
         np.testing.assert_array_equal(copy.predict_on_batch(frames[None]), network.predict_on_batch(frames[None]))
         long = plain_keras.padded([frames], length=3 * len(frames), blank=blank)

@@ -80,9 +80,8 @@ def test_functionals_beside_frames_are_of_the_same_clips(folder: Path) -> None:
         np.testing.assert_array_equal(matrix[0], vector)
     names = data.card()["beside"]
     assert len(names) == data.functionals("val").shape[1]
-    assert data.spans([names[-1]]) == [(len(names) - 1, len(names))]
     settings = tables.settings().train_lstm.model_copy(update={"movement": (names[-1],)})
-    assert lstm.examples(data, settings, "val").movement == [(len(names) - 1, len(names))]
+    assert lstm.examples(data, settings, "val").seen.movement == [(len(names) - 1, len(names))]
     assert read(folder, payload="frames").card()["beside"] == []
 
 

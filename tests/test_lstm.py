@@ -1,5 +1,6 @@
 """The network learns from training clips alone, keeps its best epoch, and judges each clip by itself."""
 
+import itertools
 import os
 from dataclasses import replace
 from functools import cache, partial
@@ -13,7 +14,7 @@ import tables
 import tiny
 
 from ser import batches, datasets, feature_tables, lstm
-from ser.batches import Buckets, Examples
+from ser.batches import ALL, Buckets, Examples, Seen
 from ser.feature_tables import Frames
 
 ARCHITECTURES = ["lstm", "bilstm", "cnn_bilstm"]
@@ -305,7 +306,7 @@ def test_the_seed_decides_how_weights_begin() -> None:
     for seed in (1, 1, 2):
         lstm.set_up(seed)
         model = built(settings)
-        weights.append(model.get_layer("dense").kernel.numpy().tolist())
+        weights.append(model.get_layer("by_frames_units").kernel.numpy().tolist())
     assert weights[0] == weights[1] != weights[2]
 
 
@@ -461,54 +462,73 @@ def test_frames_and_functionals_both_teach(in_frames: bool) -> None:
     assert history.val_accuracy.iloc[-1] == pytest.approx((shares.argmax(axis=1) == val.labels).mean())
 
 
-@pytest.mark.parametrize(("weight", "movement"), [(1, []), (3, []), (2, [(0, 2), (4, 5)])])
-def test_the_answer_averages_the_judges(weight: int, movement: list[tuple[int, int]]) -> None:
+@pytest.mark.parametrize(
+    ("weight", "seen"),
+    [
+        (1, ALL),
+        (3, Seen(inputs=[(0, 3)])),
+        (2, Seen(movement=[(0, 2), (4, 5)])),
+        (2, Seen(inputs=[(0, 2)], prosody=[(1, 2), (3, 4)])),
+        (2, Seen(inputs=[(0, 2)], prosody=[(2, 4)], movement=[(0, 2)])),
+    ],
+)
+def test_the_answer_averages_the_judges(weight: int, seen: Seen) -> None:
     """It is the normalised geometric mean of what each judge says, by weight, and no gradient passes through it."""
-    learner, model, clips = judges(functionals_weight=weight, movement=movement)
+    learner, model, clips = judges(functionals_weight=weight, seen=seen)
     given = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
-    answer, by_frames, by_functionals, *more = (np.asarray(shares) for shares in learner(given, training=False))
-    assert len(more) == bool(movement)
-    mean = np.prod([by_frames, by_functionals**weight, *more], axis=0) ** (1 / (1 + weight + len(more)))
+    answer, *each = (np.asarray(shares) for shares in learner(given, training=False))
+    assert len(each) == 2 + bool(seen.movement) + bool(seen.prosody)
+    names = [layer.name for layer in model.layers if layer.name in lstm.JUDGES]
+    weights = [weight if name == "by_functionals" else 1 for name in names]
+    mean = np.prod([shares**one for shares, one in zip(each, weights, strict=True)], axis=0) ** (1 / sum(weights))
     np.testing.assert_allclose(answer, mean / mean.sum(axis=1, keepdims=True), atol=1e-6)
     np.testing.assert_array_equal(answer, model(given, training=False))
-    assert np.abs(by_frames - by_functionals).max() > 1e-3
+    for one, other in itertools.combinations(each, 2):
+        assert np.abs(one - other).max() > 1e-3
     assert learner.loss[0] is None
 
 
-def test_a_judge_of_movement_sees_nothing_else() -> None:
-    """Other functionals than its own change what the others say, and not what it says."""
-    learner, _, clips = judges(movement=[(0, 2), (4, 5)])
+def test_a_judge_sees_nothing_but_its_own() -> None:
+    """What each is told of a changed feature, or of a changed functional: the others say what they said."""
+    learner, model, clips = judges(seen=Seen(inputs=[(0, 3)], prosody=[(2, 4)], movement=[(0, 2), (4, 5)]))
+    names = [layer.name for layer in model.layers if layer.name in lstm.JUDGES]
     frames, values = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
     assert values is not None
-    changed = values + np.array([0, 0, 1, 1, 0], dtype=np.float32)
-    (_, _, whole, moving), (_, _, whole_then, moving_then) = (
-        [np.asarray(shares) for shares in learner((frames, given), training=False)] for given in (values, changed)
-    )
-    np.testing.assert_array_equal(moving, moving_then)
-    assert np.abs(whole - whole_then).max() > 1e-3
-    own = learner((frames, values[:, ::-1].copy()), training=False)[3]
-    assert np.abs(moving - own).max() > 1e-3
+
+    def changed(given: Any) -> set[str]:
+        pairs = zip(learner((frames, values), training=False)[1:], learner(given, training=False)[1:], strict=True)
+        moved = [np.abs(np.asarray(one) - np.asarray(other)).max() for one, other in pairs]
+        assert all(distance == 0 or distance > 1e-4 for distance in moved)
+        return {name for name, distance in zip(names, moved, strict=True) if distance}
+
+    recurrent = [{"by_frames"}, {"by_frames"}, {"by_frames", "by_prosody"}, {"by_prosody"}]
+    for column, expected in enumerate(recurrent):
+        assert changed((frames + 50 * np.eye(4, dtype=np.float32)[column], values)) == expected
+    dense = [{"by_functionals", "by_movement"}] * 2 + [{"by_functionals"}] * 2 + [{"by_functionals", "by_movement"}]
+    for column, expected in enumerate(dense):
+        assert changed((frames, values + np.eye(5, dtype=np.float32)[column])) == expected
 
 
-def test_a_judge_learns_the_same_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judges of frames and of all functionals end with the same weights, whether or not one of movement learns.
+@pytest.mark.parametrize("added", [Seen(inputs=[(0, 2)], movement=[(1, 3)]), Seen(inputs=[(0, 2)], prosody=[(2, 4)])])
+def test_a_judge_learns_the_same_beside_another(added: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judges of frames and of all functionals end with the same weights, whether or not one more learns.
 
     Nor does it matter after how many steps TensorFlow returns to Python.
     """
     train, val = (with_functionals(n, seed=seed, in_frames=True) for n, seed in ((24, 1), (9, 2)))
-    settings = tiny.lstm_settings(architecture="lstm", patience=None, average=0.9, mixup=0.2)
-    beside, _ = tiny.fitted(settings, train=replace(train, movement=[(1, 3)]), val=val)
+    settings = tiny.lstm_settings(architecture="lstm", patience=None, average=0.9, mixup=0.2, masks=True)
+    beside, _ = tiny.fitted(settings, train=replace(train, seen=added), val=val)
     monkeypatch.setattr(lstm, "STEPS_AT_ONCE", 1)
-    alone, _ = tiny.fitted(settings, train=train, val=val)
+    alone, _ = tiny.fitted(settings, train=replace(train, seen=Seen(inputs=added.inputs)), val=val)
     assert {layer.name for layer in beside.layers} > {layer.name for layer in alone.layers} > {"by_functionals", "lstm"}
     for layer in alone.layers:
         for one, other in zip(layer.get_weights(), beside.get_layer(layer.name).get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
 
 
-def judges(*, movement: Any, **changes: Any) -> tuple[Any, Any, Examples]:
+def judges(*, seen: Seen, **changes: Any) -> tuple[Any, Any, Examples]:
     """Build a network that has learned nothing, and clips for it: the learner, the model, the clips."""
-    clips = replace(with_functionals(24, seed=1, in_frames=True), movement=movement)
+    clips = replace(with_functionals(24, seed=1, in_frames=True), seen=seen)
     settings = tiny.lstm_settings(**changes)
     lstm.set_up(1)
     model = lstm.build_for(clips, settings, n_classes=tiny.N_CLASSES)

@@ -8,6 +8,7 @@ import pytest
 import tiny
 
 from ser import batches, lstm, onnx_network
+from ser.batches import ALL, Seen
 from ser.errors import InputError
 from ser.networks import open_network
 
@@ -20,9 +21,9 @@ def run(model: Any, frames: Any, functionals: Any, folder: Any) -> Any:
     return open_network(path)(frames, functionals)
 
 
-def network(functionals: Any = None, *, movement: Any = (), **changes: Any) -> Any:
+def network(functionals: Any = None, *, seen: Seen = ALL, **changes: Any) -> Any:
     lstm.set_up(1)
-    train = replace(TRAIN, functionals=functionals, movement=movement)
+    train = replace(TRAIN, functionals=functionals, seen=seen)
     return lstm.build_for(train, tiny.lstm_settings(**changes), n_classes=tiny.N_CLASSES)
 
 
@@ -49,11 +50,11 @@ def test_every_architecture(architecture: str, stride: int, tmp_path: Any) -> No
     assert onnx_network.convert(model) == onnx_network.convert(model)
 
 
-@pytest.mark.parametrize("movement", [(), [(1, 3)], [(0, 2), (3, 5)]])
-def test_functionals_beside_frames(movement: Any, tmp_path: Any) -> None:
+@pytest.mark.parametrize("seen", [ALL, Seen(movement=[(1, 3)]), Seen([(0, 3)], [(1, 2), (3, 4)], [(0, 2), (3, 5)])])
+def test_functionals_beside_frames(seen: Seen, tmp_path: Any) -> None:
     """A network that sees both has two inputs, and functionals far from training count as `lstm.WIDEST` does."""
     values = np.random.default_rng(1).normal(size=(24, 5)).astype(np.float32)
-    model = network(values, movement=movement)
+    model = network(values, seen=seen)
     check(model, tmp_path)
     far, farther = (np.full((1, 5), level, dtype=np.float32) for level in (1e3, 1e6))
     frames = TRAIN.frames[0][None]
