@@ -241,15 +241,19 @@ def masked(frames: Array, *, blank: Array, rng: np.random.Generator) -> Array:
     ----------
     Park et al. (2019), SpecAugment.
     """
-    for clip in frames:
-        for _ in range(MASKS):
-            features = _band(clip.shape[1], rng=rng)
-            clip[:, features] = blank[features]
-            clip[_band(clip.shape[0], rng=rng)] = blank
+    bands, times = (_bands(size, clips=len(frames), rng=rng) for size in (frames.shape[2], frames.shape[1]))
+    for clip, features, hidden in zip(frames, bands, times, strict=True):
+        for start, stop in features:
+            clip[:, start:stop] = blank[start:stop]
+        for start, stop in hidden:
+            clip[start:stop] = blank
     return frames
 
 
-def _band(size: int, *, rng: np.random.Generator) -> slice:
-    width = int(rng.integers(0, max(1, int(size * WIDEST)), endpoint=True)) if size > 1 else 0
-    start = int(rng.integers(0, size - width, endpoint=True))
-    return slice(start, start + width)
+def _bands(size: int, *, clips: int, rng: np.random.Generator) -> list[list[Span]]:
+    """Draw what is hidden of so many features, or frames, in each clip."""
+    widest = max(1, int(size * WIDEST)) if size > 1 else 0
+    widths = rng.integers(0, widest, size=(clips, MASKS), endpoint=True)
+    starts = rng.integers(0, size - widths, endpoint=True)
+    found: list[list[Span]] = np.stack([starts, starts + widths], axis=-1).tolist()
+    return found

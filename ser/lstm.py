@@ -128,7 +128,7 @@ def build(
         values = _standardised(inputs[1], functionals)
         judges += [_judge(values, settings, name="by_functionals", n_classes=n_classes)] * settings.functionals_weight
         if seen.movement:
-            moving = _columns(values, seen.movement)
+            moving = _values(values, seen.movement)
             judges.append(_judge(moving, settings, name="by_movement", n_classes=n_classes))
     if seen.prosody:  # last, as initial weights of the others depend on what was made before
         prosody = _features(frames, seen.prosody)
@@ -175,22 +175,24 @@ def _features(x: Any, spans: Sequence[Span]) -> Any:
 
     if not spans or list(spans) == [(0, x.shape[2])]:
         return x
-    return layers.Permute((2, 1))(_rows(layers.Permute((2, 1))(x), spans))
+    return layers.Reshape((-1, sum(stop - start for start, stop in spans)))(
+        _columns(layers.Reshape((-1, x.shape[2], 1))(x), spans)
+    )
+
+
+def _values(x: Any, spans: Sequence[Span]) -> Any:
+    """Take some values: (batch, values) -> (batch, fewer)."""
+    from keras import layers
+
+    return layers.Flatten()(_columns(layers.Reshape((1, x.shape[1], 1))(x), spans))
 
 
 def _columns(x: Any, spans: Sequence[Span]) -> Any:
-    """Take some columns: (batch, values) -> (batch, fewer)."""
+    """Take some columns: (batch, rows, columns, 1) -> (batch, rows, fewer, 1)."""
     from keras import layers
 
-    return layers.Flatten()(_rows(layers.Reshape((x.shape[1], 1))(x), spans))
-
-
-def _rows(x: Any, spans: Sequence[Span]) -> Any:
-    """Take some rows: (batch, rows, any) -> (batch, fewer, any)."""
-    from keras import layers
-
-    parts = [layers.Cropping1D((start, x.shape[1] - stop))(x) for start, stop in spans]
-    return layers.Concatenate(axis=1)(parts) if len(parts) > 1 else parts[0]
+    parts = [layers.Cropping2D(((0, 0), (start, x.shape[2] - stop)))(x) for start, stop in spans]
+    return layers.Concatenate(axis=2)(parts) if len(parts) > 1 else parts[0]
 
 
 def build_for(train: Examples, settings: TrainLstm, *, n_classes: int) -> keras.Model:

@@ -272,15 +272,12 @@ def _flatten(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequ
     return graph.add("Flatten", inputs[0], axis=1)
 
 
-def _permuted(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
-    return graph.add("Transpose", inputs[0], perm=[0, *settings["dims"]])
-
-
 def _cropping(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
-    """Leave out the first and the last steps of some."""
-    first, last = settings["cropping"]
-    edges = [graph.constant([edge], kind=np.int64) for edge in (first, -last or np.iinfo(np.int64).max, 1)]
-    return graph.add("Slice", inputs[0], *edges)
+    """Leave out the first and the last rows, and columns, of some."""
+    _expect(layer, settings, data_format="channels_last")
+    first, last = zip(*settings["cropping"], strict=True)
+    ends, axes = [-edge or np.iinfo(np.int64).max for edge in last], range(1, len(last) + 1)
+    return graph.add("Slice", inputs[0], *(graph.constant(edges, kind=np.int64) for edges in (first, ends, axes)))
 
 
 def _reshape(graph: Graph, layer: Any, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
@@ -369,7 +366,7 @@ LAYERS: Mapping[str, Convert] = {
     "Concatenate": _joined,
     "Conv1D": _convolution,
     "Conv2D": _convolution,
-    "Cropping1D": _cropping,
+    "Cropping2D": _cropping,
     "Dense": _dense,
     "Dot": _dot,
     "Dropout": _nothing,
@@ -383,7 +380,6 @@ LAYERS: Mapping[str, Convert] = {
     "MaxPooling2D": _pooling("MaxPool"),
     "Multiply": _folded("Mul"),
     "Normalization": _normalization,
-    "Permute": _permuted,
     "ReLU": _relu,
     "Rescaling": _rescaling,
     "Reshape": _reshape,
