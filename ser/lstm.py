@@ -126,10 +126,10 @@ def build(
     if functionals is not None:
         inputs.append(Input((len(functionals[0]),), name="functionals"))
         values = _standardised(inputs[1], functionals)
-        judges += [_judge(values, settings, name="by_functionals", n_classes=n_classes)] * settings.functionals_weight
+        dense = [_judge(values, settings, name="by_functionals", n_classes=n_classes)]
         if seen.movement:
-            moving = _values(values, seen.movement)
-            judges.append(_judge(moving, settings, name="by_movement", n_classes=n_classes))
+            dense.append(_judge(_values(values, seen.movement), settings, name="by_movement", n_classes=n_classes))
+        judges += dense * settings.functionals_weight
     if seen.prosody:  # last, as initial weights of the others depend on what was made before
         prosody = _features(frames, seen.prosody)
         judges.append(_recurrent_judge(prosody, settings, name="by_prosody", n_classes=n_classes))

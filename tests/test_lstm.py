@@ -479,7 +479,7 @@ def test_the_answer_averages_the_judges(weight: int, seen: Seen) -> None:
     answer, *each = (np.asarray(shares) for shares in learner(given, training=False))
     assert len(each) == 2 + bool(seen.movement) + bool(seen.prosody)
     names = [layer.name for layer in model.layers if layer.name in lstm.JUDGES]
-    weights = [weight if name == "by_functionals" else 1 for name in names]
+    weights = [weight if name in ("by_functionals", "by_movement") else 1 for name in names]
     mean = np.prod([shares**one for shares, one in zip(each, weights, strict=True)], axis=0) ** (1 / sum(weights))
     np.testing.assert_allclose(answer, mean / mean.sum(axis=1, keepdims=True), atol=1e-6)
     np.testing.assert_array_equal(answer, model(given, training=False))
