@@ -44,7 +44,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _two_networks(params: dict[str, Any]) -> dict[str, Any]:
     params["corpora"], params["baselines"] = ["ravdess"], ["svm"]
     params["features"]["frames"] = ["mel", "rms"]
-    params["train_lstm"] |= {"inputs": ["mel"], "ensemble": 2, "epochs": 1}
+    params["train_lstm"] |= {"inputs": ["mel"], "prosody": [], "ensemble": 2, "epochs": 1}
     return params
 
 
