@@ -82,6 +82,13 @@ def test_functionals_beside_frames_are_of_the_same_clips(folder: Path) -> None:
     assert len(names) == data.functionals("val").shape[1]
     settings = tables.settings().train_lstm.model_copy(update={"movement": (names[-1],)})
     assert lstm.examples(data, settings, "val").seen.movement == [(len(names) - 1, len(names))]
+    columns = data.card()["features"]
+    kinds = list(dict.fromkeys(name.partition(".")[0] for name in columns))
+    settings = settings.model_copy(update={"inputs": tuple(kinds[:1]), "prosody": (*kinds[1:], "none")})
+    seen = data.seen(settings)
+    for spans, wanted in ((seen.inputs, settings.inputs), (seen.prosody, settings.prosody)):
+        found = [name for start, stop in spans for name in columns[start:stop]]
+        assert found == [name for name in columns if name.partition(".")[0] in wanted]
     assert read(folder, payload="frames").card()["beside"] == []
 
 
