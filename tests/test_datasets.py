@@ -84,6 +84,7 @@ def test_functionals_beside_frames_are_of_the_same_clips(folder: Path) -> None:
     assert lstm.examples(data, settings, "val").seen.movement == [(len(names) - 1, len(names))]
     columns = data.card()["features"]
     kinds = list(dict.fromkeys(name.partition(".")[0] for name in columns))
+    assert len(kinds) > 1
     settings = settings.model_copy(update={"inputs": tuple(kinds[:1]), "prosody": (*kinds[1:], "none")})
     seen = data.seen(settings)
     for spans, wanted in ((seen.inputs, settings.inputs), (seen.prosody, settings.prosody)):
