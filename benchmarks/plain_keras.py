@@ -74,6 +74,7 @@ def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
                 )
                 yield inputs, (shares,) * len(learner.outputs)
 
+    learner.steps_per_execution = 1  # which is Keras's default, and ends each epoch where it should
     learner.fit(stream(), steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0)
     shares = []
     for n, clip in enumerate(val.frames):

@@ -3,12 +3,13 @@
     python -m benchmarks.training
 
 Both train the default network of params.yaml, without validation, on made-up clips as long as those of RAVDESS, on one
-thread each, in this order in processes of their own; the ratio is what counts. Blending and masking of features, cut
+core each, in this order in processes of their own; the ratio is what counts. Blending and masking of features, cut
 gradients and averaged weights are on in ours and not in the plain one. What the processor could do at best is a
 product of large matrices on one thread.
 """
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -17,9 +18,10 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import measuring
 from benchmarks.plain_keras import masked, padded
-from ser import batches, lstm
-from ser.batches import Buckets, Examples
+from ser import lstm
+from ser.batches import Buckets, Examples, Seen
 from ser.features import columns_of, feature_names
+from ser.functionals import functional_names
 from ser.params import Params, TrainLstm, read_params
 
 CLIPS, CLASSES, EPOCHS = 2400, 8, 2
@@ -28,73 +30,73 @@ SECONDS = (1.95, 0.5)
 SHORTEST, LONGEST = 1.0, 4.6
 
 
-def width(params: Params) -> int:
-    """Count the features that the network sees in a frame."""
-    return len(columns_of(feature_names(params.features), params.train_lstm.inputs))
-
-
 def clips(params: Params) -> Examples:
     """Make clips of noise: lengths are what matters here."""
-    rng = np.random.default_rng(0)
+    settings, rng = params.train_lstm, np.random.default_rng(0)
     seconds = rng.normal(*SECONDS, size=CLIPS).clip(SHORTEST, LONGEST)
     seconds[0] = LONGEST
-    features = width(params)
+    measured = feature_names(params.features)
+    heard = [measured[column] for column in columns_of(measured, [*settings.inputs, *settings.prosody])]
+    beside = functional_names(params.features) if settings.functionals else []
     frames = [
-        rng.standard_normal((round(length / params.features.hop_seconds), features), dtype=np.float32)
+        rng.standard_normal((round(length / params.features.hop_seconds), len(heard)), dtype=np.float32)
         for length in seconds
     ]
-    return Examples(frames, rng.integers(0, CLASSES, size=CLIPS))
-
-
-def model_of(settings: TrainLstm, examples: Examples) -> Any:
-    """Build the network."""
-    mean, variance = (values.tolist() for values in batches.moments(examples.frames))
-    return lstm.build(settings, mean=mean, variance=variance, n_classes=CLASSES)
+    functionals = rng.standard_normal((CLIPS, len(beside)), dtype=np.float32) if beside else None
+    seen = Seen.among(heard, beside, settings)
+    return Examples(frames, rng.integers(0, CLASSES, size=CLIPS), functionals, seen=seen)
 
 
 def ours(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any:
     """Train as the pipeline does."""
+    model = lstm.build_for(examples, settings, n_classes=CLASSES)
     dataset = lstm.training_batches(
         examples,
         settings,
-        blank=np.zeros(examples.frames[0].shape[1], dtype=np.float32),
+        blank=lstm.mean_frame(model),
         buckets=Buckets.of(settings, hop_seconds=hop_seconds),
         seed=1,
         n_classes=CLASSES,
     )
-    learner = lstm.learner_of(model_of(settings, examples), settings, steps=len(dataset) * (1 + EPOCHS))
+    learner = lstm.learner_of(model, settings, steps=len(dataset) * (1 + EPOCHS))
     dataset = lstm.for_judges(dataset, learner)
     return lambda: learner.fit(dataset, verbose=0, shuffle=False)
 
 
 def plain(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any:
-    """Train as tutorials do: one array, padded by zeros to the longest clip, and a mask for the recurrent layer."""
+    """Train as tutorials do: one array, padded to the longest clip, and a mask for the recurrent layers."""
     import keras
 
-    blank = np.zeros(examples.frames[0].shape[1], dtype=np.float32)
+    network = lstm.build_for(examples, settings, n_classes=CLASSES)
+    blank = lstm.mean_frame(network)
     frames = padded(examples.frames, length=max(map(len, examples.frames)), blank=blank)
-    targets = np.eye(CLASSES, dtype=np.float32)[examples.labels]
-    model = masked(model_of(settings, examples), settings, blank=blank)
-    model.compile(keras.optimizers.AdamW(settings.learning_rate), "categorical_crossentropy")
-    return lambda: model.fit(frames, targets, batch_size=settings.batch_size, verbose=0)
+    inputs = [frames] if examples.functionals is None else [frames, examples.functionals]
+    model = masked(network, settings, blank=blank)
+    judges = [keras.layers.Softmax()(layer.output) for layer in model.layers if layer.name in lstm.JUDGES]
+    learner = keras.Model(model.inputs, judges)
+    learner.compile(keras.optimizers.AdamW(settings.learning_rate), ["categorical_crossentropy"] * len(judges))
+    targets = [np.eye(CLASSES, dtype=np.float32)[examples.labels]] * len(judges)
+    return lambda: learner.fit(inputs, targets, batch_size=settings.batch_size, verbose=0)
 
 
 def operations(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> float:
     """Count the multiplications and additions of an epoch's matrix products; the backward pass has two for each."""
     import keras
 
-    buckets, total = Buckets.of(settings, hop_seconds=hop_seconds), 0.0
-    model = model_of(settings, examples)
-    for length in buckets.lengths(examples.frames):
-        steps = int(length)
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.Conv1D):
-                steps = -(-steps // layer.strides[0])
-            elif isinstance(layer, keras.layers.MaxPooling1D):
-                steps = -(-steps // layer.pool_size[0])
-            elif isinstance(layer, keras.layers.Flatten):
-                steps = 1
-            total += 2 * steps * sum(np.prod(kernel.shape) for kernel in layer.trainable_weights if kernel.ndim > 1)
+    network = lstm.build_for(examples, settings, n_classes=CLASSES)
+    sizes = {
+        layer: sum(np.prod(w.shape) for w in layer.trainable_weights if len(w.shape) > 1) for layer in network.layers
+    }
+    sizes = {layer: size for layer, size in sizes.items() if size}
+    probe = keras.Model(network.inputs, [layer.output for layer in sizes])
+    lengths = Buckets.of(settings, hop_seconds=hop_seconds).lengths(examples.frames)
+    total = 0.0
+    for length, count in zip(*np.unique(lengths, return_counts=True), strict=True):
+        shapes = ([1, *(size or int(length) for size in given.shape[1:])] for given in network.inputs)
+        made = probe.predict_on_batch([np.zeros(shape, np.float32) for shape in shapes])
+        # A layer's kernels are used once for each frame that it makes, or once a clip.
+        uses = [layer.shape[1] if layer.ndim == 3 else 1 for layer in made]
+        total += int(count) * sum(2 * size * often for size, often in zip(sizes.values(), uses, strict=True))
     return 3 * total
 
 
@@ -112,6 +114,7 @@ VARIANTS = {"ours": ours, "plain": plain}
 def measure(variant: str) -> dict[str, float]:
     """Train once to warm up, and measure the epochs after it."""
     params = read_params()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     lstm.set_up(1)
     examples = clips(params)
     epoch = VARIANTS[variant](params.train_lstm, examples, hop_seconds=params.features.hop_seconds)
@@ -134,7 +137,7 @@ def main() -> None:
     """Measure both, and write how they compare."""
     found = {variant: measuring.in_a_process("benchmarks.training", variant) for variant in VARIANTS}
     lines = [
-        f"One epoch of the default network, by frames alone, over {CLIPS} clips as long as RAVDESS's, "
+        f"One epoch of the default network over {CLIPS} clips as long as RAVDESS's, on one core, "
         "`python -m benchmarks.training`.",
         "",
         "| | seconds | clips a second | peak MB |",

@@ -14,8 +14,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ser.features import Array
-from ser.functionals import Span
+from ser.features import Array, columns_of
+from ser.functionals import Span, runs, spans_of
 from ser.params import TrainLstm
 
 Labels = npt.NDArray[np.int64]
@@ -46,6 +46,12 @@ class Seen:
     inputs: Sequence[Span] = ()
     prosody: Sequence[Span] = ()
     movement: Sequence[Span] = ()
+
+    @classmethod
+    def among(cls, frames: Sequence[str], functionals: Sequence[str], settings: TrainLstm) -> Seen:
+        """Find what the settings name among features of frames and functionals: those of them that there are."""
+        inputs, prosody = (runs(columns_of(frames, kinds)) for kinds in (settings.inputs, settings.prosody))
+        return cls(inputs, prosody, movement=spans_of(functionals, settings.movement))
 
 
 ALL = Seen()

@@ -129,12 +129,23 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in notes.items()}
 
 
-def _parts(path: Path) -> Iterator[pq.ParquetFile]:
-    """Open the files of a table one after the other: itself, or what a folder of that name holds, by name."""
+def files_of(path: Path) -> list[Path]:
+    """List the files of a table, each of which is a table too: itself, or what a folder of that name holds, by name.
+
+    Raises
+    ------
+    InputError
+        If the folder holds none.
+    """
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path} is an empty folder; run `dvc repro`, which makes what a stage needs.")
-    return map(_open, files)
+    return files
+
+
+def _parts(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open the files of a table one after the other."""
+    return map(_open, files_of(path))
 
 
 def _open(path: Path) -> pq.ParquetFile:

@@ -16,8 +16,6 @@ from ser.clips import read_clips
 from ser.emotions import in_order
 from ser.errors import InputError
 from ser.feature_tables import Frames
-from ser.features import columns_of
-from ser.functionals import runs, spans_of
 from ser.params import TrainLstm
 
 
@@ -105,18 +103,20 @@ class Dataset:
 
     def seen(self, settings: TrainLstm) -> Seen:
         """Say where what each judge of a network sees stands among the features; those that there are."""
+        return Seen.among(*self._names(), settings)
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        """Name the features of frames, and the functionals beside them."""
         frames = feature_tables.read_names(self.store.paths, kinds=self.store.kinds)
-        inputs, prosody = (runs(columns_of(frames, kinds)) for kinds in (settings.inputs, settings.prosody))
-        beside = feature_tables.read_names(self.store.beside) if self.store.beside else []
-        return Seen(inputs, prosody, movement=spans_of(beside, settings.movement))
+        return frames, feature_tables.read_names(self.store.beside) if self.store.beside else []
 
     def card(self) -> dict[str, Any]:
         """Note what a model trained on one fold must be known by: its classes, input columns, and who taught it."""
-        training = self.clips("train")
+        training, (frames, beside) = self.clips("train"), self._names()
         return {
             "classes": list(self.classes),
-            "features": feature_tables.read_names(self.store.paths, kinds=self.store.kinds),
-            "beside": feature_tables.read_names(self.store.beside) if self.store.beside else [],
+            "features": frames,
+            "beside": beside,
             "training_clips": len(training),
             "training_speakers": sorted(training.speaker.unique()),
         }

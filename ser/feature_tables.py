@@ -4,8 +4,10 @@ import heapq
 import json
 import os
 import tempfile
+import threading
 import weakref
 from collections.abc import Container, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,11 +19,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ser import audio
-from ser.clips import COLUMNS, SCHEMA, clip_writer, count_clips, iterate_clips, iterate_rows, read_metadata
+from ser.clips import COLUMNS, SCHEMA, clip_writer, count_clips, files_of, iterate_clips, iterate_rows, read_metadata
 from ser.errors import InputError
 from ser.features import Array, columns_of, feature_names, frame_features
 from ser.functionals import functional_names, functionals
-from ser.parallel import batches, map_batches
+from ser.parallel import batches, map_batches, workers
 from ser.params import Features
 
 PART = 128
@@ -123,7 +125,7 @@ class _Scratch:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._end, self._lock = folder, 0, threading.Lock()
         with self._with_room():
             # Where a file system wants a name for a moment, DVC and Git look past this one.
             self._file = tempfile.TemporaryFile(  # noqa: SIM115, it lives as long as this object
@@ -142,11 +144,16 @@ class _Scratch:
             ) from None
 
     def append(self, values: Array) -> int:
-        """Write numbers at the end, and say where they begin."""
-        start, rest = self._file.tell(), memoryview(values.tobytes())
+        """Write numbers at the end, and say where they begin; several threads may at a time."""
+        rest = np.ascontiguousarray(values).data.cast("B")
+        with self._lock:
+            start = self._end
+            self._end += len(rest)
+        place = start
         with self._with_room():
             while rest:  # the system may take less than it is given
-                rest = rest[self._file.write(rest) :]
+                written = os.pwrite(self._file.fileno(), rest, place)
+                rest, place = rest[written:], place + written
         return start
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -214,16 +221,26 @@ def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str], kinds: Sequen
     """
     names, scratch = read_names(paths), _Scratch(paths[0].parent)
     columns = np.flatnonzero(np.isin(names, read_names(paths, kinds=kinds)))
+    copy = partial(_copy_frames, scratch=scratch, columns=columns, wanted=set(clip_ids))
     found: dict[str, tuple[int, int]] = {}
-    wanted = set(clip_ids)
-    for path in paths:
-        for piece in iterate_clips(path, columns=["clip_id", "frames"]):
-            for clip_id, frames in zip(piece["clip_id"].to_pylist(), _matrices(piece["frames"]), strict=True):
-                if clip_id in wanted:
-                    found[clip_id] = scratch.append(frames[:, columns]), len(frames)
+    with ThreadPoolExecutor(workers()) as pool:  # of a file most time goes into decoding, for which Arrow needs no lock
+        for part in pool.map(copy, (file for path in paths for file in files_of(path))):
+            found |= part
     _check_found(clip_ids, found, paths=paths)
     starts, lengths = np.array([found[clip_id] for clip_id in clip_ids], dtype=np.int64).reshape(-1, 2).T
     return Frames(scratch, starts, lengths, len(columns))
+
+
+def _copy_frames(
+    file: Path, *, scratch: _Scratch, columns: npt.NDArray[np.int64], wanted: Container[str]
+) -> dict[str, tuple[int, int]]:
+    """Copy some columns of the wanted clips of a file, and say where each clip begins and how many frames it has."""
+    found = {}
+    for piece in iterate_clips(file, columns=["clip_id", "frames"]):
+        for clip_id, frames in zip(piece["clip_id"].to_pylist(), _matrices(piece["frames"]), strict=True):
+            if clip_id in wanted:
+                found[clip_id] = scratch.append(frames[:, columns]), len(frames)
+    return found
 
 
 def _check_found(clip_ids: Sequence[str], found: Container[str], *, paths: Sequence[Path]) -> None:

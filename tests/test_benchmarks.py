@@ -101,8 +101,30 @@ def test_a_trial_changes_known_keys_only() -> None:
 def test_operations_are_counted() -> None:
     """Of a convolution at every second frame, its pooling, a recurrent layer and dense ones, by hand; three times."""
     settings = tiny.lstm_settings(architecture="cnn_bilstm", convolutions=[6], stride=2, units=5, dense=7)
-    clips = batches.Examples([np.zeros((8, 7), np.float32)], np.zeros(1, np.int64))
+    clips = batches.Examples([np.ones((8, 7), np.float32)], np.zeros(1, np.int64))
     convolution, recurrent = 4 * 5 * 7 * 6, 2 * 2 * (6 + 5) * 4 * 5
     dense = 2 * 10 * 1 + 10 * 7 + 7 * training.CLASSES
     found = training.operations(settings, clips, hop_seconds=tiny.HOP)
     assert found == 3 * 2 * (convolution + recurrent + dense)
+
+
+def test_operations_of_all_judges_are_counted() -> None:
+    """A second recurrent judge has those of its own features, and dense ones those of functionals, once a clip."""
+    settings = tiny.lstm_settings(architecture="lstm", units=5, dense=7, functionals=3)
+    seen = batches.Seen(inputs=[(0, 4)], prosody=[(4, 7)], movement=[(0, 2)])
+    clips = batches.Examples([np.ones((8, 7), np.float32)], np.zeros(1, np.int64), np.ones((1, 6), np.float32), seen)
+    recurrent = sum(8 * (features + 5) * 4 * 5 + 8 * 5 + 5 * 7 + 7 * training.CLASSES for features in (4, 3))
+    dense = sum(values * 3 + 3 * training.CLASSES for values in (6, 2))
+    found = training.operations(settings, clips, hop_seconds=tiny.HOP)
+    assert found == 3 * 2 * (recurrent + dense)
+
+
+def test_an_epoch_is_measured_with_all_judges() -> None:
+    """Both ways of training take made-up clips with what each judge of the settings sees."""
+    params = tables.settings(train_lstm=tiny.lstm_settings(architecture="lstm").model_dump())
+    clips = training.clips(params)
+    assert clips.functionals is not None and clips.seen.prosody and clips.seen.movement
+    few = batches.Examples(clips.frames[:9], clips.labels[:9], clips.functionals[:9], clips.seen)
+    for way in training.VARIANTS.values():
+        lstm.set_up(1)
+        assert way(params.train_lstm, few, hop_seconds=params.features.hop_seconds)() is not None
