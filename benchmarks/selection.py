@@ -4,10 +4,12 @@
     .venv/bin/python -m benchmarks.selection wider -S convolutions='[96, 128, 192]' --folds 1 --folds 2
 
 Uses data/frames and data/splits.csv of the last run and the section `train_lstm` of params.yaml, some keys of it
-replaced. Says the validation UAR of each fold and their mean, with its interval over speakers, and records the
-trial in MLflow, in the experiment `lstm-selection`: docs/lstm.md is written from there.
+replaced. Says the validation UAR of each fold and their mean, with its interval over speakers, and how many seconds
+each network trained (one fold alone has all cores, several have one each), and records the trial in MLflow, in the
+experiment `lstm-selection`: docs/lstm.md is written from there.
 """
 
+import time
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -47,17 +49,26 @@ def replaced(settings: TrainLstm, changes: list[str]) -> TrainLstm:
         raise InputError("; ".join(problems)) from None
 
 
-def trial(fold: int, *, data: Dataset, settings: TrainLstm, hop_seconds: float, seed: int, folder: Path) -> None:
-    """Train on a fold's training clips; write what its validation clips were taken for, and the history."""
+def trial(fold: int, *, data: Dataset, settings: TrainLstm, hop_seconds: float, seed: int, folder: Path) -> float:
+    """Train on a fold's training clips; write what its validation clips were taken for, and the history.
+
+    Returns
+    -------
+    float
+        Seconds of training, without reading.
+    """
     one = data.fold(fold)
     train, val = (lstm.examples(one, settings, part) for part in ("train", "val"))
+    start = time.perf_counter()
     model, history = lstm.fit(
         settings, train=train, val=val, n_classes=len(data.classes), hop_seconds=hop_seconds, seed=seed
     )
+    seconds = time.perf_counter() - start
     shares = lstm.predict(model, val.frames, settings, hop_seconds=hop_seconds, functionals=val.functionals)
     table = predictions.prediction_table(one.clips("val"), shares, classes=data.classes, seed=seed)
     table.to_parquet(folder / f"{fold}.parquet", index=False)
     history.to_csv(folder / f"{fold}.csv", index=False)
+    return seconds
 
 
 def record(name: str, *, settings: TrainLstm, metrics: dict[str, float], folder: Path) -> None:
@@ -83,9 +94,10 @@ def main(
     chosen, hop = folds or data.folds, params.features.hop_seconds
     data.frames()  # read now, or each process would read all of them
     work = partial(trial, data=data, settings=settings, hop_seconds=hop, seed=seed, folder=folder)
-    map_long(work, chosen, at_once=workers(), description=name, unit="fold")
+    seconds = map_long(work, chosen, at_once=workers(), description=name, unit="fold")
     tables = {fold: pd.read_parquet(folder / f"{fold}.parquet") for fold in chosen}
     metrics = numbers(tables, resamples=params.evaluate.resamples)
+    metrics |= {f"fold{fold}_seconds": spent for fold, spent in zip(chosen, seconds, strict=True)}
     record(name, settings=settings, metrics=metrics, folder=folder)
     typer.echo("  ".join(f"{key} {value:.3f}" for key, value in metrics.items()))
 

@@ -76,7 +76,8 @@ def test_both_ways_of_training_learn(data: Dataset) -> None:
 def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) -> None:
     """Its table and numbers are of those, and its history has an epoch a row."""
     settings = tiny.lstm_settings(**EASY)
-    selection.trial(1, data=data, settings=settings, hop_seconds=tiny.HOP, seed=1, folder=tmp_path)
+    seconds = selection.trial(1, data=data, settings=settings, hop_seconds=tiny.HOP, seed=1, folder=tmp_path)
+    assert 0 < seconds < 600
     table = pd.read_parquet(tmp_path / "1.parquet")
     assert set(table.clip_id) == set(data.fold(1).clips("val").clip_id)
     assert len(pd.read_csv(tmp_path / "1.csv")) == settings.epochs
