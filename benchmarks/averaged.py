@@ -33,12 +33,13 @@ def main(model: Annotated[str, typer.Option(help="A model of the last run.")] = 
         raise InputError(f"{path} was not found; `make repro` makes it.")
     tested = headline.tested(pd.read_parquet(path))
     for seed, table in tested.groupby("seed"):
-        typer.echo(_said(f"seed {seed}", table, resamples=settings.resamples))
-    typer.echo(_said("mean of seeds", tested, resamples=settings.resamples))
-    typer.echo(_said(f"ensemble of {tested.seed.nunique()}", averaged(tested), resamples=settings.resamples))
+        typer.echo(said(f"seed {seed}", table, resamples=settings.resamples))
+    typer.echo(said("mean of seeds", tested, resamples=settings.resamples))
+    typer.echo(said(f"ensemble of {tested.seed.nunique()}", averaged(tested), resamples=settings.resamples))
 
 
-def _said(name: str, table: pd.DataFrame, *, resamples: int) -> str:
+def said(name: str, table: pd.DataFrame, *, resamples: int) -> str:
+    """Say the UAR of a prediction table, with its interval over speakers."""
     found = uncertainty.bootstrap(table, ["uar"], resamples=resamples, seed=1).loc["uar"]
     return f"{name:15} test UAR {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 

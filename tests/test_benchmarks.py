@@ -8,7 +8,7 @@ import pytest
 import tables
 import tiny
 
-from benchmarks import plain_keras, selection, training
+from benchmarks import judges, plain_keras, selection, training
 from ser import batches, datasets, lstm
 from ser.datasets import Dataset
 from ser.errors import InputError
@@ -86,6 +86,20 @@ def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) ->
     assert 0 < numbers["val_nll"] < np.log(3)
     assert numbers["val_uar"] == pytest.approx(numbers["fold1_val_uar"])
     assert numbers["val_uar"] > 0.9
+
+
+def test_each_judge_is_asked(data: Dataset) -> None:
+    """Alone each gives shares of test clips, and the weighted mean of their logits is the answer of all."""
+    settings, fold = tiny.lstm_settings(functionals_weight=2), data.fold(1)
+    train = lstm.examples(fold, settings, "train")
+    lstm.set_up(1)
+    model = lstm.build_for(train, settings, n_classes=3)
+    found = judges.shares_of(model, fold, settings, hop_seconds=tiny.HOP)
+    assert list(found) == ["by_frames", "by_functionals", "together"]
+    assert {share.shape for share in found.values()} == {(len(fold.clips("test")), 3)}
+    logits = (np.log(found["by_frames"]) + 2 * np.log(found["by_functionals"])) / 3
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found["together"], expected, rtol=1e-4)
 
 
 def test_a_trial_changes_known_keys_only() -> None:

@@ -1,0 +1,59 @@
+"""What each judge of the last run's networks has alone, and all together, on the test clips of their folds.
+
+.venv/bin/dvc exp run -S 'seeds=[1,2,3]' … train_lstm
+.venv/bin/python -m benchmarks.judges
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from benchmarks.averaged import said
+from ser import datasets, headline, lstm, predictions
+from ser.datasets import Dataset
+from ser.errors import InputError, one_sentence
+from ser.params import TrainLstm, read_params
+from ser.training import CARD, Shares
+
+TOGETHER = "together"
+
+
+def shares_of(model: Any, data: Dataset, settings: TrainLstm, *, hop_seconds: float) -> dict[str, Shares]:
+    """Ask each judge of a network, and all together, about the test clips: {name: (clips, classes)}."""
+    import keras
+
+    alone = {layer.name: keras.layers.Softmax()(layer.output) for layer in model.layers if layer.name in lstm.JUDGES}
+    outputs = [*alone.values(), model.output]
+    asked, n = lstm.examples(data, settings, "test"), len(outputs)
+    beside = keras.Model(model.inputs, keras.layers.Concatenate()(outputs) if n > 1 else outputs[0])
+    found = lstm.predict(beside, asked.frames, settings, hop_seconds=hop_seconds, functionals=asked.functionals)
+    return dict(zip([*alone, TOGETHER], np.split(found, n, axis=1), strict=True))
+
+
+@one_sentence
+def main() -> None:
+    """Say the test UAR of each judge of the last run's networks, and of all together, over folds and seeds."""
+    params = read_params()
+    cards = sorted(Path("trained/lstm").glob(f"*/{CARD}"))
+    if not cards:
+        raise InputError("trained/lstm holds no network; `make repro` makes it. (Of an ensemble no judges are told.)")
+    data = datasets.for_network(params.train_lstm, params.corpora)
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for path in cards:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        fold, model = data.fold(card["fold"]), lstm.load(path.parent)
+        given = shares_of(model, fold, params.train_lstm, hop_seconds=params.features.hop_seconds)
+        for name, shares in given.items():
+            clips = fold.clips("test")
+            table = predictions.prediction_table(clips, shares, classes=data.classes, seed=card["seed"])
+            tables.setdefault(name, []).append(table)
+    for name, found in tables.items():
+        typer.echo(said(name, headline.tested(pd.concat(found)), resamples=params.evaluate.resamples))
+
+
+if __name__ == "__main__":
+    typer.run(main)
