@@ -26,7 +26,8 @@ def shares_of(model: Any, data: Dataset, settings: TrainLstm, *, hop_seconds: fl
     """Ask each judge of a network, and all together, about the test clips: {name: (clips, classes)}."""
     import keras
 
-    alone = {layer.name: keras.layers.Softmax()(layer.output) for layer in model.layers if layer.name in lstm.JUDGES}
+    judges = [layer for layer in model.layers if layer.name in lstm.JUDGES]
+    alone = {judge.name: keras.layers.Softmax(name=f"{judge.name}_alone")(judge.output) for judge in judges}
     outputs = [*alone.values(), model.output]
     asked, n = lstm.examples(data, settings, "test"), len(outputs)
     beside = keras.Model(model.inputs, keras.layers.Concatenate()(outputs) if n > 1 else outputs[0])

@@ -5,6 +5,7 @@ in this run, after merging; clips of other emotions are not in the table. `part`
 never listed: they follow their source. With several folds each clip is tested in one of them (cross-validation).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -303,12 +304,16 @@ def _cuts_by_clip(clips: pd.DataFrame, settings: Split, *, seed: int) -> list[Cu
 
 
 def _draw_clips(clips: pd.DataFrame, *, share: float, seed: int) -> Cut:
-    """Draw a share of the clips, and of each emotion's; give the others first."""
+    """Draw a share of the clips, and of each emotion's, but as many as there are emotions; give the others first."""
+    counts = clips.emotion.value_counts()
+    size = share if math.ceil(share * len(clips)) >= len(counts) else len(counts)
     try:
-        rest, drawn = train_test_split(clips, test_size=share, stratify=clips.emotion, random_state=seed)
-    except ValueError as error:
-        corpus = clips.corpus.iloc[0]
-        raise InputError(f"split: {corpus} has too few clips of some emotion for a stratified split: {error}") from None
+        rest, drawn = train_test_split(clips, test_size=size, stratify=clips.emotion, random_state=seed)
+    except ValueError:
+        raise InputError(
+            f"split: {clips.corpus.iloc[0]} has too few clips of some emotion: {counts.min()} of {counts.idxmin()}; "
+            "training, validation and test need some of each. Add recordings, or leave the emotion out of emotions.use."
+        ) from None
     return rest, drawn
 
 

@@ -88,12 +88,14 @@ def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) ->
     assert numbers["val_uar"] > 0.9
 
 
-def test_each_judge_is_asked(data: Dataset) -> None:
+def test_each_judge_is_asked(data: Dataset, tmp_path: Path) -> None:
     """Alone each gives shares of test clips, and the weighted mean of their logits is the answer of all."""
     settings, fold = tiny.lstm_settings(functionals_weight=2), data.fold(1)
     train = lstm.examples(fold, settings, "train")
     lstm.set_up(1)
-    model = lstm.build_for(train, settings, n_classes=3)
+    lstm.save(lstm.build_for(train, settings, n_classes=3), tmp_path)
+    lstm.set_up(1)  # names of layers are counted anew, as in another process
+    model = lstm.load(tmp_path)
     found = judges.shares_of(model, fold, settings, hop_seconds=tiny.HOP)
     assert list(found) == ["by_frames", "by_functionals", "together"]
     assert {share.shape for share in found.values()} == {(len(fold.clips("test")), 3)}

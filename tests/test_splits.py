@@ -312,6 +312,13 @@ def test_too_few_clips_for_a_random_split() -> None:
         split_of(clips, tables.split("clip"))
 
 
+def test_few_clips_whose_speakers_are_unknown() -> None:
+    """A small share is of no more clips than there are emotions then: each validates and is tested."""
+    clips = table("ravdess").groupby("emotion").head(9).reset_index(drop=True)
+    found = split_of(clips, tables.split("clip", val=0.04, test=0.05))
+    assert (found.groupby(["part", "emotion"]).size().unstack().loc[["val", "test"]] == 1).all(axis=None)
+
+
 def test_few_clips_of_many_speakers() -> None:
     """A corpus of one clip a speaker is split by speaker, or refused in a sentence."""
     clips = table("demo").drop_duplicates("speaker").assign(emotion=[*EMOTIONS, *EMOTIONS[:4]])
