@@ -30,7 +30,7 @@ def shares_of(model: Any, data: Dataset, settings: TrainLstm, *, hop_seconds: fl
     alone = {judge.name: keras.layers.Softmax(name=f"{judge.name}_alone")(judge.output) for judge in judges}
     outputs = [*alone.values(), model.output]
     asked, n = lstm.examples(data, settings, "test"), len(outputs)
-    beside = keras.Model(model.inputs, keras.layers.Concatenate()(outputs) if n > 1 else outputs[0])
+    beside = keras.Model(model.inputs, keras.layers.Concatenate(name="judges")(outputs))
     found = lstm.predict(beside, asked.frames, settings, hop_seconds=hop_seconds, functionals=asked.functionals)
     return dict(zip([*alone, TOGETHER], np.split(found, n, axis=1), strict=True))
 

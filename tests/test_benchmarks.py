@@ -1,5 +1,6 @@
 """What is compared beside the pipeline is the same problem, and is judged on validation clips alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,15 +92,15 @@ def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) ->
 def test_each_judge_is_asked(data: Dataset, tmp_path: Path) -> None:
     """Alone each gives shares of test clips, and the weighted mean of their logits is the answer of all."""
     settings, fold = tiny.lstm_settings(functionals_weight=2), data.fold(1)
-    train = lstm.examples(fold, settings, "train")
+    train = replace(lstm.examples(fold, settings, "train"), seen=batches.Seen(movement=[(0, 1), (2, 3)]))
     lstm.set_up(1)
     lstm.save(lstm.build_for(train, settings, n_classes=3), tmp_path)
     lstm.set_up(1)  # names of layers are counted anew, as in another process
     model = lstm.load(tmp_path)
     found = judges.shares_of(model, fold, settings, hop_seconds=tiny.HOP)
-    assert list(found) == ["by_frames", "by_functionals", "together"]
+    assert list(found) == ["by_frames", "by_functionals", "by_movement", "together"]
     assert {share.shape for share in found.values()} == {(len(fold.clips("test")), 3)}
-    logits = (np.log(found["by_frames"]) + 2 * np.log(found["by_functionals"])) / 3
+    logits = sum(weight * np.log(found[name]) for name, weight in zip(found, (1, 2, 2, 0), strict=True)) / 5
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(found["together"], expected, rtol=1e-4)
 
