@@ -1,7 +1,9 @@
 """What each judge of the last run's networks has alone, and all together, on the test clips of their folds.
 
-.venv/bin/dvc exp run -S 'seeds=[1,2,3]' … train_lstm
-.venv/bin/python -m benchmarks.judges
+    .venv/bin/dvc exp run -S 'seeds=[1,2,3]' … train_lstm
+    .venv/bin/python -m benchmarks.judges
+
+The names are those of `ser.lstm.JUDGES`; the leaderboard shows all together.
 """
 
 import json

@@ -145,4 +145,6 @@ def test_an_epoch_is_measured_with_all_judges() -> None:
     few = batches.Examples(clips.frames[:9], clips.labels[:9], clips.functionals[:9], clips.seen)
     for way in training.VARIANTS.values():
         lstm.set_up(1)
-        assert way(params.train_lstm, few, hop_seconds=params.features.hop_seconds)() is not None
+        history = way(params.train_lstm, few, hop_seconds=params.features.hop_seconds)().history
+        assert sum(name.endswith("_loss") for name in history) == len(lstm.JUDGES), history
+        assert np.isfinite(history["loss"]).all()

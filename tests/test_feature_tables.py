@@ -2,7 +2,9 @@
 
 import os
 import resource
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -142,6 +144,19 @@ def test_a_full_disk_is_a_sentence(folder: Path, expected: dict[str, np.ndarray]
     with little_room(needed - 1), pytest.raises(InputError, match=said):
         feature_tables.read_frames(paths, clip_ids=clip_ids)
     assert sorted(folder.iterdir()) == before
+
+
+def test_threads_do_not_write_over_each_other(tmp_path: Path) -> None:
+    """Many threads append at a time, with a switch after every few instructions, and each clip is read as it was."""
+    scratch, every = feature_tables._Scratch(tmp_path), sys.getswitchinterval()
+    clips = [np.full((3 + n % 5, 7), n, dtype=np.float32) for n in range(3000)]
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            starts = list(pool.map(scratch.append, clips))
+    finally:
+        sys.setswitchinterval(every)
+    assert all((scratch.read(start, shape=clip.shape) == clip).all() for start, clip in zip(starts, clips, strict=True))
 
 
 def test_functionals_come_in_the_order_asked_for(folder: Path, expected: dict[str, np.ndarray]) -> None:
