@@ -58,7 +58,8 @@ class Lines(Generic[Item]):
         self._total = total
         self._unit = unit
         self._clock = clock
-        self._began = self._said = clock()
+        self._began = self._said = self._counted = clock()
+        self._longest = 0.0
         self._tenth = 0
         self._postfix = ""
         self._beats = beats
@@ -93,6 +94,8 @@ class Lines(Generic[Item]):
         with self._one_at_a_time:
             self.n += n
             now, tenth = self._clock(), 10 * self.n // self._total if self._total else 0
+            if n:
+                self._longest, self._counted = max(self._longest, now - self._counted), now
             if now - self._began < SILENT_SECONDS:
                 return
             if tenth > self._tenth or now - self._said >= LINE_SECONDS:
@@ -120,11 +123,16 @@ class Lines(Generic[Item]):
         return f"{self._about}: {done} after {_duration(seconds)}{self._left(seconds)}{self._postfix}"
 
     def _left(self, seconds: float) -> str:
-        """Say how long the rest takes at this rate; what was there from the start makes it too short at first."""
+        """Say how long the rest takes at this rate; what was there from the start makes it too short at first.
+
+        Time since something was done is work on what comes next, unless nothing has taken as long before.
+        """
         if not self._total or not self.n:
             return ""
-        left = seconds * (self._total - self.n) / self.n
-        return f", about {_duration(left)} left" if self.n < self._total else ", done"
+        since = self._began + seconds - self._counted
+        next_one = min(since, self._longest)
+        left = (seconds - next_one) * (self._total - self.n) / self.n - next_one
+        return f", about {_duration(max(0, left))} left" if self.n < self._total else ", done"
 
     def _units(self) -> str:
         one = (self._total or self.n) == 1

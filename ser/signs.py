@@ -16,7 +16,7 @@ FLAGS = {
     "silence": "nothing is to be heard, and nothing was judged",
     "too_short": "there is too little to judge",
     "no_speech": "hardly anything sounds like a voice, and nothing was judged",
-    "unlike_training": "it sounds unlike anything in training; the confidence is lowered",
+    "unlike_training": "it sounds unlike anything in training; its confidence was lowered, and may still be too high",
     "short": "it is shorter than the clips that models are tested on",
     "quiet": "the recording is very quiet, so that noise is loud in it",
     "clipped": "the recording is overdriven",

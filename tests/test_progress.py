@@ -60,6 +60,21 @@ def test_one_thing_is_not_called_several(said: Callable[..., list[str]]) -> None
     assert said(1, seconds=61, total=1, unit="model") == ["train svm: 1 of 1 model (100 %) after 1 min 1 s, done"]
 
 
+def test_what_is_under_way_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    """While two models train side by side, what is left grows less; it grows only when they take longer than others."""
+    now = [0.0]
+    with Lines((), description="train lstm", total=6, unit="model", clock=lambda: now[0]) as lines:
+        for second, done in ((60, 1), (61, 1), (101, 0), (131, 0)):
+            now[0] = second
+            lines.update(done)
+    assert [line.rpartition(", ")[2] for line in capsys.readouterr().err.splitlines()] == [
+        "about 5 min 0 s left",
+        "about 2 min 2 s left",
+        "about 1 min 22 s left",
+        "about 1 min 22 s left",
+    ]
+
+
 def test_bytes_are_megabytes(capsys: pytest.CaptureFixture[str]) -> None:
     """What is fetched is counted as people count it, also where something is dropped and comes again."""
     now = [0.0]
