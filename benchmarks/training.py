@@ -59,7 +59,7 @@ def ours(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any:
         n_classes=CLASSES,
     )
     learner = lstm.learner_of(model, settings, steps=len(dataset) * (1 + EPOCHS))
-    dataset = lstm.for_judges(dataset, learner)
+    dataset = lstm.for_branches(dataset, learner)
     return lambda: learner.fit(dataset, verbose=0, shuffle=False)
 
 
@@ -72,10 +72,10 @@ def plain(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any
     frames = padded(examples.frames, length=max(map(len, examples.frames)), blank=blank)
     inputs = [frames] if examples.functionals is None else [frames, examples.functionals]
     model = masked(network, settings, blank=blank)
-    judges = [keras.layers.Softmax()(layer.output) for layer in model.layers if layer.name in lstm.JUDGES]
-    learner = keras.Model(model.inputs, judges)
-    learner.compile(keras.optimizers.AdamW(settings.learning_rate), ["categorical_crossentropy"] * len(judges))
-    targets = [np.eye(CLASSES, dtype=np.float32)[examples.labels]] * len(judges)
+    branches = [keras.layers.Softmax()(layer.output) for layer in model.layers if layer.name in lstm.BRANCHES]
+    learner = keras.Model(model.inputs, branches)
+    learner.compile(keras.optimizers.AdamW(settings.learning_rate), ["categorical_crossentropy"] * len(branches))
+    targets = [np.eye(CLASSES, dtype=np.float32)[examples.labels]] * len(branches)
     return lambda: learner.fit(inputs, targets, batch_size=settings.batch_size, verbose=0)
 
 

@@ -31,16 +31,16 @@ WIDEST = 1 / 8
 
 @dataclass(frozen=True)
 class Seen:
-    """What each judge of a network sees: where its columns stand.
+    """What each branch of a network sees: where its columns stand.
 
     Attributes
     ----------
     inputs
-        Features of frames that the first recurrent judge sees; none: all.
+        Features of frames that the first recurrent branch sees; none: all.
     prosody
-        Features of frames that one more recurrent judge sees alone; none: there is no such judge.
+        Features of frames that one more recurrent branch sees alone; none: there is no such branch.
     movement
-        Functionals that one more dense judge sees alone; none: there is no such judge.
+        Functionals that one more dense branch sees alone; none: there is no such branch.
     """
 
     inputs: Sequence[Span] = ()
@@ -55,7 +55,7 @@ class Seen:
 
 
 ALL = Seen()
-"""A recurrent judge sees all features of frames, a dense one all functionals, if there are any."""
+"""A recurrent branch sees all features of frames, a dense one all functionals, if there are any."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Examples:
     functionals
         Of each clip: (clips, values) float32; None for a network that sees frames alone.
     seen
-        What of both each judge sees.
+        What of both each branch sees.
     """
 
     frames: Sequence[Array]
@@ -198,8 +198,8 @@ def altered(
 ) -> Batch:
     """Mix the clips of a batch and mask them, where the settings say so; `frames` is overwritten.
 
-    What each recurrent judge sees is masked for itself, so that what one misses does not depend on the other; a feature
-    that both see is hidden from both.
+    What each recurrent branch sees is masked for itself, so that what one misses does not depend on the other; a
+    feature that both see is hidden from both.
     """
     if settings.mixup:
         beside = [] if functionals is None else [functionals]

@@ -102,7 +102,7 @@ class Dataset:
         return self.store.functionals(self.clips(*parts).clip_id)
 
     def seen(self, settings: TrainLstm) -> Seen:
-        """Say where what each judge of a network sees stands among the features; those that there are."""
+        """Say where what each branch of a network sees stands among the features; those that there are."""
         return Seen.among(*self._names(), settings)
 
     def _names(self) -> tuple[list[str], list[str]]:

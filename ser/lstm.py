@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 HISTORY = "history.csv"
 WIDEST = 5.0
-"""Deviations from the mean of training at which functionals are cut: an odd clip may have any."""
-JUDGES = ("by_frames", "by_functionals", "by_movement", "by_prosody")
+"""Standard deviations from the mean of training at which functionals are clipped: an odd clip may have any."""
+BRANCHES = ("by_frames", "by_functionals", "by_movement", "by_prosody")
 """Layers of whose logits the answer is an average. Each learns for itself: together, one would do most of the work."""
 LOSS_WEIGHT = 0.5
-"""Of each judge's loss: constant, as gradients are cut at a norm: a judge is to learn the same beside any others."""
+"""Of each branch: constant, as gradients are clipped at a norm: a branch is to learn the same beside any others."""
 STEEPEST = 1.0
-"""Norm of a weight's gradient at which it is cut."""
+"""Norm at which a weight's gradient is clipped."""
 STEPS_AT_ONCE = 8
 """Steps of training that TensorFlow takes before it returns to Python: the same numbers, a sixth sooner."""
 
@@ -111,7 +111,7 @@ def build(
     functionals
         Moments of the clips' functionals, where the model sees them beside the frames.
     seen
-        What of the frames and functionals each judge sees.
+        What of the frames and functionals each branch sees.
 
     Returns
     -------
@@ -122,24 +122,26 @@ def build(
 
     inputs = [Input((None, len(mean)), name="frames")]
     frames = layers.Normalization(mean=list(mean), variance=list(variance), name="standardise")(inputs[0])
-    judges = [_recurrent_judge(_features(frames, seen.inputs), settings, name="by_frames", n_classes=n_classes)]
+    branches = [_recurrent_branch(_features(frames, seen.inputs), settings, name="by_frames", n_classes=n_classes)]
     if functionals is not None:
         inputs.append(Input((len(functionals[0]),), name="functionals"))
         values = _standardised(inputs[1], functionals)
-        dense = [_judge(values, settings, name="by_functionals", n_classes=n_classes)]
+        dense = [_dense_branch(values, settings, name="by_functionals", n_classes=n_classes)]
         if seen.movement:
-            dense.append(_judge(_values(values, seen.movement), settings, name="by_movement", n_classes=n_classes))
-        judges += dense * settings.functionals_weight
+            dense.append(
+                _dense_branch(_values(values, seen.movement), settings, name="by_movement", n_classes=n_classes)
+            )
+        branches += dense * settings.functionals_weight
     if seen.prosody:  # last, as initial weights of the others depend on what was made before
         prosody = _features(frames, seen.prosody)
-        judges.append(_recurrent_judge(prosody, settings, name="by_prosody", n_classes=n_classes))
-    together = layers.Average(name="together")(judges) if len(judges) > 1 else judges[0]
+        branches.append(_recurrent_branch(prosody, settings, name="by_prosody", n_classes=n_classes))
+    together = layers.Average(name="together")(branches) if len(branches) > 1 else branches[0]
     outputs = layers.Softmax(name="emotions")(together)
     return Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=settings.architecture)
 
 
 def _standardised(x: Any, functionals: Moments) -> Any:
-    """Standardise functionals by those of training, and cut them at `WIDEST`: (batch, values) -> the same."""
+    """Standardise functionals by those of training, and clip them at `WIDEST`: (batch, values) -> the same."""
     from keras import layers
 
     mean, variance = functionals
@@ -147,8 +149,8 @@ def _standardised(x: Any, functionals: Moments) -> Any:
     return layers.Rescaling(WIDEST, name="cut")(layers.Activation("hard_tanh")(shares))
 
 
-def _recurrent_judge(x: Any, settings: TrainLstm, *, name: str, n_classes: int) -> Any:
-    """Judge by a recurrent network: (batch, frames, features) -> logits (batch, n_classes)."""
+def _recurrent_branch(x: Any, settings: TrainLstm, *, name: str, n_classes: int) -> Any:
+    """Answer by a recurrent network: (batch, frames, features) -> logits (batch, n_classes)."""
     from keras import layers
 
     if settings.architecture == "cnn_bilstm":
@@ -159,8 +161,8 @@ def _recurrent_judge(x: Any, settings: TrainLstm, *, name: str, n_classes: int) 
     return layers.Dense(n_classes, name=name)(layers.Dropout(settings.dropout)(x))
 
 
-def _judge(x: Any, settings: TrainLstm, *, name: str, n_classes: int) -> Any:
-    """Judge by a dense layer: (batch, values) -> logits (batch, n_classes)."""
+def _dense_branch(x: Any, settings: TrainLstm, *, name: str, n_classes: int) -> Any:
+    """Answer by a dense layer: (batch, values) -> logits (batch, n_classes)."""
     from keras import layers
 
     # Functionals are many, and tell voices apart: hence a dropout of their own, before the units too.
@@ -213,26 +215,26 @@ def learner_of(model: keras.Model, settings: TrainLstm, *, steps: int) -> keras.
     Returns
     -------
     Model
-        With the same weights, and the probabilities of each of `JUDGES` as outputs after the answer, from which nothing
-        is learned.
+        With the same weights, and the probabilities of each of `BRANCHES` as outputs after the answer, from which
+        nothing is learned.
     """
     import keras
 
-    judges = [keras.layers.Softmax()(layer.output) for layer in model.layers if layer.name in JUDGES]
-    learner = keras.Model(model.inputs, [model.output, *judges])
+    branches = [keras.layers.Softmax()(layer.output) for layer in model.layers if layer.name in BRANCHES]
+    learner = keras.Model(model.inputs, [model.output, *branches])
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
     learner.compile(
         optimizer(settings, steps=steps),
-        loss=[None, *[loss] * len(judges)],
-        loss_weights=[0, *[LOSS_WEIGHT] * len(judges)],
-        metrics=[["accuracy"], *[[]] * len(judges)],
+        loss=[None, *[loss] * len(branches)],
+        loss_weights=[0, *[LOSS_WEIGHT] * len(branches)],
+        metrics=[["accuracy"], *[[]] * len(branches)],
         steps_per_execution=STEPS_AT_ONCE,
     )
     _make_variables(learner)
     return learner
 
 
-def for_judges(dataset: Any, learner: keras.Model) -> Any:
+def for_branches(dataset: Any, learner: keras.Model) -> Any:
     """Give the targets of each batch to every output of a learner."""
     return dataset.map(lambda inputs, targets: (inputs, (targets,) * len(learner.outputs)))
 
@@ -370,7 +372,7 @@ def fit(
         *_stopping(settings),
     ]
     history = learner.fit(
-        for_judges(dataset, learner), epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks
+        for_branches(dataset, learner), epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks
     )
     return model, _history(history)
 
@@ -392,7 +394,7 @@ def optimizer(settings: TrainLstm, *, steps: int) -> Any:
 
 
 def _of_one_vector(kind: Any) -> Any:
-    """Make a kind of optimizer take all weights as one vector, each one's gradient cut at a norm of `STEEPEST`.
+    """Make a kind of optimizer take all weights as one vector, each one's gradient clipped at a norm of `STEEPEST`.
 
     The same numbers, bit by bit, as of the weights one after the other, each of which takes Keras fifty operations:
     these were four fifths of all of a step.
@@ -403,7 +405,7 @@ def _of_one_vector(kind: Any) -> Any:
     def joined(arrays: Iterable[Any]) -> Any:
         return ops.concatenate([ops.ravel(array) for array in arrays])
 
-    def cut(gradient: Any) -> Any:
+    def clipped(gradient: Any) -> Any:
         return gradient * STEEPEST / ops.maximum(ops.sqrt(ops.sum(ops.square(gradient))), STEEPEST)
 
     class OfOneVector(kind):  # type: ignore[misc]
@@ -414,7 +416,7 @@ def _of_one_vector(kind: Any) -> Any:
             super().build([self.vector])
 
         def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
-            super().apply([joined(map(cut, grads))], [self.vector])
+            super().apply([joined(map(clipped, grads))], [self.vector])
             self.hand_out()
 
         def hand_out(self) -> None:

@@ -86,8 +86,8 @@ def test_masks_hide_bands() -> None:
     assert masked is frames
 
 
-def test_what_a_judge_misses_does_not_depend_on_another() -> None:
-    """Each judge's features are masked for themselves, and those of the first as if there were no other."""
+def test_what_a_branch_misses_does_not_depend_on_another() -> None:
+    """Each branch's features are masked for themselves, and those of the first as if there were no other."""
     settings, targets = tiny.lstm_settings(masks=True), np.eye(40, dtype=np.float32)
 
     def hidden(seen: batches.Seen) -> Any:

@@ -9,7 +9,7 @@ import pytest
 import tables
 import tiny
 
-from benchmarks import judges, plain_keras, selection, training
+from benchmarks import branches, plain_keras, selection, training
 from ser import batches, datasets, lstm
 from ser.datasets import Dataset
 from ser.errors import InputError
@@ -89,7 +89,7 @@ def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) ->
     assert numbers["val_uar"] > 0.9
 
 
-def test_each_judge_is_asked(data: Dataset, tmp_path: Path) -> None:
+def test_each_branch_is_asked(data: Dataset, tmp_path: Path) -> None:
     """Alone each gives shares of test clips, and the weighted mean of their logits is the answer of all."""
     settings, fold = tiny.lstm_settings(functionals_weight=2), data.fold(1)
     train = replace(lstm.examples(fold, settings, "train"), seen=batches.Seen(movement=[(0, 1), (2, 3)]))
@@ -97,7 +97,7 @@ def test_each_judge_is_asked(data: Dataset, tmp_path: Path) -> None:
     lstm.save(lstm.build_for(train, settings, n_classes=3), tmp_path)
     lstm.set_up(1)  # names of layers are counted anew, as in another process
     model = lstm.load(tmp_path)
-    found = judges.shares_of(model, fold, settings, hop_seconds=tiny.HOP)
+    found = branches.shares_of(model, fold, settings, hop_seconds=tiny.HOP)
     assert list(found) == ["by_frames", "by_functionals", "by_movement", "together"]
     assert {share.shape for share in found.values()} == {(len(fold.clips("test")), 3)}
     logits = sum(weight * np.log(found[name]) for name, weight in zip(found, (1, 2, 2, 0), strict=True)) / 5
@@ -126,8 +126,8 @@ def test_operations_are_counted() -> None:
     assert found == 3 * 2 * (convolution + recurrent + dense)
 
 
-def test_operations_of_all_judges_are_counted() -> None:
-    """A second recurrent judge has those of its own features, and dense ones those of functionals, once a clip."""
+def test_operations_of_all_branches_are_counted() -> None:
+    """A second recurrent branch has those of its own features, and dense ones those of functionals, once a clip."""
     settings = tiny.lstm_settings(architecture="lstm", units=5, dense=7, functionals=3)
     seen = batches.Seen(inputs=[(0, 4)], prosody=[(4, 7)], movement=[(0, 2)])
     clips = batches.Examples([np.ones((8, 7), np.float32)], np.zeros(1, np.int64), np.ones((1, 6), np.float32), seen)
@@ -137,8 +137,8 @@ def test_operations_of_all_judges_are_counted() -> None:
     assert found == 3 * 2 * (recurrent + dense)
 
 
-def test_an_epoch_is_measured_with_all_judges() -> None:
-    """Both ways of training take made-up clips with what each judge of the settings sees."""
+def test_an_epoch_is_measured_with_all_branches() -> None:
+    """Both ways of training take made-up clips with what each branch of the settings sees."""
     params = tables.settings(train_lstm=tiny.lstm_settings(architecture="lstm").model_dump())
     clips = training.clips(params)
     assert clips.functionals is not None and clips.seen.prosody and clips.seen.movement
@@ -146,5 +146,5 @@ def test_an_epoch_is_measured_with_all_judges() -> None:
     for way in training.VARIANTS.values():
         lstm.set_up(1)
         history = way(params.train_lstm, few, hop_seconds=params.features.hop_seconds)().history
-        assert sum(name.endswith("_loss") for name in history) == len(lstm.JUDGES), history
+        assert sum(name.endswith("_loss") for name in history) == len(lstm.BRANCHES), history
         assert np.isfinite(history["loss"]).all()

@@ -472,13 +472,13 @@ def test_frames_and_functionals_both_teach(in_frames: bool) -> None:
         (2, Seen(inputs=[(0, 2)], prosody=[(2, 4)], movement=[(0, 2)])),
     ],
 )
-def test_the_answer_averages_the_judges(weight: int, seen: Seen) -> None:
-    """It is the normalised geometric mean of what each judge says, by weight, and no gradient passes through it."""
-    learner, model, clips = judges(functionals_weight=weight, seen=seen)
+def test_the_answer_averages_the_branches(weight: int, seen: Seen) -> None:
+    """It is the normalised geometric mean of what each branch says, by weight, and no gradient passes through it."""
+    learner, model, clips = branches(functionals_weight=weight, seen=seen)
     given = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
     answer, *each = (np.asarray(shares) for shares in learner(given, training=False))
     assert len(each) == 2 + bool(seen.movement) + bool(seen.prosody)
-    names = [layer.name for layer in model.layers if layer.name in lstm.JUDGES]
+    names = [layer.name for layer in model.layers if layer.name in lstm.BRANCHES]
     weights = [weight if name in ("by_functionals", "by_movement") else 1 for name in names]
     mean = np.prod([shares**one for shares, one in zip(each, weights, strict=True)], axis=0) ** (1 / sum(weights))
     np.testing.assert_allclose(answer, mean / mean.sum(axis=1, keepdims=True), atol=1e-6)
@@ -488,10 +488,10 @@ def test_the_answer_averages_the_judges(weight: int, seen: Seen) -> None:
     assert learner.loss[0] is None
 
 
-def test_a_judge_sees_nothing_but_its_own() -> None:
+def test_a_branch_sees_nothing_but_its_own() -> None:
     """What each is told of a changed feature, or of a changed functional: the others say what they said."""
-    learner, model, clips = judges(seen=Seen(inputs=[(0, 3)], prosody=[(2, 4)], movement=[(0, 2), (4, 5)]))
-    names = [layer.name for layer in model.layers if layer.name in lstm.JUDGES]
+    learner, model, clips = branches(seen=Seen(inputs=[(0, 3)], prosody=[(2, 4)], movement=[(0, 2), (4, 5)]))
+    names = [layer.name for layer in model.layers if layer.name in lstm.BRANCHES]
     frames, values = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
     assert values is not None
 
@@ -510,8 +510,8 @@ def test_a_judge_sees_nothing_but_its_own() -> None:
 
 
 @pytest.mark.parametrize("added", [Seen(inputs=[(0, 2)], movement=[(1, 3)]), Seen(inputs=[(0, 2)], prosody=[(2, 4)])])
-def test_a_judge_learns_the_same_beside_another(added: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judges of frames and of all functionals end with the same weights, whether or not one more learns.
+def test_a_branch_learns_the_same_beside_another(added: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Branches of frames and of all functionals end with the same weights, whether or not one more learns.
 
     Nor does it matter after how many steps TensorFlow returns to Python.
     """
@@ -526,7 +526,7 @@ def test_a_judge_learns_the_same_beside_another(added: Seen, monkeypatch: pytest
             np.testing.assert_array_equal(one, other)
 
 
-def judges(*, seen: Seen, **changes: Any) -> tuple[Any, Any, Examples]:
+def branches(*, seen: Seen, **changes: Any) -> tuple[Any, Any, Examples]:
     """Build a network that has learned nothing, and clips for it: the learner, the model, the clips."""
     clips = replace(with_functionals(24, seed=1, in_frames=True), seen=seen)
     settings = tiny.lstm_settings(**changes)

@@ -1,9 +1,9 @@
-"""What each judge of the last run's networks has alone, and all together, on the test clips of their folds.
+"""What each branch of the last run's networks has alone, and all together, on the test clips of their folds.
 
     .venv/bin/dvc exp run -S 'seeds=[1,2,3]' … train_lstm
-    .venv/bin/python -m benchmarks.judges
+    .venv/bin/python -m benchmarks.branches
 
-The names are those of `ser.lstm.JUDGES`; the leaderboard shows all together.
+The names are those of `ser.lstm.BRANCHES`; the leaderboard shows all together.
 """
 
 import json
@@ -25,25 +25,25 @@ TOGETHER = "together"
 
 
 def shares_of(model: Any, data: Dataset, settings: TrainLstm, *, hop_seconds: float) -> dict[str, Shares]:
-    """Ask each judge of a network, and all together, about the test clips: {name: (clips, classes)}."""
+    """Ask each branch of a network, and all together, about the test clips: {name: (clips, classes)}."""
     import keras
 
-    judges = [layer for layer in model.layers if layer.name in lstm.JUDGES]
-    alone = {judge.name: keras.layers.Softmax(name=f"{judge.name}_alone")(judge.output) for judge in judges}
+    branches = [layer for layer in model.layers if layer.name in lstm.BRANCHES]
+    alone = {branch.name: keras.layers.Softmax(name=f"{branch.name}_alone")(branch.output) for branch in branches}
     outputs = [*alone.values(), model.output]
     asked, n = lstm.examples(data, settings, "test"), len(outputs)
-    beside = keras.Model(model.inputs, keras.layers.Concatenate(name="judges")(outputs))
+    beside = keras.Model(model.inputs, keras.layers.Concatenate(name="branches")(outputs))
     found = lstm.predict(beside, asked.frames, settings, hop_seconds=hop_seconds, functionals=asked.functionals)
     return dict(zip([*alone, TOGETHER], np.split(found, n, axis=1), strict=True))
 
 
 @one_sentence
 def main() -> None:
-    """Say the test UAR of each judge of the last run's networks, and of all together, over folds and seeds."""
+    """Say the test UAR of each branch of the last run's networks, and of all together, over folds and seeds."""
     params = read_params()
     cards = sorted(Path("trained/lstm").glob(f"*/{CARD}"))
     if not cards:
-        raise InputError("trained/lstm holds no network; `make repro` makes it. (Of an ensemble no judges are told.)")
+        raise InputError("trained/lstm holds no network; `make repro` makes it. (Of an ensemble no branches are told.)")
     data = datasets.for_network(params.train_lstm, params.corpora)
     tables: dict[str, list[pd.DataFrame]] = {}
     for path in cards:
