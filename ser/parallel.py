@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import joblib
@@ -14,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from ser import memory
 from ser.errors import InputError
-from ser.progress import SILENT, progress
+from ser.progress import noted_in, progress, watching
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -96,24 +98,27 @@ def map_long(
     # A worker that has grown is replaced by a new one between items, and nothing is lost: no reason to warn.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
     executor = get_reusable_executor(max_workers=min(at_once, len(items)))
-    pending = [executor.submit(_on_one_core, function, item) for item in items]
-    try:
-        done = progress(as_completed(pending), description=description, total=len(pending), unit=unit)
-        for future in done:
-            future.result()  # the first error ends the others
-    except KeyboardInterrupt:
-        executor.shutdown(wait=False, kill_workers=True)
-        raise
-    finally:
-        for future in pending:
-            future.cancel()
+    with TemporaryDirectory() as folder:
+        notes = [Path(folder) / f"{number:06}" for number in range(len(items))]
+        pending = [executor.submit(_on_one_core, function, item, note) for item, note in zip(items, notes, strict=True)]
+        try:
+            done = progress(as_completed(pending), description=description, total=len(pending), unit=unit)
+            with watching(done, Path(folder)):
+                for future in done:
+                    future.result()  # the first error ends the others
+        except KeyboardInterrupt:
+            executor.shutdown(wait=False, kill_workers=True)
+            raise
+        finally:
+            for future in pending:
+                future.cancel()
     return [future.result() for future in pending]
 
 
-def _on_one_core(function: Callable[[Item], Result], item: Item) -> Result:
+def _on_one_core(function: Callable[[Item], Result], item: Item, note: Path) -> Result:
     os.environ["SER_WORKERS"] = "1"
-    os.environ[SILENT] = "true"  # bars of several processes would overwrite each other
-    return function(item)
+    with noted_in(note):  # bars of several processes would overwrite each other
+        return function(item)
 
 
 def _in_process(function: Callable[[list[Item]], Result], items: Iterable[Sequence[Item]]) -> Iterator[Result]:

@@ -5,6 +5,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
 from tqdm import tqdm
@@ -17,8 +19,10 @@ LINE_SECONDS = 30
 """A log gets a line as often, or for each tenth of the work, whatever comes first."""
 BEAT_SECONDS = 1.0
 """How often it is looked whether a line is due, as one item may take minutes."""
-SILENT = "SER_SILENT"
-"""Is set in the environment of processes whose progress another shows."""
+ELSEWHERE = "SER_PROGRESS_FILE"
+"""Names, in the environment of a process whose progress another shows, the file into which it is written."""
+WATCH_SECONDS = 2.0
+"""How often it is looked how far other processes are."""
 
 
 class Lines(Generic[Item]):
@@ -139,6 +143,68 @@ class Lines(Generic[Item]):
         return self._unit if one else f"{self._unit}{'es' if self._unit.endswith('tch') else 's'}"
 
 
+class Noted(Generic[Item]):
+    """Writes into a file what share of work is done, for another process to show. Has what is used of tqdm."""
+
+    def __init__(self, items: Iterable[Item], *, total: int | None, file: Path) -> None:
+        self._items, self._total, self._file, self.n = items, total, file, 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Item]:
+        for item in self._items:
+            yield item
+            self.update(1)
+
+    def update(self, n: int) -> None:
+        """Count more as done."""
+        self.n += n
+        if self._total:
+            with suppress(FileNotFoundError):  # who watched is gone: no reason to give up
+                self._file.write_text(f"{100 * self.n // self._total} %", encoding="utf-8")
+
+    def set_postfix(self, **_: str) -> None:
+        """Numbers are of no use where several processes are at work."""
+
+    def close(self) -> None:
+        """Leave the file to who named it."""
+
+
+@contextmanager
+def noted_in(file: Path) -> Iterator[None]:
+    """Let work in this process write into a file how far it is, as long as it is at it, instead of showing it."""
+    os.environ[ELSEWHERE] = str(file)
+    try:
+        yield
+    finally:
+        del os.environ[ELSEWHERE]
+        file.unlink(missing_ok=True)
+
+
+@contextmanager
+def watching(bar: "Bar", folder: Path) -> Iterator[None]:
+    """Let a bar say, beside what is done, how far other processes are, who write that into files in a folder."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(WATCH_SECONDS):
+            with suppress(FileNotFoundError):  # it was done just now
+                shares = [file.read_text(encoding="utf-8") for file in sorted(folder.iterdir())]
+                bar.set_postfix(**({"under_way": " and ".join(filter(None, shares))} if any(shares) else {}))
+
+    thread = threading.Thread(target=watch, name="progress of other processes", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def _megabytes(number: int) -> str:
     return f"{number / 1e6:,.0f}"
 
@@ -150,15 +216,16 @@ def _duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole // 60 % 60} min"
 
 
-Bar: TypeAlias = "tqdm[Any] | Lines[Any]"
+Bar: TypeAlias = "tqdm[Any] | Lines[Any] | Noted[Any]"
 """What shows how far work is."""
 
 
 def progress(
     items: Iterable[Item], *, description: str, total: int | None, unit: str = "clip"
-) -> "tqdm[Item] | Lines[Item]":
+) -> "tqdm[Item] | Lines[Item] | Noted[Item]":
     """Show on standard error how far work on items is: as a bar in a terminal, in logs and CI as some lines."""
-    silent = bool(os.environ.get(SILENT))
-    if not silent and (os.environ.get("CI") or not sys.stderr.isatty()):
+    if file := os.environ.get(ELSEWHERE):
+        return Noted(items, total=total, file=Path(file))
+    if os.environ.get("CI") or not sys.stderr.isatty():
         return Lines(items, description=description, total=total, unit=unit)
-    return tqdm(items, desc=description, total=total, unit=unit, unit_scale=unit == "B", disable=silent)
+    return tqdm(items, desc=description, total=total, unit=unit, unit_scale=unit == "B")

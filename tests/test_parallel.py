@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import joblib
 import pytest
@@ -10,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from ser.errors import InputError
 from ser.parallel import batches, map_batches, map_long, workers
-from ser.progress import Lines, progress
+from ser.progress import Lines, Noted, progress
 
 both = pytest.mark.parametrize("n_workers", ["1", "2"])
 
@@ -104,12 +105,41 @@ def test_a_stream_is_cut_into_batches() -> None:
     assert list(batches([], size=3)) == []
 
 
-def silent(_item: int) -> bool:
-    shown = progress([1], description="test", total=1)
-    return not isinstance(shown, Lines) and bool(shown.disable)
+def noted(_item: int) -> bool:
+    return isinstance(progress([1], description="test", total=1), Noted)
 
 
 def test_processes_side_by_side_leave_progress_to_their_parent() -> None:
-    """Lines of several at once would contradict each other."""
-    assert not silent(1)
-    assert map_long(silent, [1, 2], at_once=2, description="test", unit="model") == [True, True]
+    """Lines of several at once would contradict each other; what comes afterwards in this process is shown again."""
+    assert not noted(1)
+    assert map_long(noted, [1, 2], at_once=2, description="test", unit="model") == [True, True]
+    assert not noted(1)
+
+
+def quarter(file: str) -> None:
+    """Do a quarter of a long work, and wait for somebody to see it."""
+    work, end = iter(progress(range(4), description="epochs", total=4)), time.monotonic() + 60
+    next(work), next(work)
+    while not Path(file).exists() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def test_a_bar_says_how_far_other_processes_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """While no model is done yet, a reader sees that each is under way."""
+    seen, go_on = [], tmp_path / "go on"
+
+    def look(_self: Lines[int], **numbers: str) -> None:
+        seen.append(numbers.get("under_way"))
+        if seen[-1] == "25 % and 25 %":
+            go_on.touch()
+
+    monkeypatch.setattr("ser.progress.WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(Lines, "set_postfix", look)
+    monkeypatch.setenv("CI", "true")
+    map_long(quarter, [str(go_on)] * 2, at_once=2, description="test", unit="model")
+    assert go_on.exists(), seen
+
+
+def test_work_goes_on_when_nobody_watches(tmp_path: Path) -> None:
+    """When another model failed, what is nearly done is not lost for want of a place to say so."""
+    assert list(Noted(range(3), total=3, file=tmp_path / "gone" / "0")) == [0, 1, 2]

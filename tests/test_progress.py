@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ser.errors import InputError
-from ser.progress import SILENT, Lines, progress
+from ser.progress import ELSEWHERE, Lines, progress
 
 
 @pytest.fixture
@@ -159,5 +159,5 @@ def test_a_terminal_gets_a_bar_and_a_log_lines(
     """A bar is for those who watch; in CI, as in a file, it would fill the log."""
     monkeypatch.setattr("ser.progress.sys.stderr.isatty", lambda: terminal)
     monkeypatch.setenv("CI", ci)
-    monkeypatch.delenv(SILENT, raising=False)
+    monkeypatch.delenv(ELSEWHERE, raising=False)
     assert isinstance(progress([1], description="test", total=1), Lines) != bar
