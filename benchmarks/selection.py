@@ -6,7 +6,7 @@
 Uses data/frames and data/splits.csv of the last run and the section `train_lstm` of params.yaml, some keys of it
 replaced. Says the validation UAR of each fold and their mean, with its interval over speakers, and how many seconds
 each network trained (one fold alone has all cores, several have one each), and records the trial in MLflow, in the
-experiment `lstm-selection`: docs/lstm.md is written from there.
+experiment `lstm-selection`: docs/lstm-trials.md is written from there.
 """
 
 import time

@@ -98,14 +98,15 @@ def map_long(
     # A worker that has grown is replaced by a new one between items, and nothing is lost: no reason to warn.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
     executor = get_reusable_executor(max_workers=min(at_once, len(items)))
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # somebody may still write there
         notes = [Path(folder) / f"{number:06}" for number in range(len(items))]
         pending = [executor.submit(_on_one_core, function, item, note) for item, note in zip(items, notes, strict=True)]
         try:
             done = progress(as_completed(pending), description=description, total=len(pending), unit=unit)
-            with watching(done, Path(folder)):
+            with watching(done, Path(folder)) as look:
                 for future in done:
                     future.result()  # the first error ends the others
+                    look()
         except KeyboardInterrupt:
             executor.shutdown(wait=False, kill_workers=True)
             raise

@@ -62,14 +62,14 @@ class Lines(Generic[Item]):
         self._total = total
         self._unit = unit
         self._clock = clock
-        self._began = self._said = self._counted = clock()
-        self._longest = 0.0
+        self._began = self._said = clock()
         self._tenth = 0
         self._postfix = ""
         self._beats = beats
         self._ended = threading.Event()
         self._one_at_a_time = threading.Lock()
         self.n = 0
+        self.under_way = 0.0  # how much of further items other processes have done
 
     def __enter__(self) -> Self:
         return self
@@ -98,8 +98,6 @@ class Lines(Generic[Item]):
         with self._one_at_a_time:
             self.n += n
             now, tenth = self._clock(), 10 * self.n // self._total if self._total else 0
-            if n:
-                self._longest, self._counted = max(self._longest, now - self._counted), now
             if now - self._began < SILENT_SECONDS:
                 return
             if tenth > self._tenth or now - self._said >= LINE_SECONDS:
@@ -127,16 +125,12 @@ class Lines(Generic[Item]):
         return f"{self._about}: {done} after {_duration(seconds)}{self._left(seconds)}{self._postfix}"
 
     def _left(self, seconds: float) -> str:
-        """Say how long the rest takes at this rate; what was there from the start makes it too short at first.
-
-        Time since something was done is work on what comes next, unless nothing has taken as long before.
-        """
-        if not self._total or not self.n:
+        """Say how long the rest takes at this rate; what was there from the start makes it too short at first."""
+        done = self.n + self.under_way
+        if not self._total or not done:
             return ""
-        since = self._began + seconds - self._counted
-        next_one = min(since, self._longest)
-        left = (seconds - next_one) * (self._total - self.n) / self.n - next_one
-        return f", about {_duration(max(0, left))} left" if self.n < self._total else ", done"
+        left = seconds * max(0, self._total - done) / done
+        return f", about {_duration(left)} left" if self.n < self._total else ", done"
 
     def _units(self) -> str:
         one = (self._total or self.n) == 1
@@ -164,8 +158,8 @@ class Noted(Generic[Item]):
         """Count more as done."""
         self.n += n
         if self._total:
-            with suppress(FileNotFoundError):  # who watched is gone: no reason to give up
-                self._file.write_text(f"{100 * self.n // self._total} %", encoding="utf-8")
+            with suppress(OSError):  # the disk is full, or who watched is gone: no reason to give up
+                self._file.write_text(str(self.n / self._total), encoding="utf-8")
 
     def set_postfix(self, **_: str) -> None:
         """Numbers are of no use where several processes are at work."""
@@ -182,24 +176,34 @@ def noted_in(file: Path) -> Iterator[None]:
         yield
     finally:
         del os.environ[ELSEWHERE]
-        file.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
 
 
 @contextmanager
-def watching(bar: "Bar", folder: Path) -> Iterator[None]:
-    """Let a bar say, beside what is done, how far other processes are, who write that into files in a folder."""
-    ended = threading.Event()
+def watching(bar: "Bar", folder: Path) -> Iterator[Callable[[], None]]:
+    """Let a bar say, beside what is done, how far other processes are, who write that into files in a folder.
+
+    Gives a function that looks at once: when one is done, before the bar counts it.
+    """
+    ended, one_at_a_time = threading.Event(), threading.Lock()
+
+    def look() -> None:
+        with one_at_a_time, suppress(OSError):  # one that was done just now
+            texts = [file.read_text(encoding="utf-8") for file in sorted(folder.iterdir())]
+            shares = [float(text) for text in texts if text]
+            if isinstance(bar, Lines):
+                bar.under_way = sum(shares)
+            bar.set_postfix(**({"under_way": " and ".join(f"{share:.0%}" for share in shares)} if shares else {}))
 
     def watch() -> None:
         while not ended.wait(WATCH_SECONDS):
-            with suppress(FileNotFoundError):  # it was done just now
-                shares = [file.read_text(encoding="utf-8") for file in sorted(folder.iterdir())]
-                bar.set_postfix(**({"under_way": " and ".join(filter(None, shares))} if any(shares) else {}))
+            look()
 
     thread = threading.Thread(target=watch, name="progress of other processes", daemon=True)
     thread.start()
     try:
-        yield
+        yield look
     finally:
         ended.set()
         thread.join()

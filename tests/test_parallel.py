@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from ser.errors import InputError
 from ser.parallel import batches, map_batches, map_long, workers
-from ser.progress import Lines, Noted, progress
+from ser.progress import Lines, Noted, noted_in, progress
 
 both = pytest.mark.parametrize("n_workers", ["1", "2"])
 
@@ -110,10 +110,20 @@ def noted(_item: int) -> bool:
 
 
 def test_processes_side_by_side_leave_progress_to_their_parent() -> None:
-    """Lines of several at once would contradict each other; what comes afterwards in this process is shown again."""
+    """Lines of several at once would contradict each other."""
     assert not noted(1)
     assert map_long(noted, [1, 2], at_once=2, description="test", unit="model") == [True, True]
+
+
+def test_a_process_shows_its_progress_again(tmp_path: Path) -> None:
+    """What comes after a model in the same process is shown, and a model that failed is no longer under way."""
+    note = tmp_path / "0"
+    with pytest.raises(InputError), noted_in(note):
+        assert list(progress(range(2), description="test", total=2)) == [0, 1]
+        assert note.read_text() == "1.0"
+        raise InputError("no good")
     assert not noted(1)
+    assert not note.exists()
 
 
 def quarter(file: str) -> None:
@@ -125,12 +135,12 @@ def quarter(file: str) -> None:
 
 
 def test_a_bar_says_how_far_other_processes_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """While no model is done yet, a reader sees that each is under way."""
+    """While no model is done yet, a reader sees that each is under way; when all are, none is any more."""
     seen, go_on = [], tmp_path / "go on"
 
-    def look(_self: Lines[int], **numbers: str) -> None:
-        seen.append(numbers.get("under_way"))
-        if seen[-1] == "25 % and 25 %":
+    def look(self: Lines[int], **numbers: str) -> None:
+        seen.append((self.under_way, numbers))
+        if seen[-1] == (0.5, {"under_way": "25% and 25%"}):
             go_on.touch()
 
     monkeypatch.setattr("ser.progress.WATCH_SECONDS", 0.01)
@@ -138,8 +148,10 @@ def test_a_bar_says_how_far_other_processes_are(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("CI", "true")
     map_long(quarter, [str(go_on)] * 2, at_once=2, description="test", unit="model")
     assert go_on.exists(), seen
+    assert seen[-1] == (0, {})
 
 
-def test_work_goes_on_when_nobody_watches(tmp_path: Path) -> None:
-    """When another model failed, what is nearly done is not lost for want of a place to say so."""
-    assert list(Noted(range(3), total=3, file=tmp_path / "gone" / "0")) == [0, 1, 2]
+@pytest.mark.parametrize("file", ["gone/0", "/dev/full"])
+def test_work_goes_on_when_nobody_watches(file: str, tmp_path: Path) -> None:
+    """When another model failed, or the disk is full, what is nearly done is not lost for want of a place to say so."""
+    assert list(Noted(range(3), total=3, file=tmp_path / file)) == [0, 1, 2]

@@ -61,17 +61,18 @@ def test_one_thing_is_not_called_several(said: Callable[..., list[str]]) -> None
 
 
 def test_what_is_under_way_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    """While two models train side by side, what is left grows less; it grows only when they take longer than others."""
+    """Models that train side by side say what is left before one is done, and it does not grow while they train."""
     now = [0.0]
-    with Lines((), description="train lstm", total=6, unit="model", clock=lambda: now[0]) as lines:
-        for second, done in ((60, 1), (61, 1), (101, 0), (131, 0)):
-            now[0] = second
+    with Lines((), description="train lstm", total=5, unit="model", clock=lambda: now[0]) as lines:
+        for second, done, under_way in ((75, 0, 1.0), (150, 1, 0.99), (150, 1, 0), (225, 0, 1.0), (420, 2, 0.8)):
+            now[0], lines.under_way = second, under_way
             lines.update(done)
-    assert [line.rpartition(", ")[2] for line in capsys.readouterr().err.splitlines()] == [
-        "about 5 min 0 s left",
-        "about 2 min 2 s left",
-        "about 1 min 22 s left",
-        "about 1 min 22 s left",
+    assert [line.partition(" after ")[2] for line in capsys.readouterr().err.splitlines()] == [
+        "1 min 15 s, about 5 min 0 s left",
+        "2 min 30 s, about 3 min 47 s left",
+        "2 min 30 s, about 3 min 45 s left",
+        "3 min 45 s, about 2 min 30 s left",
+        "7 min 0 s, about 18 s left",
     ]
 
 
