@@ -151,6 +151,18 @@ def test_a_bar_says_how_far_other_processes_are(monkeypatch: pytest.MonkeyPatch,
     assert seen[-1] == (0, {})
 
 
+def test_a_model_that_is_done_is_not_under_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is looked anew before the bar counts one, however long it would be until the next look."""
+    seen: list[tuple[float, dict[str, str]]] = []
+    monkeypatch.setattr(Lines, "set_postfix", lambda self, **numbers: seen.append((self.under_way, numbers)))
+    monkeypatch.setenv("CI", "true")
+    (tmp_path / "go on").touch()
+    monkeypatch.setattr("ser.progress.WATCH_SECONDS", 600)
+    map_long(quarter, [str(tmp_path / "go on")] * 2, at_once=2, description="test", unit="model")
+    assert len(seen) == 2
+    assert seen[-1] == (0, {})
+
+
 @pytest.mark.parametrize("file", ["gone/0", "/dev/full"])
 def test_work_goes_on_when_nobody_watches(file: str, tmp_path: Path) -> None:
     """When another model failed, or the disk is full, what is nearly done is not lost for want of a place to say so."""
