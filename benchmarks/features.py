@@ -15,7 +15,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks import measuring
-from ser.features import Array, frame_features
+from ser.columns import Array
+from ser.features import frame_features
 from ser.functionals import functionals
 from ser.params import Features, read_params
 

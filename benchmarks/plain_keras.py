@@ -19,9 +19,9 @@ import typer
 from benchmarks import measuring
 from ser import batches, datasets, lstm, predictions, seeds, uncertainty
 from ser.batches import Inputs
+from ser.columns import Array
 from ser.datasets import Dataset
 from ser.errors import one_sentence
-from ser.features import Array
 from ser.parallel import map_long, workers
 from ser.params import Params, TrainLstm, read_params
 from ser.training import Shares

@@ -64,7 +64,8 @@ def plain(recording: Path) -> dict[str, float]:
     import keras
     import librosa
 
-    from ser.features import columns_of, feature_names, frame_features
+    from ser.columns import columns_of, feature_names
+    from ser.features import frame_features
     from ser.functionals import functionals
 
     params = read_params()

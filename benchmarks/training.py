@@ -20,7 +20,7 @@ from benchmarks import measuring
 from benchmarks.plain_keras import masked, padded
 from ser import lstm
 from ser.batches import Buckets, Examples, Seen
-from ser.features import columns_of, feature_names
+from ser.columns import columns_of, feature_names
 from ser.functionals import functional_names
 from ser.params import Params, TrainLstm, read_params
 

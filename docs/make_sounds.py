@@ -13,7 +13,8 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from ser import audio, synthesis
-from ser.features import columns_of, feature_names, frame_features
+from ser.columns import columns_of, feature_names
+from ser.features import frame_features
 from ser.params import Params, read_params
 from ser.sounds import COEFFICIENTS, Shares, standardised
 

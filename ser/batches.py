@@ -14,8 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ser.features import Array, columns_of
-from ser.functionals import Span, runs, spans_of
+from ser.columns import Array, Span, columns_of, runs, spans_of
 from ser.params import TrainLstm
 
 Labels = npt.NDArray[np.int64]

@@ -27,6 +27,7 @@ CODE = (
     "audio",
     "baselines",
     "batches",
+    "columns",
     "datasets",
     "exporting",
     "features",

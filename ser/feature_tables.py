@@ -20,8 +20,9 @@ import pyarrow as pa
 
 from ser import audio
 from ser.clips import COLUMNS, SCHEMA, clip_writer, count_clips, files_of, iterate_clips, iterate_rows, read_metadata
+from ser.columns import Array, columns_of, feature_names
 from ser.errors import InputError
-from ser.features import Array, columns_of, feature_names, frame_features
+from ser.features import frame_features
 from ser.functionals import functional_names, functionals
 from ser.parallel import batches, map_batches, workers
 from ser.params import Features

@@ -4,7 +4,7 @@ All frame features are computed from one short-time Fourier transform, centred, 
 number of frames: ``1 + n_samples // hop``. Nothing here knows files or models.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ser import spectra
+from ser.columns import Array
 from ser.params import Features
-
-Array = npt.NDArray[np.float32]
 
 FLOOR = 1e-8
 """Power below which a band counts as silent: -80 dB of full scale."""
@@ -251,26 +250,7 @@ def frame_features(signal: Array, settings: Features, *, rate: int) -> Array:
     Returns
     -------
     (frames, features) float32
-        Columns in the order of ``settings.frames``; `feature_names` names them.
+        Columns in the order of ``settings.frames``; `ser.columns.feature_names` names them.
     """
     framed = Framed(signal=signal, rate=rate, settings=settings)
     return np.concatenate([FRAME_FEATURES[name](framed) for name in settings.frames], axis=1).astype(np.float32)
-
-
-def feature_names(settings: Features) -> list[str]:
-    """Name the columns of `frame_features`, such as ``mel.0`` or ``rms.0``."""
-    widths = {
-        "mfcc": settings.mfcc.coefficients * (1 + settings.mfcc.deltas),
-        "mel": settings.mel.bands,
-        "chroma": settings.chroma.bins,
-        "rms": 1,
-        "zcr": 1,
-        "pitch": 3,
-        "spectral": 9,
-    }
-    return [f"{name}.{column}" for name in settings.frames for column in range(widths[name])]
-
-
-def columns_of(names: Sequence[str], kinds: Collection[str]) -> npt.NDArray[np.intp]:
-    """Find the columns of some kinds of features, such as mel, among columns named as by `feature_names`."""
-    return np.flatnonzero([name.partition(".")[0] in kinds for name in names])

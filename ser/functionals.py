@@ -1,19 +1,18 @@
 """Functionals: (frames, features) -> one vector, which sums a clip up. Nothing here knows files or models."""
 
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ser import sounds
-from ser.features import Array, columns_of, feature_names, slope
+from ser.columns import Array, columns_of, feature_names
+from ser.features import slope
 from ser.params import Features
 
 Numbers: TypeAlias = npt.NDArray[np.floating[Any]]
-Span: TypeAlias = tuple[int, int]
-"""Neighbouring columns: the first, and the first that is no more among them."""
 
 TOGETHER = 8
 """Neighbouring mel bands whose mean is one contour."""
@@ -199,15 +198,3 @@ def functional_names(settings: Features) -> list[str]:
         size = len(_compute(name, clip))
         names += [f"{name}.{n}" if name in OF_CLIPS else f"{features[n]}.{name}" for n in range(size)]
     return names
-
-
-def spans_of(names: Sequence[str], chosen: Collection[str]) -> list[Span]:
-    """Find where some functionals, such as rise, stand among columns named as by `functional_names`."""
-    told = [name.split(".")[0 if name.split(".")[0] in OF_CLIPS else -1] in chosen for name in names]
-    return runs(np.flatnonzero(told))
-
-
-def runs(columns: npt.NDArray[np.intp]) -> list[Span]:
-    """Put columns, in their order, into as few spans as can be."""
-    groups = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1) if len(columns) else []
-    return [(int(group[0]), int(group[-1]) + 1) for group in groups]

@@ -12,8 +12,9 @@ from threadpoolctl import ThreadpoolController
 
 from ser import audio, ffmpeg, signs
 from ser.audio import NothingHeardError, Signal, UnknownFormatError
+from ser.columns import Array, columns_of, feature_names
 from ser.errors import InputError
-from ser.features import Array, columns_of, feature_names, frame_features
+from ser.features import frame_features
 from ser.functionals import functionals
 from ser.model_folder import Card, Member, read_card
 from ser.temperature import divide, logits

@@ -20,9 +20,8 @@ from sklearn.metrics import recall_score
 
 from ser import archives, batches, memory, seeds
 from ser.batches import ALL, Batch, Buckets, Examples, Labels, Seen
-from ser.features import Array
+from ser.columns import Array, Span
 from ser.files import write_text
-from ser.functionals import Span
 from ser.parallel import workers
 from ser.params import TrainLstm
 from ser.progress import progress

@@ -7,8 +7,8 @@ from typing import TypeAlias
 import numpy as np
 
 from ser.batches import Buckets, of_equal_length
+from ser.columns import Array
 from ser.errors import InputError
-from ser.features import Array
 
 AT_ONCE = 64
 """Clips of equal length that share a call."""

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.audio import Signal, peak_db
-from ser.features import Array, voiced_share
+from ser.columns import Array
+from ser.features import voiced_share
 from ser.params import Features
 
 Vectors = npt.NDArray[np.floating[Any]]

@@ -196,6 +196,12 @@ def test_pure_modules_know_no_files_and_no_models(module: str) -> None:
     assert not forbidden & set(imports(ROOT / "ser" / f"{module}.py"))
 
 
+def test_column_names_need_no_features() -> None:
+    """Training finds columns by their names without what computes features."""
+    found = {name.split(".")[1] for name in imports(ROOT / "ser" / "columns.py") if name.startswith("ser.")}
+    assert found == {"params"}
+
+
 def test_evaluate_never_needs_tensorflow() -> None:
     """Judging is apart from what is judged."""
     names = {name.split(".")[0] for file in closure(ROOT / "stages" / "evaluate.py") for name in imports(file)}

@@ -16,8 +16,9 @@ from signals import RATE, noise, ravdess_names, write_clip_table
 
 from ser import audio, feature_tables
 from ser.clips import AUDIO, BATCH, clip_writer, read_clips
+from ser.columns import feature_names
 from ser.errors import InputError
-from ser.features import feature_names, frame_features
+from ser.features import frame_features
 from ser.files import remove
 from ser.functionals import functionals
 from ser.params import Features

@@ -12,7 +12,8 @@ from golden import regenerate
 from signals import RATE, noise, silence, sine
 from threadpoolctl import threadpool_limits
 
-from ser.features import FRAME_FEATURES, Framed, feature_names, frame_features
+from ser.columns import feature_names
+from ser.features import FRAME_FEATURES, Framed, frame_features
 from ser.functionals import OF_CLIPS, OF_COLUMNS, OF_PARTS, functionals
 from ser.parallel import map_batches
 from ser.params import Features

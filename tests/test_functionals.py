@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 import tables
 
-from ser.features import feature_names
-from ser.functionals import FEWEST, OF_CLIPS, OF_COLUMNS, OF_PARTS, functional_names, functionals, spans_of
+from ser.columns import feature_names
+from ser.functionals import FEWEST, OF_CLIPS, OF_COLUMNS, OF_PARTS, functional_names, functionals
 from ser.params import Features
 
 EVERY = (*OF_COLUMNS, *OF_PARTS, *OF_CLIPS)
@@ -128,12 +128,3 @@ def test_every_number_has_a_name(kinds: tuple[str, ...], n_frames: int) -> None:
     assert np.isfinite(vector).all()
     assert len(set(names)) == len(names)
     assert names[0] == f"{kinds[0]}.0.mean"
-
-
-def test_spans_of_functionals() -> None:
-    """Neighbours are one span; functionals of columns and those of clips are found by their name."""
-    names = functional_names(settings("mean", "rise", "change", "std", "modulation", frames=("rms", "zcr")))
-    assert names[:2] == ["rms.0.mean", "zcr.0.mean"]
-    assert spans_of(names, ["rise", "change", "modulation"]) == [(2, 6), (8, len(names))]
-    assert spans_of(names, ["mean"]) == [(0, 2)]
-    assert spans_of(names, ["rms", "bend"]) == []

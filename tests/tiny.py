@@ -10,7 +10,7 @@ import tables
 
 from ser import baselines, lstm, splits
 from ser.batches import Examples
-from ser.features import Array
+from ser.columns import Array
 
 HOP = 0.01
 """Seconds between frames."""

@@ -35,7 +35,8 @@ def signal() -> np.ndarray:
 
 def measure() -> dict[str, list[float]]:
     """Measure mean and standard deviation of every feature."""
-    from ser.features import feature_names, frame_features
+    from ser.columns import feature_names
+    from ser.features import frame_features
     from ser.functionals import functionals
     from ser.params import Features
 
