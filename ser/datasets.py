@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser import feature_tables, splits
+from ser import feature_store, splits
 from ser.batches import Seen
 from ser.clips import read_clips
 from ser.emotions import in_order
 from ser.errors import InputError
-from ser.feature_tables import Frames
+from ser.feature_store import Frames
 from ser.params import TrainLstm
 
 
@@ -39,11 +39,11 @@ class Store:
 
     @cached_property
     def _frames(self) -> Frames:
-        return feature_tables.read_frames(self.paths, clip_ids=list(self._position), kinds=self.kinds)
+        return feature_store.read_frames(self.paths, clip_ids=list(self._position), kinds=self.kinds)
 
     @cached_property
     def _functionals(self) -> npt.NDArray[np.float32]:
-        return feature_tables.read_functionals(self.beside or self.paths, clip_ids=list(self._position))
+        return feature_store.read_functionals(self.beside or self.paths, clip_ids=list(self._position))
 
     def _positions(self, clip_ids: Iterable[str]) -> npt.NDArray[np.int64]:
         return np.array([self._position[clip_id] for clip_id in clip_ids], dtype=np.int64)
@@ -107,8 +107,8 @@ class Dataset:
 
     def _names(self) -> tuple[list[str], list[str]]:
         """Name the features of frames, and the functionals beside them."""
-        frames = feature_tables.read_names(self.store.paths, kinds=self.store.kinds)
-        return frames, feature_tables.read_names(self.store.beside) if self.store.beside else []
+        frames = feature_store.read_names(self.store.paths, kinds=self.store.kinds)
+        return frames, feature_store.read_names(self.store.beside) if self.store.beside else []
 
     def card(self) -> dict[str, Any]:
         """Note what a model trained on one fold must be known by: its classes, input columns, and who taught it."""

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ser import baselines, feature_tables, lstm, onnx_network, signs
+from ser import baselines, feature_store, lstm, onnx_network, signs
 from ser.batches import Buckets, together
 from ser.corpora.facts import is_synthetic
 from ser.errors import InputError
@@ -30,6 +30,8 @@ CODE = (
     "columns",
     "datasets",
     "exporting",
+    "extraction",
+    "feature_store",
     "features",
     "functionals",
     "lstm",
@@ -108,8 +110,8 @@ def usual(tables: tuple[Path, ...], split: Path, *, fold: int, kinds: tuple[str,
 
 def _summaries(tables: tuple[Path, ...], clip_ids: Sequence[str], *, kinds: tuple[str, ...]) -> signs.Vectors:
     if not kinds:
-        return feature_tables.read_functionals(tables, clip_ids=clip_ids)
-    return signs.summaries(feature_tables.read_frames(tables, clip_ids=clip_ids, kinds=kinds))
+        return feature_store.read_functionals(tables, clip_ids=clip_ids)
+    return signs.summaries(feature_store.read_frames(tables, clip_ids=clip_ids, kinds=kinds))
 
 
 Usual: TypeAlias = Callable[..., dict[str, Any]]

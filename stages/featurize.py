@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ser import feature_tables
+from ser import extraction
 from ser.clips import clip_writer
 from ser.errors import one_sentence
 from ser.files import replacing
@@ -21,12 +21,12 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     """
     settings = read_params().features
     clips, copies = Path(f"data/clips/{corpus}.parquet"), Path(f"data/augmented/{corpus}.parquet")
-    layout = feature_tables.functionals_layout(settings)
+    layout = extraction.functionals_layout(settings)
     with (
         replacing(Path(f"data/frames/{corpus}.parquet")) as frames,
         clip_writer(Path(f"data/functionals/{corpus}.parquet"), **layout) as write,
     ):
-        for functionals in feature_tables.measure(clips, copies, settings, frames=frames):
+        for functionals in extraction.measure(clips, copies, settings, frames=frames):
             write(functionals)
 
 

@@ -7,7 +7,7 @@ import typer
 from ser import probes
 from ser.clips import read_clips
 from ser.errors import one_sentence
-from ser.feature_tables import read_functionals
+from ser.feature_store import read_functionals
 from ser.files import write_text
 from ser.params import read_params
 

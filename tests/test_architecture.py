@@ -214,6 +214,14 @@ def test_no_model_can_be_trained_with_a_leak() -> None:
         assert ROOT / "ser" / "probes.py" not in closure(ROOT / "stages" / f"{stage}.py")
 
 
+@pytest.mark.parametrize("stage", ["split", "train_lstm", "train_baselines"])
+def test_training_needs_no_audio_and_computes_no_features(stage: str) -> None:
+    """A change of how features are computed reruns training only where their values change."""
+    names = {file.stem for file in closure(ROOT / "stages" / f"{stage}.py")}
+    assert not {name for name in names if name.startswith("audio")}
+    assert not {"extraction", "features", "functionals", "sounds", "spectra"} & names
+
+
 def test_the_library_does_not_print_and_nothing_is_caught_unnamed() -> None:
     """Output is the stages' affair; errors that nobody foresaw are not swallowed."""
     for path in LIBRARY:

@@ -11,7 +11,7 @@ import tables
 from ser import datasets, lstm, splits
 from ser.datasets import Dataset
 from ser.errors import InputError
-from ser.feature_tables import Frames
+from ser.feature_store import Frames
 
 CLIPS = tables.with_copies(tables.joined(tables.ravdess(actors=range(1, 7)), tables.tess(n_words=8)))
 CLASSES = ["neutral", "happy", "sad"]
@@ -96,13 +96,13 @@ def test_functionals_beside_frames_are_of_the_same_clips(folder: Path) -> None:
 def test_frames_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many parts are asked for, and in whatever combination, the tables are gone through a single time."""
     seen: list[int] = []
-    read_frames = datasets.feature_tables.read_frames
+    read_frames = datasets.feature_store.read_frames
 
     def counted(paths: Sequence[Path], *, clip_ids: Sequence[str], kinds: Sequence[str] | None) -> Frames:
         seen.append(len(clip_ids))
         return read_frames(paths, clip_ids=clip_ids, kinds=kinds)
 
-    monkeypatch.setattr(datasets.feature_tables, "read_frames", counted)
+    monkeypatch.setattr(datasets.feature_store, "read_frames", counted)
     data = read(folder, payload="frames")
     lengths = {part: data.frames(part).lengths.tolist() for part in ("train", "val", "test")}
     assert sorted(data.frames("val", "test").lengths) == sorted(lengths["val"] + lengths["test"])
@@ -112,13 +112,13 @@ def test_frames_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_folds_share_what_was_read(folder: Path, two_folds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five folds do not read, or keep, features five times."""
     seen: list[int] = []
-    read_functionals = datasets.feature_tables.read_functionals
+    read_functionals = datasets.feature_store.read_functionals
 
     def counted(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> np.ndarray:
         seen.append(len(clip_ids))
         return read_functionals(paths, clip_ids=clip_ids)
 
-    monkeypatch.setattr(datasets.feature_tables, "read_functionals", counted)
+    monkeypatch.setattr(datasets.feature_store, "read_functionals", counted)
     data = datasets.read(folder / "functionals", CORPORA, two_folds, augmented=True)
     for number in data.folds:
         data.fold(number).functionals("train")

@@ -13,9 +13,9 @@ import pytest
 import tables
 import tiny
 
-from ser import batches, datasets, feature_tables, lstm
+from ser import batches, datasets, feature_store, lstm
 from ser.batches import ALL, Buckets, Examples, Seen
-from ser.feature_tables import Frames
+from ser.feature_store import Frames
 
 ARCHITECTURES = ["lstm", "bilstm", "cnn_bilstm"]
 TRAIN, VAL, TEST = tiny.examples(24), tiny.examples(9, seed=1), tiny.examples(24, seed=2)
@@ -269,7 +269,7 @@ def stored(tmp_path: Path) -> Frames:
     """Put the training clips on disk, as the pipeline has them."""
     clips = tables.ravdess(actors=[1])[: len(TRAIN.frames)]
     tables.write_features(tmp_path, clips, payload="frames", values=TRAIN.frames, names='["a", "b", "c", "d"]')
-    return feature_tables.read_frames([tmp_path / "ravdess.parquet"], clip_ids=list(clips.clip_id))
+    return feature_store.read_frames([tmp_path / "ravdess.parquet"], clip_ids=list(clips.clip_id))
 
 
 def test_clips_on_disk_are_not_read_for_their_lengths(stored: Frames, monkeypatch: pytest.MonkeyPatch) -> None:

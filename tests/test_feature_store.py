@@ -1,4 +1,4 @@
-"""Feature tables hold what features say of every clip and copy, and give it back in the order asked for."""
+"""Feature tables give back what was measured, in the order asked for."""
 
 import os
 import resource
@@ -12,70 +12,29 @@ import numpy as np
 import pandas as pd
 import pytest
 import tables
-from signals import RATE, noise, ravdess_names, write_clip_table
+from measured import NAMES, SETTINGS, measure_each, write_folder
 
-from ser import audio, feature_tables
-from ser.clips import AUDIO, BATCH, clip_writer, read_clips
+from ser import extraction, feature_store
+from ser.clips import clip_writer
 from ser.columns import feature_names
 from ser.errors import InputError
-from ser.features import frame_features
-from ser.files import remove
 from ser.functionals import functionals
-from ser.params import Features
-
-SETTINGS = tables.settings(
-    features={"frames": ["zcr", "rms", "chroma"], "functionals": ["max", "mean"], "chroma": {"bins": 3}}
-).features
-NAMES = ravdess_names(BATCH + 6)
-
-
-def write_features(folder: Path, *, settings: Features = SETTINGS) -> tuple[Path, Path]:
-    """Measure the clips and copies of a folder, as the stage does."""
-    frames, vectors = folder / "frames.parquet", folder / "functionals.parquet"
-    clips, copies = folder / "clips.parquet", folder / "copies.parquet"
-    with clip_writer(vectors, **feature_tables.functionals_layout(settings)) as write:
-        for table in feature_tables.measure(clips, copies, settings, frames=frames):
-            write(table)
-    return frames, vectors
-
-
-def written(folder: Path) -> dict[str, bytes]:
-    """Read every file of the feature tables of a folder."""
-    files = [*sorted((folder / "frames.parquet").iterdir()), folder / "functionals.parquet"]
-    return {file.name: file.read_bytes() for file in files}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Write more clips than a batch holds, of different lengths, a copy of each, and the features of all."""
-    folder = tmp_path_factory.mktemp("features")
-    signals = {name: noise(seconds=0.05 + 0.002 * n, seed=n) for n, name in enumerate(NAMES)}
-    write_clip_table(folder / "clips.parquet", signals)
-    write_clip_table(folder / "copies.parquet", {k: v[::-1] for k, v in signals.items()}, copies="noise")
-    write_features(folder)
-    return folder
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("features"))
 
 
 @pytest.fixture(scope="module")
 def expected(folder: Path) -> dict[str, np.ndarray]:
-    """Measure every clip by itself."""
-    rows = pd.concat([pd.read_parquet(folder / name) for name in ("clips.parquet", "copies.parquet")])
-    return {row.clip_id: frame_features(audio.from_flac(row.audio), SETTINGS, rate=RATE) for row in rows.itertuples()}
-
-
-def test_originals_and_copies_are_merged_in_order(folder: Path) -> None:
-    """Both tables hold every clip, each original before its copies, with the columns of the clips they came from."""
-    clips = read_clips([folder / "clips.parquet", folder / "copies.parquet"])
-    assert list(clips.clip_id) == [f"ravdess/{name}{copy}" for name in NAMES for copy in ("", "+noise.1")]
-    for name in ("frames.parquet", "functionals.parquet"):
-        stored = pd.read_parquet(folder / name)
-        pd.testing.assert_frame_equal(stored[list(clips.columns)], clips, check_dtype=False)
+    return measure_each(folder)
 
 
 def test_frames_come_in_the_order_asked_for(folder: Path, expected: dict[str, np.ndarray]) -> None:
     """Some clips, backwards, give their own matrices, each of its own length."""
     wanted = list(expected)[::-3]
-    frames = feature_tables.read_frames([folder / "frames.parquet"], clip_ids=wanted)
+    frames = feature_store.read_frames([folder / "frames.parquet"], clip_ids=wanted)
     assert len({len(matrix) for matrix in frames}) > 3
     for clip_id, matrix in zip(wanted, frames, strict=True):
         np.testing.assert_allclose(matrix, expected[clip_id], rtol=1e-5, atol=1e-5)
@@ -83,7 +42,7 @@ def test_frames_come_in_the_order_asked_for(folder: Path, expected: dict[str, np
 
 def test_frames_are_a_sequence(folder: Path) -> None:
     """What stays on disk behaves as the list of its matrices does: positions, slices, lengths, and their ends."""
-    frames = feature_tables.read_frames([folder / "frames.parquet"], clip_ids=[f"ravdess/{name}" for name in NAMES])
+    frames = feature_store.read_frames([folder / "frames.parquet"], clip_ids=[f"ravdess/{name}" for name in NAMES])
     listed = list(frames)
     assert len(frames) == len(listed) == len(NAMES)
     assert frames.lengths.tolist() == [len(matrix) for matrix in listed]
@@ -100,7 +59,7 @@ def test_frames_are_a_sequence(folder: Path) -> None:
 
 def test_lengths_are_known_without_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting clips and their frames, and choosing some, does not touch the disk; only asking for a matrix does."""
-    frames = feature_tables.read_frames([folder / "frames.parquet"], clip_ids=[f"ravdess/{NAMES[-1]}"])
+    frames = feature_store.read_frames([folder / "frames.parquet"], clip_ids=[f"ravdess/{NAMES[-1]}"])
     length = len(frames[0])
 
     def broken(*_: object) -> bytes:
@@ -115,7 +74,7 @@ def test_lengths_are_known_without_reading(folder: Path, monkeypatch: pytest.Mon
 def test_frames_leave_nothing_behind(folder: Path) -> None:
     """Not even while in use has the copy a name, which a kill would leave; its room is free with the last clips."""
     before = sorted(folder.iterdir())
-    frames = feature_tables.read_frames([folder / "frames.parquet"], clip_ids=[f"ravdess/{NAMES[0]}"])
+    frames = feature_store.read_frames([folder / "frames.parquet"], clip_ids=[f"ravdess/{NAMES[0]}"])
     assert sorted(folder.iterdir()) == before
     file, some = frames.scratch._file, frames[:1]
     del frames
@@ -140,16 +99,16 @@ def test_a_full_disk_is_a_sentence(folder: Path, expected: dict[str, np.ndarray]
     before, needed = sorted(folder.iterdir()), sum(matrix.nbytes for matrix in expected.values())
     paths, clip_ids = [folder / "frames.parquet"], list(expected)
     with little_room(needed):
-        feature_tables.read_frames(paths, clip_ids=clip_ids)
+        feature_store.read_frames(paths, clip_ids=clip_ids)
     said = rf"{folder}: no copy of the frames .* could be written there \(File too large\); it takes as much"
     with little_room(needed - 1), pytest.raises(InputError, match=said):
-        feature_tables.read_frames(paths, clip_ids=clip_ids)
+        feature_store.read_frames(paths, clip_ids=clip_ids)
     assert sorted(folder.iterdir()) == before
 
 
 def test_threads_do_not_write_over_each_other(tmp_path: Path) -> None:
     """Many threads append at a time, with a switch after every few instructions, and each clip is read as it was."""
-    scratch, every = feature_tables._Scratch(tmp_path), sys.getswitchinterval()
+    scratch, every = feature_store._Scratch(tmp_path), sys.getswitchinterval()
     clips = [np.full((3 + n % 5, 7), n, dtype=np.float32) for n in range(3000)]
     sys.setswitchinterval(1e-6)
     try:
@@ -163,7 +122,7 @@ def test_threads_do_not_write_over_each_other(tmp_path: Path) -> None:
 def test_functionals_come_in_the_order_asked_for(folder: Path, expected: dict[str, np.ndarray]) -> None:
     """Some clips, backwards, give a row each: the functionals of their frames."""
     wanted = list(expected)[::-3]
-    vectors = feature_tables.read_functionals([folder / "functionals.parquet"], clip_ids=wanted)
+    vectors = feature_store.read_functionals([folder / "functionals.parquet"], clip_ids=wanted)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, [functionals(expected[c], SETTINGS) for c in wanted], rtol=1e-4, atol=1e-5)
 
@@ -176,18 +135,18 @@ def test_features_are_read_across_tables_written_in_any_pieces(folder: Path, tmp
         rows = stored.iloc[part::2].to_dict("records")
         for row in rows:
             row["frames"] = [frame.tolist() for frame in row["frames"]]
-        with clip_writer(path, **feature_tables.frames_layout(SETTINGS)) as write:
+        with clip_writer(path, **extraction.frames_layout(SETTINGS)) as write:
             for start in range(0, len(rows), 7):
                 write(rows[start : start + 7])
-    whole = feature_tables.read_frames([folder / "frames.parquet"], clip_ids=list(stored.clip_id))
-    spread = feature_tables.read_frames(parts, clip_ids=list(stored.clip_id))
+    whole = feature_store.read_frames([folder / "frames.parquet"], clip_ids=list(stored.clip_id))
+    spread = feature_store.read_frames(parts, clip_ids=list(stored.clip_id))
     assert all(np.array_equal(one, other) for one, other in zip(whole, spread, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["frames", "functionals"])
 def test_a_clip_that_is_not_there_is_refused(kind: str, folder: Path) -> None:
     """Asking for a clip that no table holds is an error that names both, and never another clip's features."""
-    read = {"frames": feature_tables.read_frames, "functionals": feature_tables.read_functionals}[kind]
+    read = {"frames": feature_store.read_frames, "functionals": feature_store.read_functionals}[kind]
     with pytest.raises(InputError, match=rf"{kind}\.parquet: ravdess/nobody has no features there; run `dvc repro`"):
         read([folder / f"{kind}.parquet"], clip_ids=[f"ravdess/{NAMES[0]}", "ravdess/nobody"])
 
@@ -196,10 +155,10 @@ def test_columns_have_names(folder: Path, expected: dict[str, np.ndarray]) -> No
     """A table says what its numbers are: the name of a functional's column finds its value."""
     columns = feature_names(SETTINGS)
     assert columns == ["zcr.0", "rms.0", "chroma.0", "chroma.1", "chroma.2"]
-    assert feature_tables.read_names([folder / "frames.parquet"]) == columns
-    names = feature_tables.read_names([folder / "functionals.parquet"])
+    assert feature_store.read_names([folder / "frames.parquet"]) == columns
+    names = feature_store.read_names([folder / "functionals.parquet"])
     clip_id = f"ravdess/{NAMES[0]}"
-    (vector,) = feature_tables.read_functionals([folder / "functionals.parquet"], clip_ids=[clip_id])
+    (vector,) = feature_store.read_functionals([folder / "functionals.parquet"], clip_ids=[clip_id])
     assert len(names) == len(vector)
     assert vector[names.index("rms.0.mean")] == pytest.approx(expected[clip_id][:, 1].mean(), rel=1e-5)
     assert vector[names.index("chroma.1.max")] == pytest.approx(expected[clip_id][:, 3].max(), rel=1e-5)
@@ -209,40 +168,12 @@ def test_tables_of_different_features_are_refused(folder: Path, tmp_path: Path) 
     """Features measured under different settings are not mixed, even where they are as many."""
     other = tmp_path / "other.parquet"
     chosen = SETTINGS.model_copy(update={"frames": ("rms", "zcr", "chroma")})
-    with clip_writer(other, **feature_tables.frames_layout(chosen)):
+    with clip_writer(other, **extraction.frames_layout(chosen)):
         pass
     with pytest.raises(InputError, match=f"{other}.* hold different features"):
-        feature_tables.read_names([folder / "frames.parquet", other])
+        feature_store.read_names([folder / "frames.parquet", other])
     with pytest.raises(InputError, match=f"{other}.* hold different features"):
-        feature_tables.read_frames([folder / "frames.parquet", other], clip_ids=[])
-
-
-def test_pandas_reads_the_tables(folder: Path, expected: dict[str, np.ndarray]) -> None:
-    """The files need nothing of this project: frames and functionals are lists in a data frame."""
-    clip_id = f"ravdess/{NAMES[1]}"
-    frames = pd.read_parquet(folder / "frames.parquet").set_index("clip_id").frames[clip_id]
-    vector = pd.read_parquet(folder / "functionals.parquet").set_index("clip_id").functionals[clip_id]
-    np.testing.assert_allclose(np.stack(frames), expected[clip_id], rtol=1e-5, atol=1e-5)
-    assert vector.shape == (10,)
-
-
-def test_without_copies_the_originals_are_measured(tmp_path: Path) -> None:
-    """Where augmentation is off, the table of copies is empty and that of features is not."""
-    write_clip_table(tmp_path / "clips.parquet", {NAMES[0]: noise(seconds=0.1)})
-    with clip_writer(tmp_path / "copies.parquet", payload=AUDIO):
-        pass
-    frames, vectors = write_features(tmp_path)
-    assert len(pd.read_parquet(frames)) == len(pd.read_parquet(vectors)) == 1
-
-
-def test_any_number_of_workers_writes_the_same_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two processes leave the files, byte for byte, that one left."""
-    before = written(folder)
-    monkeypatch.setenv("SER_WORKERS", "2")
-    remove(folder / "frames.parquet")
-    write_features(folder)
-    assert written(folder) == before
-    assert len(before) > 2
+        feature_store.read_frames([folder / "frames.parquet", other], clip_ids=[])
 
 
 def test_a_kind_of_features_can_be_chosen(tmp_path: Path) -> None:
@@ -252,8 +183,8 @@ def test_a_kind_of_features_can_be_chosen(tmp_path: Path) -> None:
     names = '["mel.0", "rms.0", "mel.1", "zcr.0"]'
     tables.write_features(tmp_path, clips, payload="frames", values=values, names=names)
     paths = [tmp_path / "ravdess.parquet"]
-    assert feature_tables.read_names(paths, kinds=["zcr", "mel"]) == ["mel.0", "mel.1", "zcr.0"]
-    frames = feature_tables.read_frames(paths, clip_ids=list(clips.clip_id), kinds=["mel"])
+    assert feature_store.read_names(paths, kinds=["zcr", "mel"]) == ["mel.0", "mel.1", "zcr.0"]
+    frames = feature_store.read_frames(paths, clip_ids=list(clips.clip_id), kinds=["mel"])
     assert frames[1].tolist() == [[10, 12], [14, 16]]
     with pytest.raises(InputError, match=r"hold no pitch, but mel\.0, rms\.0"):
-        feature_tables.read_names(paths, kinds=["pitch"])
+        feature_store.read_names(paths, kinds=["pitch"])
