@@ -3,7 +3,7 @@
     .venv/bin/dvc exp run -S 'seeds=[1,2,3]' … train_lstm
     .venv/bin/python -m benchmarks.branches
 
-The names are those of `ser.lstm.BRANCHES`; the leaderboard shows all together.
+The names are those of `ser.trainer.BRANCHES`; the leaderboard shows all together.
 """
 
 import json
@@ -15,7 +15,7 @@ import pandas as pd
 import typer
 
 from benchmarks.averaged import said
-from ser import datasets, headline, lstm, predictions
+from ser import datasets, headline, predictions, trainer
 from ser.datasets import Dataset
 from ser.errors import InputError, one_sentence
 from ser.params import TrainLstm, read_params
@@ -28,12 +28,12 @@ def shares_of(model: Any, data: Dataset, settings: TrainLstm, *, hop_seconds: fl
     """Ask each branch of a network, and all together, about the test clips: {name: (clips, classes)}."""
     import keras
 
-    branches = [layer for layer in model.layers if layer.name in lstm.BRANCHES]
+    branches = [layer for layer in model.layers if layer.name in trainer.BRANCHES]
     alone = {branch.name: keras.layers.Softmax(name=f"{branch.name}_alone")(branch.output) for branch in branches}
     outputs = [*alone.values(), model.output]
-    asked, n = lstm.examples(data, settings, "test"), len(outputs)
+    asked, n = trainer.examples(data, settings, "test"), len(outputs)
     beside = keras.Model(model.inputs, keras.layers.Concatenate(name="branches")(outputs))
-    found = lstm.predict(beside, asked.frames, settings, hop_seconds=hop_seconds, functionals=asked.functionals)
+    found = trainer.predict(beside, asked.frames, settings, hop_seconds=hop_seconds, functionals=asked.functionals)
     return dict(zip([*alone, TOGETHER], np.split(found, n, axis=1), strict=True))
 
 
@@ -48,7 +48,7 @@ def main() -> None:
     tables: dict[str, list[pd.DataFrame]] = {}
     for path in cards:
         card = json.loads(path.read_text(encoding="utf-8"))
-        fold, model = data.fold(card["fold"]), lstm.load(path.parent)
+        fold, model = data.fold(card["fold"]), trainer.load(path.parent)
         given = shares_of(model, fold, params.train_lstm, hop_seconds=params.features.hop_seconds)
         for name, shares in given.items():
             clips = fold.clips("test")

@@ -17,7 +17,7 @@ import pandas as pd
 import typer
 
 from benchmarks import measuring
-from ser import batches, datasets, lstm, predictions, seeds, uncertainty
+from ser import batches, datasets, predictions, seeds, trainer, uncertainty
 from ser.batches import Inputs
 from ser.columns import Array
 from ser.datasets import Dataset
@@ -54,13 +54,13 @@ def padded(frames: Iterable[Array], *, length: int, blank: Array) -> Array:
 
 def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
     """Train the plain network on a fold, and predict its validation clips."""
-    lstm.set_up(seeds.integer(seed, "lstm"))
-    (train, val), n_classes = (lstm.examples(one, settings, part) for part in ("train", "val")), len(one.classes)
-    network = lstm.build_for(train, settings, n_classes=n_classes)
-    frames, blank = train.frames, lstm.mean_frame(network)
+    trainer.set_up(seeds.integer(seed, "lstm"))
+    (train, val), n_classes = (trainer.examples(one, settings, part) for part in ("train", "val")), len(one.classes)
+    network = trainer.build_for(train, settings, n_classes=n_classes)
+    frames, blank = train.frames, trainer.mean_frame(network)
     model, longest = masked(network, settings, blank=blank), max(map(len, frames))
     steps = -(-len(frames) // settings.batch_size)
-    learner = lstm.learner_of(model, settings, steps=steps * settings.epochs)
+    learner = trainer.learner_of(model, settings, steps=steps * settings.epochs)
     targets = batches.targets_of(train.labels, settings, n_classes=n_classes)
 
     def stream() -> Iterator[tuple[Inputs, tuple[Array, ...]]]:
@@ -86,9 +86,11 @@ def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
 
 def ours(one: Dataset, settings: TrainLstm, *, seed: int, hop_seconds: float) -> Shares:
     """Train the network on a fold as the pipeline does, and predict its validation clips."""
-    train, val = (lstm.examples(one, settings, part) for part in ("train", "val"))
-    model, _ = lstm.fit(settings, train=train, val=val, n_classes=len(one.classes), hop_seconds=hop_seconds, seed=seed)
-    return lstm.predict(model, val.frames, settings, hop_seconds=hop_seconds, functionals=val.functionals)
+    train, val = (trainer.examples(one, settings, part) for part in ("train", "val"))
+    model, _ = trainer.fit(
+        settings, train=train, val=val, n_classes=len(one.classes), hop_seconds=hop_seconds, seed=seed
+    )
+    return trainer.predict(model, val.frames, settings, hop_seconds=hop_seconds, functionals=val.functionals)
 
 
 def trial(work: tuple[str, int], *, data: Dataset, params: Params, seed: int) -> pd.DataFrame:

@@ -19,7 +19,7 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from ser import calibration, datasets, lstm, predictions, store, uncertainty
+from ser import calibration, datasets, predictions, store, trainer, uncertainty
 from ser.datasets import Dataset
 from ser.errors import InputError, one_sentence
 from ser.parallel import map_long, workers
@@ -58,13 +58,13 @@ def trial(fold: int, *, data: Dataset, settings: TrainLstm, hop_seconds: float, 
         Seconds of training, without reading.
     """
     one = data.fold(fold)
-    train, val = (lstm.examples(one, settings, part) for part in ("train", "val"))
+    train, val = (trainer.examples(one, settings, part) for part in ("train", "val"))
     start = time.perf_counter()
-    model, history = lstm.fit(
+    model, history = trainer.fit(
         settings, train=train, val=val, n_classes=len(data.classes), hop_seconds=hop_seconds, seed=seed
     )
     seconds = time.perf_counter() - start
-    shares = lstm.predict(model, val.frames, settings, hop_seconds=hop_seconds, functionals=val.functionals)
+    shares = trainer.predict(model, val.frames, settings, hop_seconds=hop_seconds, functionals=val.functionals)
     table = predictions.prediction_table(one.clips("val"), shares, classes=data.classes, seed=seed)
     table.to_parquet(folder / f"{fold}.parquet", index=False)
     history.to_csv(folder / f"{fold}.csv", index=False)

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import measuring
 from benchmarks.plain_keras import masked, padded
-from ser import lstm
+from ser import trainer
 from ser.batches import Buckets, Examples, Seen
 from ser.columns import columns_of, feature_names
 from ser.functionals import functional_names
@@ -49,17 +49,17 @@ def clips(params: Params) -> Examples:
 
 def ours(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any:
     """Train as the pipeline does."""
-    model = lstm.build_for(examples, settings, n_classes=CLASSES)
-    dataset = lstm.training_batches(
+    model = trainer.build_for(examples, settings, n_classes=CLASSES)
+    dataset = trainer.training_batches(
         examples,
         settings,
-        blank=lstm.mean_frame(model),
+        blank=trainer.mean_frame(model),
         buckets=Buckets.of(settings, hop_seconds=hop_seconds),
         seed=1,
         n_classes=CLASSES,
     )
-    learner = lstm.learner_of(model, settings, steps=len(dataset) * (1 + EPOCHS))
-    dataset = lstm.for_branches(dataset, learner)
+    learner = trainer.learner_of(model, settings, steps=len(dataset) * (1 + EPOCHS))
+    dataset = trainer.for_branches(dataset, learner)
     return lambda: learner.fit(dataset, verbose=0, shuffle=False)
 
 
@@ -67,12 +67,12 @@ def plain(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any
     """Train as tutorials do: one array, padded to the longest clip, and a mask for the recurrent layers."""
     import keras
 
-    network = lstm.build_for(examples, settings, n_classes=CLASSES)
-    blank = lstm.mean_frame(network)
+    network = trainer.build_for(examples, settings, n_classes=CLASSES)
+    blank = trainer.mean_frame(network)
     frames = padded(examples.frames, length=max(map(len, examples.frames)), blank=blank)
     inputs = [frames] if examples.functionals is None else [frames, examples.functionals]
     model = masked(network, settings, blank=blank)
-    branches = [keras.layers.Softmax()(layer.output) for layer in model.layers if layer.name in lstm.BRANCHES]
+    branches = [keras.layers.Softmax()(layer.output) for layer in model.layers if layer.name in trainer.BRANCHES]
     learner = keras.Model(model.inputs, branches)
     learner.compile(keras.optimizers.AdamW(settings.learning_rate), ["categorical_crossentropy"] * len(branches))
     targets = [np.eye(CLASSES, dtype=np.float32)[examples.labels]] * len(branches)
@@ -83,7 +83,7 @@ def operations(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -
     """Count the multiplications and additions of an epoch's matrix products; the backward pass has two for each."""
     import keras
 
-    network = lstm.build_for(examples, settings, n_classes=CLASSES)
+    network = trainer.build_for(examples, settings, n_classes=CLASSES)
     sizes = {
         layer: sum(np.prod(w.shape) for w in layer.trainable_weights if len(w.shape) > 1) for layer in network.layers
     }
@@ -115,7 +115,7 @@ def measure(variant: str) -> dict[str, float]:
     """Train once to warm up, and measure the epochs after it."""
     params = read_params()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    lstm.set_up(1)
+    trainer.set_up(1)
     examples = clips(params)
     epoch = VARIANTS[variant](params.train_lstm, examples, hop_seconds=params.features.hop_seconds)
     epoch()

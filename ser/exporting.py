@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ser import baselines, feature_store, lstm, onnx_network, signs
+from ser import baselines, feature_store, onnx_network, signs, trainer
 from ser.batches import Buckets, together
 from ser.corpora.facts import is_synthetic
 from ser.errors import InputError
@@ -34,11 +34,11 @@ CODE = (
     "feature_store",
     "features",
     "functionals",
-    "lstm",
     "onnx_network",
     "sound_centres",
     "sounds",
     "spectra",
+    "trainer",
     "training",
 )
 """Modules of the project that make features and models: the card names each by its hash."""
@@ -235,7 +235,7 @@ def _networks(source: Path, output: Path) -> list[Path]:
     found = sorted(source.rglob("model.keras"))
     paths = [output / f"network{n}.onnx" for n in range(1, len(found) + 1)]
     for model, path in zip(found, paths, strict=True):
-        network = lstm.load(model.parent)
+        network = trainer.load(model.parent)
         path.write_bytes(onnx_network.convert(network))
         _check_equal(network, path)
     return paths

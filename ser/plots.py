@@ -96,7 +96,7 @@ def history(table: pd.DataFrame, path: Path, *, title: str, last: bool = False) 
     Parameters
     ----------
     table
-        Histories as `ser.lstm.fit` returns them, with columns fold and seed.
+        Histories as `ser.trainer.fit` returns them, with columns fold and seed.
     path
         Of the PNG.
     title

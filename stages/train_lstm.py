@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from ser import datasets, lstm, training
+from ser import datasets, trainer, training
 from ser.errors import one_sentence
 from ser.files import replacing, write_text
 from ser.parallel import workers
@@ -25,7 +25,7 @@ def main() -> None:
     table = training.train_all(
         trained,
         datasets.for_network(settings, params.corpora),
-        partial(lstm.train, settings=settings, hop_seconds=params.features.hop_seconds),
+        partial(trainer.train, settings=settings, hop_seconds=params.features.hop_seconds),
         seeds=params.seeds,
         settings=settings.model_dump(mode="json"),
         inputs=[*tables, Path("data/splits.csv")],
@@ -34,7 +34,7 @@ def main() -> None:
     with replacing(Path("data/predictions/lstm.parquet")) as unfinished:
         table.to_parquet(unfinished, index=False)
     typer.echo(training.told("lstm", table))
-    history = training.collect(trained, lstm.HISTORY)
+    history = training.collect(trained, trainer.HISTORY)
     write_text(Path("reports/lstm/history.csv"), history.to_csv(index=False, lineterminator="\n"))
 
 

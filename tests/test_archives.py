@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tiny
 
-from ser import archives, baselines, lstm
+from ser import archives, baselines, trainer
 
 ROOT = Path(__file__).parents[1]
 MODELS = ["lstm", *baselines.BASELINES]
@@ -69,7 +69,7 @@ def test_a_loaded_baseline_predicts_as_before(saved: list[Path], model: str) -> 
 
 def test_a_loaded_network_predicts_as_before(saved: list[Path]) -> None:
     """Both ways to load it, whole or as architecture and weights, give the network that was trained."""
-    lstm.set_up(1)
+    trainer.set_up(1)
     import keras
 
     folder = saved[0] / "lstm"
@@ -77,8 +77,8 @@ def test_a_loaded_network_predicts_as_before(saved: list[Path]) -> None:
     rebuilt = keras.models.model_from_json((folder / "architecture.json").read_text())
     rebuilt.load_weights(folder / "model.weights.h5")
     frames, settings = tiny.examples(12, seed=2).frames, tiny.lstm_settings()
-    for model in (lstm.load(folder), rebuilt):
-        np.testing.assert_allclose(lstm.predict(model, frames, settings, hop_seconds=tiny.HOP), before, atol=1e-6)
+    for model in (trainer.load(folder), rebuilt):
+        np.testing.assert_allclose(trainer.predict(model, frames, settings, hop_seconds=tiny.HOP), before, atol=1e-6)
     assert np.ptp(before) > 0.01
 
 

@@ -10,7 +10,7 @@ import tables
 import tiny
 
 from benchmarks import branches, plain_keras, selection, training
-from ser import batches, datasets, lstm
+from ser import batches, datasets, trainer
 from ser.datasets import Dataset
 from ser.errors import InputError
 
@@ -39,13 +39,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_a_mask_hides_padding_and_nothing_else() -> None:
     """Without padding the copy answers as the network does; with padding, its recurrent layer hears less of it."""
-    lstm.set_up(1)
+    trainer.set_up(1)
     frames = tiny.examples(1).frames[0]
     mean, variance = batches.moments([frames])
     blank = mean.astype(np.float32)
     for architecture in ("lstm", "cnn_bilstm"):
         settings = tiny.lstm_settings(architecture=architecture, stride=2)
-        network = lstm.build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=3)
+        network = trainer.build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=3)
         copy = plain_keras.masked(network, settings, blank=blank)
         copy.set_weights(network.get_weights())
         np.testing.assert_array_equal(copy.predict_on_batch(frames[None]), network.predict_on_batch(frames[None]))
@@ -92,11 +92,11 @@ def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) ->
 def test_each_branch_is_asked(data: Dataset, tmp_path: Path) -> None:
     """Alone each gives shares of test clips, and the weighted mean of their logits is the answer of all."""
     settings, fold = tiny.lstm_settings(functionals_weight=2), data.fold(1)
-    train = replace(lstm.examples(fold, settings, "train"), seen=batches.Seen(movement=[(0, 1), (2, 3)]))
-    lstm.set_up(1)
-    lstm.save(lstm.build_for(train, settings, n_classes=3), tmp_path)
-    lstm.set_up(1)  # names of layers are counted anew, as in another process
-    model = lstm.load(tmp_path)
+    train = replace(trainer.examples(fold, settings, "train"), seen=batches.Seen(movement=[(0, 1), (2, 3)]))
+    trainer.set_up(1)
+    trainer.save(trainer.build_for(train, settings, n_classes=3), tmp_path)
+    trainer.set_up(1)  # names of layers are counted anew, as in another process
+    model = trainer.load(tmp_path)
     found = branches.shares_of(model, fold, settings, hop_seconds=tiny.HOP)
     assert list(found) == ["by_frames", "by_functionals", "by_movement", "together"]
     assert {share.shape for share in found.values()} == {(len(fold.clips("test")), 3)}
@@ -144,7 +144,7 @@ def test_an_epoch_is_measured_with_all_branches() -> None:
     assert clips.functionals is not None and clips.seen.prosody and clips.seen.movement
     few = batches.Examples(clips.frames[:9], clips.labels[:9], clips.functionals[:9], clips.seen)
     for way in training.VARIANTS.values():
-        lstm.set_up(1)
+        trainer.set_up(1)
         history = way(params.train_lstm, few, hop_seconds=params.features.hop_seconds)().history
-        assert sum(name.endswith("_loss") for name in history) == len(lstm.BRANCHES), history
+        assert sum(name.endswith("_loss") for name in history) == len(trainer.BRANCHES), history
         assert np.isfinite(history["loss"]).all()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import tables
 
-from ser import datasets, lstm, splits
+from ser import datasets, splits, trainer
 from ser.datasets import Dataset
 from ser.errors import InputError
 from ser.feature_store import Frames
@@ -81,7 +81,7 @@ def test_functionals_beside_frames_are_of_the_same_clips(folder: Path) -> None:
     names = data.card()["beside"]
     assert len(names) == data.functionals("val").shape[1]
     settings = tables.settings().train_lstm.model_copy(update={"movement": (names[-1],)})
-    assert lstm.examples(data, settings, "val").seen.movement == [(len(names) - 1, len(names))]
+    assert trainer.examples(data, settings, "val").seen.movement == [(len(names) - 1, len(names))]
     columns = data.card()["features"]
     kinds = list(dict.fromkeys(name.partition(".")[0] for name in columns))
     assert len(kinds) > 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
-from ser import batches, lstm, onnx_network
+from ser import batches, onnx_network, trainer
 from ser.batches import ALL, Seen
 from ser.errors import InputError
 from ser.networks import open_network
@@ -22,9 +22,9 @@ def run(model: Any, frames: Any, functionals: Any, folder: Any) -> Any:
 
 
 def network(functionals: Any = None, *, seen: Seen = ALL, **changes: Any) -> Any:
-    lstm.set_up(1)
+    trainer.set_up(1)
     train = replace(TRAIN, functionals=functionals, seen=seen)
-    return lstm.build_for(train, tiny.lstm_settings(**changes), n_classes=tiny.N_CLASSES)
+    return trainer.build_for(train, tiny.lstm_settings(**changes), n_classes=tiny.N_CLASSES)
 
 
 def check(model: Any, folder: Any) -> None:
@@ -52,7 +52,7 @@ def test_every_architecture(architecture: str, stride: int, tmp_path: Any) -> No
 
 @pytest.mark.parametrize("seen", [ALL, Seen(movement=[(1, 3)]), Seen([(0, 3)], [(1, 2), (3, 4)], [(0, 2), (3, 5)])])
 def test_functionals_beside_frames(seen: Seen, tmp_path: Any) -> None:
-    """A network that sees both has two inputs, and functionals far from training count as `lstm.WIDEST` does."""
+    """A network that sees both has two inputs, and functionals far from training count as `trainer.WIDEST` does."""
     values = np.random.default_rng(1).normal(size=(24, 5)).astype(np.float32)
     model = network(values, seen=seen)
     check(model, tmp_path)
@@ -65,7 +65,7 @@ def test_other_layers(tmp_path: Any) -> None:
     """Layers that networks may come to have are written too: pooled statistics, two axes, the last state alone."""
     from keras import Input, Model, layers
 
-    lstm.set_up(1)
+    trainer.set_up(1)
     frames = Input((None, 6))
     x = layers.LayerNormalization()(layers.Dense(8, activation="tanh")(frames))
     image = layers.Conv2D(3, 3, strides=(2, 1), padding="same", activation="relu")(layers.Reshape((-1, 8, 1))(x))

@@ -130,7 +130,7 @@ def test_a_setting_reruns_only_what_reads_it(untouched: Project, edit, stages: s
             {"download@ravdess", "download@tess", "split", "describe", "evaluate", "export", "report"},
         ),
         ("ser/metrics.py", {"probe", "evaluate", "export", "report"}),
-        ("ser/lstm.py", {"train_lstm", "export"}),
+        ("ser/trainer.py", {"train_lstm", "export"}),
     ],
 )
 def test_code_reruns_only_what_imports_it(untouched: Project, file: str, stages: set[str]) -> None:

@@ -15,7 +15,7 @@ import pytest
 import tables
 import yaml
 
-from ser import baselines, lstm, predictions, splits
+from ser import baselines, predictions, splits, trainer
 from stages import probe, train_baselines, train_lstm
 
 ROOT = Path(__file__).parents[1]
@@ -181,8 +181,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return shares(len(features))
 
     monkeypatch.setattr(baselines, "fit", fit_baseline)
-    monkeypatch.setattr(lstm, "fit", fit_lstm)
-    for library in (baselines, lstm):
+    monkeypatch.setattr(trainer, "fit", fit_lstm)
+    for library in (baselines, trainer):
         monkeypatch.setattr(library, "predict", predict)
         monkeypatch.setattr(library, "save", saved)
     return seen
@@ -266,7 +266,7 @@ def test_the_histories_of_all_seeds_are_one_table() -> None:
 @pytest.mark.usefixtures("calls")
 @pytest.mark.parametrize(
     ("train", "model", "library"),
-    [(train_lstm.main, "lstm", lstm), (lambda: train_baselines.main("svm"), "svm", baselines)],
+    [(train_lstm.main, "lstm", trainer), (lambda: train_baselines.main("svm"), "svm", baselines)],
 )
 def test_a_failure_leaves_the_earlier_model(
     project: Path, monkeypatch: pytest.MonkeyPatch, calls: SimpleNamespace, train: Any, model: str, library: Any
@@ -305,7 +305,7 @@ def test_other_features_start_training_anew(
     project: Path, monkeypatch: pytest.MonkeyPatch, calls: SimpleNamespace, train: Any, features: str
 ) -> None:
     """What an interruption left was made from the tables of then: with another one no seed is taken up."""
-    predict = lstm.predict
+    predict = trainer.predict
 
     def broken(*given: Any, **more: Any) -> Any:
         if calls.seeds[-1] == 17:
@@ -313,7 +313,7 @@ def test_other_features_start_training_anew(
         return predict(*given, **more)
 
     with monkeypatch.context() as patch:
-        for library in (lstm, baselines):
+        for library in (trainer, baselines):
             patch.setattr(library, "predict", broken)
         with pytest.raises(KeyboardInterrupt):
             train()

@@ -13,7 +13,7 @@ import pytest
 import tables
 import tiny
 
-from ser import baselines, calibration, datasets, lstm, predictions, training
+from ser import baselines, calibration, datasets, predictions, trainer, training
 from ser.datasets import Dataset
 
 CLASSES = ["neutral", "happy", "sad"]
@@ -358,7 +358,7 @@ def test_a_network_does_not_depend_on_those_before_it(folder: Path) -> None:
     functionals = folder / "functionals"
     data = datasets.read(folder / "frames", ["ravdess"], folder / "splits.csv", augmented=True, beside=functionals)
     settings = tiny.lstm_settings(architecture="cnn_bilstm", epochs=1, batch_size=64)
-    train = partial(lstm.train, settings=settings, hop_seconds=tiny.HOP)
+    train = partial(trainer.train, settings=settings, hop_seconds=tiny.HOP)
 
     def run(name: str, *folds: int) -> tuple[dict[str, bytes], pd.DataFrame]:
         some = Dataset(data.table[data.table.fold.isin(folds)], data.classes, data.store)

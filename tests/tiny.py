@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import tables
 
-from ser import baselines, lstm, splits
+from ser import baselines, splits, trainer
 from ser.batches import Examples
 from ser.columns import Array
 
@@ -44,7 +44,7 @@ def examples(n: int, *, seed: int = 0, shift: float = 0.0) -> Examples:
 
 def fitted(settings: Any, *, train: Examples, val: Examples, seed: int = 1) -> tuple[Any, pd.DataFrame]:
     """Train a network on the tiny problem."""
-    return lstm.fit(settings, train=train, val=val, n_classes=N_CLASSES, hop_seconds=HOP, seed=seed)
+    return trainer.fit(settings, train=train, val=val, n_classes=N_CLASSES, hop_seconds=HOP, seed=seed)
 
 
 def vectors(n: int = 60, *, seed: int = 0) -> tuple[Any, Any]:
@@ -83,9 +83,9 @@ def main(folder: Path) -> None:
     held_out = examples(12, seed=2)
     settings = lstm_settings(architecture="cnn_bilstm")
     network, history = fitted(settings, train=examples(24), val=examples(9, seed=1))
-    lstm.save(network, folder / "lstm")
+    trainer.save(network, folder / "lstm")
     history.to_csv(folder / "lstm" / "history.csv")
-    np.save(folder / "lstm" / "predicted.npy", lstm.predict(network, held_out.frames, settings, hop_seconds=HOP))
+    np.save(folder / "lstm" / "predicted.npy", trainer.predict(network, held_out.frames, settings, hop_seconds=HOP))
     for name in baselines.BASELINES:
         model, search = baseline(name)
         baselines.save(model, folder / name)

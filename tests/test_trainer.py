@@ -13,7 +13,7 @@ import pytest
 import tables
 import tiny
 
-from ser import batches, datasets, feature_store, lstm
+from ser import batches, datasets, feature_store, trainer
 from ser.batches import ALL, Buckets, Examples, Seen
 from ser.feature_store import Frames
 
@@ -23,18 +23,18 @@ TRAIN, VAL, TEST = tiny.examples(24), tiny.examples(9, seed=1), tiny.examples(24
 
 @pytest.fixture(scope="module", autouse=True)
 def _set_up() -> None:
-    lstm.set_up(1)
+    trainer.set_up(1)
 
 
 @cache
 def untrained(architecture: str) -> Any:
-    lstm.set_up(1)
+    trainer.set_up(1)
     return built(tiny.lstm_settings(architecture=architecture))
 
 
 def built(settings: Any) -> Any:
     mean, variance = (values.tolist() for values in batches.moments(TRAIN.frames))
-    return lstm.build(settings, mean=mean, variance=variance, n_classes=tiny.N_CLASSES)
+    return trainer.build(settings, mean=mean, variance=variance, n_classes=tiny.N_CLASSES)
 
 
 @cache
@@ -51,7 +51,7 @@ def trained(architecture: str) -> tuple[Any, pd.DataFrame]:
 
 def predict(model: Any, frames: Any, *, functionals: Any = None, **changes: Any) -> Any:
     settings = tiny.lstm_settings(**changes)
-    return lstm.predict(model, frames, settings, hop_seconds=tiny.HOP, functionals=functionals)
+    return trainer.predict(model, frames, settings, hop_seconds=tiny.HOP, functionals=functionals)
 
 
 # Lengths --------------------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def test_training_batches() -> None:
     """In each epoch every clip comes once, with its own target, beside clips of its length, in a new order."""
     buckets = Buckets(step=4, most=24)
     settings, blank = tiny.lstm_settings(batch_size=5), np.zeros(4, dtype=np.float32)
-    dataset = lstm.training_batches(TRAIN, settings, blank=blank, buckets=buckets, seed=1, n_classes=tiny.N_CLASSES)
+    dataset = trainer.training_batches(TRAIN, settings, blank=blank, buckets=buckets, seed=1, n_classes=tiny.N_CLASSES)
     by_content = {clip[0].tobytes(): n for n, clip in enumerate(TRAIN.frames)}
     lengths = buckets.lengths(TRAIN.frames)
     orders = []
@@ -238,7 +238,7 @@ def test_the_best_epoch_is_kept(contrarily: tuple[Any, pd.DataFrame, Examples]) 
     """The model returned answers validation clips as it did after the epoch of the best UAR, not after the last."""
     model, history, val = contrarily
     best = history.loc[history.val_uar.idxmax()]
-    found = lstm.judge(predict(model, val.frames), val.labels, smoothing=0.1)
+    found = trainer.judge(predict(model, val.frames), val.labels, smoothing=0.1)
     assert found == pytest.approx({key: best[key] for key in found}, abs=1e-5)
     assert history.val_loss.iloc[-1] > best.val_loss + 0.05
 
@@ -304,7 +304,7 @@ def test_the_seed_decides_how_weights_begin() -> None:
     settings = tiny.lstm_settings(architecture="lstm")
     weights = []
     for seed in (1, 1, 2):
-        lstm.set_up(seed)
+        trainer.set_up(seed)
         model = built(settings)
         weights.append(model.get_layer("by_frames_units").kernel.numpy().tolist())
     assert weights[0] == weights[1] != weights[2]
@@ -319,9 +319,9 @@ def test_the_seed_decides() -> None:
 def test_a_step_is_traced_once() -> None:
     """TensorFlow, which prepares a step for seconds, finds all variables made, and need not do it again."""
     clips = with_functionals(8, seed=1, in_frames=True)
-    lstm.set_up(1)
+    trainer.set_up(1)
     settings = tiny.lstm_settings(architecture="lstm", average=0.9)
-    learner = lstm.learner_of(lstm.build_for(clips, settings, n_classes=tiny.N_CLASSES), settings, steps=1)
+    learner = trainer.learner_of(trainer.build_for(clips, settings, n_classes=tiny.N_CLASSES), settings, steps=1)
     step, traced = learner.train_step, []
     learner.train_step = lambda data: traced.append(data) or step(data)
     targets = batches.targets_of(clips.labels, settings, n_classes=tiny.N_CLASSES)
@@ -335,7 +335,7 @@ def test_the_shortest_training_has_a_schedule_too(steps: int) -> None:
     """A single step is a training; the rate is finite and not above what was set."""
     import keras
 
-    optimizer = lstm.optimizer(tiny.lstm_settings(schedule="cosine"), steps=steps)
+    optimizer = trainer.optimizer(tiny.lstm_settings(schedule="cosine"), steps=steps)
     optimizer.build([keras.Variable(np.zeros(1))])
     assert 0 <= float(optimizer.learning_rate) <= 0.01 + 1e-9
 
@@ -355,14 +355,14 @@ def test_one_vector_learns_what_weights_apart_learn(
     """To the last bit, what Keras's optimizer does with each weight for itself, cutting gradients of any norm."""
     import keras
 
-    monkeypatch.setattr(lstm, "STEEPEST", steepest)
+    monkeypatch.setattr(trainer, "STEEPEST", steepest)
 
     def taught() -> Any:
         return tiny.fitted(tiny.lstm_settings(architecture="lstm", **changes), train=TRAIN, val=VAL)[0].get_weights()
 
     ours = taught()
-    monkeypatch.setattr(lstm, "_of_one_vector", lambda kind: partial(kind, clipnorm=steepest))
-    monkeypatch.setattr(lstm, "_averages", lambda _: [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)])
+    monkeypatch.setattr(trainer, "_of_one_vector", lambda kind: partial(kind, clipnorm=steepest))
+    monkeypatch.setattr(trainer, "_averages", lambda _: [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)])
     for one, other in zip(ours, taught(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -377,7 +377,7 @@ def test_without_patience_the_last_epoch_is_kept() -> None:
     model, history = tiny.fitted(settings, train=TRAIN, val=val)
     assert len(history) == 8
     assert history.val_loss.iloc[-1] > history.val_loss.min() + 0.05
-    found = lstm.judge(predict(model, val.frames), val.labels, smoothing=settings.label_smoothing)
+    found = trainer.judge(predict(model, val.frames), val.labels, smoothing=settings.label_smoothing)
     assert found == pytest.approx({key: history.iloc[-1][key] for key in found}, abs=1e-5)
 
 
@@ -389,7 +389,7 @@ def test_the_average_of_the_best_epoch_is_kept() -> None:
     model, history = tiny.fitted(settings, train=TRAIN, val=val)
     best = history.loc[history.val_uar.idxmax()]
     assert best.epoch < len(history) < 40
-    found = lstm.judge(predict(model, val.frames), val.labels, smoothing=settings.label_smoothing)
+    found = trainer.judge(predict(model, val.frames), val.labels, smoothing=settings.label_smoothing)
     assert found == pytest.approx({key: best[key] for key in found}, abs=1e-5)
     assert history.val_loss.iloc[-1] != pytest.approx(best.val_loss, abs=1e-3)
 
@@ -404,7 +404,7 @@ def test_averaged_weights_are_judged_and_kept() -> None:
     usual, usual_history = tiny.fitted(tiny.lstm_settings(average=0, **changes), train=TRAIN, val=VAL)
     np.testing.assert_allclose(slow_history.loss, usual_history.loss, rtol=1e-3)
     assert np.ptp(predict(slow, TEST.frames), axis=0).max() < 0.2 < np.ptp(predict(usual, TEST.frames), axis=0).max()
-    found = lstm.judge(predict(slow, VAL.frames), VAL.labels, smoothing=0.1)
+    found = trainer.judge(predict(slow, VAL.frames), VAL.labels, smoothing=0.1)
     assert found["val_loss"] == pytest.approx(slow_history.val_loss.iloc[-1], abs=1e-4)
 
 
@@ -427,10 +427,10 @@ def test_an_ensemble_is_the_mean_of_its_networks(tmp_path: Path) -> None:
         beside=tmp_path / "functionals",
     )
     settings = tiny.lstm_settings(architecture="lstm", ensemble=2, epochs=1, inputs=["mel"])
-    shares = lstm.train(data, 1, tmp_path / "model", settings=settings, hop_seconds=tiny.HOP)
-    asked, each = lstm.examples(data, settings, "val", "test"), []
+    shares = trainer.train(data, 1, tmp_path / "model", settings=settings, hop_seconds=tiny.HOP)
+    asked, each = trainer.examples(data, settings, "val", "test"), []
     for name in ("network1", "network2"):
-        model = lstm.load(tmp_path / "model" / name)
+        model = trainer.load(tmp_path / "model" / name)
         assert model.input_shape == [(None, None, 1), (None, 2)]
         each.append(predict(model, asked.frames, functionals=asked.functionals))
     assert np.abs(each[0] - each[1]).max() > 1e-3
@@ -478,7 +478,7 @@ def test_the_answer_averages_the_branches(weight: int, seen: Seen) -> None:
     given = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
     answer, *each = (np.asarray(shares) for shares in learner(given, training=False))
     assert len(each) == 2 + bool(seen.movement) + bool(seen.prosody)
-    names = [layer.name for layer in model.layers if layer.name in lstm.BRANCHES]
+    names = [layer.name for layer in model.layers if layer.name in trainer.BRANCHES]
     weights = [weight if name in ("by_functionals", "by_movement") else 1 for name in names]
     mean = np.prod([shares**one for shares, one in zip(each, weights, strict=True)], axis=0) ** (1 / sum(weights))
     np.testing.assert_allclose(answer, mean / mean.sum(axis=1, keepdims=True), atol=1e-6)
@@ -491,7 +491,7 @@ def test_the_answer_averages_the_branches(weight: int, seen: Seen) -> None:
 def test_a_branch_sees_nothing_but_its_own() -> None:
     """What each is told of a changed feature, or of a changed functional: the others say what they said."""
     learner, model, clips = branches(seen=Seen(inputs=[(0, 3)], prosody=[(2, 4)], movement=[(0, 2), (4, 5)]))
-    names = [layer.name for layer in model.layers if layer.name in lstm.BRANCHES]
+    names = [layer.name for layer in model.layers if layer.name in trainer.BRANCHES]
     frames, values = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
     assert values is not None
 
@@ -518,7 +518,7 @@ def test_a_branch_learns_the_same_beside_another(added: Seen, monkeypatch: pytes
     train, val = (with_functionals(n, seed=seed, in_frames=True) for n, seed in ((24, 1), (9, 2)))
     settings = tiny.lstm_settings(architecture="lstm", patience=None, average=0.9, mixup=0.2, masks=True)
     beside, _ = tiny.fitted(settings, train=replace(train, seen=added), val=val)
-    monkeypatch.setattr(lstm, "STEPS_AT_ONCE", 1)
+    monkeypatch.setattr(trainer, "STEPS_AT_ONCE", 1)
     alone, _ = tiny.fitted(settings, train=replace(train, seen=Seen(inputs=added.inputs)), val=val)
     assert {layer.name for layer in beside.layers} > {layer.name for layer in alone.layers} > {"by_functionals", "lstm"}
     for layer in alone.layers:
@@ -530,9 +530,9 @@ def branches(*, seen: Seen, **changes: Any) -> tuple[Any, Any, Examples]:
     """Build a network that has learned nothing, and clips for it: the learner, the model, the clips."""
     clips = replace(with_functionals(24, seed=1, in_frames=True), seen=seen)
     settings = tiny.lstm_settings(**changes)
-    lstm.set_up(1)
-    model = lstm.build_for(clips, settings, n_classes=tiny.N_CLASSES)
-    return lstm.learner_of(model, settings, steps=1), model, clips
+    trainer.set_up(1)
+    model = trainer.build_for(clips, settings, n_classes=tiny.N_CLASSES)
+    return trainer.learner_of(model, settings, steps=1), model, clips
 
 
 # Judging --------------------------------------------------------------------------------------------------------------
@@ -545,7 +545,7 @@ def test_judging(smoothing: float) -> None:
 
     shares = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.5, 0.3, 0.2], [0.3, 0.3, 0.4]], dtype=np.float32)
     labels = np.array([0, 1, 1, 2])
-    found = lstm.judge(shares, labels, smoothing=smoothing)
+    found = trainer.judge(shares, labels, smoothing=smoothing)
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)(np.eye(3)[labels], shares)
     assert found["val_loss"] == pytest.approx(float(loss), rel=1e-5)
     assert found["val_accuracy"] == 3 / 4
