@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ser import paths
 from ser.errors import InputError, one_sentence
 
 # Help in frames calls a switch <bool>; plain help says what is to be typed.
@@ -27,8 +28,11 @@ def main(
     ] = None,
     csv: Annotated[Path, typer.Option(metavar="FILE", help="Where the answers to --dir go.")] = Path("predictions.csv"),
     model: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="An exported model.", show_default="models/lstm beside predict.py")
-    ] = Path(__file__).parent / "models/lstm",
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="An exported model.", show_default=f"{paths.DEFAULT_MODEL} beside predict.py"
+        ),
+    ] = Path(__file__).parent / paths.DEFAULT_MODEL,
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, metavar="SHARE", help="Below it the label is uncertain.")
     ] = 0.0,

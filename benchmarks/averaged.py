@@ -6,13 +6,12 @@
 The same as training with `train_lstm.ensemble`, without training again. The leaderboard never shows this number.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import typer
 
-from ser import headline, uncertainty
+from ser import headline, paths, uncertainty
 from ser.errors import InputError, one_sentence
 from ser.params import read_params
 
@@ -28,7 +27,7 @@ def averaged(table: pd.DataFrame) -> pd.DataFrame:
 @one_sentence
 def main(model: Annotated[str, typer.Option(help="A model of the last run.")] = "lstm") -> None:
     """Say the test UAR of each seed, of their mean, and of the ensemble of them all with its interval."""
-    settings, path = read_params().evaluate, Path(f"data/predictions/{model}.parquet")
+    settings, path = read_params().evaluate, paths.predictions(model)
     if not path.is_file():
         raise InputError(f"{path} was not found; `make repro` makes it.")
     tested = headline.tested(pd.read_parquet(path))

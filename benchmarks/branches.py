@@ -7,7 +7,6 @@ The names are those of `ser.trainer.BRANCHES`; the leaderboard shows all togethe
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import pandas as pd
 import typer
 
 from benchmarks.averaged import said
-from ser import datasets, headline, predictions, trainer
+from ser import datasets, headline, paths, predictions, trainer
 from ser.datasets import Dataset
 from ser.errors import InputError, one_sentence
 from ser.params import TrainLstm, read_params
@@ -41,9 +40,10 @@ def shares_of(model: Any, data: Dataset, settings: TrainLstm, *, hop_seconds: fl
 def main() -> None:
     """Say the test UAR of each branch of the last run's networks, and of all together, over folds and seeds."""
     params = read_params()
-    cards = sorted(Path("trained/lstm").glob(f"*/{CARD}"))
+    folder = paths.checkpoint("lstm")
+    cards = sorted(folder.glob(f"*/{CARD}"))
     if not cards:
-        raise InputError("trained/lstm holds no network; `make repro` makes it. (Of an ensemble no branches are told.)")
+        raise InputError(f"{folder} holds no network; `make repro` makes it. (Of an ensemble no branches are told.)")
     data = datasets.for_network(params.train_lstm, params.corpora)
     tables: dict[str, list[pd.DataFrame]] = {}
     for path in cards:

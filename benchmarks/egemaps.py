@@ -22,12 +22,13 @@ import pyarrow as pa
 import typer
 from sklearn.metrics import recall_score
 
-from ser import audio, baselines, datasets
+from ser import audio, baselines, datasets, paths
 from ser.clips import COLUMNS, clip_writer, iterate_clips
 from ser.datasets import Dataset
 from ser.params import read_params
 from ser.splits import inner_folds
 
+EGEMAPS = paths.DATA / "egemaps"
 GRID: dict[str, list[Any]] = {"kernel": ["linear"], "C": [0.001, 0.01, 0.1, 1]}
 
 
@@ -62,8 +63,8 @@ def main() -> None:
     """Say the UAR of all tested clips together."""
     params = read_params()
     for corpus in params.corpora:
-        measure(Path(f"data/clips/{corpus}.parquet"), Path(f"data/egemaps/{corpus}.parquet"))
-    data = datasets.read(Path("data/egemaps"), params.corpora, Path("data/splits.csv"), augmented=False)
+        measure(paths.clips(corpus), EGEMAPS / f"{corpus}.parquet")
+    data = datasets.read(EGEMAPS, params.corpora, paths.SPLITS, augmented=False)
     pairs = answers(data, folds=params.train_baselines.folds, seed=params.seeds[0])
     labels, predicted = map(np.concatenate, zip(*pairs, strict=True))
     uar = recall_score(labels, predicted, average="macro", zero_division=np.nan)

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from ser import paths
 from ser.store import prepare
 from ser.tracking import flatten
 
@@ -144,7 +145,7 @@ def compare(experiments: dict[str, Any], runs: list[Any]) -> None:
 
 def compare_numbers(name: str, data: dict[str, Any], runs: dict[str, Any]) -> None:
     """Check that each model has all of DVC's metrics and settings, and no other but curves."""
-    metrics = data["metrics"]["metrics/metrics.json"]["data"]
+    metrics = data["metrics"][str(paths.METRICS)]["data"]
     settings = {key: str(value) for key, value in flatten(data["params"]["params.yaml"]["data"]).items()}
     for model, run in runs.items():
         numbers = {key: value for key, value in run.data.metrics.items() if not key.startswith("epoch.")}

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-REPORT = Path("reports/benchmarks.md")
+from ser import paths
+
+REPORT = paths.REPORTS / "benchmarks.md"
 
 
 def in_a_process(module: str, variant: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import typer
 import yaml
 
 from benchmarks import measuring
+from ser import paths
 from ser.errors import one_sentence
 from ser.params import Params, read_params
 
@@ -90,7 +91,7 @@ def measure(params: Params, *, processes: int) -> pd.DataFrame:
 
 def heard(params: Params) -> tuple[int, float]:
     """Count the recordings, and their seconds."""
-    tables = [pd.read_csv(f"data/measured/{corpus}.csv") for corpus in params.corpora]
+    tables = [pd.read_csv(paths.audio_stats(corpus)) for corpus in params.corpora]
     return sum(map(len, tables)), float(sum(table.seconds.sum() for table in tables))
 
 

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import measuring
+from ser import paths
 from ser.params import read_params
 
-MODEL, REPEATS = Path("models/lstm"), 30
+MODEL, REPEATS = paths.DEFAULT_MODEL, 30
 STARTED = "SER_BENCHMARK_STARTED"
 
 
@@ -71,7 +72,7 @@ def plain(recording: Path) -> dict[str, float]:
     params = read_params()
     settings = params.features
     seen = columns_of(feature_names(settings), [*params.train_lstm.inputs, *params.train_lstm.prosody])
-    model = keras.models.load_model(sorted(Path("trained/lstm").rglob("model.keras"))[0])
+    model = keras.models.load_model(sorted(paths.checkpoint("lstm").rglob("model.keras"))[0])
 
     def inputs() -> Any:
         signal, rate = librosa.load(recording, sr=16000)

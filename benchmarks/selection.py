@@ -19,7 +19,7 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from ser import calibration, datasets, predictions, store, trainer, uncertainty
+from ser import calibration, datasets, paths, predictions, store, trainer, uncertainty
 from ser.datasets import Dataset
 from ser.errors import InputError, one_sentence
 from ser.parallel import map_long, workers
@@ -88,7 +88,7 @@ def main(
 ) -> None:
     """Train on the training clips of some folds, and judge on their validation clips."""
     params = read_params()
-    settings, folder = replaced(params.train_lstm, change or []), Path("data/selection") / name
+    settings, folder = replaced(params.train_lstm, change or []), paths.DATA / "selection" / name
     folder.mkdir(parents=True, exist_ok=True)
     data = datasets.for_network(settings, params.corpora)
     chosen, hop = folds or data.folds, params.features.hop_seconds

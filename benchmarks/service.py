@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import measuring
-from ser import load
+from ser import load, paths
 
 CLIPS = 200
 CLOSE = 1e-6
@@ -99,7 +99,7 @@ def main(folder: str) -> None:
     """Measure, and write what was found."""
     files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)[:CLIPS]
     contents = [path.read_bytes() for path in files]
-    model = load("models/lstm")
+    model = load(paths.DEFAULT_MODEL)
     expected = [dict(model.predict(content).probabilities) for content in contents]
     with serving() as port:
         rows = [all_at_once(port, contents, expected, patient=patient) for patient in (False, True)]

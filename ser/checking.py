@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from ser import paths
 from ser.corpora.facts import published_folds
 from ser.params import Params, read_params
 from ser.sources import announce
 
 
-def check(path: Path = Path("params.yaml")) -> Params:
+def check(path: Path = paths.PARAMS) -> Params:
     """Read settings, and refuse what stages would only refuse later.
 
     Raises

@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from ser import paths
 from ser.corpora.facts import load_corpus
 from ser.corpus_tables import CorpusSource
 from ser.errors import InputError
 from ser.params import Own
 
 
-def gather(corpora: Iterable[str], *, own_recordings: Mapping[str, Own], data: Path) -> list[CorpusSource]:
+def gather(corpora: Iterable[str], *, own_recordings: Mapping[str, Own]) -> list[CorpusSource]:
     """Collect the facts and tables of some corpora.
 
     Parameters
@@ -21,21 +22,25 @@ def gather(corpora: Iterable[str], *, own_recordings: Mapping[str, Own], data: P
         Names.
     own_recordings
         The section `own` of the settings.
-    data
-        The folder that stages write to.
 
     Raises
     ------
     InputError
         If a table is missing, or there is no such corpus.
     """
-    return [_source(name, own_recordings.get(name), data=data) for name in sorted(corpora)]
+    return [_source(name, own_recordings.get(name)) for name in sorted(corpora)]
 
 
-def _source(name: str, own: Own | None, *, data: Path) -> CorpusSource:
-    tables = {table: _read(data / table / f"{name}.csv") for table in ("recordings", "measured", "unusable")}
-    clips = data / "clips" / f"{name}.parquet"
-    return CorpusSource(name=name, **_facts(name, own), folder=data / "raw" / name, clips=clips, **tables)
+def _source(name: str, own: Own | None) -> CorpusSource:
+    return CorpusSource(
+        name=name,
+        **_facts(name, own),
+        folder=paths.raw(name),
+        clips=paths.clips(name),
+        recordings=_read(paths.recordings(name)),
+        measured=_read(paths.audio_stats(name)),
+        unusable=_read(paths.rejected(name)),
+    )
 
 
 def _facts(name: str, own: Own | None) -> dict[str, Any]:

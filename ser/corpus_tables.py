@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from ser import corpus_notes, pages
+from ser import corpus_notes, pages, paths
 from ser.emotions import EMOTIONS
 from ser.params import Preprocess
 
@@ -248,7 +248,7 @@ def unusable(source: CorpusSource) -> Rejected | None:
         return None
     emotions = source.recordings.drop_duplicates("file").set_index("file").emotion
     table = source.unusable.assign(emotion=source.unusable.file.map(emotions)).set_index("file")
-    return _reject(table, corpus=source.name, file=f"data/unusable/{source.name}.csv")
+    return _reject(table, corpus=source.name, file=str(paths.rejected(source.name)))
 
 
 def left_out(rows: pd.DataFrame, reasons: pd.DataFrame, *, file: str) -> list[Rejected]:

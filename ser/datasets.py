@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser import feature_store, splits
+from ser import feature_store, paths, splits
 from ser.batches import Seen
 from ser.clips import read_clips
 from ser.emotions import in_order
@@ -153,27 +153,27 @@ def read(
     InputError
         If a table is missing, or the split lists clips that have no features.
     """
-    paths = [folder / f"{corpus}.parquet" for corpus in sorted(corpora)]
-    clips = read_clips(paths)
+    tables = [folder / f"{corpus}.parquet" for corpus in sorted(corpora)]
+    clips = read_clips(tables)
     split = _read_splits(split_table)
     missing = set(split.clip_id) - set(clips.clip_id)
     if missing:
         raise InputError(f"{split_table} lists {min(missing)}, which has no features in {folder}; run `dvc repro`.")
     table = splits.with_parts(clips, split, augmented=augmented)
-    functionals = [] if beside is None else [beside / path.name for path in paths]
-    store = Store(paths, list(table.clip_id.unique()), kinds=kinds, beside=functionals)
+    functionals = [] if beside is None else [beside / path.name for path in tables]
+    store = Store(tables, list(table.clip_id.unique()), kinds=kinds, beside=functionals)
     return Dataset(table=table, classes=in_order(list(split.emotion)), store=store)
 
 
 def for_network(settings: TrainLstm, corpora: Sequence[str]) -> Dataset:
     """Join what the network of these settings sees of some corpora with the split, all where the stages leave it."""
     return read(
-        Path("data/frames"),
+        paths.FRAMES,
         corpora,
-        Path("data/splits.csv"),
+        paths.SPLITS,
         augmented=settings.augmented,
         kinds=[*settings.inputs, *settings.prosody],
-        beside=Path("data/functionals") if settings.functionals else None,
+        beside=paths.FUNCTIONALS if settings.functionals else None,
     )
 
 

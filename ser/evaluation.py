@@ -7,14 +7,11 @@ from typing import TypedDict
 
 import pandas as pd
 
-from ser import headline, metrics, model_card, people, plots, predictions, reports, robustness, uncertainty
+from ser import headline, metrics, model_card, paths, people, plots, predictions, reports, robustness, uncertainty
 from ser.errors import InputError
 from ser.files import replacing, write_json, write_text
 from ser.params import Emotions, Evaluate, Split, TrainLstm
 from ser.speakers import are_unknown, count_known, say_unknown
-
-HISTORY = Path("reports/lstm/history.csv")
-HISTORY_PICTURE = Path("reports/history.png")
 
 
 @dataclass(frozen=True)
@@ -177,7 +174,7 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, lstm: TrainLs
     leaks
         Sentences of the leak meter.
     """
-    write_json(Path("metrics/metrics.json"), judged.metrics)
+    write_json(paths.METRICS, judged.metrics)
     said = words(judged, corpora=corpora, split=split, ensemble=lstm.ensemble)
     caption = said["caption"]
     name, notes = str(judged.board.model.iloc[0]), [*said["notes"], *leaks[:1]]
@@ -191,16 +188,16 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, lstm: TrainLs
         notes=notes,
         corpora=corpora,
     )
-    write_text(Path("reports/model_card.md"), card)
+    write_text(paths.MODEL_CARD_MD, card)
     plots.leaderboard(
         judged.board,
-        Path("reports/leaderboard.png"),
+        paths.LEADERBOARD_PNG,
         chance=1 / len(judged.classes),
         title=caption,
         limits=reports.limits(judged.board, unknown=say_unknown(best)),
     )
-    plots.history(pd.read_csv(HISTORY), HISTORY_PICTURE, title=caption, last=lstm.patience is None)
-    with replacing(Path("reports/confusion")) as folder:
+    plots.history(pd.read_csv(paths.HISTORY_CSV), paths.HISTORY_PNG, title=caption, last=lstm.patience is None)
+    with replacing(paths.CONFUSION) as folder:
         for model, table in judged.predictions.items():
             for part, rows in table[table.augmentation == ""].groupby("part"):
                 title = f"{model}, {part} clips\n{caption}"
@@ -218,9 +215,9 @@ def _write_leaderboard(judged: Judged, best: pd.DataFrame, *, protocol: str, not
     )
     if len(judged.people):
         page += reports.people_markdown(judged.people)
-    write_text(Path("reports/leaderboard.md"), page)
-    write_text(Path("reports/leaderboard.csv"), board.to_csv(index=False, lineterminator="\n"))
-    write_text(Path("reports/pairs.csv"), judged.pairs.to_csv(index=False, lineterminator="\n"))
+    write_text(paths.LEADERBOARD_MD, page)
+    write_text(paths.LEADERBOARD_CSV, board.to_csv(index=False, lineterminator="\n"))
+    write_text(paths.PAIRWISE_TESTS_CSV, judged.pairs.to_csv(index=False, lineterminator="\n"))
 
 
 def _write_confusion(rows: pd.DataFrame, folder: Path, *, name: str, title: str, classes: Sequence[str]) -> None:

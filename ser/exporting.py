@@ -11,16 +11,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ser import baselines, feature_store, onnx_network, signs, trainer
+from ser import baselines, feature_store, onnx_network, paths, signs, trainer
 from ser.batches import Buckets, together
 from ser.corpora.facts import is_synthetic
 from ser.errors import InputError
 from ser.files import replacing, write_csv
-from ser.model_folder import sha256, write_card
+from ser.model_folder import CARD, sha256, write_card
 from ser.params import Features, Preprocess, TrainLstm
 from ser.reproduction import commands
 
-LISTING = Path("reports/models.csv")
 EQUAL = 1e-4
 """How far an exported network may be from what it was made of."""
 CODE = (
@@ -171,7 +170,7 @@ def _card(
             "settings": card["settings"],
             "headline": dict(headline),
             "made_from": _made_from(trained),
-            "made_again_by": commands(f"models/{trained.name}/card.json", listed=LISTING.as_posix()).splitlines(),
+            "made_again_by": commands(paths.exported(trained.name) / CARD, listed=paths.MODELS_CSV).splitlines(),
         },
     }
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from ser import origin, store, tracking
+from ser import origin, paths, store, tracking
 from ser.errors import InputError
 
 EXPERIMENT = "speech-emotion"
@@ -25,7 +25,7 @@ def record_failure(stage: str, sentence: str) -> bool:
         description=f"**{stage} failed.** {sentence}",
         tags={**origin.origin(), **origin.about(settings), "model": "leaderboard", "stage": stage, "error": sentence},
         params=tracking.flatten(settings),
-        files={origin.SETTINGS: ""} if origin.SETTINGS.is_file() else {},
+        files={paths.PARAMS: ""} if paths.PARAMS.is_file() else {},
     )
     content = store.content_key([], settings={"failed": stage, "error": sentence, "settings": settings})
     key = store.origin_key(content, experiment=name)

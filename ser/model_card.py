@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ser import breakdowns, reproduction
+from ser import breakdowns, paths, reproduction
 from ser.corpora.facts import known_corpora, load_corpus
 from ser.robustness import words
 from ser.speakers import count_known, say_unknown
@@ -122,5 +122,5 @@ def _robustness(found: pd.DataFrame) -> list[str]:
 
 
 def _again() -> list[str]:
-    commands = reproduction.commands("reports/model_card.md").splitlines()
+    commands = reproduction.commands(paths.MODEL_CARD_MD).splitlines()
     return [reproduction.IDENTIFIED, "", "```", *commands, "```"]

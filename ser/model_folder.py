@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from ser import paths
 from ser.errors import InputError
 from ser.files import write_json
 from ser.params import Features, FrameFeature, Preprocess, Settings
@@ -136,7 +137,9 @@ def _no_model(folder: Path) -> InputError:
     if not folder.exists():
         return InputError(f"{folder} is not there: run `make repro` first, or name another by --model.")
     found = f"has no model in it (no {CARD})" if folder.is_dir() else "is a file, and not the folder of a model"
-    return InputError(f"{folder} {found}: name another by --model; `make repro` writes models/lstm and others.")
+    return InputError(
+        f"{folder} {found}: name another by --model; `make repro` writes {paths.DEFAULT_MODEL} and others."
+    )
 
 
 def _check_files(folder: Path, content: Mapping[str, Any]) -> None:

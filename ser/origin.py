@@ -4,24 +4,18 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ser import store
+from ser import paths, store
 from ser.errors import InputError
-
-SETTINGS = Path("params.yaml")
-METRICS = Path("metrics/metrics.json")
-BOARD = Path("reports/leaderboard.csv")
-SPLITS = Path("data/splits.csv")
 
 
 def read_settings() -> dict[str, Any]:
     """Read params.yaml as it stands, whether valid or not; nothing, where it is no YAML."""
     try:
-        content = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
+        content = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -35,9 +29,9 @@ def key(models: Sequence[str], settings: Mapping[str, Any]) -> str:
     InputError
         If a stage has not left its files.
     """
-    files = [METRICS, BOARD, SPLITS]
+    files = [paths.METRICS, paths.LEADERBOARD_CSV, paths.SPLITS]
     for model in models:
-        files += [Path(f"data/predictions/{model}.parquet"), Path(f"models/{model}/card.json")]
+        files += [paths.predictions(model), paths.exported(model) / "card.json"]
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise InputError(f"{', '.join(missing)}: not found; run `dvc repro`, which makes and records them.")

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from ser import paths
 from ser.emotions import WORD
 from ser.errors import InputError
 
@@ -408,7 +409,7 @@ class Params(Settings):
         return self
 
 
-def read_params(path: Path = Path("params.yaml")) -> Params:
+def read_params(path: Path = paths.PARAMS) -> Params:
     """Read and validate settings.
 
     Raises

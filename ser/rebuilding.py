@@ -17,13 +17,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ser import revisions, sameness
+from ser import paths, revisions, sameness
 from ser.errors import InputError
 from ser.files import remove, write_text
 from ser.runs import Found
 from ser.tracking import flatten
 
-FOLDER = Path(".dvc/tmp/reproduce")
 PINNED = ("requirements.txt", "constraints.txt")
 
 
@@ -92,8 +91,8 @@ def prepare(commit: str, folder: Path, *, settings: Mapping[str, Any] | None, ro
     _run(["git", "clone", "--quiet", "--shared", "--no-checkout", str(root.resolve()), str(folder)], cwd=root)
     _run(["git", "checkout", "--quiet", "--detach", commit], cwd=folder)
     if settings is not None:
-        write_text(folder / revisions.SETTINGS, yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
-    used = yaml.safe_load((folder / revisions.SETTINGS).read_bytes()) or {}
+        write_text(folder / paths.PARAMS, yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
+    used = yaml.safe_load((folder / paths.PARAMS).read_bytes()) or {}
     for name in [".venv", *_places(used)]:
         _link(name, folder, root)
 
@@ -274,13 +273,13 @@ def compare_run(found: Found, folder: Path) -> dict[str, pd.DataFrame]:
     InputError
         If the rebuild has no metrics of the run's model.
     """
-    flat = _numbers(None, revisions.METRICS.as_posix(), root=folder)
+    flat = _numbers(None, paths.METRICS.as_posix(), root=folder)
     own = f"{found.model}."
     rebuilt = {name.removeprefix(own): number for name, number in flat.items() if name.startswith(own)}
     recorded = {name: value for name, value in found.metrics.items() if name in rebuilt}
     if not recorded:
         raise InputError(
-            f"{folder / revisions.METRICS} and the run have no metric of {found.model!r} in common, found "
+            f"{folder / paths.METRICS} and the run have no metric of {found.model!r} in common, found "
             f"{', '.join(sorted({name.split('.')[0] for name in flat})) or 'nothing'} there; rebuild `evaluate` too."
         )
     what = f"{len(recorded)} metrics of {found.model} that the run recorded"

@@ -10,31 +10,28 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ser import breakdowns, calibration, headline, metrics, predictions
-from ser.evaluation import HISTORY, HISTORY_PICTURE
+from ser import breakdowns, calibration, headline, metrics, paths, predictions
 from ser.model_folder import read_card
-from ser.origin import BOARD, METRICS, SETTINGS, SPLITS, about, origin, run_name
+from ser.origin import about, origin, run_name
 from ser.registry import PREDICTIONS, Served
 from ser.tracking import Dataset, Run, flatten
 
-PAGE = Path("reports/leaderboard.md")
-LOCK = Path("dvc.lock")
 KEPT = (
-    PAGE,
-    BOARD,
-    Path("reports/leaderboard.png"),
-    Path("reports/pairs.csv"),
-    Path("reports/probe.csv"),
-    Path("reports/model_card.md"),
-    Path("reports/report/models.png"),
-    Path("reports/report/speakers.png"),
-    Path("reports/report/robustness.png"),
-    METRICS,
-    SPLITS,
-    LOCK,
-    SETTINGS,
+    paths.LEADERBOARD_MD,
+    paths.LEADERBOARD_CSV,
+    paths.LEADERBOARD_PNG,
+    paths.PAIRWISE_TESTS_CSV,
+    paths.LEAKAGE_CSV,
+    paths.MODEL_CARD_MD,
+    paths.EVALUATION_FIGURES / "models.png",
+    paths.EVALUATION_FIGURES / "speakers.png",
+    paths.EVALUATION_FIGURES / "robustness.png",
+    paths.METRICS,
+    paths.SPLITS,
+    paths.LOCK,
+    paths.PARAMS,
 )
-"""Of the whole experiment; those that there are. Not reports/report.html, which plays recordings."""
+"""Of the whole experiment; those that there are. Not the evaluation report, which plays recordings."""
 HEADLINE = ("uar", "uar_low", "uar_high", "accuracy", "f1", "roc_auc", "ece", "clips")
 """What of the best model stands beside the experiment too."""
 CLIPS = ["clip_id", "corpus", "speaker", "sex", "language", "emotion", "text", "augmentation"]
@@ -53,8 +50,8 @@ def collect(settings: Mapping[str, Any]) -> tuple[Run, list[Run]]:
     Run, list of Run
         The experiment; and the models, best first.
     """
-    judged, board = json.loads(METRICS.read_text(encoding="utf-8")), pd.read_csv(BOARD)
-    page = PAGE.read_text(encoding="utf-8")
+    judged, board = json.loads(paths.METRICS.read_text(encoding="utf-8")), pd.read_csv(paths.LEADERBOARD_CSV)
+    page = paths.LEADERBOARD_MD.read_text(encoding="utf-8")
     shared = Run(
         name=run_name(),
         description=page,
@@ -102,12 +99,12 @@ def _description(row: Any, *, ranks: int, page: str) -> str:
 
 def _history() -> pd.DataFrame:
     """Average the curves of all folds and seeds; later epochs are those of the models that had them."""
-    history = pd.read_csv(HISTORY).drop(columns=["fold", "seed"])
+    history = pd.read_csv(paths.HISTORY_CSV).drop(columns=["fold", "seed"])
     return history.groupby("epoch", as_index=False).mean()
 
 
 def _tables(model: str) -> dict[str, pd.DataFrame]:
-    rows = headline.tested(pd.read_parquet(f"data/predictions/{model}.parquet"))
+    rows = headline.tested(pd.read_parquet(paths.predictions(model)))
     found = {
         "confusion": metrics.confusion(rows, classes=predictions.classes_of(rows)).reset_index(),
         "roc": breakdowns.roc_curves(rows),
@@ -117,14 +114,14 @@ def _tables(model: str) -> dict[str, pd.DataFrame]:
 
 
 def _files(model: str) -> dict[Path, str]:
-    matrices = dict.fromkeys(sorted(Path("reports/confusion").glob(f"{model}_*")), "confusion")
-    drawn = dict.fromkeys(sorted(Path("reports/report").glob(f"{model}_*.png")), "figures")
-    curve = {HISTORY: "history", HISTORY_PICTURE: "history"} if model == "lstm" else {}
-    return {Path(f"data/predictions/{model}.parquet"): PREDICTIONS} | matrices | drawn | curve
+    matrices = dict.fromkeys(sorted(paths.CONFUSION.glob(f"{model}_*")), "confusion")
+    drawn = dict.fromkeys(sorted(paths.EVALUATION_FIGURES.glob(f"{model}_*.png")), "figures")
+    curve = {paths.HISTORY_CSV: "history", paths.HISTORY_PNG: "history"} if model == "lstm" else {}
+    return {paths.predictions(model): PREDICTIONS} | matrices | drawn | curve
 
 
 def _served(model: str) -> Served:
-    folder = Path("models") / model
+    folder = paths.exported(model)
     card = read_card(folder)
     return Served(model, folder, card.kind, card.labels)
 
@@ -134,16 +131,17 @@ def _datasets(corpora: Sequence[str]) -> list[Dataset]:
     hashes = _hashes()
     found = []
     for corpus in corpora:
-        clips = pd.read_parquet(f"data/functionals/{corpus}.parquet", columns=CLIPS)
+        clips = pd.read_parquet(paths.functionals(corpus), columns=CLIPS)
         originals = clips[clips.augmentation == ""].drop(columns="augmentation")
-        raw = f"data/raw/{corpus}"
+        raw = paths.raw(corpus).as_posix()
         found.append(Dataset(corpus, "recordings", originals, raw, hashes.get(raw)))
-    return [*found, Dataset("splits", "split", pd.read_csv(SPLITS), str(SPLITS), hashes.get(str(SPLITS)))]
+    split = paths.SPLITS.as_posix()
+    return [*found, Dataset("splits", "split", pd.read_csv(split), split, hashes.get(split))]
 
 
 def _hashes() -> dict[str, str]:
     """Read DVC's hashes of what stages wrote; none outside DVC."""
-    if not LOCK.is_file():
+    if not paths.LOCK.is_file():
         return {}
-    stages = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"].values()
+    stages = yaml.safe_load(paths.LOCK.read_text(encoding="utf-8"))["stages"].values()
     return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}

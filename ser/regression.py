@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from ser import calibration, headline, uncertainty
+from ser import calibration, headline, paths, uncertainty
 from ser.errors import InputError
 from ser.params import Change, Check, Evaluate
 from ser.speakers import are_unknown
@@ -140,7 +140,7 @@ def declarable(words: Sequence[str]) -> list[Change]:
 def first_run(before: str, after: Result) -> Verdict:
     """Pass the first result of all: `before` is a revision without metrics."""
     note = (
-        f"{before} has no metrics/metrics.json: this is the first result, and there is nothing to compare it with. "
+        f"{before} has no {paths.METRICS}: this is the first result, and there is nothing to compare it with. "
         f"It passes, with {', '.join(after.metrics)}; the next one is compared with it."
     )
     return Verdict(before, after.name, notes=[note])

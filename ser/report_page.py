@@ -7,7 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from ser import breakdowns, calibration, pages, plots, report_clips, report_tables, report_words, reports, reproduction
+from ser import (
+    breakdowns,
+    calibration,
+    pages,
+    paths,
+    plots,
+    report_clips,
+    report_tables,
+    report_words,
+    reports,
+    reproduction,
+)
 from ser.files import replacing
 from ser.headline import tested as rows_tested
 from ser.params import Evaluate
@@ -135,7 +146,7 @@ def write(
             meanings=report_words.MEANINGS,
             again={
                 "words": reproduction.IDENTIFIED,
-                "commands": reproduction.commands("reports/report.html"),
+                "commands": reproduction.commands(paths.EVALUATION_REPORT),
                 "settings": reproduction.settings_text(all_settings),
             },
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ser import paths
 from ser.corpora.facts import is_synthetic, published_folds
 from ser.errors import InputError
 from ser.params import Split
@@ -207,8 +208,8 @@ def people_markdown(table: pd.DataFrame) -> str:
     return f"\n## Beside people\n\n{about}\n\n{shown}\n"
 
 
-def terminal(folder: Path) -> str:
-    """Say what came out and where to look next, from the files that `ser.evaluation.write` left in `folder`.
+def terminal(root: Path = Path()) -> str:
+    """Say what came out and where to look next, from the files that `ser.evaluation.write` left below `root`.
 
     Only what is there is named: other stages write some of it, and a clone has what Git or DVC brought.
 
@@ -217,17 +218,17 @@ def terminal(folder: Path) -> str:
     InputError
         If nothing was evaluated yet.
     """
-    page = folder / "leaderboard.md"
+    page = root / paths.LEADERBOARD_MD
     if not page.is_file():
         raise InputError(f"{page} was not found; run `dvc repro` first.")
     kinds = [kind for kind in (".csv", ".png") if page.with_suffix(kind).exists()]
     places = {
         "Leaderboard": (page, f" (and {', '.join(kinds)})" if kinds else ""),
-        "Confusion matrices": (folder / "confusion", "/MODEL_test.png"),
-        "Training": (folder / "history.png", ""),
-        "The best model": (folder / "model_card.md", ""),
-        "The data": (folder / "corpora.html", ""),
-        "Where scores are from": (folder / "report.html", ""),
+        "Confusion matrices": (root / paths.CONFUSION, "/MODEL_test.png"),
+        "Training": (root / paths.HISTORY_PNG, ""),
+        "The best model": (root / paths.MODEL_CARD_MD, ""),
+        "The data": (root / paths.DATA_REPORT, ""),
+        "Where scores are from": (root / paths.EVALUATION_REPORT, ""),
     }
     lines = [f"{what:<22}{path}{more}" for what, (path, more) in places.items() if path.exists()]
     lines += [

@@ -6,9 +6,12 @@ page, so that Git finds the commit by the page's own bytes.
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from ser import paths
 
 IDENTIFIED = (
     "The settings are params.yaml; code, data and results are named by their hashes in dvc.lock. The first command "
@@ -19,7 +22,7 @@ IDENTIFIED = (
 )
 
 
-def commands(page: str, *, listed: str = "dvc.lock") -> str:
+def commands(page: Path, *, listed: Path = paths.LOCK) -> str:
     """Write what to type, a command a line; `page` is the path of what says so, `listed` of a file with its hash."""
     return (
         f'git log --all --format=%H -S "$(md5sum < {page} | cut -c -32)" -- {listed} | tail -n 1\n'

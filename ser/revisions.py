@@ -13,14 +13,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ser import headline, predictions, uncertainty
+from ser import headline, paths, predictions, uncertainty
 from ser.errors import InputError
 from ser.regression import Result
-
-METRICS = Path("metrics/metrics.json")
-LOCK = Path("dvc.lock")
-SETTINGS = Path("params.yaml")
-PREDICTIONS = "data/predictions/{model}.parquet"
 
 
 def resolve(revision: str, *, root: Path = Path()) -> str:
@@ -72,7 +67,7 @@ def read_settings(commit: str | None, *, root: Path = Path()) -> Mapping[str, An
     InputError
         If it is not YAML.
     """
-    return _yaml(content(commit, SETTINGS, root=root), SETTINGS, commit)
+    return _yaml(content(commit, paths.PARAMS, root=root), paths.PARAMS, commit)
 
 
 def read_lock(commit: str | None, *, root: Path = Path()) -> Mapping[str, Any]:
@@ -83,7 +78,7 @@ def read_lock(commit: str | None, *, root: Path = Path()) -> Mapping[str, Any]:
     InputError
         If it is not YAML.
     """
-    lock = _yaml(content(commit, LOCK, root=root), LOCK, commit)
+    lock = _yaml(content(commit, paths.LOCK, root=root), paths.LOCK, commit)
     stages: Mapping[str, Any] = lock.get("stages") or {}
     return stages
 
@@ -130,7 +125,7 @@ def read_result(revision: str | None, *, root: Path = Path()) -> tuple[Result | 
         If the revision is unknown, or its metrics are broken or do not belong to the rest of it.
     """
     commit = None if revision is None else resolve(revision, root=root)
-    text = content(commit, METRICS, root=root)
+    text = content(commit, paths.METRICS, root=root)
     if text is None:
         return None, []
     lock, metrics = read_lock(commit, root=root), _metrics(text, commit)
@@ -144,7 +139,7 @@ def read_result(revision: str | None, *, root: Path = Path()) -> tuple[Result | 
 
 
 def _metrics(text: bytes, commit: str | None) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-    where = f"{METRICS} of {_name(commit)}"
+    where = f"{paths.METRICS} of {_name(commit)}"
     try:
         found = json.loads(text)
     except ValueError as error:
@@ -158,17 +153,17 @@ def _metrics(text: bytes, commit: str | None) -> Mapping[str, Mapping[str, Mappi
 
 def _check_metrics_belong(text: bytes, lock: Mapping[str, Any], commit: str | None) -> None:
     """Refuse metrics that were not made from what dvc.lock names, as the settings are read from there."""
-    recorded = outputs(lock).get(METRICS.as_posix())
+    recorded = outputs(lock).get(paths.METRICS.as_posix())
     if recorded and recorded != hashlib.md5(text, usedforsecurity=False).hexdigest():
         raise InputError(
-            f"{METRICS} of {_name(commit)} is not the one that its dvc.lock names: the two are of different runs. "
-            "Run `make repro`, and commit both."
+            f"{paths.METRICS} of {_name(commit)} is not the one that its dvc.lock names: the two are of different "
+            "runs. Run `make repro`, and commit both."
         )
 
 
 def _settings(commit: str | None, lock: Mapping[str, Any], *, root: Path) -> Mapping[str, Any]:
     """Take the settings that the evaluation ran with; without a dvc.lock, those in params.yaml."""
-    recorded = lock.get("evaluate", {}).get("params", {}).get(SETTINGS.as_posix())
+    recorded = lock.get("evaluate", {}).get("params", {}).get(paths.PARAMS.as_posix())
     return recorded or read_settings(commit, root=root)
 
 
@@ -181,7 +176,7 @@ def _predictions(
     tables: dict[str, pd.DataFrame] = {}
     notes = []
     for model in models:
-        path = PREDICTIONS.format(model=model)
+        path = paths.predictions(model).as_posix()
         try:
             tables[model] = _read(root / path, model) if commit is None else _fetch(commit, path, model, hashes, root)
         except InputError as error:
@@ -222,6 +217,6 @@ def _check_predictions_belong(numbers: Mapping[str, float], table: pd.DataFrame,
     stated = numbers.get("uar", found)
     if not np.isclose(found, stated, atol=1e-6):
         raise InputError(
-            f"{name}: the predictions of {model} have a test UAR of {found:.4f}, and {METRICS} says {stated:.4f}: "
-            "the two are of different runs. Run `dvc repro evaluate`."
+            f"{name}: the predictions of {model} have a test UAR of {found:.4f}, and {paths.METRICS} says "
+            f"{stated:.4f}: the two are of different runs. Run `dvc repro evaluate`."
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser import tracking
+from ser import paths, tracking
 from ser.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ def find_run(run_id: str) -> Found:
     if "git_revision" not in tags:
         raise InputError(f"MLflow's run {run_id} has no tag git_revision; it was not recorded by this project.")
     places = [place for place in (run_id, tags.get("mlflow.parentRunId")) if place]
-    texts = [client.download_artifacts(place, "params.yaml") for place in places if _has_settings(client, place)]
+    texts = [client.download_artifacts(place, str(paths.PARAMS)) for place in places if _has_settings(client, place)]
     settings = Path(texts[0]).read_text(encoding="utf-8") if texts else None
     model = tags.get("best_model", tags.get("model", ""))
     return Found(tags["git_revision"], model, settings, run.data.params, run.data.metrics)
 
 
 def _has_settings(client: "MlflowClient", run_id: str) -> bool:
-    return any(item.path == "params.yaml" for item in client.list_artifacts(run_id))
+    return any(item.path == str(paths.PARAMS) for item in client.list_artifacts(run_id))

@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
+from ser import paths
+
 RECORD = "record"
 """The tag that names what a parent run holds. It is set last, so that a run that has it is whole."""
 
@@ -26,7 +28,7 @@ def root() -> Path:
 
 def address() -> str:
     """Name the store: MLFLOW_TRACKING_URI where it is set, else SQLite in the project's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / paths.MLFLOW_DB}"
 
 
 def prepare() -> None:
@@ -40,7 +42,7 @@ def prepare() -> None:
 
 def lock() -> FileLock:
     """Keep apart the processes of this project that write to the store; one process may take it again."""
-    return FileLock(root() / ".mlflow.lock", is_singleton=True)
+    return FileLock(root() / paths.MLFLOW_LOCK, is_singleton=True)
 
 
 def content_key(files: Iterable[Path], *, settings: Mapping[str, Any]) -> str:
@@ -83,7 +85,7 @@ def remember(key: str) -> None:
 
 
 def _marks() -> Path:
-    return root() / ".dvc" / "tmp" / "mlflow"
+    return root() / paths.MLFLOW_RECORDED
 
 
 def _store() -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser import store, views
+from ser import paths, store, views
 from ser.errors import InputError
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def _experiment(client: "MlflowClient", name: str) -> str:
         found = client.get_experiment_by_name(name)
         # A relative place for artifacts would vanish with the folder of a temporary experiment.
         remote = store.address().startswith(("http", "databricks"))
-        place = None if remote else (store.root() / "mlartifacts").as_uri()
+        place = None if remote else (store.root() / paths.MLFLOW_ARTIFACTS).as_uri()
         number = found.experiment_id if found else client.create_experiment(name, artifact_location=place)
         for tag, value in views.tags().items():
             if found is None or tag not in found.tags:

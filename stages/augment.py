@@ -1,10 +1,10 @@
 """Make altered copies of a corpus's clips, each reproducible from (seed, clip, copy) alone."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ser import paths
 from ser.augmentation import make_copies
 from ser.clips import AUDIO, clip_writer
 from ser.errors import one_sentence
@@ -19,9 +19,8 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     data/augmented/CORPUS.parquet.
     """
     params = read_params()
-    clips = Path(f"data/clips/{corpus}.parquet")
-    with clip_writer(Path(f"data/augmented/{corpus}.parquet"), payload=AUDIO) as write:
-        for rows in make_copies(clips, params.augment, preprocess=params.preprocess, seed=params.seed):
+    with clip_writer(paths.augmented(corpus), payload=AUDIO) as write:
+        for rows in make_copies(paths.clips(corpus), params.augment, preprocess=params.preprocess, seed=params.seed):
             write(rows)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from ser import regression, regression_page, revisions
+from ser import paths, regression, regression_page, revisions
 from ser.errors import InputError, one_sentence
 from ser.files import write_text
 from ser.params import Change, read_params
@@ -29,7 +29,7 @@ def main(
     after, notes = revisions.read_result(candidate)
     before, others = revisions.read_result(against)
     if after is None:
-        raise InputError(f"{candidate or 'the workspace'} has no {revisions.METRICS}; `make repro` makes it.")
+        raise InputError(f"{candidate or 'the workspace'} has no {paths.METRICS}; `make repro` makes it.")
     if before is None:
         verdict = regression.first_run(against, after)
     else:

@@ -1,11 +1,10 @@
 """Bring the recordings of one corpus to data/raw/CORPUS, bytes as published, and list them."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ser import sources
+from ser import paths, sources
 from ser.errors import one_sentence
 from ser.files import replacing
 from ser.params import read_params
@@ -20,9 +19,9 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     """
     params = read_params()
     typer.echo(sources.announce(corpus, params.own))
-    with replacing(Path("data/raw") / corpus) as folder:
+    with replacing(paths.raw(corpus)) as folder:
         brought = sources.bring(corpus, folder, params.download, own_recordings=params.own, seed=params.seed)
-        write_recordings(Path(f"data/recordings/{corpus}.csv"), brought.recordings)
+        write_recordings(paths.recordings(corpus), brought.recordings)
     typer.echo("\n".join(brought.notes))
 
 

@@ -1,11 +1,10 @@
 """Judge every model's predictions, rank the models and draw what they confuse."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ser import evaluation, probes, reports
+from ser import evaluation, paths, probes, reports
 from ser.errors import one_sentence
 from ser.params import read_params
 
@@ -22,12 +21,12 @@ def main(
         params = read_params()
         models = ["lstm", *params.baselines]
         judged = evaluation.judge_all(
-            Path("data/predictions"), models, params.evaluate, emotions=params.emotions, seed=params.seed
+            paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.seed
         )
-        leaks = probes.probe_sentences(evaluation.read_probe(Path("reports/probe.csv")))
+        leaks = probes.probe_sentences(evaluation.read_probe(paths.LEAKAGE_CSV))
         evaluation.write(judged, corpora=params.corpora, split=params.split, lstm=params.train_lstm, leaks=leaks)
     # A later stage ends a run by showing it.
-    typer.echo(reports.terminal(Path("reports")) if show else "Leaderboard           reports/leaderboard.md")
+    typer.echo(reports.terminal() if show else f"Leaderboard           {paths.LEADERBOARD_MD}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """Make of every trained model a folder to take away, which answers without training's libraries and settings."""
 
 from functools import cache
-from pathlib import Path
 
 import typer
 
-from ser import exporting, reports
+from ser import exporting, paths, reports
 from ser.clips import read_clips
 from ser.errors import one_sentence
 from ser.exporting import Processing, Trained
@@ -22,16 +21,16 @@ def main() -> None:
     """
     params = read_params()
     corpora = sorted(params.corpora)
-    tables = {kind: tuple(Path(f"data/{kind}/{c}.parquet") for c in corpora) for kind in ("frames", "functionals")}
-    clips = read_clips(tables["functionals"])
+    frames, functionals = tuple(map(paths.frames, corpora)), tuple(map(paths.functionals, corpora))
+    clips = read_clips(functionals)
     protocol = reports.protocol(corpora, params.split, unknown=sorted(clips.corpus[are_unknown(clips)].unique()))
-    headlines = exporting.headlines(Path("reports/leaderboard.csv"), protocol=protocol)
+    headlines = exporting.headlines(paths.LEADERBOARD_CSV, protocol=protocol)
     settings, usual = Processing(params.preprocess, params.features, params.train_lstm), cache(exporting.usual)
     for name in ["lstm", *params.baselines]:
-        inputs = tables["frames" if name == "lstm" else "functionals"]
-        trained = Trained(name, Path("trained") / name, inputs, Path("data/splits.csv"))
-        exporting.export(Path("models") / name, trained, settings, headline=headlines[name], usual=usual)
-    exporting.write_listing(Path("models"), exporting.LISTING)
+        inputs = frames if name == "lstm" else functionals
+        trained = Trained(name, paths.checkpoint(name), inputs, paths.SPLITS)
+        exporting.export(paths.exported(name), trained, settings, headline=headlines[name], usual=usual)
+    exporting.write_listing(paths.EXPORTED, paths.MODELS_CSV)
 
 
 if __name__ == "__main__":

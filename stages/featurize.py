@@ -1,11 +1,10 @@
 """Measure frame features of a corpus's clips and copies, and sum them up in functionals."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ser import extraction
+from ser import extraction, paths
 from ser.clips import clip_writer
 from ser.errors import one_sentence
 from ser.files import replacing
@@ -20,13 +19,12 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     a clip to data/frames/CORPUS.parquet (a folder of parts) and a vector a clip to data/functionals/CORPUS.parquet.
     """
     settings = read_params().features
-    clips, copies = Path(f"data/clips/{corpus}.parquet"), Path(f"data/augmented/{corpus}.parquet")
     layout = extraction.functionals_layout(settings)
     with (
-        replacing(Path(f"data/frames/{corpus}.parquet")) as frames,
-        clip_writer(Path(f"data/functionals/{corpus}.parquet"), **layout) as write,
+        replacing(paths.frames(corpus)) as frames,
+        clip_writer(paths.functionals(corpus), **layout) as write,
     ):
-        for functionals in extraction.measure(clips, copies, settings, frames=frames):
+        for functionals in extraction.measure(paths.clips(corpus), paths.augmented(corpus), settings, frames=frames):
             write(functionals)
 
 

@@ -1,11 +1,11 @@
 """Make clips of a corpus's recordings: mono, one rate, denoised, trimmed, level-normalised."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ser import paths
 from ser.clips import AUDIO, clip_writer
 from ser.errors import one_sentence
 from ser.files import write_csv, write_json
@@ -22,15 +22,15 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     the reason, to data/unusable/CORPUS.csv, and what the others were like to data/measured/CORPUS.csv.
     """
     settings = read_params().preprocess
-    recordings, outcome = read_recordings(Path(f"data/recordings/{corpus}.csv")), Outcome()
-    clips = make_clips(Path("data/raw") / corpus, recordings, settings, corpus=corpus, outcome=outcome)
-    with clip_writer(Path(f"data/clips/{corpus}.parquet"), payload=AUDIO) as write:
+    recordings, outcome = read_recordings(paths.recordings(corpus)), Outcome()
+    clips = make_clips(paths.raw(corpus), recordings, settings, corpus=corpus, outcome=outcome)
+    with clip_writer(paths.clips(corpus), payload=AUDIO) as write:
         for rows in clips:
             write(rows)
-        write_csv(Path(f"data/unusable/{corpus}.csv"), map(asdict, outcome.unusable), columns=UNUSABLE)
+        write_csv(paths.rejected(corpus), map(asdict, outcome.unusable), columns=UNUSABLE)
         outcome.check(corpus=corpus, most=settings.max_unusable)
-    write_csv(Path(f"data/measured/{corpus}.csv"), outcome.measured, columns=MEASURED)
-    write_json(Path(f"metrics/preprocess/{corpus}.json"), outcome.counts())
+    write_csv(paths.audio_stats(corpus), outcome.measured, columns=MEASURED)
+    write_json(paths.preprocess_metrics(corpus), outcome.counts())
 
 
 if __name__ == "__main__":

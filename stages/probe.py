@@ -1,10 +1,8 @@
 """Measure what a random split, copies of test clips and corpora that sound different are worth to a cheap model."""
 
-from pathlib import Path
-
 import typer
 
-from ser import probes
+from ser import paths, probes
 from ser.clips import read_clips
 from ser.errors import one_sentence
 from ser.feature_store import read_functionals
@@ -19,11 +17,11 @@ def main() -> None:
     Reads data/functionals; writes reports/probe.csv: probe, corpus, uar, clips, speakers, classes, note.
     """
     params = read_params()
-    paths = [Path(f"data/functionals/{corpus}.parquet") for corpus in sorted(params.corpora)]
-    clips = read_clips(paths)
-    vectors = read_functionals(paths, clip_ids=list(clips.clip_id))
+    functionals = [paths.functionals(corpus) for corpus in sorted(params.corpora)]
+    clips = read_clips(functionals)
+    vectors = read_functionals(functionals, clip_ids=list(clips.clip_id))
     table = probes.measure(clips, vectors, emotions=params.emotions, trees=params.probe.trees, seed=params.seed)
-    write_text(Path("reports/probe.csv"), table.to_csv(index=False, lineterminator="\n"))
+    write_text(paths.LEAKAGE_CSV, table.to_csv(index=False, lineterminator="\n"))
     typer.echo("\n".join(probes.probe_sentences(table)))
 
 

@@ -1,10 +1,8 @@
 """Write the long answer: how sure a score is, where it comes from, and what its mistakes sound like."""
 
-from pathlib import Path
-
 import typer
 
-from ser import evaluation, report_page, reports
+from ser import evaluation, paths, report_page, reports
 from ser.errors import one_sentence
 from ser.params import read_params
 
@@ -17,25 +15,27 @@ def main() -> None:
     reports/report.html and the pictures in it to reports/report.
     """
     params = read_params()
-    models, folder = ["lstm", *params.baselines], Path("data/predictions")
-    judged = evaluation.judge_all(folder, models, params.evaluate, emotions=params.emotions, seed=params.seed)
+    models = ["lstm", *params.baselines]
+    judged = evaluation.judge_all(
+        paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.seed
+    )
     report_page.write(
-        Path("reports/report.html"),
-        Path("reports/report"),
+        paths.EVALUATION_REPORT,
+        paths.EVALUATION_FIGURES,
         tables=judged.predictions,
         headline=judged.board,
         pairs=judged.pairs,
         people=judged.people,
         robustness=judged.robustness,
-        probe=evaluation.read_probe(Path("reports/probe.csv")),
+        probe=evaluation.read_probe(paths.LEAKAGE_CSV),
         **evaluation.words(judged, corpora=params.corpora, split=params.split, ensemble=params.train_lstm.ensemble),
-        confusion=Path("reports/confusion"),
-        clips=[Path(f"data/clips/{corpus}.parquet") for corpus in params.corpora],
+        confusion=paths.CONFUSION,
+        clips=[paths.clips(corpus) for corpus in params.corpora],
         settings=params.evaluate,
         seed=params.seed,
         all_settings=params.model_dump(mode="json"),
     )
-    typer.echo(reports.terminal(Path("reports")))
+    typer.echo(reports.terminal())
 
 
 if __name__ == "__main__":

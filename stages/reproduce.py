@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ser import rebuilding, revisions, runs, sameness
+from ser import paths, rebuilding, revisions, runs, sameness
 from ser.errors import InputError, one_sentence
 
 
@@ -16,7 +16,7 @@ def main(
     run: Annotated[str, typer.Option(help="Or the id of a run in MLflow.")] = "",
     stage: Annotated[list[str] | None, typer.Option(help="Rebuild only this stage; may be repeated.")] = None,
     keep: Annotated[list[str] | None, typer.Option(help="Take this stage's outputs from DVC's cache.")] = None,
-    folder: Annotated[Path, typer.Option(help="Where to rebuild.")] = rebuilding.FOLDER,
+    folder: Annotated[Path, typer.Option(help="Where to rebuild.")] = paths.REPRODUCTION,
 ) -> None:
     """Rebuild somebody's result in a folder of its own, and say which outputs are identical and which differ.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from threadpoolctl import threadpool_limits
 
-from ser import load, parallel, service
+from ser import load, parallel, paths, service
 from ser.errors import one_sentence
 from ser.windowed import Windowed
 
@@ -15,7 +15,7 @@ DEFAULTS = service.Limits()
 
 @one_sentence
 def main(
-    model: Annotated[Path, typer.Option(help="an exported model")] = Path("models/lstm"),
+    model: Annotated[Path, typer.Option(help="an exported model")] = paths.DEFAULT_MODEL,
     host: Annotated[str, typer.Option(help="the address; 0.0.0.0 lets others in")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 is any that is free")] = 8000,
     megabytes: Annotated[float, typer.Option(help="of an upload, at most")] = DEFAULTS.megabytes,

@@ -1,9 +1,8 @@
 """Decide which clips are trained, validated and tested on."""
 
-from pathlib import Path
-
 import typer
 
+from ser import paths
 from ser.clips import read_clips
 from ser.corpora.facts import published_folds
 from ser.errors import one_sentence
@@ -21,15 +20,15 @@ def main() -> None:
     part, one row a clip and fold; and which clips are in no part, with the reason, to data/left_out.csv.
     """
     params = read_params()
-    clips = read_clips(Path(f"data/functionals/{corpus}.parquet") for corpus in params.corpora)
+    clips = read_clips(map(paths.functionals, params.corpora))
     published = published_folds(params.corpora, params.split.table)
     splits = split_clips(clips, params.split, emotions=params.emotions, seed=params.seed, published=published)
     left_out = choose(clips, params.emotions)[1]
-    write_text(Path("data/splits.csv"), splits.to_csv(index=False, lineterminator="\n"))
-    write_text(Path("data/left_out.csv"), left_out.to_csv(index=False, lineterminator="\n"))
+    write_text(paths.SPLITS, splits.to_csv(index=False, lineterminator="\n"))
+    write_text(paths.LEFT_OUT, left_out.to_csv(index=False, lineterminator="\n"))
     typer.echo("\n".join(told(clips, splits)))
     for reason, group in left_out.groupby(left_out.reason.str.replace(r"as (\w+)/.*", r"as a clip of \1", regex=True)):
-        typer.echo(f"{count(len(group), 'clip is', 'clips are')} in no part: {reason} (data/left_out.csv)")
+        typer.echo(f"{count(len(group), 'clip is', 'clips are')} in no part: {reason} ({paths.LEFT_OUT})")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Train one classical baseline on every fold and seed, by grid search over training speakers, and predict."""
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ser import baselines, datasets, training
+from ser import baselines, datasets, paths, training
 from ser.errors import one_sentence
 from ser.files import replacing
 from ser.params import read_params
@@ -20,17 +19,17 @@ def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or 
     validation and test clips.
     """
     params = read_params()
-    settings, functionals, split = params.train_baselines, Path("data/functionals"), Path("data/splits.csv")
+    settings = params.train_baselines
     grid = settings.grid_of(baseline)
     table = training.train_all(
-        Path("trained") / baseline,
-        datasets.read(functionals, params.corpora, split, augmented=settings.augmented),
+        paths.checkpoint(baseline),
+        datasets.read(paths.FUNCTIONALS, params.corpora, paths.SPLITS, augmented=settings.augmented),
         partial(baselines.train, name=baseline, grid=grid, folds=settings.folds, hold_out=params.split.hold_out),
         seeds=params.seeds,
         settings={"augmented": settings.augmented, "folds": settings.folds, "grid": grid},
-        inputs=[*(functionals / f"{corpus}.parquet" for corpus in params.corpora), split],
+        inputs=[*map(paths.functionals, params.corpora), paths.SPLITS],
     )
-    with replacing(Path(f"data/predictions/{baseline}.parquet")) as unfinished:
+    with replacing(paths.predictions(baseline)) as unfinished:
         table.to_parquet(unfinished, index=False)
     typer.echo(training.told(baseline, table))
 

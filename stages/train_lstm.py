@@ -1,11 +1,10 @@
 """Train the recurrent model on every fold and seed, and predict the validation and test clips."""
 
 from functools import partial
-from pathlib import Path
 
 import typer
 
-from ser import datasets, trainer, training
+from ser import datasets, paths, trainer, training
 from ser.errors import one_sentence
 from ser.files import replacing, write_text
 from ser.parallel import workers
@@ -20,22 +19,22 @@ def main() -> None:
     history reports/lstm/history.csv.
     """
     params = read_params()
-    settings, trained = params.train_lstm, Path("trained/lstm")
-    tables = [Path(f"data/{kind}/{name}.parquet") for kind in ("frames", "functionals") for name in params.corpora]
+    settings, trained = params.train_lstm, paths.checkpoint("lstm")
+    tables = [*map(paths.frames, params.corpora), *map(paths.functionals, params.corpora)]
     table = training.train_all(
         trained,
         datasets.for_network(settings, params.corpora),
         partial(trainer.train, settings=settings, hop_seconds=params.features.hop_seconds),
         seeds=params.seeds,
         settings=settings.model_dump(mode="json"),
-        inputs=[*tables, Path("data/splits.csv")],
+        inputs=[*tables, paths.SPLITS],
         at_once=workers(),
     )
-    with replacing(Path("data/predictions/lstm.parquet")) as unfinished:
+    with replacing(paths.predictions("lstm")) as unfinished:
         table.to_parquet(unfinished, index=False)
     typer.echo(training.told("lstm", table))
     history = training.collect(trained, trainer.HISTORY)
-    write_text(Path("reports/lstm/history.csv"), history.to_csv(index=False, lineterminator="\n"))
+    write_text(paths.HISTORY_CSV, history.to_csv(index=False, lineterminator="\n"))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import tables
 
-from ser import evaluation, headline, plots, reports, uncertainty
+from ser import evaluation, headline, paths, plots, reports, uncertainty
 from ser.errors import InputError
 
 CLASSES = ["neutral", "happy", "sad"]
@@ -58,8 +58,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, titles: list[str]) -
     numbers = {"loss": [2.0, 1.0], "accuracy": [0.3, 0.6], "val_loss": [2.0, 1.5], "val_accuracy": [0.3, 0.5]}
     one = pd.DataFrame({"epoch": [1, 2], **numbers, "val_uar": [0.3, 0.5], "learning_rate": [0.001, 0.001]})
     history = pd.concat([one.assign(fold=1, seed=1), one.assign(fold=1, seed=2, val_uar=[0.7, 0.6])[:1]])
-    evaluation.HISTORY.parent.mkdir(parents=True)
-    history.to_csv(evaluation.HISTORY, index=False)
+    paths.HISTORY_CSV.parent.mkdir(parents=True)
+    history.to_csv(paths.HISTORY_CSV, index=False)
     return predictions
 
 

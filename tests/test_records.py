@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import tables
 
-from ser import origin, records
+from ser import origin, paths, records
 from ser.errors import InputError, one_sentence
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +52,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("reports/leaderboard.md").write_text(PAGE)
     Path("reports/report.html").write_text("voices")
     history = {"fold": [1, 1, 1], "seed": [1, 1, 2], "epoch": [1, 2, 1], "val_uar": [0.3, 0.5, 0.7]}
-    pd.DataFrame(history).to_csv(records.HISTORY, index=False)
+    pd.DataFrame(history).to_csv(paths.HISTORY_CSV, index=False)
     pd.DataFrame({"clip_id": ["a"], "fold": [1], "part": ["test"]}).to_csv("data/splits.csv", index=False)
     clips = tables.ravdess([1])[:3]
     functionals = [np.zeros(2, np.float32)] * 3

@@ -221,29 +221,31 @@ def test_a_page_without_warnings() -> None:
 
 def test_the_terminal_shows_the_page_and_where_to_look(tmp_path: Path) -> None:
     """After a run one sees the leaderboard and the places of matrices, history and all runs."""
-    (tmp_path / "leaderboard.md").write_text(page(), encoding="utf-8")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/leaderboard.md").write_text(page(), encoding="utf-8")
     for made in ("confusion", "history.png"):
-        (tmp_path / made).touch()
+        (tmp_path / "reports" / made).touch()
     said = reports.terminal(tmp_path)
     assert said.startswith(page())
     for place in ("leaderboard.md", "confusion", "history.png"):
-        assert str(tmp_path / place) in said
+        assert str(tmp_path / "reports" / place) in said
     assert "http://127.0.0.1:5000" in said
     assert "predict.py --file" in said
 
 
 def test_the_terminal_names_no_page_that_is_not_there(tmp_path: Path) -> None:
     """Pages that other stages make, or that a clone did not get, are named once they are there."""
-    (tmp_path / "leaderboard.md").write_text(page(), encoding="utf-8")
-    (tmp_path / "leaderboard.csv").touch()
-    (tmp_path / "corpora.html").touch()
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/leaderboard.md").write_text(page(), encoding="utf-8")
+    (tmp_path / "reports/leaderboard.csv").touch()
+    (tmp_path / "reports/corpora.html").touch()
     said = reports.terminal(tmp_path).removeprefix(page())
     assert [line.split(str(tmp_path))[-1] for line in said.splitlines() if str(tmp_path) in line] == [
-        "/leaderboard.md (and .csv)",
-        "/corpora.html",
+        "/reports/leaderboard.md (and .csv)",
+        "/reports/corpora.html",
     ]
-    (tmp_path / "leaderboard.png").touch()
-    assert f"{tmp_path / 'leaderboard.md'} (and .csv, .png)" in reports.terminal(tmp_path)
+    (tmp_path / "reports/leaderboard.png").touch()
+    assert f"{tmp_path / 'reports/leaderboard.md'} (and .csv, .png)" in reports.terminal(tmp_path)
 
 
 def test_the_terminal_before_the_first_run(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import tables
 import yaml
 from test_regression import answered, predicted, wronged
 
-from ser import headline, revisions
+from ser import headline, paths, revisions
 from ser.emotions import EMOTIONS
 from ser.errors import InputError
 from ser.files import write_json
@@ -66,7 +66,7 @@ class Repository:
         path = self.folder / "data" / "predictions" / "lstm.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         table.to_parquet(path, index=False)
-        write_json(self.folder / revisions.METRICS, {"lstm": headline.judge(table, EVALUATE, seed=1)})
+        write_json(self.folder / paths.METRICS, {"lstm": headline.judge(table, EVALUATE, seed=1)})
         if (self.folder / "dvc.yaml").exists():
             self.dvc("commit", "-q", "-f")
 
@@ -139,7 +139,7 @@ def test_an_unknown_revision(project: Repository, tmp_path_factory: pytest.TempP
 
 def test_metrics_of_another_run(shared: Repository) -> None:
     """Metrics that dvc.lock does not name, and predictions that give another UAR, are of different runs."""
-    project, metrics = shared, shared.folder / revisions.METRICS
+    project, metrics = shared, shared.folder / paths.METRICS
     kept = metrics.read_text()
     metrics.write_text(kept.replace("{", "{ ", 1))
     with pytest.raises(InputError, match=r"metrics.json of the workspace is not the one that its dvc.lock names"):
@@ -159,7 +159,7 @@ def test_predictions_of_another_run(project: Repository) -> None:
 @pytest.mark.parametrize("text", ["{", "{}", "[]", '{"lstm": {"uar": 0.5}}'])
 def test_broken_metrics(project: Repository, text: str) -> None:
     """A file that holds no metrics ends in a sentence."""
-    (project.folder / revisions.METRICS).write_text(text)
+    (project.folder / paths.METRICS).write_text(text)
     with pytest.raises(InputError, match=r"metrics.json of the workspace(: expected| is not JSON)"):
         revisions.read_result(None, root=project.folder)
 
@@ -241,7 +241,7 @@ def test_what_cannot_be_asked(project: Repository, arguments: list[str], said: s
 
 def test_no_result_in_the_workspace(project: Repository) -> None:
     """Nothing was built yet: exit code 2, and what builds it."""
-    (project.folder / revisions.METRICS).unlink()
+    (project.folder / paths.METRICS).unlink()
     done = project.check()
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: the workspace has no metrics/metrics.json; `make repro` makes it.\n"
@@ -249,7 +249,7 @@ def test_no_result_in_the_workspace(project: Repository) -> None:
 
 def test_a_renamed_metric(project: Repository) -> None:
     """A number that one side lacks is exit code 2."""
-    metrics = project.folder / revisions.METRICS
+    metrics = project.folder / paths.METRICS
     metrics.write_text(metrics.read_text().replace('"ece":', '"calibration":'))
     done = project.check()
     assert done.returncode == 2

@@ -1,0 +1,117 @@
+"""Where each artefact of the pipeline is stored, relative to the root of the project.
+
+Code outside this module names no folder of `data`, `metrics`, `reports` or of models. To move an artefact, change this
+module, dvc.yaml and the documentation.
+"""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+LOCK = Path("dvc.lock")
+
+# Data -----------------------------------------------------------------------------------------------------------------
+
+DATA = Path("data")
+FRAMES = DATA / "frames"
+FUNCTIONALS = DATA / "functionals"
+PREDICTIONS = DATA / "predictions"
+SPLITS = DATA / "splits.csv"
+LEFT_OUT = DATA / "left_out.csv"
+
+
+def raw(corpus: str) -> Path:
+    """Locate the folder of a corpus's recordings."""
+    return DATA / "raw" / corpus
+
+
+def recordings(corpus: str) -> Path:
+    """Locate the table of a corpus's recordings."""
+    return DATA / "recordings" / f"{corpus}.csv"
+
+
+def clips(corpus: str) -> Path:
+    """Locate the preprocessed clips of a corpus."""
+    return DATA / "clips" / f"{corpus}.parquet"
+
+
+def audio_stats(corpus: str) -> Path:
+    """Locate the levels and durations of a corpus's recordings before and after preprocessing."""
+    return DATA / "measured" / f"{corpus}.csv"
+
+
+def rejected(corpus: str) -> Path:
+    """Locate the table of recordings that preprocessing rejected, with reasons."""
+    return DATA / "unusable" / f"{corpus}.csv"
+
+
+def augmented(corpus: str) -> Path:
+    """Locate the augmented clips of a corpus."""
+    return DATA / "augmented" / f"{corpus}.parquet"
+
+
+def frames(corpus: str) -> Path:
+    """Locate the frame-level features of a corpus's clips."""
+    return FRAMES / f"{corpus}.parquet"
+
+
+def functionals(corpus: str) -> Path:
+    """Locate the clip-level functionals of a corpus's clips."""
+    return FUNCTIONALS / f"{corpus}.parquet"
+
+
+def predictions(model: str) -> Path:
+    """Locate the prediction table of a model."""
+    return PREDICTIONS / f"{model}.parquet"
+
+
+# Models ---------------------------------------------------------------------------------------------------------------
+
+CHECKPOINTS = Path("trained")
+EXPORTED = Path("models")
+DEFAULT_MODEL = EXPORTED / "lstm"
+
+
+def checkpoint(model: str) -> Path:
+    """Locate a model as training saved it: a folder per fold and seed."""
+    return CHECKPOINTS / model
+
+
+def exported(model: str) -> Path:
+    """Locate the self-contained folder of a model for inference."""
+    return EXPORTED / model
+
+
+# Results --------------------------------------------------------------------------------------------------------------
+
+METRICS_DIR = Path("metrics")
+METRICS = METRICS_DIR / "metrics.json"
+
+REPORTS = Path("reports")
+LEADERBOARD_MD = REPORTS / "leaderboard.md"
+LEADERBOARD_CSV = REPORTS / "leaderboard.csv"
+LEADERBOARD_PNG = REPORTS / "leaderboard.png"
+PAIRWISE_TESTS_CSV = REPORTS / "pairs.csv"
+LEAKAGE_CSV = REPORTS / "probe.csv"
+MODEL_CARD_MD = REPORTS / "model_card.md"
+MODELS_CSV = REPORTS / "models.csv"
+CONFUSION = REPORTS / "confusion"
+HISTORY_CSV = REPORTS / "lstm" / "history.csv"
+HISTORY_PNG = REPORTS / "history.png"
+DATA_REPORT = REPORTS / "corpora.html"
+DATA_FIGURES = REPORTS / "corpora"
+EVALUATION_REPORT = REPORTS / "report.html"
+EVALUATION_FIGURES = REPORTS / "report"
+
+
+def preprocess_metrics(corpus: str) -> Path:
+    """Locate the counts of a corpus's recordings and clips."""
+    return METRICS_DIR / "preprocess" / f"{corpus}.json"
+
+
+# Tracking -------------------------------------------------------------------------------------------------------------
+
+MLFLOW_DB = Path("mlflow.db")
+MLFLOW_ARTIFACTS = Path("mlartifacts")
+MLFLOW_LOCK = Path(".mlflow.lock")
+MLFLOW_RECORDED = Path(".dvc/tmp/mlflow")
+REPRODUCTION = Path(".dvc/tmp/reproduce")
