@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from ser.corpora.facts import Corpus, Published, known_corpora, load_corpus
+from ser.corpora.facts import Corpus, RemoteFile, known_corpora, load_corpus
 from ser.emotions import EMOTIONS, in_order
 
 _HEAD = """\
@@ -110,12 +110,12 @@ def _official(corpus: Corpus) -> str:
         server = corpus.dataverse.server.removeprefix("https://")
         return f"from the Dataverse {server} ({corpus.dataverse.doi}), which lists the files and their checksums"
     if files:
-        return f"from where it is published, {_size(files)}, and checked ({files[0].checksum.partition(':')[0]})"
+        return f"from where it is published, {_size(files)}, and checked ({str(files[0].known_hash).partition(':')[0]})"
     return "not without asking: get it from the address, then say `-S download.local_dir=FOLDER`"
 
 
-def _size(files: Sequence[Published]) -> str:
-    megabytes = sum(file.size for file in files) / 1e6
+def _size(files: Sequence[RemoteFile]) -> str:
+    megabytes = sum(file.size or 0 for file in files) / 1e6
     return (
         f"{len(files)} file{'s' if len(files) > 1 else ''} of {megabytes:.0f} MB{' together' if len(files) > 1 else ''}"
     )

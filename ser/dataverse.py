@@ -6,7 +6,6 @@ https://guides.dataverse.org/en/latest/api/native-api.html#get-json-representati
 https://guides.dataverse.org/en/latest/api/dataaccess.html#basic-file-access
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -15,10 +14,11 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from ser.corpora.facts import RemoteFile
 from ser.errors import InputError
-from ser.fetching import Remote, get_json
+from ser.fetching import get_json
 
-_ALGORITHMS = {"MD5": "md5", "SHA-256": "sha256"}  # of what Dataverse computes, those that a Remote can have
+_ALGORITHMS = {"MD5": "md5", "SHA-256": "sha256"}  # of what Dataverse computes, those that a RemoteFile can have
 
 _Name = Annotated[str, Field(min_length=1)]
 _Size = Annotated[int, Field(ge=0)]
@@ -64,7 +64,7 @@ class _Answer(_Listed):
     data: _Dataset
 
 
-def files_of(doi: str, *, server: str) -> list[Remote]:
+def files_of(doi: str, *, server: str) -> list[RemoteFile]:
     """List the files of a dataset's latest published version, for `ser.fetching.fetch_all`.
 
     Tables, which Dataverse rewrites, are listed as they were deposited. Checksums are Dataverse's own, of the same
@@ -80,13 +80,13 @@ def files_of(doi: str, *, server: str) -> list[Remote]:
 
     Returns
     -------
-    list of Remote
+    list of RemoteFile
         In the order of the dataset, one or more.
 
     Raises
     ------
     InputError
-        If the dataset is not there, empty, restricted even in part, or lists a file twice or outside the folder.
+        If the dataset is not there, empty, restricted even in part, or lists a file outside the folder.
     """
     server, dataset = server.rstrip("/"), f"doi:{quote(doi.removeprefix('doi:'))}"
     page = f"{server}/dataset.xhtml?persistentId={dataset}"
@@ -94,9 +94,7 @@ def files_of(doi: str, *, server: str) -> list[Remote]:
     if not files:
         raise InputError(f"{page} lists no file; expected a corpus: see there whether it has moved.")
     _refuse_restricted(files, page=page)
-    remotes = [_remote(file, server=server) for file in files]
-    _refuse_repeated(remotes, page=page)
-    return remotes
+    return [_remote(file, server=server) for file in files]
 
 
 def _read(answer: Any, *, page: str) -> list[_File]:
@@ -123,18 +121,12 @@ def _refuse_restricted(files: Sequence[_File], *, page: str) -> None:
         )
 
 
-def _refuse_repeated(remotes: Sequence[Remote], *, page: str) -> None:
-    name, times = Counter(remote.name for remote in remotes).most_common(1)[0]
-    if times > 1:
-        raise InputError(f"{page} lists {name!r} {times} times; expected every name once: fetch its files by hand.")
-
-
-def _remote(file: _File, *, server: str) -> Remote:
+def _remote(file: _File, *, server: str) -> RemoteFile:
     data, url = file.data_file, f"{server}/api/access/datafile/{file.data_file.id}"
     if data.original_file_format is None:
-        return Remote(_name(file), url, _checksum(data), data.filesize)
+        return RemoteFile(_name(file), url, _checksum(data), data.filesize)
     # What is listed as this file's size is that of Dataverse's rewriting; the checksum is of the deposited file.
-    return Remote(_name(file), f"{url}?format=original", _checksum(data), data.original_file_size)
+    return RemoteFile(_name(file), f"{url}?format=original", _checksum(data), data.original_file_size)
 
 
 def _name(file: _File) -> str:

@@ -5,7 +5,6 @@ for each file, with all certificates read anew: over HTTPS that took six times a
 So asking is done here, with requests, which is what pooch asks with.
 """
 
-import re
 import threading
 import time
 from collections import Counter
@@ -13,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -22,6 +21,7 @@ from pooch.hashes import file_hash, hash_algorithm, hash_matches
 from pooch.utils import cache_location, os_cache
 from requests.adapters import HTTPAdapter
 
+from ser.corpora.facts import RemoteFile
 from ser.errors import InputError
 from ser.progress import Bar, progress
 
@@ -35,45 +35,7 @@ HEADERS = {
     "Accept-Encoding": "identity",  # bytes as published: checksums and ranges are about them
     "User-Agent": "speech-emotion-pipeline",  # Zenodo has refused those who call themselves python-requests
 }
-_CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", re.IGNORECASE)
 _BUSY = (408, 425, 429)  # besides 500 and above: answers that another time may be different
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file that somebody publishes.
-
-    Attributes
-    ----------
-    name
-        To be given to it, relative to a folder; ``/`` makes folders within.
-    url
-        Where it is.
-    checksum
-        ``md5:…`` or ``sha256:…`` in hexadecimal digits. Without one, an interrupted fetch starts again from nothing.
-    size
-        In bytes.
-
-    Raises
-    ------
-    InputError
-        If the name leads out of the folder or the checksum is none.
-    """
-
-    name: str
-    url: str
-    checksum: str | None
-    size: int | None
-
-    def __post_init__(self) -> None:
-        path = PurePosixPath(self.name)
-        if not path.name or path.is_absolute() or ".." in path.parts or "\\" in self.name:
-            raise InputError(f"{self.url}: its name is {self.name!r}; expected one below a folder, as in a/b.zip.")
-        if self.checksum is not None and not _CHECKSUM.fullmatch(self.checksum):
-            raise InputError(
-                f"{self.name}: its checksum is {self.checksum!r}; expected md5: and 32, or sha256: and 64, "
-                "hexadecimal digits; copy it from the publisher's page again."
-            )
 
 
 def cache() -> Path:
@@ -81,7 +43,7 @@ def cache() -> Path:
     return cache_location(os_cache("speech-emotion-pipeline"), env="SER_CACHE")
 
 
-def fetch(remote: Remote, folder: Path, *, retries: int = RETRIES) -> Path:
+def fetch(remote: RemoteFile, folder: Path, *, retries: int = RETRIES) -> Path:
     """Have a file in a folder, whole and checked; `fetch_all` of one.
 
     Parameters
@@ -107,7 +69,7 @@ def fetch(remote: Remote, folder: Path, *, retries: int = RETRIES) -> Path:
 
 
 def fetch_all(
-    remotes: Sequence[Remote], folder: Path, *, connections: int = CONNECTIONS, retries: int = RETRIES
+    remotes: Sequence[RemoteFile], folder: Path, *, connections: int = CONNECTIONS, retries: int = RETRIES
 ) -> list[Path]:
     """Have files in a folder, whole and checked, several fetched at a time.
 
@@ -136,7 +98,7 @@ def fetch_all(
         If a file cannot be had, or is another than expected: the first for which this is known. Files that were
         finished before stay.
     """
-    _refuse_repeated(remotes)
+    _check_unique(remotes)
     with _alone_in(folder), _session(connections) as session, _bar(remotes, folder=folder) as bar:
         return _in_threads(_Job(folder, retries=retries, session=session, bar=bar), remotes, connections=connections)
 
@@ -212,10 +174,10 @@ class _Part:
                 self._bar.update(len(chunk))
 
 
-def _refuse_repeated(remotes: Sequence[Remote]) -> None:
-    repeated = [name for name, times in Counter(remote.name for remote in remotes).items() if times > 1]
+def _check_unique(remotes: Sequence[RemoteFile]) -> None:
+    repeated = [name for name, times in Counter(remote.filename for remote in remotes).items() if times > 1]
     if repeated:
-        raise InputError(f"{repeated[0]} is to be fetched twice; expected every name once: give one another name.")
+        raise InputError(f"{repeated[0]} is listed more than once; expected unique file names: fetch them by hand.")
 
 
 @contextmanager
@@ -240,14 +202,14 @@ def _session(connections: int) -> requests.Session:
     return session
 
 
-def _bar(remotes: Sequence[Remote], *, folder: Path) -> Bar:
+def _bar(remotes: Sequence[RemoteFile], *, folder: Path) -> Bar:
     sizes = [remote.size for remote in remotes if remote.size is not None]
     total = sum(sizes) if len(sizes) == len(remotes) else None
-    name = remotes[0].name if len(remotes) == 1 else folder.name
+    name = remotes[0].filename if len(remotes) == 1 else folder.name
     return progress((), description=f"fetch {name}", total=total, unit="B")
 
 
-def _in_threads(job: _Job, remotes: Sequence[Remote], *, connections: int) -> list[Path]:
+def _in_threads(job: _Job, remotes: Sequence[RemoteFile], *, connections: int) -> list[Path]:
     with ThreadPoolExecutor(connections) as threads:
         futures = [threads.submit(_bring, remote, job) for remote in remotes]
         try:
@@ -259,8 +221,8 @@ def _in_threads(job: _Job, remotes: Sequence[Remote], *, connections: int) -> li
     return [future.result() for future in futures]
 
 
-def _bring(remote: Remote, job: _Job) -> Path:
-    path = job.folder / remote.name
+def _bring(remote: RemoteFile, job: _Job) -> Path:
+    path = job.folder / remote.filename
     if _is_right(path, remote):
         job.bar.update(path.stat().st_size)
         return path
@@ -271,16 +233,16 @@ def _bring(remote: Remote, job: _Job) -> Path:
     return path
 
 
-def _is_right(path: Path, remote: Remote) -> bool:
+def _is_right(path: Path, remote: RemoteFile) -> bool:
     if not path.is_file() or remote.size not in (None, path.stat().st_size):
         return False
-    return bool(hash_matches(path, remote.checksum))
+    return bool(hash_matches(path, remote.known_hash))
 
 
-def _complete(part: _Part, remote: Remote, job: _Job) -> None:
+def _complete(part: _Part, remote: RemoteFile, job: _Job) -> None:
     """Go on from what is there; where that does not give the right file, fetch it in one piece."""
     # Without a checksum nothing could tell the right file from one glued of two versions.
-    resumable = remote.checksum is not None
+    resumable = remote.known_hash is not None
     for resume in (resumable, False):
         if resumable and _is_right(part.path, remote):
             return
@@ -291,11 +253,11 @@ def _complete(part: _Part, remote: Remote, job: _Job) -> None:
         part.drop()
         raise InputError(
             f"{remote.url} gave {found}; expected {_expected(remote)}: open it in a browser to see whether it has "
-            f"changed or asks for a login, and put the right file at {job.folder / remote.name}."
+            f"changed or asks for a login, and put the right file at {job.folder / remote.filename}."
         )
 
 
-def _receive(part: _Part, remote: Remote, job: _Job, *, resume: bool) -> bool:
+def _receive(part: _Part, remote: RemoteFile, job: _Job, *, resume: bool) -> bool:
     """Ask until all has come; say whether it came in one piece."""
     failures, most = 0, part.size()
     while True:
@@ -305,12 +267,12 @@ def _receive(part: _Part, remote: Remote, job: _Job, *, resume: bool) -> bool:
             failures = failures + 1 if part.size() <= most else 1
             most = max(most, part.size())
             if not _may_pass(error) or failures > job.retries:
-                kept = part.size() if remote.checksum is not None else 0
+                kept = part.size() if remote.known_hash is not None else 0
                 raise _given_up(error, remote, job, attempts=failures, kept=kept) from error
             job.wait(_pause(error, failures=failures))
 
 
-def _ask(part: _Part, remote: Remote, job: _Job, *, resume: bool) -> bool:
+def _ask(part: _Part, remote: RemoteFile, job: _Job, *, resume: bool) -> bool:
     """Ask once, only for the rest where there is a beginning; say whether all came now."""
     job.wait(0)
     if not resume:
@@ -328,7 +290,7 @@ def _ask(part: _Part, remote: Remote, job: _Job, *, resume: bool) -> bool:
     return bool(response.status_code != 206)
 
 
-def _refuse_early_end(response: requests.Response, remote: Remote, *, received: int) -> None:
+def _refuse_early_end(response: requests.Response, remote: RemoteFile, *, received: int) -> None:
     """Find the cut that requests cannot: where no length was announced, the connection's end is the file's."""
     announced = {"Content-Length", "Transfer-Encoding"} & {name.title() for name in response.headers}
     if not announced and remote.size is not None and received < remote.size:
@@ -347,8 +309,10 @@ def _pause(error: requests.RequestException, *, failures: int) -> float:
     return min(LONGEST_WAIT, max(FIRST_WAIT * 2 ** (failures - 1), float(asked) if asked.isdecimal() else 0.0))
 
 
-def _given_up(error: requests.RequestException, remote: Remote, job: _Job, *, attempts: int, kept: int) -> InputError:
-    path = job.folder / remote.name
+def _given_up(
+    error: requests.RequestException, remote: RemoteFile, job: _Job, *, attempts: int, kept: int
+) -> InputError:
+    path = job.folder / remote.filename
     if not _may_pass(error):
         return InputError(
             f"{remote.url} {_reason(error)}; expected {_expected(remote)}: see whether its publisher has moved it or "
@@ -393,12 +357,12 @@ def _reason(error: requests.RequestException) -> str:
     return f"could not be read ({str(cause) or type(cause).__name__})"
 
 
-def _expected(remote: Remote) -> str:
+def _expected(remote: RemoteFile) -> str:
     size = "" if remote.size is None else f", {remote.size} bytes"
-    checksum = "" if remote.checksum is None else f", {remote.checksum}"
-    return f"{remote.name}{size}{checksum}"
+    checksum = "" if remote.known_hash is None else f", {remote.known_hash}"
+    return f"{remote.filename}{size}{checksum}"
 
 
-def _describe(part: _Part, remote: Remote) -> str:
-    algorithm = hash_algorithm(remote.checksum)
+def _describe(part: _Part, remote: RemoteFile) -> str:
+    algorithm = hash_algorithm(remote.known_hash)
     return f"{part.size()} bytes, {algorithm}:{file_hash(part.path, alg=algorithm)}"

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from ser import audio, dataverse, fetching, kaggle, own, synthesis
 from ser.completeness import check_complete
-from ser.corpora.facts import Corpus, known_corpora, load_corpus
+from ser.corpora.facts import Corpus, RemoteFile, known_corpora, load_corpus
 from ser.errors import InputError, set_to
 from ser.parallel import batches, map_batches
 from ser.params import Download, Own
@@ -125,10 +125,10 @@ def _fetched(corpus: Corpus, settings: Download) -> Path:
     )
 
 
-def _remotes(corpus: Corpus) -> list[fetching.Remote]:
+def _remotes(corpus: Corpus) -> Sequence[RemoteFile]:
     if corpus.dataverse is not None:
         return dataverse.files_of(corpus.dataverse.doi, server=corpus.dataverse.server)
-    return [fetching.Remote(one.name, one.url, one.checksum, one.size) for one in corpus.published()]
+    return corpus.published()
 
 
 def _bring(source: Path, folder: Path, *, name: str) -> None:

@@ -18,8 +18,9 @@ from server import Reply, Server, serving
 from tqdm import tqdm
 
 from ser import fetching
+from ser.corpora.facts import RemoteFile
 from ser.errors import InputError
-from ser.fetching import CHUNK, Remote, cache, fetch, fetch_all
+from ser.fetching import CHUNK, cache, fetch, fetch_all
 
 CONTENT = random.Random(1).randbytes(5 * CHUNK + 123)
 OTHER = random.Random(2).randbytes(5 * CHUNK + 123)
@@ -27,8 +28,9 @@ SMALL = {f"Actor_{i % 4:02}/{i:03}.wav": random.Random(i).randbytes(700 + i) for
 COMMAND = """
 import sys
 from pathlib import Path
-from ser.fetching import Remote, fetch
-fetch(Remote("a.zip", sys.argv[1], sys.argv[2], int(sys.argv[3])), Path(sys.argv[4]))
+from ser.corpora.facts import RemoteFile
+from ser.fetching import fetch
+fetch(RemoteFile("a.zip", sys.argv[1], sys.argv[2], int(sys.argv[3])), Path(sys.argv[4]))
 """
 
 
@@ -50,9 +52,9 @@ def sha256(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def remote(server: Server, *, name: str = "a.zip", checksum: bool = True, size: bool = True) -> Remote:
+def remote(server: Server, *, name: str = "a.zip", checksum: bool = True, size: bool = True) -> RemoteFile:
     content = server.files[name]
-    return Remote(name, server.url(name), sha256(content) if checksum else None, len(content) if size else None)
+    return RemoteFile(name, server.url(name), sha256(content) if checksum else None, len(content) if size else None)
 
 
 def visible(folder: Path) -> set[str]:
@@ -64,7 +66,7 @@ def part(folder: Path) -> Path:
     return folder / ".a.zip.part"
 
 
-def failure(wanted: Remote, folder: Path, *, retries: int = 2) -> str:
+def failure(wanted: RemoteFile, folder: Path, *, retries: int = 2) -> str:
     with pytest.raises(InputError) as raised:
         fetch(wanted, folder, retries=retries)
     return str(raised.value)
@@ -89,7 +91,7 @@ def test_a_file_is_fetched_once(checksum: bool, size: bool, server: Server, tmp_
 def test_md5_counts_too_and_so_do_capitals(server: Server, tmp_path: Path) -> None:
     """Checksums are taken as publishers write them."""
     checksum = f"MD5:{hashlib.md5(CONTENT).hexdigest().upper()}"
-    assert fetch(Remote("b.zip", server.url("a.zip"), checksum, None), tmp_path).read_bytes() == CONTENT
+    assert fetch(RemoteFile("b.zip", server.url("a.zip"), checksum, None), tmp_path).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("there", [OTHER, CONTENT[:1000], b""])
@@ -206,7 +208,7 @@ def test_errors_of_a_server_that_is_busy_pass(server: Server, tmp_path: Path) ->
 def test_a_file_that_moved_is_followed(server: Server, tmp_path: Path) -> None:
     """Archives send to where they store files, and the range goes along."""
     server.files["moved"] = b""
-    wanted = Remote("a.zip", server.url("moved"), sha256(CONTENT), len(CONTENT))
+    wanted = RemoteFile("a.zip", server.url("moved"), sha256(CONTENT), len(CONTENT))
     server.will("moved", *[Reply(status=302, headers={"Location": "/a.zip"})] * 2)
     server.will("a.zip", Reply(cut=CHUNK))
     assert fetch(wanted, tmp_path).read_bytes() == CONTENT
@@ -269,7 +271,7 @@ def test_a_file_that_is_not_given_is_refused_at_once(status: int, server: Server
     wanted = remote(server)
     server.will("a.zip", Reply(status=status))
     message = failure(wanted, tmp_path)
-    for said in (wanted.url, f"answered {status} ", "expected a.zip", str(wanted.checksum), str(tmp_path / "a.zip")):
+    for said in (wanted.url, f"answered {status} ", "expected a.zip", str(wanted.known_hash), str(tmp_path / "a.zip")):
         assert said in message
     assert len(server.asked) == 1
     assert visible(tmp_path) == set()
@@ -285,7 +287,7 @@ def test_a_wrong_file_is_refused(content: bytes, server: Server, tmp_path: Path)
     for said in (
         wanted.url,
         f"gave {len(content)} bytes, {sha256(content)}",
-        f"{len(CONTENT)} bytes, {wanted.checksum}",
+        f"{len(CONTENT)} bytes, {wanted.known_hash}",
     ):
         assert said in message
     assert len(server.asked) == 1
@@ -296,7 +298,7 @@ def test_a_wrong_file_is_refused(content: bytes, server: Server, tmp_path: Path)
 @pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
 def test_a_wrong_size_is_refused(size: int, server: Server, tmp_path: Path) -> None:
     """It is all there is to tell a file by where nobody published a checksum."""
-    message = failure(Remote("a.zip", server.url("a.zip"), None, size), tmp_path)
+    message = failure(RemoteFile("a.zip", server.url("a.zip"), None, size), tmp_path)
     assert f"gave {len(CONTENT)} bytes, sha256:" in message
     assert f"expected a.zip, {size} bytes: open it in a browser" in message
 
@@ -325,7 +327,7 @@ def test_no_server_at_all_is_said(tmp_path: Path) -> None:
     """The plainest of the reasons is told, in one line."""
     with serving({}) as gone:
         url = gone.url("a.zip")
-    message = failure(Remote("a.zip", url, None, None), tmp_path)
+    message = failure(RemoteFile("a.zip", url, None, None), tmp_path)
     assert message.startswith(f"{url} could not be read (")
     assert "refused), 3 times in a row; expected a.zip: see whether" in message
     assert "\n" not in message
@@ -333,7 +335,7 @@ def test_no_server_at_all_is_said(tmp_path: Path) -> None:
 
 def test_an_address_that_is_none_is_said(tmp_path: Path) -> None:
     """What no waiting can mend is not tried again."""
-    assert "nowhere/a.zip could not be read (" in failure(Remote("a.zip", "nowhere/a.zip", None, None), tmp_path)
+    assert "nowhere/a.zip could not be read (" in failure(RemoteFile("a.zip", "nowhere/a.zip", None, None), tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_said(server: Server, tmp_path: Path) -> None:
@@ -358,20 +360,20 @@ def test_a_full_disk_is_said(server: Server, tmp_path: Path, monkeypatch: pytest
 def test_a_name_outside_the_folder_is_refused(name: str) -> None:
     """Names may come from a site's listing, which is not to choose where files go."""
     with pytest.raises(InputError, match="expected one below a folder"):
-        Remote(name, "https://example.org/a.zip", None, None)
+        RemoteFile(name, "https://example.org/a.zip", None, None)
 
 
 @pytest.mark.parametrize("checksum", ["", "md5:123", "sha256:" + "g" * 64, "sha1:" + "0" * 40, "0" * 64])
 def test_a_checksum_that_is_none_is_refused(checksum: str) -> None:
     """A slip of the pen is found before gigabytes are fetched."""
     with pytest.raises(InputError, match=r"a\.zip: its checksum is .* hexadecimal digits"):
-        Remote("a.zip", "https://example.org/a.zip", checksum, None)
+        RemoteFile("a.zip", "https://example.org/a.zip", checksum, None)
 
 
 # Many files
 
 
-def remotes(server: Server) -> list[Remote]:
+def remotes(server: Server) -> list[RemoteFile]:
     return [remote(server, name=name) for name in SMALL]
 
 
@@ -427,7 +429,7 @@ def test_a_failure_does_not_wait_for_large_files(server: Server, tmp_path: Path)
 
 def test_the_same_name_twice_is_refused(server: Server, tmp_path: Path) -> None:
     """Two files cannot have one place."""
-    with pytest.raises(InputError, match=r"a\.zip is to be fetched twice"):
+    with pytest.raises(InputError, match=r"a\.zip is listed more than once"):
         fetch_all([remote(server)] * 2, tmp_path)
 
 

@@ -40,10 +40,10 @@ def point_to(project: Project, server: Server, content: bytes) -> None:
     """Let the project's facts about RAVDESS name the archive on a server, with its checksum and size."""
     path = project.folder / "ser/corpora/ravdess.py"
     facts = path.read_text()
-    start = facts.index("        Published(")
+    start = facts.index("        RemoteFile(")
     end = facts.index("    ],\n", start)
     checksum = f"md5:{hashlib.md5(content).hexdigest()}"
-    entry = f"        Published({ARCHIVE!r}, {server.url(ARCHIVE)!r}, {checksum!r}, {len(content)})\n"
+    entry = f"        RemoteFile({ARCHIVE!r}, {server.url(ARCHIVE)!r}, {checksum!r}, {len(content)})\n"
     path.write_text(facts[:start] + entry + facts[end:])
 
 

@@ -12,8 +12,8 @@ import tables
 from conftest import RAVDESS
 from server import serving
 
-from ser import audio, dataverse, fetching, kaggle, sources, synthesis
-from ser.corpora.facts import Corpus, Published, load_corpus
+from ser import audio, dataverse, kaggle, sources, synthesis
+from ser.corpora.facts import Corpus, RemoteFile, load_corpus
 from ser.errors import InputError
 from ser.synthesis import Utterance
 
@@ -135,7 +135,7 @@ def test_a_published_corpus_is_fetched_once(
     files = {"all.zip": archive} if as_zip else {name: (corpus / name).read_bytes() for name in RAVDESS}
     with serving(files) as server:
         published = [
-            Published(name, server.url(name), f"md5:{hashlib.md5(content).hexdigest()}", len(content))
+            RemoteFile(name, server.url(name), f"md5:{hashlib.md5(content).hexdigest()}", len(content))
             for name, content in files.items()
         ]
         facts = dataclasses.replace(FACTS, published=lambda: published)
@@ -148,7 +148,7 @@ def test_what_cannot_be_fetched_may_be_brought(tmp_path: Path, monkeypatch: pyte
     """Without a network the message names the address, and the setting that does without."""
     monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))
     with serving({}) as server:
-        gone = Published("a.zip", server.url("a.zip"), "md5:" + "0" * 32, 1)
+        gone = RemoteFile("a.zip", server.url("a.zip"), "md5:" + "0" * 32, 1)
         facts = dataclasses.replace(FACTS, published=lambda: [gone])
         with pytest.raises(
             InputError, match=r"a\.zip .* get it from https://zenodo.org/.* -S download.local_dir=FOLDER"
@@ -195,9 +195,9 @@ def test_tess_is_fetched_from_its_dataverse(
     files = {path.name: path.read_bytes() for path in (fake_corpora / "tess").rglob("*.wav")}
     with serving(files) as server:
 
-        def files_of(doi: str, *, server: str) -> list[fetching.Remote]:
+        def files_of(doi: str, *, server: str) -> list[RemoteFile]:
             assert (doi, server) == ("doi:10.5683/SP2/E8H2MF", "https://borealisdata.ca")
-            return [fetching.Remote(name, where(name), None, len(content)) for name, content in files.items()]
+            return [RemoteFile(name, where(name), None, len(content)) for name, content in files.items()]
 
         where = server.url
         monkeypatch.setattr(dataverse, "files_of", files_of)

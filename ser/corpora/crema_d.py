@@ -5,7 +5,7 @@ import csv
 import gzip
 from pathlib import Path
 
-from ser.corpora.facts import Corpus, Published
+from ser.corpora.facts import Corpus, RemoteFile
 
 _WOMEN = (
     *(1002, 1003, 1004, 1006, 1007, 1008, 1009, 1010, 1012, 1013, 1018, 1020, 1021, 1024, 1025, 1028, 1029, 1030),
@@ -16,14 +16,14 @@ _WOMEN = (
 _URL = "https://media.githubusercontent.com/media/CheyneyComputerScience/CREMA-D/master/AudioWAV/"
 
 
-def _published() -> list[Published]:
+def _published() -> list[RemoteFile]:
     """Read the repository's list of files: name, size in bytes, and sha256 in base64 without padding."""
     with gzip.open(Path(__file__).with_name("crema_d.csv.gz"), "rt", encoding="ascii") as file:
         return [
-            Published(
-                name=f"AudioWAV/{row['name']}.wav",
+            RemoteFile(
+                filename=f"AudioWAV/{row['name']}.wav",
                 url=f"{_URL}{row['name']}.wav",
-                checksum=f"sha256:{base64.b64decode(row['sha256'] + '=').hex()}",
+                known_hash=f"sha256:{base64.b64decode(row['sha256'] + '=').hex()}",
                 size=int(row["size"]),
             )
             for row in csv.DictReader(file)
@@ -60,7 +60,7 @@ CORPUS = Corpus(
     sexes={str(actor): "f" if actor in _WOMEN else "m" for actor in range(1001, 1092)},
     n_clips=7442,
     intensities={"LO": "low", "MD": "medium", "HI": "high"},
-    names=lambda: [Path(one.name).stem for one in _published()],
+    names=lambda: [Path(one.filename).stem for one in _published()],
     faulty={"1076_MTI_SAD_XX": "holds no speech, a known fault of the corpus"},
     heard=_heard,
     oddities=("Intensity is given for one sentence (IEO) only.",),

@@ -17,27 +17,44 @@ from ser.errors import InputError
 from ser.recordings import Recording
 from ser.speakers import name_speaker
 
+_HASH = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
-class Published:
-    """A file of a corpus where it is published.
+class RemoteFile:
+    """A file to download.
 
     Attributes
     ----------
-    name
-        Path below the corpus's folder.
+    filename
+        Path below the folder of the download; ``/`` separates folders.
     url
-        Where it is fetched from.
-    checksum
-        ``md5:…`` or ``sha256:…``.
+        Address of the file.
+    known_hash
+        ``md5:…`` or ``sha256:…`` in hexadecimal digits. Without one, an interrupted download starts again.
     size
         In bytes.
+
+    Raises
+    ------
+    InputError
+        If the path leads out of the folder, or the hash is malformed.
     """
 
-    name: str
+    filename: str
     url: str
-    checksum: str
-    size: int
+    known_hash: str | None
+    size: int | None
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.filename)
+        if not path.name or path.is_absolute() or ".." in path.parts or "\\" in self.filename:
+            raise InputError(f"{self.url}: its name is {self.filename!r}; expected one below a folder, as in a/b.zip.")
+        if self.known_hash is not None and not _HASH.fullmatch(self.known_hash):
+            raise InputError(
+                f"{self.filename}: its checksum is {self.known_hash!r}; expected md5: and 32, or sha256: and 64, "
+                "hexadecimal digits; copy it from the publisher's page again."
+            )
 
 
 @dataclass(frozen=True)
@@ -110,7 +127,7 @@ class Corpus:
     faulty: Mapping[str, str] = field(default_factory=dict)
     heard: Callable[[], Mapping[str, Sequence[str]]] = dict
     oddities: Sequence[str] = ()
-    published: Callable[[], Sequence[Published]] = tuple
+    published: Callable[[], Sequence[RemoteFile]] = tuple
     dataverse: Dataverse | None = None
     kaggle: str = ""
     synthetic: bool = False

@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from ser.corpora.facts import Corpus, Published
+from ser.corpora.facts import Corpus, RemoteFile
 
 
 def _names() -> list[str]:
@@ -39,10 +39,10 @@ CORPUS = Corpus(
         "Nobody is strongly neutral: neutral has half as many clips as another emotion.",
     ),
     published=lambda: [
-        Published(
-            name="Audio_Speech_Actors_01-24.zip",
+        RemoteFile(
+            filename="Audio_Speech_Actors_01-24.zip",
             url="https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1",
-            checksum="md5:bc696df654c87fed845eb13823edef8a",
+            known_hash="md5:bc696df654c87fed845eb13823edef8a",
             size=208_468_073,
         )
     ],
