@@ -3,7 +3,7 @@
     .venv/bin/dvc exp run -S 'seeds=[1,2,3]' … train_lstm
     .venv/bin/python -m benchmarks.branches
 
-The names are those of `ser.trainer.BRANCHES`; the leaderboard shows all together.
+The names are those of `ser.network.BRANCHES`; the leaderboard shows all together.
 """
 
 import json
@@ -17,6 +17,7 @@ from benchmarks.averaged import said
 from ser import datasets, headline, paths, predictions, trainer
 from ser.datasets import Dataset
 from ser.errors import InputError, one_sentence
+from ser.network import BRANCHES
 from ser.params import TrainLstm, read_params
 from ser.training import CARD, Shares
 
@@ -27,7 +28,7 @@ def shares_of(model: Any, data: Dataset, settings: TrainLstm, *, hop_seconds: fl
     """Ask each branch of a network, and all together, about the test clips: {name: (clips, classes)}."""
     import keras
 
-    branches = [layer for layer in model.layers if layer.name in trainer.BRANCHES]
+    branches = [layer for layer in model.layers if layer.name in BRANCHES]
     alone = {branch.name: keras.layers.Softmax(name=f"{branch.name}_alone")(branch.output) for branch in branches}
     outputs = [*alone.values(), model.output]
     asked, n = trainer.examples(data, settings, "test"), len(outputs)

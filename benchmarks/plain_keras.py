@@ -22,6 +22,7 @@ from ser.batches import Inputs
 from ser.columns import Array
 from ser.datasets import Dataset
 from ser.errors import one_sentence
+from ser.network import build_for, mean_frame
 from ser.parallel import map_long, workers
 from ser.params import Params, TrainLstm, read_params
 from ser.training import Shares
@@ -56,8 +57,8 @@ def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
     """Train the plain network on a fold, and predict its validation clips."""
     trainer.set_up(seeds.integer(seed, "lstm"))
     (train, val), n_classes = (trainer.examples(one, settings, part) for part in ("train", "val")), len(one.classes)
-    network = trainer.build_for(train, settings, n_classes=n_classes)
-    frames, blank = train.frames, trainer.mean_frame(network)
+    network = build_for(train, settings, n_classes=n_classes)
+    frames, blank = train.frames, mean_frame(network)
     model, longest = masked(network, settings, blank=blank), max(map(len, frames))
     steps = -(-len(frames) // settings.batch_size)
     learner = trainer.learner_of(model, settings, steps=steps * settings.epochs)

@@ -22,6 +22,7 @@ from ser import trainer
 from ser.batches import Buckets, Examples, Seen
 from ser.columns import columns_of, feature_names
 from ser.functionals import functional_names
+from ser.network import BRANCHES, build_for, mean_frame
 from ser.params import Params, TrainLstm, read_params
 
 CLIPS, CLASSES, EPOCHS = 2400, 8, 2
@@ -49,11 +50,11 @@ def clips(params: Params) -> Examples:
 
 def ours(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any:
     """Train as the pipeline does."""
-    model = trainer.build_for(examples, settings, n_classes=CLASSES)
+    model = build_for(examples, settings, n_classes=CLASSES)
     dataset = trainer.training_batches(
         examples,
         settings,
-        blank=trainer.mean_frame(model),
+        blank=mean_frame(model),
         buckets=Buckets.of(settings, hop_seconds=hop_seconds),
         seed=1,
         n_classes=CLASSES,
@@ -67,12 +68,12 @@ def plain(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any
     """Train as tutorials do: one array, padded to the longest clip, and a mask for the recurrent layers."""
     import keras
 
-    network = trainer.build_for(examples, settings, n_classes=CLASSES)
-    blank = trainer.mean_frame(network)
+    network = build_for(examples, settings, n_classes=CLASSES)
+    blank = mean_frame(network)
     frames = padded(examples.frames, length=max(map(len, examples.frames)), blank=blank)
     inputs = [frames] if examples.functionals is None else [frames, examples.functionals]
     model = masked(network, settings, blank=blank)
-    branches = [keras.layers.Softmax()(layer.output) for layer in model.layers if layer.name in trainer.BRANCHES]
+    branches = [keras.layers.Softmax()(layer.output) for layer in model.layers if layer.name in BRANCHES]
     learner = keras.Model(model.inputs, branches)
     learner.compile(keras.optimizers.AdamW(settings.learning_rate), ["categorical_crossentropy"] * len(branches))
     targets = [np.eye(CLASSES, dtype=np.float32)[examples.labels]] * len(branches)
@@ -83,7 +84,7 @@ def operations(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -
     """Count the multiplications and additions of an epoch's matrix products; the backward pass has two for each."""
     import keras
 
-    network = trainer.build_for(examples, settings, n_classes=CLASSES)
+    network = build_for(examples, settings, n_classes=CLASSES)
     sizes = {
         layer: sum(np.prod(w.shape) for w in layer.trainable_weights if len(w.shape) > 1) for layer in network.layers
     }

@@ -33,6 +33,7 @@ CODE = (
     "feature_store",
     "features",
     "functionals",
+    "network",
     "onnx_network",
     "sound_centres",
     "sounds",

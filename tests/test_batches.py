@@ -124,3 +124,55 @@ def test_an_epoch_depends_on_its_generator_alone(changes: dict[str, object]) -> 
     assert epoch(1) == epoch(1) != epoch(2)
     for clip, old in zip(TRAIN.frames, before, strict=True):
         np.testing.assert_array_equal(clip, old)
+
+
+# Lengths and moments --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bucket", "most", "hop", "expected"),
+    [
+        (0.16, 6, 0.01, Buckets(step=16, most=592)),  # the largest multiple that is not above 600 frames
+        (0.16, 0.16, 0.01, Buckets(step=16, most=16)),
+        (0.16, 0.05, 0.01, Buckets(step=16, most=16)),
+        (0.001, 6, 0.01, Buckets(step=1, most=600)),
+        (0.1, 1, 0.0125, Buckets(step=8, most=80)),
+    ],
+)
+def test_buckets_are_counted_in_frames(bucket: float, most: float, hop: float, expected: Buckets) -> None:
+    """Seconds become frames: steps of a bucket, and as many whole ones as the longest clip may have."""
+    settings = tiny.lstm_settings(bucket_seconds=bucket, max_seconds=most)
+    assert Buckets.of(settings, hop_seconds=hop) == expected
+
+
+def test_lengths() -> None:
+    """A clip is brought to the next multiple of the step, and to no more than the most."""
+    frames = [np.zeros((n, 4), dtype=np.float32) for n in (1, 15, 16, 17, 48, 49, 1000)]
+    assert Buckets(step=16, most=48).lengths(frames).tolist() == [16, 16, 16, 32, 48, 48, 48]
+
+
+def test_stacking() -> None:
+    """A short clip repeats its last frame, a long one is cut at the end, and one that fits is left alone."""
+    clips = [np.array(rows, dtype=np.float32) for rows in ([[1, 2]], [[1, 2], [3, 4], [5, 6]], [[9, 8]] * 4)]
+    stacked = Buckets(step=3, most=9).stack(clips, length=3)
+    assert stacked.tolist() == [[[1, 2]] * 3, [[1, 2], [3, 4], [5, 6]], [[9, 8]] * 3]
+    assert stacked.dtype == np.float32
+    assert Buckets(step=3, most=9).stack(clips[1:2], length=5)[0, :, 0].tolist() == [1, 3, 5, 5, 5]
+
+
+def test_moments() -> None:
+    """Mean and variance are over all frames of all clips, long clips counting more; a constant is not divided by 0."""
+    clips = [np.array([[1, 10], [3, 10]], dtype=np.float32), np.array([[5, 10]], dtype=np.float32)]
+    mean, variance = batches.moments(clips)
+    assert mean.tolist() == [3, 10]
+    assert variance == pytest.approx([8 / 3, 1e-8])
+
+
+def test_moments_do_not_drift() -> None:
+    """A large offset, and many frames, do not eat up the variance."""
+    rng = np.random.default_rng(0)
+    clips = [(1e4 + rng.normal(size=(1000, 2))).astype(np.float32) for _ in range(20)]
+    exact = np.concatenate(clips).astype(np.float64)
+    mean, variance = batches.moments(clips)
+    np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(variance, exact.var(axis=0), rtol=1e-6)

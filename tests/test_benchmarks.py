@@ -13,6 +13,7 @@ from benchmarks import branches, plain_keras, selection, training
 from ser import batches, datasets, trainer
 from ser.datasets import Dataset
 from ser.errors import InputError
+from ser.network import BRANCHES, build, build_for
 
 NAMES = [f"03-01-{code}-01-{text}-{actor:02}" for actor in range(1, 7) for code in ("01", "03", "04")
          for text in ("01-01", "01-02", "02-01", "02-02")]  # fmt: skip
@@ -45,7 +46,7 @@ def test_a_mask_hides_padding_and_nothing_else() -> None:
     blank = mean.astype(np.float32)
     for architecture in ("lstm", "cnn_bilstm"):
         settings = tiny.lstm_settings(architecture=architecture, stride=2)
-        network = trainer.build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=3)
+        network = build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=3)
         copy = plain_keras.masked(network, settings, blank=blank)
         copy.set_weights(network.get_weights())
         np.testing.assert_array_equal(copy.predict_on_batch(frames[None]), network.predict_on_batch(frames[None]))
@@ -94,7 +95,7 @@ def test_each_branch_is_asked(data: Dataset, tmp_path: Path) -> None:
     settings, fold = tiny.lstm_settings(functionals_weight=2), data.fold(1)
     train = replace(trainer.examples(fold, settings, "train"), seen=batches.Seen(movement=[(0, 1), (2, 3)]))
     trainer.set_up(1)
-    trainer.save(trainer.build_for(train, settings, n_classes=3), tmp_path)
+    trainer.save(build_for(train, settings, n_classes=3), tmp_path)
     trainer.set_up(1)  # names of layers are counted anew, as in another process
     model = trainer.load(tmp_path)
     found = branches.shares_of(model, fold, settings, hop_seconds=tiny.HOP)
@@ -146,5 +147,5 @@ def test_an_epoch_is_measured_with_all_branches() -> None:
     for way in training.VARIANTS.values():
         trainer.set_up(1)
         history = way(params.train_lstm, few, hop_seconds=params.features.hop_seconds)().history
-        assert sum(name.endswith("_loss") for name in history) == len(trainer.BRANCHES), history
+        assert sum(name.endswith("_loss") for name in history) == len(BRANCHES), history
         assert np.isfinite(history["loss"]).all()

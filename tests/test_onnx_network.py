@@ -10,6 +10,7 @@ import tiny
 from ser import batches, onnx_network, trainer
 from ser.batches import ALL, Seen
 from ser.errors import InputError
+from ser.network import build_for
 from ser.networks import open_network
 
 TRAIN = tiny.examples(24)
@@ -24,7 +25,7 @@ def run(model: Any, frames: Any, functionals: Any, folder: Any) -> Any:
 def network(functionals: Any = None, *, seen: Seen = ALL, **changes: Any) -> Any:
     trainer.set_up(1)
     train = replace(TRAIN, functionals=functionals, seen=seen)
-    return trainer.build_for(train, tiny.lstm_settings(**changes), n_classes=tiny.N_CLASSES)
+    return build_for(train, tiny.lstm_settings(**changes), n_classes=tiny.N_CLASSES)
 
 
 def check(model: Any, folder: Any) -> None:
@@ -52,7 +53,7 @@ def test_every_architecture(architecture: str, stride: int, tmp_path: Any) -> No
 
 @pytest.mark.parametrize("seen", [ALL, Seen(movement=[(1, 3)]), Seen([(0, 3)], [(1, 2), (3, 4)], [(0, 2), (3, 5)])])
 def test_functionals_beside_frames(seen: Seen, tmp_path: Any) -> None:
-    """A network that sees both has two inputs, and functionals far from training count as `trainer.WIDEST` does."""
+    """A network that sees both has two inputs, and functionals far from training count as `ser.network.WIDEST` does."""
     values = np.random.default_rng(1).normal(size=(24, 5)).astype(np.float32)
     model = network(values, seen=seen)
     check(model, tmp_path)

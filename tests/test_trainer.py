@@ -1,6 +1,5 @@
 """The network learns from training clips alone, keeps its best epoch, and judges each clip by itself."""
 
-import itertools
 import os
 from dataclasses import replace
 from functools import cache, partial
@@ -14,8 +13,9 @@ import tables
 import tiny
 
 from ser import batches, datasets, feature_store, trainer
-from ser.batches import ALL, Buckets, Examples, Seen
+from ser.batches import Buckets, Examples, Seen
 from ser.feature_store import Frames
+from ser.network import build_for
 
 ARCHITECTURES = ["lstm", "bilstm", "cnn_bilstm"]
 TRAIN, VAL, TEST = tiny.examples(24), tiny.examples(9, seed=1), tiny.examples(24, seed=2)
@@ -24,17 +24,6 @@ TRAIN, VAL, TEST = tiny.examples(24), tiny.examples(9, seed=1), tiny.examples(24
 @pytest.fixture(scope="module", autouse=True)
 def _set_up() -> None:
     trainer.set_up(1)
-
-
-@cache
-def untrained(architecture: str) -> Any:
-    trainer.set_up(1)
-    return built(tiny.lstm_settings(architecture=architecture))
-
-
-def built(settings: Any) -> Any:
-    mean, variance = (values.tolist() for values in batches.moments(TRAIN.frames))
-    return trainer.build(settings, mean=mean, variance=variance, n_classes=tiny.N_CLASSES)
 
 
 @cache
@@ -52,40 +41,6 @@ def trained(architecture: str) -> tuple[Any, pd.DataFrame]:
 def predict(model: Any, frames: Any, *, functionals: Any = None, **changes: Any) -> Any:
     settings = tiny.lstm_settings(**changes)
     return trainer.predict(model, frames, settings, hop_seconds=tiny.HOP, functionals=functionals)
-
-
-# Lengths --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("bucket", "most", "hop", "expected"),
-    [
-        (0.16, 6, 0.01, Buckets(step=16, most=592)),  # the largest multiple that is not above 600 frames
-        (0.16, 0.16, 0.01, Buckets(step=16, most=16)),
-        (0.16, 0.05, 0.01, Buckets(step=16, most=16)),
-        (0.001, 6, 0.01, Buckets(step=1, most=600)),
-        (0.1, 1, 0.0125, Buckets(step=8, most=80)),
-    ],
-)
-def test_buckets_are_counted_in_frames(bucket: float, most: float, hop: float, expected: Buckets) -> None:
-    """Seconds become frames: steps of a bucket, and as many whole ones as the longest clip may have."""
-    settings = tiny.lstm_settings(bucket_seconds=bucket, max_seconds=most)
-    assert Buckets.of(settings, hop_seconds=hop) == expected
-
-
-def test_lengths() -> None:
-    """A clip is brought to the next multiple of the step, and to no more than the most."""
-    frames = [np.zeros((n, 4), dtype=np.float32) for n in (1, 15, 16, 17, 48, 49, 1000)]
-    assert Buckets(step=16, most=48).lengths(frames).tolist() == [16, 16, 16, 32, 48, 48, 48]
-
-
-def test_stacking() -> None:
-    """A short clip repeats its last frame, a long one is cut at the end, and one that fits is left alone."""
-    clips = [np.array(rows, dtype=np.float32) for rows in ([[1, 2]], [[1, 2], [3, 4], [5, 6]], [[9, 8]] * 4)]
-    stacked = Buckets(step=3, most=9).stack(clips, length=3)
-    assert stacked.tolist() == [[[1, 2]] * 3, [[1, 2], [3, 4], [5, 6]], [[9, 8]] * 3]
-    assert stacked.dtype == np.float32
-    assert Buckets(step=3, most=9).stack(clips[1:2], length=5)[0, :, 0].tolist() == [1, 3, 5, 5, 5]
 
 
 # Batches --------------------------------------------------------------------------------------------------------------
@@ -129,7 +84,7 @@ def test_a_rare_length_is_trained_on() -> None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_clip_is_judged_by_itself(architecture: str) -> None:
     """Its probabilities depend neither on the clips that share its batch nor on their order or number."""
-    model = untrained(architecture)
+    model = tiny.untrained(architecture)
     together = predict(model, TEST.frames)
     assert together.shape == (24, 3)
     np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-5)
@@ -142,57 +97,13 @@ def test_a_clip_is_judged_by_itself(architecture: str) -> None:
 
 def test_a_clip_may_be_longer_or_shorter_than_a_bucket() -> None:
     """A clip lengthened by its last frame, or one cut at the most, is judged as before; what is cut is not heard."""
-    model = untrained("bilstm")
+    model = tiny.untrained("bilstm")
     clip = np.vstack(TEST.frames)[:24]
     longer = np.vstack([clip, clip + 50])
     np.testing.assert_allclose(predict(model, [longer]), predict(model, [clip]), atol=1e-6)
     short = clip[:5]
     lengthened = np.vstack([short, np.repeat(short[-1:], 3, axis=0)])
     np.testing.assert_allclose(predict(model, [short]), predict(model, [lengthened]), atol=1e-6)
-
-
-# Building -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("architecture", "expected"),
-    [("lstm", (0, 1, 0)), ("bilstm", (0, 2, 2)), ("cnn_bilstm", (2, 1, 1))],
-)
-def test_architectures(architecture: str, expected: tuple[int, int, int]) -> None:
-    """They have the convolutions, recurrent layers and directions that params.yaml says."""
-    layers = untrained(architecture).layers
-    kinds = [type(layer).__name__ for layer in layers]
-    n_bidirectional = kinds.count("Bidirectional")
-    found = kinds.count("Conv1D"), kinds.count("LSTM") + n_bidirectional, n_bidirectional
-    assert found == expected
-    assert untrained(architecture).input_shape == (None, None, 4)
-    assert untrained(architecture).output_shape == (None, 3)
-
-
-def test_moments() -> None:
-    """Mean and variance are over all frames of all clips, long clips counting more; a constant is not divided by 0."""
-    clips = [np.array([[1, 10], [3, 10]], dtype=np.float32), np.array([[5, 10]], dtype=np.float32)]
-    mean, variance = batches.moments(clips)
-    assert mean.tolist() == [3, 10]
-    assert variance == pytest.approx([8 / 3, 1e-8])
-
-
-def test_moments_do_not_drift() -> None:
-    """A large offset, and many frames, do not eat up the variance."""
-    rng = np.random.default_rng(0)
-    clips = [(1e4 + rng.normal(size=(1000, 2))).astype(np.float32) for _ in range(20)]
-    exact = np.concatenate(clips).astype(np.float64)
-    mean, variance = batches.moments(clips)
-    np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-9)
-    np.testing.assert_allclose(variance, exact.var(axis=0), rtol=1e-6)
-
-
-def test_standardisation_is_part_of_the_model() -> None:
-    """The first layer turns training frames into mean 0 and variance 1, also where a feature hardly varies."""
-    layer = untrained("lstm").get_layer("standardise")
-    standardised = np.asarray(layer(np.concatenate(TRAIN.frames)[None]))[0]
-    np.testing.assert_allclose(standardised.mean(axis=0), 0, atol=1e-3)
-    np.testing.assert_allclose(standardised.std(axis=0), 1, atol=1e-3)
 
 
 # Training -------------------------------------------------------------------------------------------------------------
@@ -299,17 +210,6 @@ def test_validation_clips_teach_nothing() -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_the_seed_decides_how_weights_begin() -> None:
-    """The same seed gives the same weights before training, another gives others."""
-    settings = tiny.lstm_settings(architecture="lstm")
-    weights = []
-    for seed in (1, 1, 2):
-        trainer.set_up(seed)
-        model = built(settings)
-        weights.append(model.get_layer("by_frames_units").kernel.numpy().tolist())
-    assert weights[0] == weights[1] != weights[2]
-
-
 def test_the_seed_decides() -> None:
     """Another seed gives other weights after training."""
     one, other = after_one_epoch(), after_one_epoch(seed=2)
@@ -318,10 +218,10 @@ def test_the_seed_decides() -> None:
 
 def test_a_step_is_traced_once() -> None:
     """TensorFlow, which prepares a step for seconds, finds all variables made, and need not do it again."""
-    clips = with_functionals(8, seed=1, in_frames=True)
+    clips = tiny.with_functionals(8, seed=1, in_frames=True)
     trainer.set_up(1)
     settings = tiny.lstm_settings(architecture="lstm", average=0.9)
-    learner = trainer.learner_of(trainer.build_for(clips, settings, n_classes=tiny.N_CLASSES), settings, steps=1)
+    learner = trainer.learner_of(build_for(clips, settings, n_classes=tiny.N_CLASSES), settings, steps=1)
     step, traced = learner.train_step, []
     learner.train_step = lambda data: traced.append(data) or step(data)
     targets = batches.targets_of(clips.labels, settings, n_classes=tiny.N_CLASSES)
@@ -441,72 +341,15 @@ def test_an_ensemble_is_the_mean_of_its_networks(tmp_path: Path) -> None:
 # Functionals ----------------------------------------------------------------------------------------------------------
 
 
-def with_functionals(n: int, *, seed: int, in_frames: bool) -> Examples:
-    """Make clips whose class is in the frames, or in the functionals, and the other is noise."""
-    rng = np.random.default_rng(seed)
-    if in_frames:
-        return replace(tiny.examples(n, seed=seed), functionals=rng.normal(size=(n, 5)).astype(np.float32))
-    labels = np.arange(n) % tiny.N_CLASSES
-    values = np.tile(np.eye(tiny.N_CLASSES)[labels], 4) + rng.normal(0, 0.2, size=(n, 4 * tiny.N_CLASSES))
-    return Examples([rng.normal(size=(9, 4)).astype(np.float32) for _ in labels], labels, values.astype(np.float32))
-
-
 @pytest.mark.parametrize("in_frames", [True, False])
 def test_frames_and_functionals_both_teach(in_frames: bool) -> None:
     """Where the class is in one of them alone, the answer finds it."""
-    train, val = (with_functionals(n, seed=seed, in_frames=in_frames) for n, seed in ((60, 1), (30, 2)))
+    train, val = (tiny.with_functionals(n, seed=seed, in_frames=in_frames) for n, seed in ((60, 1), (30, 2)))
     settings = tiny.lstm_settings(functionals=16, epochs=20, learning_rate=0.02, architecture="lstm", patience=None)
     model, history = tiny.fitted(settings, train=train, val=val)
     shares = predict(model, val.frames, functionals=val.functionals)
     assert (shares.argmax(axis=1) == val.labels).mean() > 0.8
     assert history.val_accuracy.iloc[-1] == pytest.approx((shares.argmax(axis=1) == val.labels).mean())
-
-
-@pytest.mark.parametrize(
-    ("weight", "seen"),
-    [
-        (1, ALL),
-        (3, Seen(inputs=[(0, 3)])),
-        (2, Seen(movement=[(0, 2), (4, 5)])),
-        (2, Seen(inputs=[(0, 2)], prosody=[(1, 2), (3, 4)])),
-        (2, Seen(inputs=[(0, 2)], prosody=[(2, 4)], movement=[(0, 2)])),
-    ],
-)
-def test_the_answer_averages_the_branches(weight: int, seen: Seen) -> None:
-    """It is the normalised geometric mean of what each branch says, by weight, and no gradient passes through it."""
-    learner, model, clips = branches(functionals_weight=weight, seen=seen)
-    given = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
-    answer, *each = (np.asarray(shares) for shares in learner(given, training=False))
-    assert len(each) == 2 + bool(seen.movement) + bool(seen.prosody)
-    names = [layer.name for layer in model.layers if layer.name in trainer.BRANCHES]
-    weights = [weight if name in ("by_functionals", "by_movement") else 1 for name in names]
-    mean = np.prod([shares**one for shares, one in zip(each, weights, strict=True)], axis=0) ** (1 / sum(weights))
-    np.testing.assert_allclose(answer, mean / mean.sum(axis=1, keepdims=True), atol=1e-6)
-    np.testing.assert_array_equal(answer, model(given, training=False))
-    for one, other in itertools.combinations(each, 2):
-        assert np.abs(one - other).max() > 1e-3
-    assert learner.loss[0] is None
-
-
-def test_a_branch_sees_nothing_but_its_own() -> None:
-    """What each is told of a changed feature, or of a changed functional: the others say what they said."""
-    learner, model, clips = branches(seen=Seen(inputs=[(0, 3)], prosody=[(2, 4)], movement=[(0, 2), (4, 5)]))
-    names = [layer.name for layer in model.layers if layer.name in trainer.BRANCHES]
-    frames, values = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
-    assert values is not None
-
-    def changed(given: Any) -> set[str]:
-        pairs = zip(learner((frames, values), training=False)[1:], learner(given, training=False)[1:], strict=True)
-        moved = [np.abs(np.asarray(one) - np.asarray(other)).max() for one, other in pairs]
-        assert all(distance == 0 or distance > 1e-4 for distance in moved)
-        return {name for name, distance in zip(names, moved, strict=True) if distance}
-
-    recurrent = [{"by_frames"}, {"by_frames"}, {"by_frames", "by_prosody"}, {"by_prosody"}]
-    for column, expected in enumerate(recurrent):
-        assert changed((frames + 50 * np.eye(4, dtype=np.float32)[column], values)) == expected
-    dense = [{"by_functionals", "by_movement"}] * 2 + [{"by_functionals"}] * 2 + [{"by_functionals", "by_movement"}]
-    for column, expected in enumerate(dense):
-        assert changed((frames, values + np.eye(5, dtype=np.float32)[column])) == expected
 
 
 @pytest.mark.parametrize("added", [Seen(inputs=[(0, 2)], movement=[(1, 3)]), Seen(inputs=[(0, 2)], prosody=[(2, 4)])])
@@ -515,7 +358,7 @@ def test_a_branch_learns_the_same_beside_another(added: Seen, monkeypatch: pytes
 
     Nor does it matter after how many steps TensorFlow returns to Python.
     """
-    train, val = (with_functionals(n, seed=seed, in_frames=True) for n, seed in ((24, 1), (9, 2)))
+    train, val = (tiny.with_functionals(n, seed=seed, in_frames=True) for n, seed in ((24, 1), (9, 2)))
     settings = tiny.lstm_settings(architecture="lstm", patience=None, average=0.9, mixup=0.2, masks=True)
     beside, _ = tiny.fitted(settings, train=replace(train, seen=added), val=val)
     monkeypatch.setattr(trainer, "STEPS_AT_ONCE", 1)
@@ -524,15 +367,6 @@ def test_a_branch_learns_the_same_beside_another(added: Seen, monkeypatch: pytes
     for layer in alone.layers:
         for one, other in zip(layer.get_weights(), beside.get_layer(layer.name).get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
-
-
-def branches(*, seen: Seen, **changes: Any) -> tuple[Any, Any, Examples]:
-    """Build a network that has learned nothing, and clips for it: the learner, the model, the clips."""
-    clips = replace(with_functionals(24, seed=1, in_frames=True), seen=seen)
-    settings = tiny.lstm_settings(**changes)
-    trainer.set_up(1)
-    model = trainer.build_for(clips, settings, n_classes=tiny.N_CLASSES)
-    return trainer.learner_of(model, settings, steps=1), model, clips
 
 
 # Judging --------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Problems so small that every model solves them in a moment. As a script: train and save every model in a folder."""
 
 import sys
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import tables
 from ser import baselines, splits, trainer
 from ser.batches import Examples
 from ser.columns import Array
+from ser.network import build_for
 
 HOP = 0.01
 """Seconds between frames."""
@@ -40,6 +43,23 @@ def examples(n: int, *, seed: int = 0, shift: float = 0.0) -> Examples:
         (levels[label] + shift + rng.normal(size=(rng.integers(3, 31), 4))).astype(np.float32) for label in labels
     ]
     return Examples(frames, labels)
+
+
+def with_functionals(n: int, *, seed: int, in_frames: bool) -> Examples:
+    """Make clips whose class is in the frames, or in the functionals, and the other is noise."""
+    rng = np.random.default_rng(seed)
+    if in_frames:
+        return replace(examples(n, seed=seed), functionals=rng.normal(size=(n, 5)).astype(np.float32))
+    labels = np.arange(n) % N_CLASSES
+    values = np.tile(np.eye(N_CLASSES)[labels], 4) + rng.normal(0, 0.2, size=(n, 4 * N_CLASSES))
+    return Examples([rng.normal(size=(9, 4)).astype(np.float32) for _ in labels], labels, values.astype(np.float32))
+
+
+@cache
+def untrained(architecture: str) -> Any:
+    """Build a network that has learned nothing, for clips of the tiny problem."""
+    trainer.set_up(1)
+    return build_for(examples(24), lstm_settings(architecture=architecture), n_classes=N_CLASSES)
 
 
 def fitted(settings: Any, *, train: Examples, val: Examples, seed: int = 1) -> tuple[Any, pd.DataFrame]:
