@@ -7,7 +7,7 @@ from typing import TypedDict
 
 import pandas as pd
 
-from ser import headline, metrics, model_card, paths, people, plots, predictions, reports, robustness, uncertainty
+from ser import headline, leaderboard, metrics, model_card, paths, people, plots, predictions, robustness, uncertainty
 from ser.errors import InputError
 from ser.files import replacing, write_json, write_text
 from ser.params import Emotions, Evaluate, Split, TrainLstm
@@ -156,9 +156,9 @@ def words(judged: Judged, *, corpora: Sequence[str], split: Split, ensemble: int
     """Say what was tested on what, and of how many networks the model `lstm` is."""
     unknown = judged.unknown_speakers
     return {
-        "protocol": reports.protocol(corpora, split, unknown=unknown),
-        "caption": reports.caption(corpora, split, unknown=unknown),
-        "notes": reports.warnings(corpora, unknown=unknown, ensemble=ensemble),
+        "protocol": leaderboard.protocol(corpora, split, unknown=unknown),
+        "caption": leaderboard.caption(corpora, split, unknown=unknown),
+        "notes": leaderboard.warnings(corpora, unknown=unknown, ensemble=ensemble),
     }
 
 
@@ -194,7 +194,7 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, lstm: TrainLs
         paths.LEADERBOARD_PNG,
         chance=1 / len(judged.classes),
         title=caption,
-        limits=reports.limits(judged.board, unknown=say_unknown(best)),
+        limits=leaderboard.limits(judged.board, unknown=say_unknown(best)),
     )
     plots.history(pd.read_csv(paths.HISTORY_CSV), paths.HISTORY_PNG, title=caption, last=lstm.patience is None)
     with replacing(paths.CONFUSION) as folder:
@@ -206,15 +206,15 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, lstm: TrainLs
 
 def _write_leaderboard(judged: Judged, best: pd.DataFrame, *, protocol: str, notes: Sequence[str]) -> None:
     board = judged.board
-    page = reports.leaderboard_markdown(
+    page = leaderboard.leaderboard_markdown(
         board,
-        basis=reports.basis(protocol, best),
+        basis=leaderboard.basis(protocol, best),
         chance=1 / len(judged.classes),
         unknown=say_unknown(best),
         notes=notes,
     )
     if len(judged.people):
-        page += reports.people_markdown(judged.people)
+        page += leaderboard.people_markdown(judged.people)
     write_text(paths.LEADERBOARD_MD, page)
     write_text(paths.LEADERBOARD_CSV, board.to_csv(index=False, lineterminator="\n"))
     write_text(paths.PAIRWISE_TESTS_CSV, judged.pairs.to_csv(index=False, lineterminator="\n"))

@@ -10,13 +10,13 @@ import pandas as pd
 from ser import (
     breakdowns,
     calibration,
+    leaderboard,
     pages,
     paths,
     plots,
     report_clips,
     report_tables,
     report_words,
-    reports,
     reproduction,
 )
 from ser.files import replacing
@@ -99,9 +99,9 @@ def write(
     probe
         Columns probe, corpus, uar, clips, speakers, classes and note, or nothing, where leaks were not probed.
     protocol, caption
-        What was tested on what: as a sentence, and for the titles of pictures; of `ser.reports`.
+        What was tested on what: as a sentence, and for the titles of pictures; of `ser.leaderboard`.
     notes
-        Warnings, of `ser.reports`.
+        Warnings, of `ser.leaderboard`.
     confusion
         Folder of the confusion matrices, ``<model>_test.png``.
     clips
@@ -128,7 +128,7 @@ def write(
             path,
             "report.html.j2",
             headline=report_words.headline(headline, classes=len(classes), unknown=run.unknown),
-            basis=f"{reports.basis(protocol, best)}.",
+            basis=f"{leaderboard.basis(protocol, best)}.",
             rivals=report_words.rivals(headline, unknown=run.unknown),
             notes=report_words.warnings(headline, notes, classes=len(classes), unknown=run.unknown),
             leaks=[] if probe is None else probe_sentences(probe),

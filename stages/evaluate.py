@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ser import evaluation, paths, probes, reports
+from ser import evaluation, leaderboard, paths, probes
 from ser.errors import one_sentence
 from ser.params import read_params
 
@@ -26,7 +26,7 @@ def main(
         leaks = probes.probe_sentences(evaluation.read_probe(paths.LEAKAGE_CSV))
         evaluation.write(judged, corpora=params.corpora, split=params.split, lstm=params.train_lstm, leaks=leaks)
     # A later stage ends a run by showing it.
-    typer.echo(reports.terminal() if show else f"Leaderboard           {paths.LEADERBOARD_MD}")
+    typer.echo(leaderboard.terminal() if show else f"Leaderboard           {paths.LEADERBOARD_MD}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from functools import cache
 
 import typer
 
-from ser import exporting, paths, reports
+from ser import exporting, leaderboard, paths
 from ser.clips import read_clips
 from ser.errors import one_sentence
 from ser.exporting import Processing, Trained
@@ -23,7 +23,7 @@ def main() -> None:
     corpora = sorted(params.corpora)
     frames, functionals = tuple(map(paths.frames, corpora)), tuple(map(paths.functionals, corpora))
     clips = read_clips(functionals)
-    protocol = reports.protocol(corpora, params.split, unknown=sorted(clips.corpus[are_unknown(clips)].unique()))
+    protocol = leaderboard.protocol(corpora, params.split, unknown=sorted(clips.corpus[are_unknown(clips)].unique()))
     headlines = exporting.headlines(paths.LEADERBOARD_CSV, protocol=protocol)
     settings, usual = Processing(params.preprocess, params.features, params.train_lstm), cache(exporting.usual)
     for name in ["lstm", *params.baselines]:

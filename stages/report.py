@@ -2,7 +2,7 @@
 
 import typer
 
-from ser import evaluation, paths, report_page, reports
+from ser import evaluation, leaderboard, paths, report_page
 from ser.errors import one_sentence
 from ser.params import read_params
 
@@ -35,7 +35,7 @@ def main() -> None:
         seed=params.seed,
         all_settings=params.model_dump(mode="json"),
     )
-    typer.echo(reports.terminal())
+    typer.echo(leaderboard.terminal())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import tables
 
-from ser import evaluation, headline, paths, plots, reports, uncertainty
+from ser import evaluation, headline, leaderboard, paths, plots, uncertainty
 from ser.errors import InputError
 
 CLASSES = ["neutral", "happy", "sad"]
@@ -237,7 +237,7 @@ def test_a_model_that_is_gone_leaves_no_matrix(folder: Path) -> None:
 def test_synthetic_voices_are_warned_of(folder: Path, titles: list[str], corpora: list[str], warned: bool) -> None:
     """On the page and in every picture it stands that synthetic voices mean nothing, and only for synthetic voices."""
     write(folder, *corpora)
-    assert (reports.SYNTHETIC in Path("reports/leaderboard.md").read_text()) == warned
+    assert (leaderboard.SYNTHETIC in Path("reports/leaderboard.md").read_text()) == warned
     assert len(titles) == 2 + 2 * len(ANSWERS)
     assert [("synthetic" in title) for title in titles] == [warned] * len(titles)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tables
 
-from ser import emotions, headline, reports
+from ser import emotions, headline, leaderboard
 from ser.corpora.facts import known_corpora, load_corpus
 from ser.errors import InputError
 
@@ -29,8 +29,8 @@ def page(*notes: str, **changes: object) -> str:
 
 
 def markdown(table: pd.DataFrame, *, unknown: str = "", notes: Sequence[str] = ()) -> str:
-    basis = reports.basis("ravdess, tested so", tables.predicted(EMOTIONS * 30, EMOTIONS * 30, classes=EMOTIONS))
-    return reports.leaderboard_markdown(table, basis=basis, chance=1 / 8, unknown=unknown, notes=notes)
+    basis = leaderboard.basis("ravdess, tested so", tables.predicted(EMOTIONS * 30, EMOTIONS * 30, classes=EMOTIONS))
+    return leaderboard.leaderboard_markdown(table, basis=basis, chance=1 / 8, unknown=unknown, notes=notes)
 
 
 def header(said: str) -> list[str]:
@@ -41,7 +41,7 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-@pytest.mark.parametrize("say", [partial(reports.protocol, unknown=[]), partial(reports.caption, unknown=[])])
+@pytest.mark.parametrize("say", [partial(leaderboard.protocol, unknown=[]), partial(leaderboard.caption, unknown=[])])
 def test_random_clips_are_called_optimistic(say: object) -> None:
     """Page and pictures say that the usual random split flatters, and do not say so of unseen speakers."""
     assert callable(say)
@@ -55,13 +55,13 @@ def test_random_clips_are_called_optimistic(say: object) -> None:
 def test_every_protocol_has_its_words(hold_out: str) -> None:
     """Page and pictures say what was held out, each protocol in words of its own, and where old voices flatter."""
     others = {"speaker", "text", "corpus", "clip"} - {hold_out}
-    for say in (partial(reports.protocol, unknown=[]), partial(reports.caption, unknown=[])):
+    for say in (partial(leaderboard.protocol, unknown=[]), partial(leaderboard.caption, unknown=[])):
         said = say(["ravdess", "tess"], tables.split(hold_out))
         assert said not in {say(["ravdess", "tess"], tables.split(other)) for other in others}
         assert ("optimistic" in said) == (hold_out in ("text", "clip"))
 
 
-@pytest.mark.parametrize("say", [partial(reports.protocol, unknown=[]), partial(reports.caption, unknown=[])])
+@pytest.mark.parametrize("say", [partial(leaderboard.protocol, unknown=[]), partial(leaderboard.caption, unknown=[])])
 def test_corpora_are_named_in_one_order(say: object) -> None:
     """The same run says the same, in whatever order params.yaml lists its corpora."""
     assert callable(say)
@@ -75,18 +75,18 @@ def test_corpora_are_named_in_one_order(say: object) -> None:
 )
 def test_synthetic_voices_are_warned_of(corpora: list[str], warned: bool) -> None:
     """Where synthetic voices had a part, pictures and page say that the numbers mean nothing about people."""
-    assert ("synthetic" in reports.caption(corpora, tables.split("speaker"), unknown=[])) == warned
-    assert reports.warnings(corpora, unknown=[], ensemble=1) == ([reports.SYNTHETIC] if warned else [])
-    assert "nothing about people" in reports.SYNTHETIC
+    assert ("synthetic" in leaderboard.caption(corpora, tables.split("speaker"), unknown=[])) == warned
+    assert leaderboard.warnings(corpora, unknown=[], ensemble=1) == ([leaderboard.SYNTHETIC] if warned else [])
+    assert "nothing about people" in leaderboard.SYNTHETIC
 
 
 def test_unknown_speakers_are_warned_of() -> None:
     """Where nobody knows who speaks, pictures and page say that the score is not speaker-independent."""
-    assert "not speaker-independent" in reports.caption(["mine"], tables.split("speaker"), unknown=["mine"])
-    for say in (reports.protocol, reports.caption):
+    assert "not speaker-independent" in leaderboard.caption(["mine"], tables.split("speaker"), unknown=["mine"])
+    for say in (leaderboard.protocol, leaderboard.caption):
         assert "optimistic" in say(["mine"], tables.split("speaker"), unknown=["mine"])
         assert "optimistic" not in say(["mine", "tess"], tables.split("speaker"), unknown=["mine"])
-    [warning] = reports.warnings(["mine", "tess"], unknown=["mine"], ensemble=1)
+    [warning] = leaderboard.warnings(["mine", "tess"], unknown=["mine"], ensemble=1)
     assert "mine" in warning and "tess" not in warning
     assert "not speaker-independent" in warning
 
@@ -110,7 +110,7 @@ def test_unknown_speakers_are_warned_of() -> None:
 )
 def test_each_protocol_is_said(corpora: str, settings: dict[str, Any], said: str, optimistic: bool) -> None:
     """Page and pictures name the folds and what they hold out, and call those optimistic that know the voices."""
-    for say in (reports.protocol, reports.caption):
+    for say in (leaderboard.protocol, leaderboard.caption):
         sentence = say(corpora.split(), tables.split(**settings), unknown=[])
         assert said in sentence
         assert ("optimistic" in sentence) == optimistic
@@ -118,10 +118,10 @@ def test_each_protocol_is_said(corpora: str, settings: dict[str, Any], said: str
 
 def test_published_folds_are_credited() -> None:
     """The page says whose folds they are."""
-    sentence = reports.protocol(["ravdess"], tables.split("speaker", published="emobox"), unknown=[])
+    sentence = leaderboard.protocol(["ravdess"], tables.split("speaker", published="emobox"), unknown=[])
     assert sentence.startswith("ravdess, 6-fold cross-validation over speakers, by EmoBox's folds, ")
     published = {table for name in known_corpora() for table in load_corpus(name).folds}
-    assert set(reports.TABLES) == published
+    assert set(leaderboard.TABLES) == published
 
 
 def test_the_leaderboard_page() -> None:
@@ -179,11 +179,11 @@ def test_a_page_of_unknown_speakers(speakers: int, where: str) -> None:
 def test_a_page_says_how_many_seeds_and_folds_are_one_number() -> None:
     """A mean of several trainings is called one; a single one is not."""
     rows = tables.predicted(EMOTIONS, EMOTIONS, classes=EMOTIONS)
-    assert reports.basis("so", rows) == "So. 8 test clips, 8 emotions"
+    assert leaderboard.basis("so", rows) == "So. 8 test clips, 8 emotions"
     both = pd.concat([rows, rows.assign(seed=2)])
-    assert reports.basis("so", both) == "So. 8 test clips, 8 emotions, mean of 2 seeds"
+    assert leaderboard.basis("so", both) == "So. 8 test clips, 8 emotions, mean of 2 seeds"
     folds = both.assign(fold=[1, 2] * 8)
-    assert reports.basis("so", folds) == "So. 8 test clips, 8 emotions, mean of 2 seeds, 2 folds together"
+    assert leaderboard.basis("so", folds) == "So. 8 test clips, 8 emotions, mean of 2 seeds, 2 folds together"
 
 
 def test_the_page_shows_spread_over_seeds_and_folds() -> None:
@@ -204,13 +204,13 @@ def test_the_page_shows_spread_over_seeds_and_folds() -> None:
 )
 def test_a_picture_says_what_its_limits_are(changes: dict[str, object], said: str) -> None:
     """A range over few speakers is not called an interval, and what colour means is said where it means something."""
-    assert reports.limits(board(**changes), unknown="") == said
-    assert reports.limits(board(**changes), unknown="nobody knows who speaks") == ""
+    assert leaderboard.limits(board(**changes), unknown="") == said
+    assert leaderboard.limits(board(**changes), unknown="nobody knows who speaks") == ""
 
 
 def test_an_ensemble_is_called_one() -> None:
     """Who reads a score learns that it took several networks."""
-    [warning] = reports.warnings(["ravdess"], unknown=[], ensemble=5)
+    [warning] = leaderboard.warnings(["ravdess"], unknown=[], ensemble=5)
     assert "5 networks" in warning
 
 
@@ -225,7 +225,7 @@ def test_the_terminal_shows_the_page_and_where_to_look(tmp_path: Path) -> None:
     (tmp_path / "reports/leaderboard.md").write_text(page(), encoding="utf-8")
     for made in ("confusion", "history.png"):
         (tmp_path / "reports" / made).touch()
-    said = reports.terminal(tmp_path)
+    said = leaderboard.terminal(tmp_path)
     assert said.startswith(page())
     for place in ("leaderboard.md", "confusion", "history.png"):
         assert str(tmp_path / "reports" / place) in said
@@ -239,16 +239,16 @@ def test_the_terminal_names_no_page_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "reports/leaderboard.md").write_text(page(), encoding="utf-8")
     (tmp_path / "reports/leaderboard.csv").touch()
     (tmp_path / "reports/corpora.html").touch()
-    said = reports.terminal(tmp_path).removeprefix(page())
+    said = leaderboard.terminal(tmp_path).removeprefix(page())
     assert [line.split(str(tmp_path))[-1] for line in said.splitlines() if str(tmp_path) in line] == [
         "/reports/leaderboard.md (and .csv)",
         "/reports/corpora.html",
     ]
     (tmp_path / "reports/leaderboard.png").touch()
-    assert f"{tmp_path / 'reports/leaderboard.md'} (and .csv, .png)" in reports.terminal(tmp_path)
+    assert f"{tmp_path / 'reports/leaderboard.md'} (and .csv, .png)" in leaderboard.terminal(tmp_path)
 
 
 def test_the_terminal_before_the_first_run(tmp_path: Path) -> None:
     """Without a leaderboard the error says what makes one."""
     with pytest.raises(InputError, match=r"leaderboard\.md was not found; run `dvc repro` first"):
-        reports.terminal(tmp_path)
+        leaderboard.terminal(tmp_path)
