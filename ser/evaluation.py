@@ -1,17 +1,15 @@
-"""From the models' prediction tables to metrics, pictures and the leaderboard, the same for every model."""
+"""Compute the metrics, ranking and pairwise comparisons of all models from their prediction tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import pandas as pd
 
-from ser import headline, leaderboard, metrics, model_card, paths, people, plots, predictions, robustness, uncertainty
+from ser import headline, metrics, people, predictions, robustness, uncertainty
 from ser.errors import InputError
-from ser.files import replacing, write_json, write_text
-from ser.params import Emotions, Evaluate, Split, TrainLstm
-from ser.speakers import are_unknown, count_known, say_unknown
+from ser.params import Emotions, Evaluate
+from ser.speakers import are_unknown, count_known
 
 
 @dataclass(frozen=True)
@@ -142,84 +140,3 @@ def read_probe(path: Path) -> pd.DataFrame:
         return pd.read_csv(path)
     except FileNotFoundError:
         raise InputError(f"{path} was not found; run `dvc repro probe`, which makes it.") from None
-
-
-class Words(TypedDict):
-    """What every report says of a run: the protocol in a sentence and for pictures, and warnings."""
-
-    protocol: str
-    caption: str
-    notes: list[str]
-
-
-def words(judged: Judged, *, corpora: Sequence[str], split: Split, ensemble: int) -> Words:
-    """Say what was tested on what, and of how many networks the model `lstm` is."""
-    unknown = judged.unknown_speakers
-    return {
-        "protocol": leaderboard.protocol(corpora, split, unknown=unknown),
-        "caption": leaderboard.caption(corpora, split, unknown=unknown),
-        "notes": leaderboard.warnings(corpora, unknown=unknown, ensemble=ensemble),
-    }
-
-
-def write(judged: Judged, *, corpora: Sequence[str], split: Split, lstm: TrainLstm, leaks: Sequence[str]) -> None:
-    """Write metrics/metrics.json, the leaderboard and the confusion matrices below reports/.
-
-    Parameters
-    ----------
-    judged
-        As `judge_all` makes it.
-    corpora, split, lstm
-        Sections of the settings; `lstm` is `train_lstm`.
-    leaks
-        Sentences of the leak meter.
-    """
-    write_json(paths.METRICS, judged.metrics)
-    said = words(judged, corpora=corpora, split=split, ensemble=lstm.ensemble)
-    caption = said["caption"]
-    name, notes = str(judged.board.model.iloc[0]), [*said["notes"], *leaks[:1]]
-    best = headline.tested(judged.predictions[name])
-    _write_leaderboard(judged, best, protocol=said["protocol"], notes=notes)
-    card = model_card.markdown(
-        best,
-        judged.board,
-        robustness=judged.robustness[name],
-        protocol=said["protocol"],
-        notes=notes,
-        corpora=corpora,
-    )
-    write_text(paths.MODEL_CARD_MD, card)
-    plots.leaderboard(
-        judged.board,
-        paths.LEADERBOARD_PNG,
-        chance=1 / len(judged.classes),
-        title=caption,
-        limits=leaderboard.limits(judged.board, unknown=say_unknown(best)),
-    )
-    plots.history(pd.read_csv(paths.HISTORY_CSV), paths.HISTORY_PNG, title=caption, last=lstm.patience is None)
-    with replacing(paths.CONFUSION) as folder:
-        for model, table in judged.predictions.items():
-            for part, rows in table[table.augmentation == ""].groupby("part"):
-                title = f"{model}, {part} clips\n{caption}"
-                _write_confusion(rows, folder, name=f"{model}_{part}", title=title, classes=judged.classes)
-
-
-def _write_leaderboard(judged: Judged, best: pd.DataFrame, *, protocol: str, notes: Sequence[str]) -> None:
-    board = judged.board
-    page = leaderboard.leaderboard_markdown(
-        board,
-        basis=leaderboard.basis(protocol, best),
-        chance=1 / len(judged.classes),
-        unknown=say_unknown(best),
-        notes=notes,
-    )
-    if len(judged.people):
-        page += leaderboard.people_markdown(judged.people)
-    write_text(paths.LEADERBOARD_MD, page)
-    write_text(paths.LEADERBOARD_CSV, board.to_csv(index=False, lineterminator="\n"))
-    write_text(paths.PAIRWISE_TESTS_CSV, judged.pairs.to_csv(index=False, lineterminator="\n"))
-
-
-def _write_confusion(rows: pd.DataFrame, folder: Path, *, name: str, title: str, classes: Sequence[str]) -> None:
-    plots.confusion(metrics.confusion(rows, classes=classes), folder / f"{name}.png", title=title)
-    write_text(folder / f"{name}.csv", rows[["emotion", "predicted"]].to_csv(index=False, lineterminator="\n"))

@@ -1,15 +1,19 @@
-"""What a person reads at the end: the leaderboard as Markdown, and sentences about what it means."""
+"""Write the leaderboard, the confusion matrices and the model card, and the text that explains them."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import pandas as pd
 
-from ser import paths
+from ser import headline, metrics, model_card, paths, plots
 from ser.corpora.facts import is_synthetic, published_folds
 from ser.errors import InputError
-from ser.params import Split
+from ser.evaluation import Judged
+from ser.files import replacing, write_json, write_text
+from ser.params import Split, TrainLstm
 from ser.predictions import classes_of
+from ser.speakers import say_unknown
 from ser.uncertainty import ENOUGH
 from ser.words import count
 
@@ -39,6 +43,86 @@ GROUPS = {"speaker": "speakers", "text": "sentences", "corpus": "corpora", "clip
 """What `hold_out` holds out, in words."""
 
 OPTIMISTIC = "the same speakers in training: optimistic, new voices will do worse"
+
+
+class Words(TypedDict):
+    """What every report says of a run: the protocol in a sentence and for pictures, and warnings."""
+
+    protocol: str
+    caption: str
+    notes: list[str]
+
+
+def words(judged: Judged, *, corpora: Sequence[str], split: Split, ensemble: int) -> Words:
+    """Say what was tested on what, and of how many networks the model `lstm` is."""
+    unknown = judged.unknown_speakers
+    return {
+        "protocol": protocol(corpora, split, unknown=unknown),
+        "caption": caption(corpora, split, unknown=unknown),
+        "notes": warnings(corpora, unknown=unknown, ensemble=ensemble),
+    }
+
+
+def write(judged: Judged, *, corpora: Sequence[str], split: Split, lstm: TrainLstm, leaks: Sequence[str]) -> None:
+    """Write metrics/metrics.json, the leaderboard and the confusion matrices below reports/.
+
+    Parameters
+    ----------
+    judged
+        As `judge_all` makes it.
+    corpora, split, lstm
+        Sections of the settings; `lstm` is `train_lstm`.
+    leaks
+        Sentences of the leak meter.
+    """
+    write_json(paths.METRICS, judged.metrics)
+    said = words(judged, corpora=corpora, split=split, ensemble=lstm.ensemble)
+    name, notes = str(judged.board.model.iloc[0]), [*said["notes"], *leaks[:1]]
+    best = headline.tested(judged.predictions[name])
+    _write_leaderboard(judged, best, protocol=said["protocol"], notes=notes)
+    card = model_card.markdown(
+        best,
+        judged.board,
+        robustness=judged.robustness[name],
+        protocol=said["protocol"],
+        notes=notes,
+        corpora=corpora,
+    )
+    write_text(paths.MODEL_CARD_MD, card)
+    plots.leaderboard(
+        judged.board,
+        paths.LEADERBOARD_PNG,
+        chance=1 / len(judged.classes),
+        title=said["caption"],
+        limits=limits(judged.board, unknown=say_unknown(best)),
+    )
+    plots.history(pd.read_csv(paths.HISTORY_CSV), paths.HISTORY_PNG, title=said["caption"], last=lstm.patience is None)
+    with replacing(paths.CONFUSION) as folder:
+        for model, table in judged.predictions.items():
+            for part, rows in table[table.augmentation == ""].groupby("part"):
+                title = f"{model}, {part} clips\n{said['caption']}"
+                _write_confusion(rows, folder, name=f"{model}_{part}", title=title, classes=judged.classes)
+
+
+def _write_leaderboard(judged: Judged, best: pd.DataFrame, *, protocol: str, notes: Sequence[str]) -> None:
+    board = judged.board
+    page = leaderboard_markdown(
+        board,
+        basis=basis(protocol, best),
+        chance=1 / len(judged.classes),
+        unknown=say_unknown(best),
+        notes=notes,
+    )
+    if len(judged.people):
+        page += people_markdown(judged.people)
+    write_text(paths.LEADERBOARD_MD, page)
+    write_text(paths.LEADERBOARD_CSV, board.to_csv(index=False, lineterminator="\n"))
+    write_text(paths.PAIRWISE_TESTS_CSV, judged.pairs.to_csv(index=False, lineterminator="\n"))
+
+
+def _write_confusion(rows: pd.DataFrame, folder: Path, *, name: str, title: str, classes: Sequence[str]) -> None:
+    plots.confusion(metrics.confusion(rows, classes=classes), folder / f"{name}.png", title=title)
+    write_text(folder / f"{name}.csv", rows[["emotion", "predicted"]].to_csv(index=False, lineterminator="\n"))
 
 
 def protocol(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
@@ -209,7 +293,7 @@ def people_markdown(table: pd.DataFrame) -> str:
 
 
 def terminal(root: Path = Path()) -> str:
-    """Say what came out and where to look next, from the files that `ser.evaluation.write` left below `root`.
+    """Say what came out and where to look next, from the files that `write` left below `root`.
 
     Only what is there is named: other stages write some of it, and a clone has what Git or DVC brought.
 

@@ -24,7 +24,7 @@ def main(
             paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.seed
         )
         leaks = probes.probe_sentences(evaluation.read_probe(paths.LEAKAGE_CSV))
-        evaluation.write(judged, corpora=params.corpora, split=params.split, lstm=params.train_lstm, leaks=leaks)
+        leaderboard.write(judged, corpora=params.corpora, split=params.split, lstm=params.train_lstm, leaks=leaks)
     # A later stage ends a run by showing it.
     typer.echo(leaderboard.terminal() if show else f"Leaderboard           {paths.LEADERBOARD_MD}")
 

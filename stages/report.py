@@ -28,7 +28,7 @@ def main() -> None:
         people=judged.people,
         robustness=judged.robustness,
         probe=evaluation.read_probe(paths.LEAKAGE_CSV),
-        **evaluation.words(judged, corpora=params.corpora, split=params.split, ensemble=params.train_lstm.ensemble),
+        **leaderboard.words(judged, corpora=params.corpora, split=params.split, ensemble=params.train_lstm.ensemble),
         confusion=paths.CONFUSION,
         clips=[paths.clips(corpus) for corpus in params.corpora],
         settings=params.evaluate,

@@ -1,19 +1,23 @@
-"""What people read says what was tested on what, and what it does not mean."""
+"""What people read says what was tested on what, and what it does not mean; results are written once and whole."""
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 import tables
+from three_models import ANSWERS, TRUE, judged, table, write_predictions
 
-from ser import emotions, headline, leaderboard
+from ser import emotions, headline, leaderboard, paths, plots, uncertainty
 from ser.corpora.facts import known_corpora, load_corpus
 from ser.errors import InputError
 
 EMOTIONS = list(emotions.EMOTIONS)
+LSTM = tables.settings().train_lstm
 
 
 def board(**changes: object) -> pd.DataFrame:
@@ -252,3 +256,157 @@ def test_the_terminal_before_the_first_run(tmp_path: Path) -> None:
     """Without a leaderboard the error says what makes one."""
     with pytest.raises(InputError, match=r"leaderboard\.md was not found; run `dvc repro` first"):
         leaderboard.terminal(tmp_path)
+
+
+# Writing --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def titles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Collect the titles of pictures instead of drawing them, which takes a second."""
+    found: list[str] = []
+
+    def draw(_table: pd.DataFrame, path: Path, *, title: str, **_: object) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        found.append(title)
+
+    monkeypatch.setattr(leaderboard, "plots", SimpleNamespace(leaderboard=draw, history=draw, confusion=draw))
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, titles: list[str]) -> Path:
+    """Stand in a project's root that has predictions and a history."""
+    monkeypatch.chdir(tmp_path)
+    predictions = tmp_path / "data" / "predictions"
+    write_predictions(predictions)
+    numbers = {"loss": [2.0, 1.0], "accuracy": [0.3, 0.6], "val_loss": [2.0, 1.5], "val_accuracy": [0.3, 0.5]}
+    one = pd.DataFrame({"epoch": [1, 2], **numbers, "val_uar": [0.3, 0.5], "learning_rate": [0.001, 0.001]})
+    history = pd.concat([one.assign(fold=1, seed=1), one.assign(fold=1, seed=2, val_uar=[0.7, 0.6])[:1]])
+    paths.HISTORY_CSV.parent.mkdir(parents=True)
+    history.to_csv(paths.HISTORY_CSV, index=False)
+    return predictions
+
+
+def write(folder: Path, *corpora: str, hold_out: str = "speaker") -> None:
+    leaderboard.write(
+        judged(folder),
+        corpora=corpora or ["ravdess"],
+        split=tables.split(hold_out),
+        lstm=LSTM,
+        leaks=["Leaks are worth 0.1."],
+    )
+
+
+def written() -> dict[str, bytes]:
+    files = [path for name in ("metrics", "reports") for path in Path(name).rglob("*") if path.is_file()]
+    return {str(path): path.read_bytes() for path in files}
+
+
+def test_what_is_written(folder: Path) -> None:
+    """Metrics, leaderboard and history, and a confusion matrix a model and part, as picture and as table."""
+    write(folder)
+    matrices = {
+        f"reports/confusion/{model}_{part}.{kind}"
+        for model in ANSWERS
+        for part in ("val", "test")
+        for kind in ("png", "csv")
+    }
+    pages = {f"reports/leaderboard.{kind}" for kind in ("md", "csv", "png")}
+    assert set(written()) == {
+        "metrics/metrics.json", "reports/history.png", "reports/lstm/history.csv", "reports/pairs.csv",
+        "reports/model_card.md",
+        *pages, *matrices,
+    }  # fmt: skip
+
+
+def test_the_same_bytes_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing again changes nothing, pictures included, so that dvc.lock stays as it is."""
+    monkeypatch.setattr(leaderboard, "plots", plots)
+    write(folder)
+    once = written()
+    write(folder)
+    assert written() == once
+    assert all(content.startswith(b"\x89PNG") for name, content in once.items() if name.endswith(".png"))
+
+
+def test_metrics_json_has_every_number(folder: Path) -> None:
+    """{model: {part: {metric: number}}}, as they were judged, for `dvc metrics diff`."""
+    write(folder)
+    assert json.loads(Path("metrics/metrics.json").read_text()) == judged(folder).metrics
+
+
+def test_the_leaderboard_as_a_table(folder: Path) -> None:
+    """leaderboard.csv is the ranking as it was computed."""
+    write(folder)
+    pd.testing.assert_frame_equal(pd.read_csv("reports/leaderboard.csv"), judged(folder).board)
+
+
+def test_the_pairs_as_a_table(folder: Path) -> None:
+    """pairs.csv is the comparison of each two models as it was computed."""
+    write(folder)
+    pd.testing.assert_frame_equal(pd.read_csv("reports/pairs.csv"), judged(folder).pairs)
+
+
+def test_the_results_of_one_model_alone(folder: Path) -> None:
+    """A run without baselines has a leaderboard of one, and a table of pairs without rows."""
+    leaderboard.write(judged(folder, "lstm"), corpora=["ravdess"], split=tables.split("speaker"), lstm=LSTM, leaks=[])
+    assert len(pd.read_csv("reports/leaderboard.csv")) == 1
+    assert list(pd.read_csv("reports/pairs.csv")) == list(uncertainty.COMPARED)
+
+
+def test_confusion_tables_have_a_row_a_clip(folder: Path) -> None:
+    """DVC draws its own matrix from true and predicted emotions of the part's clips."""
+    write(folder)
+    rows = pd.read_csv("reports/confusion/knn_test.csv")
+    assert rows.to_numpy().tolist() == [list(pair) for pair in zip(TRUE[6:], ANSWERS["knn"][6:], strict=True)]
+
+
+def test_copies_are_in_no_confusion_matrix(folder: Path) -> None:
+    """Altered copies of test clips, which test robustness, are not drawn among the clips."""
+    own = table("svm")
+    copies = own.assign(augmentation="noise", clip_id=own.clip_id + "+noise.1")
+    for model in ANSWERS:
+        pd.concat([table(model), copies]).to_parquet(folder / f"{model}.parquet")
+    write(folder)
+    assert len(pd.read_csv("reports/confusion/svm_test.csv")) == 6
+
+
+def test_a_model_that_is_gone_leaves_no_matrix(folder: Path) -> None:
+    """The folder of matrices has those of this run's models, and none of an earlier run's."""
+    write(folder)
+    fewer = judged(folder, "lstm", "svm")
+    leaderboard.write(fewer, corpora=["ravdess"], split=tables.split("speaker"), lstm=LSTM, leaks=[])
+    assert {path.stem for path in Path("reports/confusion").iterdir()} == {
+        "lstm_test", "lstm_val", "svm_test", "svm_val"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("corpora", "warned"), [(["demo"], True), (["demo", "tess"], True), (["ravdess"], False)])
+def test_synthetic_voices_are_warned_of_wherever_results_stand(
+    folder: Path, titles: list[str], corpora: list[str], warned: bool
+) -> None:
+    """On the page and in every picture it stands that synthetic voices mean nothing, and only for synthetic voices."""
+    write(folder, *corpora)
+    assert (leaderboard.SYNTHETIC in Path("reports/leaderboard.md").read_text()) == warned
+    assert len(titles) == 2 + 2 * len(ANSWERS)
+    assert [("synthetic" in title) for title in titles] == [warned] * len(titles)
+
+
+def test_what_leaks_are_worth_stands_on_the_page(folder: Path) -> None:
+    """The sentences of the leak meter are among the warnings of the leaderboard's page."""
+    write(folder)
+    assert "**Leaks are worth 0.1.**" in Path("reports/leaderboard.md").read_text()
+
+
+def test_the_page_of_random_clips_calls_them_optimistic(folder: Path) -> None:
+    """The page of a random split says that it flatters."""
+    write(folder, hold_out="clip")
+    assert "optimistic" in Path("reports/leaderboard.md").read_text()
+
+
+def test_chance_is_that_of_the_classes_judged(folder: Path) -> None:
+    """With three classes chance is a third, and clips are those of the test part."""
+    write(folder)
+    assert "6 test clips, 3 emotions, chance UAR 0.333" in Path("reports/leaderboard.md").read_text()
