@@ -13,6 +13,7 @@ from ser.evaluation import Judged
 from ser.files import replacing, write_json, write_text
 from ser.params import Split, TrainLstm
 from ser.predictions import classes_of
+from ser.protocol import GROUPS, count_folds, describe_protocol, find_held_out
 from ser.speakers import say_unknown
 from ser.uncertainty import ENOUGH
 from ser.words import count
@@ -32,19 +33,6 @@ UNKNOWN = (
 ENSEMBLE = "lstm is an ensemble: the mean of the probabilities of {networks} networks, which cost as much as they are."
 
 
-TABLES = {
-    "emobox": "EmoBox's folds",
-    "luna_jimenez": "the folds of Luna-Jiménez et al. (2021)",
-    "both_ways": "training on one actress and testing on the other",
-}
-"""Published cross-validations, as a sentence names them."""
-
-GROUPS = {"speaker": "speakers", "text": "sentences", "corpus": "corpora", "clip": "random clips"}
-"""What `hold_out` holds out, in words."""
-
-OPTIMISTIC = "the same speakers in training: optimistic, new voices will do worse"
-
-
 class Words(TypedDict):
     """What every report says of a run: the protocol in a sentence and for pictures, and warnings."""
 
@@ -55,9 +43,9 @@ class Words(TypedDict):
 
 def words(judged: Judged, *, corpora: Sequence[str], split: Split, ensemble: int) -> Words:
     """Say what was tested on what, and of how many networks the model `lstm` is."""
-    unknown = judged.unknown_speakers
+    unknown, published = judged.unknown_speakers, published_folds(corpora, split.table)
     return {
-        "protocol": protocol(corpora, split, unknown=unknown),
+        "protocol": describe_protocol(corpora, split, unknown=unknown, published=published),
         "caption": caption(corpora, split, unknown=unknown),
         "notes": warnings(corpora, unknown=unknown, ensemble=ensemble),
     }
@@ -125,46 +113,10 @@ def _write_confusion(rows: pd.DataFrame, folder: Path, *, name: str, title: str,
     write_text(folder / f"{name}.csv", rows[["emotion", "predicted"]].to_csv(index=False, lineterminator="\n"))
 
 
-def protocol(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
-    """Say in one sentence what was tested on what; `unknown` are corpora whose speakers nobody knows."""
-    held_out = _held_out(corpora, split, unknown=unknown)
-    folds = _n_folds(corpora, split)
-    once = {
-        "speaker": "tested on speakers who are not in training",
-        "text": f"tested on sentences that are not in training, {OPTIMISTIC}",
-        "clip": f"random clips held out, {OPTIMISTIC}",
-    }
-    besides = f" (random clips of {' and '.join(unknown)})" if unknown and held_out == "speaker" else ""
-    how = once[held_out] if folds == 1 else _cross_validation(held_out, split, folds=folds)
-    return f"{' + '.join(sorted(corpora))}, {how}{besides}"
-
-
-def _held_out(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
-    """Say what was held out in fact: clips, where no corpus knows its speakers."""
-    return "clip" if split.hold_out == "speaker" and set(unknown) == set(corpora) else split.hold_out
-
-
-def _n_folds(corpora: Sequence[str], split: Split) -> int:
-    if split.hold_out == "corpus":
-        return len(corpora)
-    return max(published_folds(corpora, split.table).values(), default=split.folds)
-
-
-def _cross_validation(held_out: str, split: Split, *, folds: int) -> str:
-    how = {
-        "speaker": "each tested by a model that never heard the voice",
-        "text": OPTIMISTIC,
-        "corpus": "each tested by a model that was trained on others",
-        "clip": OPTIMISTIC,
-    }
-    by = "" if split.table is None else f"by {TABLES.get(split.table, f'the folds {split.table}')}, "
-    return f"{folds}-fold cross-validation over {GROUPS[held_out]}, {by}{how[held_out]}"
-
-
 def caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
     """Say the same in a few words, for the title of a picture; `unknown` are corpora whose speakers nobody knows."""
-    held_out = _held_out(corpora, split, unknown=unknown)
-    folds = _n_folds(corpora, split)
+    held_out = find_held_out(corpora, split, unknown=unknown)
+    folds = count_folds(corpora, split, published=published_folds(corpora, split.table))
     once = {
         "speaker": "tested on unseen speakers",
         "text": "tested on unseen sentences",

@@ -14,15 +14,14 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from ser import seeds
+from ser.clip_selection import choose
 from ser.copies import for_testing
-from ser.emotions import EMOTIONS, in_order, label_map
+from ser.emotions import in_order
 from ser.errors import InputError
 from ser.params import Emotions, Split
-from ser.speakers import are_unknown, count_known
-from ser.words import count
+from ser.speakers import are_unknown
 
 COLUMNS = ("clip_id", "emotion", "fold", "part")
-LEFT_OUT = ("clip_id", "reason")
 PARTS = ("train", "val", "test")
 Cut = tuple[pd.DataFrame, pd.DataFrame]
 """The clips of a corpus that a fold leaves for training and validation, and those it tests on."""
@@ -85,59 +84,6 @@ def split_clips(
     _check_parts(table, settings)
     _check_classes(table, settings)
     return table[list(COLUMNS)]
-
-
-def choose(clips: pd.DataFrame, emotions: Emotions) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Choose the clips of a run: originals of its classes, each sound once.
-
-    Parameters
-    ----------
-    clips
-        A clip table; copies in it are left aside.
-    emotions
-        The section `emotions` of the settings.
-
-    Returns
-    -------
-    chosen : DataFrame
-        Clips with merged emotions renamed, sorted by clip_id.
-    left_out : DataFrame
-        `LEFT_OUT` of the other originals, sorted by clip_id.
-
-    Raises
-    ------
-    InputError
-        If fewer than two classes have clips, or the settings name an emotion beyond the usual that no corpus has.
-    """
-    originals = clips[clips.augmentation == ""].sort_values("clip_id", ignore_index=True)
-    _check_named(originals, emotions)
-    labels = originals.emotion.map(label_map(emotions.classes, emotions.merge))
-    first = originals.groupby("content").clip_id.transform("first")
-    repeated = originals.clip_id != first
-    chosen = originals.assign(emotion=labels)[labels.notna() & ~repeated].reset_index(drop=True)
-    if chosen.emotion.nunique() < 2:
-        raise InputError(
-            f"emotions.use leaves clips of {in_order(list(chosen.emotion)) or 'no emotion'}; at least two classes are "
-            f"needed, and the corpora have {', '.join(in_order(list(clips.emotion)))}."
-        )
-    reasons = ("emotions: " + originals.emotion + " is none of this run's").where(
-        ~repeated, "holds the same sound as " + first
-    )
-    left_out = originals.assign(reason=reasons)[labels.isna() | repeated]
-    return chosen, left_out[list(LEFT_OUT)].reset_index(drop=True)
-
-
-def _check_named(clips: pd.DataFrame, emotions: Emotions) -> None:
-    """Refuse words that mean nothing here: of the usual emotions a corpus may lack some, other words must be found."""
-    named = {"extra": set(emotions.extra), "merge": set(emotions.merge) | set(emotions.merge.values())}
-    found = {*EMOTIONS, *emotions.extra, *clips.emotion}
-    for key, words in named.items():
-        unknown = sorted(words - (found if key == "merge" else set(clips.emotion)))
-        if unknown:
-            raise InputError(
-                f"emotions.{key}: no clip is labelled {', '.join(unknown)}; the corpora have "
-                f"{', '.join(in_order(list(clips.emotion)))}."
-            )
 
 
 def _within_corpora(
@@ -382,23 +328,6 @@ def _way_out(absent: Sequence[str], settings: Split) -> str:
             f"have, or count {absent[0]} as one of them in emotions.merge (such as calm: neutral)"
         )
     return "raise the share, change the seed, or leave the emotion out of emotions.use"
-
-
-def told(clips: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
-    """Say of each fold how many speakers and clips, copies left aside, train, validate and test: a line each."""
-    table, folds = splits.merge(clips[["clip_id", "corpus", "speaker"]], on="clip_id"), splits.fold.nunique()
-    lines = []
-    for fold, rows in table.groupby("fold"):
-        parts = {part: rows[rows.part == part] for part in ("train", "val", "test")}
-        sizes = [f"{part} {_voices(own)}, {count(len(own), 'clip')}" for part, own in parts.items()]
-        lines.append(f"{f'fold {fold}: ' if folds > 1 else ''}{'; '.join(sizes)}")
-    return lines
-
-
-def _voices(clips: pd.DataFrame) -> str:
-    """Count the speakers of some clips; those whom nobody knows cannot be counted."""
-    known = [count(count_known(clips), "speaker")] if len(clips) == 0 or not are_unknown(clips).all() else []
-    return " and ".join([*known, *(["unknown speakers"] if are_unknown(clips).any() else [])])
 
 
 def with_parts(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool = True) -> pd.DataFrame:

@@ -4,11 +4,13 @@ from functools import cache
 
 import typer
 
-from ser import exporting, leaderboard, paths
+from ser import exporting, paths
 from ser.clips import read_clips
+from ser.corpora.facts import published_folds
 from ser.errors import one_sentence
 from ser.exporting import Processing, Trained
 from ser.params import read_params
+from ser.protocol import describe_protocol
 from ser.speakers import are_unknown
 
 
@@ -23,7 +25,8 @@ def main() -> None:
     corpora = sorted(params.corpora)
     frames, functionals = tuple(map(paths.frames, corpora)), tuple(map(paths.functionals, corpora))
     clips = read_clips(functionals)
-    protocol = leaderboard.protocol(corpora, params.split, unknown=sorted(clips.corpus[are_unknown(clips)].unique()))
+    unknown, published = sorted(clips.corpus[are_unknown(clips)].unique()), published_folds(corpora, params.split.table)
+    protocol = describe_protocol(corpora, params.split, unknown=unknown, published=published)
     headlines = exporting.headlines(paths.LEADERBOARD_CSV, protocol=protocol)
     settings, usual = Processing(params.preprocess, params.features, params.train_lstm), cache(exporting.usual)
     for name in ["lstm", *params.baselines]:

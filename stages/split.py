@@ -3,12 +3,14 @@
 import typer
 
 from ser import paths
+from ser.clip_selection import choose
 from ser.clips import read_clips
 from ser.corpora.facts import published_folds
 from ser.errors import one_sentence
 from ser.files import write_text
 from ser.params import read_params
-from ser.splits import choose, split_clips, told
+from ser.protocol import told
+from ser.splits import split_clips
 from ser.words import count
 
 

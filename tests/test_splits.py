@@ -3,7 +3,6 @@
 import re
 import warnings
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -397,42 +396,7 @@ def test_inner_folds_of_one_speaker_and_text() -> None:
             assert set(clips.emotion.iloc[test]) == set(clips.emotion)
 
 
-# Who has no part ------------------------------------------------------------------------------------------------------
-
-
-def test_the_same_sound_has_one_part() -> None:
-    """Of a recording under two names, in two corpora or one, the first alone is split; the others are named."""
-    clips = table("ravdess+tess")
-    twins = {"tess/OAF_aa_angry": "ravdess/03-01-05-01-01-01-01", "tess/OAF_ab_sad": "tess/OAF_aa_sad"}
-    clips["content"] = clips.clip_id.map(twins).fillna(clips.content)
-    chosen, left_out = splits.choose(clips, tables.emotions())
-    assert dict(left_out.to_numpy()) == {twin: f"holds the same sound as {first}" for twin, first in twins.items()}
-    assert set(chosen.clip_id) == set(clips.clip_id) - set(twins)
-    assert set(split_of(clips, tables.split("clip")).clip_id) == set(chosen.clip_id)
-
-
-def test_an_emotion_beyond_the_usual_is_left_out_or_asked_for() -> None:
-    """It is named with its reason, or becomes a class when the settings say so, or is counted as another."""
-    clips = tables.ravdess()
-    clips["emotion"] = clips.emotion.replace("calm", "bored")
-    bored = clips.clip_id[clips.emotion == "bored"]
-    left_out = splits.choose(clips, tables.emotions())[1]
-    assert list(left_out.clip_id) == sorted(bored)
-    assert set(left_out.reason) == {"emotions: bored is none of this run's"}
-    for emotions, counted in (
-        (tables.emotions(extra=["bored"]), "bored"),
-        (tables.emotions(bored="neutral"), "neutral"),
-    ):
-        chosen, left_out = splits.choose(clips, emotions)
-        assert left_out.empty
-        assert set(chosen.emotion[chosen.clip_id.isin(bored)]) == {counted}
-
-
-@pytest.mark.parametrize(("key", "emotions"), [("extra", {"extra": ["bord"]}), ("merge", {"bord": "neutral"})])
-def test_a_word_that_no_clip_has_is_refused(key: str, emotions: dict[str, Any]) -> None:
-    """A misspelt emotion would else change nothing, in silence."""
-    with pytest.raises(InputError, match=rf"emotions\.{key}: no clip is labelled bord; the corpora have neutral, calm"):
-        splits.choose(tables.ravdess(), tables.emotions(**emotions))
+# Unknown speakers -----------------------------------------------------------------------------------------------------
 
 
 def test_unknown_speakers_are_not_held_out() -> None:
@@ -453,28 +417,3 @@ def test_a_split_warns_of_nothing() -> None:
             split_of(table(corpora), tables.split("speaker"), seed=5)
             splits.inner_folds(training(corpora), folds=3, seed=5)
     assert [str(w.message) for w in caught if re.search("n_splits|populated", str(w.message))] == []
-
-
-def test_what_is_told_of_a_split() -> None:
-    """A line a fold says who is in each part; of random clips, that speakers are in all."""
-    (line,) = splits.told(table("ravdess"), split("ravdess", "clip"))
-    assert re.fullmatch(
-        r"train 24 speakers, [\d,]+ clips; val 24 speakers, \d+ clips; test 24 speakers, \d+ clips", line
-    )
-    clips, made = table("ravdess"), split_of(table("ravdess"), tables.split("speaker", folds=3))
-    lines = splits.told(clips, made)
-    assert [line.partition(":")[0] for line in lines] == ["fold 1", "fold 2", "fold 3"]
-    own = splits.with_parts(clips, made[made.fold == 2], augmented=False)
-    sizes = own.groupby("part").agg({"speaker": "nunique", "clip_id": "size"})
-    assert f"test {sizes.speaker.test} speakers, {sizes.clip_id.test} clips" in lines[1]
-
-
-@pytest.mark.parametrize(
-    ("everybody", "told"), [(True, "unknown speakers"), (False, "23 speakers and unknown speakers")]
-)
-def test_speakers_whom_nobody_knows_are_not_counted(everybody: bool, told: str) -> None:
-    """Clips whose speaker nobody knows are no speaker, and never "0 speakers"."""
-    clips, made = table("ravdess").copy(), split("ravdess", "clip")
-    clips.loc[(clips.speaker == "ravdess-24") | everybody, "speaker"] = "ravdess-"
-    (line,) = splits.told(clips, made)
-    assert [part.split(",")[0].split(maxsplit=1)[1] for part in line.split("; ")] == [told] * 3
