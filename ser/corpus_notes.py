@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ser.pages import Note
+from ser.speakers import are_unknown
 
 LEAST = 10
 """Of fewer clips no share and no median is compared."""
@@ -28,16 +29,11 @@ def synthetic(names: Sequence[str]) -> list[Note]:
 
 def unknown_speakers(clips: pd.DataFrame) -> list[Note]:
     """Say of which corpora nobody knows who speaks."""
-    names = sorted(clips.corpus[is_unknown(clips)].unique())
+    names = sorted(clips.corpus[are_unknown(clips)].unique())
     text = (
         "speakers unknown: scores on this corpus are not speaker-independent, as one voice may be in training and test."
     )
     return [Note("Unknown speakers", f"{name}: {text}") for name in names]
-
-
-def is_unknown(clips: pd.DataFrame) -> pd.Series:
-    """Say of each clip whether its speaker is unknown: named by the corpus and a hyphen alone."""
-    return clips.speaker == clips.corpus + "-"
 
 
 def gaps(matrix: pd.DataFrame) -> list[Note]:

@@ -7,8 +7,10 @@ import pandas as pd
 
 from ser import corpus_examples, corpus_notes, corpus_tables, pages, plots
 from ser.corpus_tables import CorpusSource
+from ser.emotions import in_order
 from ser.files import replacing
 from ser.params import Features, Preprocess
+from ser.speakers import are_unknown
 from ser.words import count
 
 BOXES = "A box holds the middle half, its line is the median, whiskers reach the smallest and the largest."
@@ -86,7 +88,7 @@ def _examples(
 
 def _headline(rows: pd.DataFrame, sources: Sequence[CorpusSource]) -> str:
     """Say in one sentence what there is."""
-    known = rows.speaker[~corpus_notes.is_unknown(rows)].nunique()
+    known = rows.speaker[~are_unknown(rows)].nunique()
     voices = count(known, "known speaker" if len(rows) and _some_unknown(rows) else "speaker")
     corpora = count(len(sources), "corpus", "corpora")
     length = _length((rows.n_samples / rows.clip_rate).sum())
@@ -95,7 +97,7 @@ def _headline(rows: pd.DataFrame, sources: Sequence[CorpusSource]) -> str:
 
 
 def _some_unknown(rows: pd.DataFrame) -> bool:
-    return bool(corpus_notes.is_unknown(rows).any())
+    return bool(are_unknown(rows).any())
 
 
 def _remainder(rows: pd.DataFrame, sources: Sequence[CorpusSource]) -> str:
@@ -140,7 +142,7 @@ def _preprocessing(settings: Preprocess) -> str:
 
 def _figures(rows: pd.DataFrame, folder: Path) -> dict[str, pages.Picture]:
     """Draw what is counted and measured, and take it into the page."""
-    order = corpus_tables.in_order(rows.emotion)
+    order = in_order(rows.emotion)
     counts = rows.assign(sex=corpus_tables.sex_names(rows.sex)).groupby(["corpus", "emotion", "sex"]).size()
     names = ", ".join(sorted(rows.corpus.unique()))
     plots.emotions(counts.rename("clips").reset_index(), folder / "emotions.png", order=order, title="Clips by emotion")

@@ -1,15 +1,16 @@
 """Tables of what a run's corpora hold, counted and measured."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from ser import corpus_notes, pages, paths
-from ser.emotions import EMOTIONS
+from ser.emotions import in_order
 from ser.params import Preprocess
+from ser.speakers import are_unknown
 
 LISTED = 50
 """Recordings of a corpus that are named with the reason why they are not used."""
@@ -77,12 +78,6 @@ def _clip_ids(table: pd.DataFrame, corpus: str) -> list[str]:
     return [f"{corpus}/{PurePosixPath(file).with_suffix('')}" for file in table.file]
 
 
-def in_order(emotions: Iterable[str]) -> list[str]:
-    """Sort emotions: the canonical ones as ever, then others by name."""
-    found = set(emotions)
-    return [name for name in EMOTIONS if name in found] + sorted(found - set(EMOTIONS))
-
-
 def sex_names(sexes: pd.Series) -> pd.Series:
     """Write ``f``, ``m`` and what is neither as words."""
     return sexes.map(lambda sex: SEXES.get(sex, SEXES[""]))
@@ -117,7 +112,7 @@ def _overview(rows: pd.DataFrame, sources: Sequence[CorpusSource]) -> pages.Tabl
             "unusable": len(source.unusable),
             "left out": int((~own.used).sum()),
             "used": int(own.used.sum()),
-            "speakers": "unknown" if corpus_notes.is_unknown(own).any() else own.speaker.nunique(),
+            "speakers": "unknown" if are_unknown(own).any() else own.speaker.nunique(),
             "emotions": own.emotion.nunique(),
             "sentences": own.text[own.text != ""].nunique() or pages.NOTHING,
             "minutes": float((own.n_samples / own.clip_rate).sum() / 60),
@@ -166,7 +161,7 @@ def _speakers_table(rows: pd.DataFrame) -> pages.Table:
 
 def count_speakers(rows: pd.DataFrame) -> pd.DataFrame:
     """Count clips a known speaker, most first: corpus, speaker (without its corpus), sex and clips."""
-    known = rows[~corpus_notes.is_unknown(rows)]
+    known = rows[~are_unknown(rows)]
     names = [name.removeprefix(f"{corpus}-") for name, corpus in zip(known.speaker, known.corpus, strict=True)]
     table = known.assign(speaker=names, sex=sex_names(known.sex))
     sexes = table.groupby(["corpus", "speaker"]).sex.agg(lambda s: s.iloc[0] if s.nunique() == 1 else SEXES[""])

@@ -1,7 +1,7 @@
 """The emotions this project speaks of, and how a run chooses and merges them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ser.errors import InputError
@@ -47,6 +47,7 @@ def label_map(use: Sequence[str], merge: Mapping[Any, str]) -> dict[str, str]:
     return labels | {emotion: target for emotion, target in merge.items() if target in use}
 
 
-def in_order(names: Sequence[str] | set[str]) -> list[str]:
+def in_order(names: Iterable[str]) -> list[str]:
     """Sort emotions into their canonical order, others after them by the alphabet, without repeats."""
-    return [emotion for emotion in EMOTIONS if emotion in set(names)] + sorted(set(names) - set(EMOTIONS))
+    found = set(names)
+    return [emotion for emotion in EMOTIONS if emotion in found] + sorted(found - set(EMOTIONS))
