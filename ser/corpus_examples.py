@@ -1,18 +1,19 @@
 """Clips of a corpus as they look and sound before and after preprocessing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ser import audio, pages, plots, seeds
+from ser.clips import read_audio
 from ser.corpus_tables import SEXES
 from ser.features import Framed
 from ser.params import Features
+from ser.words import shorten
 
 EXAMPLES = 3
 """Clips of each corpus that are shown and played."""
@@ -67,7 +68,7 @@ def make(rows: pd.DataFrame, *, recordings: Path, clips: Path, pictures: Path, f
         If a recording cannot be read.
     """
     chosen = choose(rows[rows.file.notna()])
-    sounds = _audio_of(clips, list(chosen.clip_id)) if len(chosen) else {}
+    sounds = read_audio(clips, list(chosen.clip_id)) if len(chosen) else {}
     return [
         _example(
             clip,
@@ -80,12 +81,6 @@ def make(rows: pd.DataFrame, *, recordings: Path, clips: Path, pictures: Path, f
     ]
 
 
-def _audio_of(path: Path, clip_ids: Sequence[str]) -> dict[str, bytes]:
-    """Read the audio of a few clips; their batches alone, which Parquet's statistics tell."""
-    table = pq.read_table(path, columns=["clip_id", "audio"], filters=[("clip_id", "in", list(clip_ids))])
-    return dict(zip(table["clip_id"].to_pylist(), table["audio"].to_pylist(), strict=True))
-
-
 def _example(clip: Mapping[Any, Any], *, recording: Path, content: bytes, path: Path, features: Features) -> Example:
     name = f"{clip['file']}: {clip['emotion']}, {_speaker_name(clip)}"
     before, after = _shortened(recording), _shortened(content)
@@ -94,7 +89,8 @@ def _example(clip: Mapping[Any, Any], *, recording: Path, content: bytes, path: 
         _heard(*before, f"before, {clip['original_rate'] / 1000:g} kHz", shown=shown, features=features),
         _heard(*after, f"after, {after[1] / 1000:g} kHz", shown=shown, features=features),
     ]
-    plots.example(heard, path, bands=_bands(features, rate=shown), title=_cut_middle(f"{clip['corpus']}: {name}"))
+    title = shorten(f"{clip['corpus']}: {name}", max_length=80)
+    plots.example(heard, path, bands=_bands(features, rate=shown), title=title)
     alt = f"Waveform and log-mel spectrogram before and after preprocessing, of {name}"
     players = (_player("before", *before, clip["seconds"]), _player("after", *after, clip["clip_seconds"]))
     return Example(name, pages.picture(path, alt=alt, caption=name), players)
@@ -137,7 +133,3 @@ def _bands(features: Features, *, rate: int) -> dict[str, float]:
 def _slaney_mel(hz: float) -> float:
     """Convert Hz to the mel of librosa's filters: linear below 1 kHz, logarithmic above."""
     return hz * 3 / 200 if hz < 1000 else 15 + 27 * float(np.log(hz / 1000) / np.log(6.4))
-
-
-def _cut_middle(text: str, *, most: int = 80) -> str:
-    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ser import audio, pages
+from ser.clips import read_audio
 
 PLAYED_SECONDS = 4.0
 PLAYED_RATE = 16000
@@ -40,17 +40,11 @@ def make(wrong: pd.DataFrame, clips: Sequence[Path]) -> Playable:
     sounds: dict[str, bytes] = {}
     for corpus, own in wrong.groupby("corpus"):
         if corpus in there:
-            sounds |= _audio_of(there[corpus], list(own.clip_id))
+            sounds |= read_audio(there[corpus], list(own.clip_id))
     players = [_player(n, row._asdict(), sounds) for n, row in enumerate(wrong.itertuples(index=False), start=1)]
     silent = sorted(set(wrong.corpus[~wrong.clip_id.isin(sounds)]))
     why_not = f"Clips of {', '.join(silent)} cannot be played: their audio was not there when this page was made."
     return Playable([player for player in players if player], why_not if silent else "")
-
-
-def _audio_of(path: Path, clip_ids: Sequence[str]) -> dict[str, bytes]:
-    """Read the audio of a few clips; their batches alone, which Parquet's statistics tell."""
-    table = pq.read_table(path, columns=["clip_id", "audio"], filters=[("clip_id", "in", list(clip_ids))])
-    return dict(zip(table["clip_id"].to_pylist(), table["audio"].to_pylist(), strict=True))
 
 
 def _player(n: int, clip: Mapping[str, str], sounds: Mapping[str, bytes]) -> pages.Player | None:

@@ -24,8 +24,8 @@ from ser.headline import tested as rows_tested
 from ser.params import Evaluate
 from ser.predictions import classes_of
 from ser.probes import probe_sentences
-from ser.report_tables import short
 from ser.speakers import say_unknown
+from ser.words import shorten
 
 MISTAKES = 12
 """Surest mistakes that are listed and played."""
@@ -279,7 +279,7 @@ def _where(run: _Run) -> dict[str, Any]:
 
 def _speakers(run: _Run, voices: pd.DataFrame) -> pages.Picture:
     path = run.pictures / "speakers.png"
-    drawn = voices.assign(speaker=[short(name) for name in voices.value])
+    drawn = voices.assign(speaker=[shorten(name) for name in voices.value])
     overall = float(run.headline.uar.iloc[0])
     plots.uar_by_speaker(drawn, path, overall=overall, chance=run.chance, title=f"{run.best}\n{run.caption}")
     ends = {

@@ -50,11 +50,6 @@ def chance_of(value: float) -> str:
     return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def short(name: str, *, most: int = 24) -> str:
-    """Cut out the middle of a name that is too long for a picture."""
-    return name if len(name) <= most else f"{name[: most // 2]}…{name[1 - most // 2 :]}"
-
-
 # All models -----------------------------------------------------------------------------------------------------------
 
 

@@ -10,8 +10,9 @@ import pandas as pd
 
 from ser import pages
 from ser.breakdowns import sex_gap
-from ser.report_tables import share, short, uncertain
+from ser.report_tables import share, uncertain
 from ser.uncertainty import ENOUGH
+from ser.words import shorten
 
 PROBES = {
     "leak_clip": "random split: the same voices in training and test",
@@ -174,8 +175,8 @@ def voices(found: pd.DataFrame, *, unknown: str) -> str:
     worst, best = found.iloc[0], found.iloc[-1]
     left = f"{unknown.capitalize()}; of the others: t" if unknown else "T"
     return (
-        f"{left}he worst understood speaker, {short(worst.value)}, gets a UAR of {share(worst.uar)}, the best, "
-        f"{short(best.value)}, {share(best.uar)}: a spread of {share(best.uar - worst.uar)}."
+        f"{left}he worst understood speaker, {shorten(worst.value)}, gets a UAR of {share(worst.uar)}, the best, "
+        f"{shorten(best.value)}, {share(best.uar)}: a spread of {share(best.uar - worst.uar)}."
     )
 
 
