@@ -22,26 +22,6 @@ from ser.reproduction import commands
 
 EQUAL = 1e-4
 """How far an exported network may be from what it was made of."""
-CODE = (
-    "audio",
-    "baselines",
-    "batches",
-    "columns",
-    "datasets",
-    "exporting",
-    "extraction",
-    "feature_store",
-    "features",
-    "functionals",
-    "network",
-    "onnx_network",
-    "sound_centres",
-    "sounds",
-    "spectra",
-    "trainer",
-    "training",
-)
-"""Modules of the project that make features and models: the card names each by its hash."""
 
 
 @dataclass(frozen=True)
@@ -202,9 +182,8 @@ def _read_card(folder: Path) -> dict[str, Any]:
 
 def _made_from(trained: Trained) -> dict[str, str]:
     tables = [path for table in trained.tables for path in ([table] if table.is_file() else sorted(table.rglob("*")))]
-    code = [Path(__file__).with_name(f"{name}.py") for name in CODE]
-    data = {path.as_posix(): sha256(path) for path in [*tables, trained.split, *sorted(trained.folder.rglob("*.*"))]}
-    return data | {f"ser/{path.name}": sha256(path) for path in code}
+    files = [*tables, trained.split, *sorted(trained.folder.rglob("*.*"))]
+    return {path.as_posix(): sha256(path) for path in files}
 
 
 # Members --------------------------------------------------------------------------------------------------------------
