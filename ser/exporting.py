@@ -1,6 +1,5 @@
 """From what training left to folders that answer: light weights, and a card that says all that using them needs."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +14,8 @@ from ser import baselines, feature_store, onnx_network, paths, signs, trainer
 from ser.batches import Buckets, together
 from ser.corpora.facts import is_synthetic
 from ser.errors import InputError
-from ser.files import replacing, write_csv
-from ser.model_folder import CARD, sha256, write_card
+from ser.files import file_hash, replacing, write_csv
+from ser.model_folder import CARD, write_card
 from ser.params import Features, Preprocess, TrainLstm
 from ser.reproduction import commands
 
@@ -183,7 +182,7 @@ def _read_card(folder: Path) -> dict[str, Any]:
 def _made_from(trained: Trained) -> dict[str, str]:
     tables = [path for table in trained.tables for path in ([table] if table.is_file() else sorted(table.rglob("*")))]
     files = [*tables, trained.split, *sorted(trained.folder.rglob("*.*"))]
-    return {path.as_posix(): sha256(path) for path in files}
+    return {path.as_posix(): file_hash(path, "sha256") for path in files}
 
 
 # Members --------------------------------------------------------------------------------------------------------------
@@ -271,6 +270,6 @@ def write_listing(models: Path, listing: Path) -> None:
 def _listed(card: Path) -> dict[str, Any]:
     return {
         "model": card.parent.name,
-        "card_md5": hashlib.md5(card.read_bytes()).hexdigest(),
+        "card_md5": file_hash(card, "md5"),
         "bytes": sum(path.stat().st_size for path in card.parent.rglob("*") if path.is_file()),
     }

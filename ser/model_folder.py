@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from ser import paths
 from ser.errors import InputError
-from ser.files import write_json
+from ser.files import file_hash, write_json
 from ser.params import Features, FrameFeature, Preprocess, Settings
 
 FORMAT = 2
@@ -90,7 +90,7 @@ def write_card(folder: Path, content: Mapping[str, Any]) -> None:
         The fields of `Card` but for `format` and `files`.
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
+    files = {path.relative_to(folder).as_posix(): file_hash(path, "sha256") for path in paths}
     card = Card.model_validate({**content, "format": FORMAT, "files": files}).model_dump(mode="json")
     write_json(folder / CARD, card | {"sha256": _sum(card)})
 
@@ -147,7 +147,7 @@ def _check_files(folder: Path, content: Mapping[str, Any]) -> None:
         path = folder / name
         if not path.is_file():
             raise _broken(path, "is missing")
-        if sha256(path) != expected:
+        if file_hash(path, "sha256") != expected:
             raise _broken(path, "is not as it was written (its SHA-256 differs)")
 
 
@@ -155,12 +155,6 @@ def _broken(path: Path, what: str) -> InputError:
     return InputError(
         f"{path}: {what}; copy the model's folder anew, or make it anew (dvc checkout, dvc repro export)."
     )
-
-
-def sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sum(content: Mapping[str, Any]) -> str:

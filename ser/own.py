@@ -1,7 +1,6 @@
 """Recordings of a user's own: labels from a CSV file, from the folders' names, or read from paths by an expression."""
 
 import csv
-import hashlib
 import re
 import shutil
 from collections import Counter, defaultdict
@@ -14,6 +13,7 @@ from ser import audio
 from ser.completeness import name_some
 from ser.emotions import EMOTIONS
 from ser.errors import InputError, set_to
+from ser.files import file_hash
 from ser.params import Own
 from ser.progress import progress
 from ser.recordings import Recording, find_recordings, in_order
@@ -222,9 +222,9 @@ def _notes(recordings: Sequence[Recording], files: Sequence[PurePosixPath], *, n
 
 def _repeats(recordings: Iterable[Recording], source: Path, *, name: str) -> list[str]:
     """Find files of the same bytes: with one label they are kept once, with two somebody must decide."""
-    groups: dict[bytes, list[Recording]] = defaultdict(list)
+    groups: dict[str, list[Recording]] = defaultdict(list)
     for recording in recordings:
-        groups[hashlib.sha256((source / recording.file).read_bytes()).digest()].append(recording)
+        groups[file_hash(source / recording.file, "sha256")].append(recording)
     repeated = [group for group in groups.values() if len(group) > 1]
     for group in repeated:
         if len({(one.emotion, one.speaker) for one in group}) > 1:

@@ -15,6 +15,7 @@ import yaml
 
 from ser import headline, paths, predictions, uncertainty
 from ser.errors import InputError
+from ser.files import file_hash
 from ser.regression import Result
 
 
@@ -200,7 +201,7 @@ def _fetch(commit: str, path: str, model: str, hashes: Mapping[str, str], root: 
     if path not in hashes:
         raise InputError(f"dvc.lock of {commit[:7]} names no {path}.")
     here = root / path
-    if here.is_file() and hashlib.md5(here.read_bytes(), usedforsecurity=False).hexdigest() == hashes[path]:
+    if here.is_file() and file_hash(here, "md5") == hashes[path]:
         return _read(here, model)
     with TemporaryDirectory() as folder:
         out = Path(folder) / "table.parquet"

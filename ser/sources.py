@@ -1,6 +1,5 @@
 """Where recordings come from: a local folder, the official source, Kaggle, the synthesiser, or a user's own folder."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from ser import audio, dataverse, fetching, kaggle, own, synthesis
 from ser.completeness import check_complete
 from ser.corpora.facts import Corpus, RemoteFile, known_corpora, load_corpus
 from ser.errors import InputError, set_to
+from ser.files import file_hash
 from ser.parallel import batches, map_batches
 from ser.params import Download, Own
 from ser.progress import progress
@@ -88,9 +88,9 @@ def bring(name: str, folder: Path, settings: Download, *, own_recordings: Mappin
 
 def _drop_repeats(folder: Path, corpus: Corpus) -> None:
     """Keep one of several files that are the same recording: some archives in circulation hold everything twice."""
-    kept: dict[tuple[str, bytes], PurePosixPath] = {}
+    kept: dict[tuple[str, str], PurePosixPath] = {}
     for file in find_recordings(folder):
-        content = hashlib.sha256((folder / file).read_bytes()).digest()
+        content = file_hash(folder / file, "sha256")
         if kept.setdefault((corpus.key(file) or str(file), content), file) != file:
             (folder / file).unlink()
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from ser import paths
+from ser.files import file_hash
 
 RECORD = "record"
 """The tag that names what a parent run holds. It is set last, so that a run that has it is whole."""
@@ -49,7 +50,7 @@ def content_key(files: Iterable[Path], *, settings: Mapping[str, Any]) -> str:
     """Name a result by what it is: 64 digits that differ if a byte of the files or a setting does."""
     content = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for file in sorted(files):
-        content.update(f"\n{file.as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
+        content.update(f"\n{file.as_posix()} {file_hash(file, 'sha256')}".encode())
     return content.hexdigest()
 
 

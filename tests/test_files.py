@@ -1,11 +1,12 @@
 """Outputs appear whole or not at all."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
-from ser.files import remove, replacing, write_csv, write_json, write_text
+from ser.files import file_hash, remove, replacing, write_csv, write_json, write_text
 
 
 def make_folder(path: Path, **files: str) -> Path:
@@ -157,3 +158,11 @@ def test_csv_has_a_header_also_without_rows(tmp_path: Path) -> None:
     assert path.read_bytes() == b'file,reason\na.wav,"short, silent"\n'
     write_csv(path, [], columns=["file", "reason"])
     assert path.read_bytes() == b"file,reason\n"
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256"])
+def test_the_hash_of_a_file_is_that_of_its_content(algorithm: str, tmp_path: Path) -> None:
+    """Also where the file is longer than what is read at a time."""
+    content = bytes(range(256)) * 5000
+    (tmp_path / "file").write_bytes(content)
+    assert file_hash(tmp_path / "file", algorithm) == hashlib.new(algorithm, content).hexdigest()
