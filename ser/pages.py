@@ -7,10 +7,8 @@ its template.
 
 import base64
 import hashlib
-import io
 import re
 import struct
-import wave
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ser.files import write_text
+from ser.wav import wav_bytes
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -140,13 +139,8 @@ def picture(path: Path, *, alt: str, caption: str) -> Picture:
 
 def player(signal: npt.NDArray[np.float32], *, rate: int, label: str) -> Player:
     """Take a signal, (n_samples,) at a rate in Hz, into the page: as 16-bit WAV, which every browser plays."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes((np.clip(signal, -1, 1) * 32767).round().astype("<i2").tobytes())
-    return Player(data_uri(buffer.getvalue(), kind="audio/wav"), label)
+    samples = (np.clip(signal, -1, 1) * 32767).round().astype(np.int16)
+    return Player(data_uri(wav_bytes(samples, rate=rate), kind="audio/wav"), label)
 
 
 def data_uri(content: bytes, *, kind: str) -> str:

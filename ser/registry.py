@@ -1,7 +1,5 @@
 """Models in MLflow's registry: what can be served, and which of them is the champion."""
 
-import io
-import wave
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ser.errors import InputError
+from ser.wav import harmonic_tone, wav_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,16 +158,8 @@ def example() -> "pd.DataFrame":
     """Make a recording to try a model with: a voiceless buzz of 0.5 s, as the bytes of a WAV file."""
     import pandas as pd
 
-    rate = 8000
-    time = np.arange(rate // 2) / rate
-    buzz = sum(np.sin(2 * np.pi * 120 * n * time) / n for n in range(1, 6)) * 4000
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(rate)
-        sound.writeframes(np.asarray(buzz, dtype="<i2").tobytes())
-    return pd.DataFrame({"audio": [file.getvalue()]})
+    buzz = harmonic_tone(seconds=0.5, rate=8000, n_harmonics=5) * 4000
+    return pd.DataFrame({"audio": [wav_bytes(buzz.astype(np.int16), rate=8000)]})
 
 
 # Champions ------------------------------------------------------------------------------------------------------------

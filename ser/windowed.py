@@ -8,6 +8,7 @@ import numpy as np
 
 from ser.audio import AudioError, Signal
 from ser.inference import UNCERTAIN, Answer, Model
+from ser.wav import harmonic_tone
 from ser.windows import Probabilities
 
 BULKY: Any = {
@@ -55,7 +56,7 @@ class Windowed:
     def warm(self) -> None:
         """Judge a hum, so that the first who asks does not wait for libraries."""
         times = np.arange(2 * self.rate) / self.rate
-        hum = sum(np.sin(2 * np.pi * 120 * harmonic * times) / harmonic for harmonic in range(1, 20))
+        hum = harmonic_tone(seconds=2, rate=self.rate, n_harmonics=19)
         with suppress(AudioError):
             self.judge(np.asarray(0.1 * hum * (times % 0.5 < 0.3), dtype=np.float32))
 

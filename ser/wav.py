@@ -1,0 +1,47 @@
+"""Encode 16-bit WAV files and make a test tone, without an audio library."""
+
+import io
+import wave
+
+import numpy as np
+import numpy.typing as npt
+
+
+def wav_bytes(samples: npt.NDArray[np.int16], *, rate: int) -> bytes:
+    """Encode a mono signal as the bytes of a WAV file.
+
+    Parameters
+    ----------
+    samples : ndarray of shape (n_samples,)
+        16-bit samples.
+    rate
+        Sample rate in Hz.
+    """
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+def harmonic_tone(*, seconds: float, rate: int, n_harmonics: int, pitch: float = 120) -> npt.NDArray[np.float64]:
+    """Make a tone of harmonics whose amplitudes fall as 1/n, like a voiced sound: (n_samples,).
+
+    Parameters
+    ----------
+    seconds
+        Duration.
+    rate
+        Sample rate in Hz.
+    n_harmonics
+        Number of harmonics, the fundamental included.
+    pitch
+        Fundamental frequency in Hz.
+    """
+    times = np.arange(round(seconds * rate)) / rate
+    tone = np.zeros(len(times))
+    for n in range(1, n_harmonics + 1):
+        tone += np.sin(2 * np.pi * pitch * n * times) / n
+    return tone
