@@ -22,7 +22,7 @@ import pyarrow as pa
 import typer
 from sklearn.metrics import recall_score
 
-from ser import audio, baselines, datasets, paths
+from ser import audio_io, baselines, datasets, paths
 from ser.clips import COLUMNS, clip_writer, iterate_clips
 from ser.datasets import Dataset
 from ser.params import read_params
@@ -46,7 +46,7 @@ def measure(clips: Path, table: Path) -> None:
 
 
 def _row(clip: dict[str, Any], smile: Any) -> dict[str, Any]:
-    values = smile.process_signal(audio.from_flac(clip["audio"]), clip["sample_rate"])
+    values = smile.process_signal(audio_io.from_flac(clip["audio"]), clip["sample_rate"])
     return {column: clip[column] for column in COLUMNS} | {"functionals": values.to_numpy(np.float32)[0]}
 
 

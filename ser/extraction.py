@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 import pyarrow as pa
 
-from ser import audio
+from ser import audio_io
 from ser.clips import COLUMNS, SCHEMA, clip_writer, count_clips, iterate_rows
 from ser.columns import Array, feature_names
 from ser.features import frame_features
@@ -72,7 +72,7 @@ def measure(clips: Path, copies: Path, settings: Features, *, frames: Path) -> I
 
 def _measure_part(numbered: list[tuple[int, list[dict[str, Any]]]], *, settings: Features, folder: Path) -> pa.Table:
     [(number, rows)] = numbered
-    matrices = [frame_features(audio.from_flac(row["audio"]), settings, rate=row["sample_rate"]) for row in rows]
+    matrices = [frame_features(audio_io.from_flac(row["audio"]), settings, rate=row["sample_rate"]) for row in rows]
     vectors = np.stack([functionals(matrix, settings) for matrix in matrices])
     clips = pa.Table.from_pylist([{column: row[column] for column in COLUMNS} for row in rows], schema=SCHEMA)
     layout = frames_layout(settings)

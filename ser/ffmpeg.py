@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ser import audio
-from ser.audio import AudioError, UnknownFormatError
+from ser import audio_io
+from ser.audio_io import AudioError, UnknownFormatError
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,aac,amr,ac3,eac3,wv,ape,tta,dsf,flac,ogg,mp3,wav"
 """What ffmpeg may take a file for. It also knows playlists, which may name any other file or address."""
@@ -49,7 +49,7 @@ def readable(recording: Path | bytes) -> Iterator[Path | bytes]:
         If it is no audio.
     """
     try:
-        audio.seconds(recording)
+        audio_io.seconds(recording)
     except UnknownFormatError as refused:
         with as_wav(recording, refused=refused) as converted:
             yield converted
@@ -73,7 +73,7 @@ def as_wav(recording: Path | bytes, *, refused: UnknownFormatError) -> Iterator[
     AudioError
         If it is text, or ffmpeg is not installed, or cannot read it either.
     """
-    program, begins = shutil.which("ffmpeg"), audio.head(recording, size=HEAD)
+    program, begins = shutil.which("ffmpeg"), audio_io.head(recording, size=HEAD)
     kind = _kind(recording, begins)
     if _text(begins) or (program is None and kind is None):
         raise AudioError(f"is no audio: found {found(begins)}; expected WAV, FLAC, MP3, OGG or AIFF")

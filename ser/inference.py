@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from ser import audio, ffmpeg, signs
-from ser.audio import NothingHeardError, Signal, UnknownFormatError
+from ser import audio_io, ffmpeg, signs
+from ser.audio_io import NothingHeardError, Signal, UnknownFormatError
 from ser.columns import Array, columns_of, feature_names
 from ser.errors import InputError
 from ser.features import frame_features
@@ -202,10 +202,10 @@ class Model:
         """Make a clip of a signal, rounded as clips are that models learn from, or say why there is none."""
         settings = self.card.preprocess
         try:
-            clip = audio.clean_signal(signal, settings, rate=rate)
+            clip = audio_io.clean_signal(signal, settings, rate=rate)
         except NothingHeardError as error:
             return error.flag
-        clip = audio.as_stored(clip, rate=settings.sample_rate)
+        clip = audio_io.as_stored(clip, rate=settings.sample_rate)
         return clip if signs.has_voice(clip, self.card.features, rate=settings.sample_rate) else "no_speech"
 
     def _judge_heard(self, clips: Sequence[Signal]) -> list[_Judged]:
@@ -254,7 +254,7 @@ def _pieces(recording: Recording) -> Iterator[tuple[Signal, int]]:
     """Give a recording whole, at its own rate, or a long one in pieces, with the rate in Hz."""
     if isinstance(recording, tuple):
         samples, rate = recording
-        pieces = audio.cut([audio.from_samples(samples, rate=rate)], rate=rate, **LENGTHS)
+        pieces = audio_io.cut([audio_io.from_samples(samples, rate=rate)], rate=rate, **LENGTHS)
         yield from ((piece, rate) for piece in pieces)
         return
     if not isinstance(recording, str | Path | bytes):
@@ -264,7 +264,7 @@ def _pieces(recording: Recording) -> Iterator[tuple[Signal, int]]:
         recording = recording.read()
     source = Path(recording) if isinstance(recording, str) else recording
     try:
-        yield from audio.read_pieces(source, **LENGTHS)
+        yield from audio_io.read_pieces(source, **LENGTHS)
     except UnknownFormatError as refused:  # raised before the first piece
         with ffmpeg.as_wav(source, refused=refused) as converted:
-            yield from audio.read_pieces(converted, **LENGTHS)
+            yield from audio_io.read_pieces(converted, **LENGTHS)

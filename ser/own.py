@@ -9,7 +9,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
-from ser import audio
+from ser import audio_io
 from ser.completeness import name_some
 from ser.emotions import EMOTIONS
 from ser.errors import InputError, set_to
@@ -237,7 +237,7 @@ def _repeats(recordings: Iterable[Recording], source: Path, *, name: str) -> lis
 
 
 def _rates(recordings: Iterable[Recording], source: Path, *, name: str) -> list[str]:
-    rates = Counter(audio.sample_rate(source / recording.file) for recording in recordings)
+    rates = Counter(audio_io.sample_rate(source / recording.file) for recording in recordings)
     known = {rate: times for rate, times in rates.items() if rate is not None}
     if len(known) < 2:
         return []

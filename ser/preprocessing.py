@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ser import audio
+from ser import audio_io
 from ser.errors import InputError
 from ser.parallel import batches, map_batches
 from ser.params import Preprocess
@@ -128,16 +128,16 @@ def _make_one(recording: Recording, *, folder: Path, corpus: str, settings: Prep
     if recording.problem:
         return Unusable(recording.file, recording.problem)
     try:
-        signal, original = audio.clean_and_measure(folder / recording.file, settings)
-    except audio.AudioError as error:
+        signal, original = audio_io.clean_and_measure(folder / recording.file, settings)
+    except audio_io.AudioError as error:
         return Unusable(recording.file, str(error))
     clip = _clip(recording, signal, corpus=corpus, rate=settings.sample_rate)
     return _Made(clip, _measured(recording.file, original, signal, rate=settings.sample_rate))
 
 
-def _clip(recording: Recording, signal: audio.Signal, *, corpus: str, rate: int) -> dict[str, Any]:
+def _clip(recording: Recording, signal: audio_io.Signal, *, corpus: str, rate: int) -> dict[str, Any]:
     clip_id = f"{corpus}/{recording.name}"
-    sound = audio.to_flac(signal, rate=rate)
+    sound = audio_io.to_flac(signal, rate=rate)
     return {
         "clip_id": clip_id,
         "corpus": corpus,
@@ -156,13 +156,13 @@ def _clip(recording: Recording, signal: audio.Signal, *, corpus: str, rate: int)
     }
 
 
-def _measured(file: str, original: audio.Original, signal: audio.Signal, *, rate: int) -> dict[str, Any]:
+def _measured(file: str, original: audio_io.Original, signal: audio_io.Signal, *, rate: int) -> dict[str, Any]:
     numbers = {
         "seconds": original.seconds,
         "level_db": original.level_db,
         "peak_db": original.peak_db,
         "clip_seconds": len(signal) / rate,
-        "clip_level_db": audio.rms_db(signal),
+        "clip_level_db": audio_io.rms_db(signal),
     }
     rounded = {name: round(value, 3) for name, value in numbers.items()}
     row = {"file": file, "sample_rate": original.sample_rate, "channels": original.channels} | rounded

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ser import audio, ffmpeg, timeline, timeline_page
+from ser import audio_io, ffmpeg, timeline, timeline_page
 from ser.answers import BODY, PROBLEMS, Answer, TimelineAnswer
 from ser.errors import InputError
 from ser.gate import Full, Gate
@@ -142,13 +142,13 @@ def _add_answers(app: FastAPI, model: Served, gate: Gate, limits: Limits) -> Non
         def checked(content: bytes) -> T:
             try:
                 _check_minutes(content, most=limits.minutes)
-            except audio.UnknownFormatError:
-                raise audio.AudioError(ffmpeg.found(content[: ffmpeg.HEAD])) from None
+            except audio_io.UnknownFormatError:
+                raise audio_io.AudioError(ffmpeg.found(content[: ffmpeg.HEAD])) from None
             return judge(content)
 
         try:
             return await _in_turn(request, checked, gate, limits)
-        except audio.AudioError as error:
+        except audio_io.AudioError as error:
             raise Refused(422, found=str(error), expected=expected) from None
 
     asked: Any = {"openapi_extra": BODY, "responses": PROBLEMS, "dependencies": [Depends(_check_options)]}
@@ -179,9 +179,9 @@ def _check_options(request: Request) -> None:
 
 
 def _check_minutes(content: bytes, *, most: float) -> None:
-    minutes = audio.seconds(content) / 60
+    minutes = audio_io.seconds(content) / 60
     if minutes > most:
-        raise audio.AudioError(f"too long: {minutes:.1f} minutes")
+        raise audio_io.AudioError(f"too long: {minutes:.1f} minutes")
 
 
 async def _in_turn(request: Request, judge: Callable[[bytes], T], gate: Gate, limits: Limits) -> T:

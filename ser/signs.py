@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio import Signal, peak_db
+from ser.audio_io import Signal, peak_db
 from ser.columns import Array
 from ser.features import voiced_share
 from ser.params import Features

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from ser import audio, dataverse, fetching, kaggle, own, synthesis
+from ser import audio_io, dataverse, fetching, kaggle, own, synthesis
 from ser.completeness import check_complete
 from ser.corpora.facts import Corpus, RemoteFile, known_corpora, load_corpus
 from ser.errors import InputError, set_to
@@ -169,4 +169,4 @@ def _synthesise(corpus: Corpus, folder: Path, *, seed: int) -> None:
 def _speak(utterances: Sequence[Utterance], *, folder: Path, seed: int) -> None:
     for utterance in utterances:
         signal = synthesis.synthesise(utterance, seed=seed)
-        (folder / f"{utterance.name}.flac").write_bytes(audio.to_flac(signal, rate=synthesis.SAMPLE_RATE))
+        (folder / f"{utterance.name}.flac").write_bytes(audio_io.to_flac(signal, rate=synthesis.SAMPLE_RATE))

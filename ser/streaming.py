@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from ser.audio import RATES, Signal, resampled_blocks
+from ser.audio_io import RATES, Signal, resampled_blocks
 from ser.errors import InputError
 from ser.windows import Layout, Model, Watch
 

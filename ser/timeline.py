@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ser import audio
-from ser.audio import Signal
+from ser import audio_io
+from ser.audio_io import Signal
 from ser.files import write_text
 from ser.speech import Segment
 from ser.windows import Layout, Model, Summary, Watch, Window
@@ -58,7 +58,7 @@ def of(recording: Path | bytes, model: Model, layout: Layout) -> Timeline:
     AudioError
         If it is no audio, or is damaged. Silence is a recording, and has no answers.
     """
-    return of_blocks(audio.signal_blocks(recording, rate=model.rate), model, layout)
+    return of_blocks(audio_io.signal_blocks(recording, rate=model.rate), model, layout)
 
 
 def of_blocks(blocks: Iterable[Signal], model: Model, layout: Layout) -> Timeline:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import audio, pages, plots
+from ser import audio_io, pages, plots
 from ser.files import write_text
 from ser.model_card import LIMITS
 from ser.timeline import NOBODY, OUTLINE_SECONDS, Timeline, runs, span, words
@@ -34,7 +34,7 @@ def save(timeline: Timeline, stem: Path, *, recording: Path | bytes, name: str, 
     """
     picture, page = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "html"))
     draw(timeline, picture, title=f"{name}: {words(timeline.summary)}")
-    sound = pages.data_uri(audio.to_mp3(recording), kind="audio/mpeg")
+    sound = pages.data_uri(audio_io.to_mp3(recording), kind="audio/mpeg")
     write_text(page, html(timeline, name=name, sound=sound, layout=layout))
     return [picture, page]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from signals import RATE, noise, silence, sine
 
-from ser.audio import AudioError
+from ser.audio_io import AudioError
 
 EMOTIONS = ("neutral", "sad", "angry")
 

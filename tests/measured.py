@@ -7,7 +7,7 @@ import pandas as pd
 import tables
 from signals import RATE, noise, ravdess_names, write_clip_table
 
-from ser import audio, extraction
+from ser import audio_io, extraction
 from ser.clips import BATCH, clip_writer
 from ser.features import frame_features
 from ser.params import Features
@@ -40,4 +40,6 @@ def write_folder(folder: Path) -> Path:
 def measure_each(folder: Path) -> dict[str, np.ndarray]:
     """Measure every clip of such a folder by itself."""
     rows = pd.concat([pd.read_parquet(folder / name) for name in ("clips.parquet", "copies.parquet")])
-    return {row.clip_id: frame_features(audio.from_flac(row.audio), SETTINGS, rate=RATE) for row in rows.itertuples()}
+    return {
+        row.clip_id: frame_features(audio_io.from_flac(row.audio), SETTINGS, rate=RATE) for row in rows.itertuples()
+    }

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 import tables
 
-from ser import audio
+from ser import audio_io
 from ser.clips import AUDIO, clip_writer
 
 RATE = 16000
@@ -71,6 +71,6 @@ def write_clip_table(path: Path, signals: Mapping[str, np.ndarray], *, copies: s
     rows = clips.to_dict("records")
     for row in rows:
         signal = signals[row["source"].removeprefix("ravdess/")]
-        row |= {"n_samples": len(signal), "audio": audio.to_flac(signal, rate=RATE)}
+        row |= {"n_samples": len(signal), "audio": audio_io.to_flac(signal, rate=RATE)}
     with clip_writer(path, payload=AUDIO) as write:
         write(rows)

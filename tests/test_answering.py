@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import predict
 from ser import answer_tables, answering
-from ser.audio import AudioError
+from ser.audio_io import AudioError
 from ser.errors import InputError
 from ser.inference import UNCERTAIN, Answer
 
@@ -165,13 +165,13 @@ def test_transcripts_need_their_packages(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_transcript_is_what_the_recogniser_hears(monkeypatch: pytest.MonkeyPatch) -> None:
     """The recording reaches the recogniser as 16 kHz audio that it can read."""
-    from ser import audio, voice
+    from ser import audio_io, voice
 
     heard: list[Any] = []
 
     class File:
         def __init__(self, stream: Any) -> None:
-            heard.append(audio.decode(stream.read()))
+            heard.append(audio_io.decode(stream.read()))
 
         def __enter__(self) -> None: ...
         def __exit__(self, *error: object) -> None: ...

@@ -18,9 +18,9 @@ STAGES = sorted({path.stem for path in (ROOT / "stages").glob("*.py")} - {"__ini
 DECLARED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 LIBRARY = sorted((ROOT / "ser").rglob("*.py"))
 DOORS = {
-    "soundfile": {"audio"},
-    "soxr": {"audio"},
-    "pyloudnorm": {"audio"},
+    "soundfile": {"audio_io"},
+    "soxr": {"audio_io"},
+    "pyloudnorm": {"audio_io"},
     "audiomentations": {"augmentation"},
     "tensorflow": {"trainer"},
     "keras": {"network", "trainer"},

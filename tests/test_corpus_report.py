@@ -14,7 +14,7 @@ import signals
 import tables
 from test_pages import Page
 
-from ser import audio, corpus_examples, corpus_report, corpus_tables
+from ser import audio_io, corpus_examples, corpus_report, corpus_tables
 from ser.corpus_tables import CorpusSource
 
 EVIL = "<script>alert(1)</script>$ü_"
@@ -36,7 +36,7 @@ def corpus(
     keys = [(s, e, i) for s in speakers for e in emotions for i in range(n)]
     files = [f"s{speaker}/{emotion}{i}{EVIL.replace('/', '')}.wav" for speaker, emotion, i in keys]
     signals.write_recordings(folder / "raw" / name, files)
-    sound = audio.to_flac(signals.sine(440, seconds=0.25), rate=16000)
+    sound = audio_io.to_flac(signals.sine(440, seconds=0.25), rate=16000)
     rows = [
         ROW
         | {"clip_id": f"{name}/{file.removesuffix('.wav')}", "corpus": name, "speaker": f"{name}-{speaker}"}

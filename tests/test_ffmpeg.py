@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import signals
 
-from ser import audio, ffmpeg
-from ser.audio import AudioError, UnknownFormatError
+from ser import audio_io, ffmpeg
+from ser.audio_io import AudioError, UnknownFormatError
 
 REFUSED = UnknownFormatError("not decodable as audio: Format not recognised")
 M4A = b"\0\0\0 ftypM4A \0\0\2\0"
@@ -36,7 +36,7 @@ def test_ffmpeg_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "-a.m4a").write_bytes(M4A)
     for recording in (M4A, tmp_path / "-a.m4a"):
         with ffmpeg.as_wav(recording, refused=REFUSED) as path:
-            samples, rate = audio.decode(path)
+            samples, rate = audio_io.decode(path)
         np.testing.assert_allclose(samples[:, 0], signals.sine(200, seconds=0.5), atol=1e-4)
         assert rate == signals.RATE
         assert not path.exists()

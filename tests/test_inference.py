@@ -17,8 +17,8 @@ import soundfile
 
 import ser
 from benchmarks import predict as benchmark
-from ser import audio
-from ser.audio import AudioError
+from ser import audio_io
+from ser.audio_io import AudioError
 from ser.errors import InputError
 from ser.inference import UNCERTAIN, Model, load
 
@@ -190,7 +190,7 @@ def test_a_long_recording_is_judged_in_pieces(lstm: Model, voice: Any, tmp_path:
     """Beyond ten seconds the answer is the mean over pieces in which something is heard; of a file as of samples."""
     long = np.concatenate([np.tile(voice, 5), signals.silence(12)])
     project.write(tmp_path / "long.wav", long)
-    samples, rate = audio.decode(tmp_path / "long.wav")  # rounded to 16 bits, which functionals notice
+    samples, rate = audio_io.decode(tmp_path / "long.wav")  # rounded to 16 bits, which functionals notice
     answer = lstm.predict((samples, rate))
     assert "long" in answer.flags
     assert "silence" not in answer.flags

@@ -14,7 +14,7 @@ import signals
 import tables
 from test_pages import Outline, Page
 
-from ser import audio, report_page, report_tables, report_words, reproduction, robustness, uncertainty
+from ser import audio_io, report_page, report_tables, report_words, reproduction, robustness, uncertainty
 
 EVIL = "<script>alert(1)</script>$ü_"
 CLASSES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
@@ -57,7 +57,7 @@ def ravdess(actors: Sequence[int]) -> pd.DataFrame:
 
 
 def write_audio(path: Path, clips: pd.DataFrame, *, seconds: float = 0.1) -> Path:
-    sound = audio.to_flac(signals.sine(440, seconds=seconds), rate=16000)
+    sound = audio_io.to_flac(signals.sine(440, seconds=seconds), rate=16000)
     pq.write_table(pa.table({"clip_id": clips.clip_id.to_list(), "audio": [sound] * len(clips)}), path)
     return path
 

@@ -12,7 +12,7 @@ import tables
 from conftest import RAVDESS
 from server import serving
 
-from ser import audio, dataverse, kaggle, sources, synthesis
+from ser import audio_io, dataverse, kaggle, sources, synthesis
 from ser.corpora.facts import Corpus, RemoteFile, load_corpus
 from ser.errors import InputError
 from ser.synthesis import Utterance
@@ -182,7 +182,7 @@ def test_a_demo_recording_is_what_was_spoken(tmp_path: Path, monkeypatch: pytest
     utterance = Utterance("03", "angry", "kids")
     monkeypatch.setattr(synthesis, "utterances", lambda: [utterance])
     assert fetch(load_corpus("demo"), tmp_path / "raw", local_dir=None, seed=7) == 1
-    samples, rate = audio.decode(tmp_path / "raw" / "03_angry_kids.flac")
+    samples, rate = audio_io.decode(tmp_path / "raw" / "03_angry_kids.flac")
     assert rate == synthesis.SAMPLE_RATE
     np.testing.assert_allclose(samples[:, 0], synthesis.synthesise(utterance, seed=7), atol=2**-15)
 

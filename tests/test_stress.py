@@ -7,7 +7,7 @@ import pytest
 import tables
 from signals import RATE, level_db, noise, sine
 
-from ser import audio, stress
+from ser import audio_io, stress
 from ser.params import Preprocess, Stress
 
 TONE = sine(1000, seconds=1, amplitude=0.1)
@@ -72,7 +72,9 @@ def test_the_mu_law_has_the_codec_s_noise() -> None:
     """Eight bits by the mu law leave a signal-to-noise ratio of about 38 dB, loud or soft (ITU-T G.711)."""
     for amplitude in (0.5, 0.05):
         signal = sine(1000, amplitude=amplitude)
-        assert level_db(signal) - level_db(audio.through_mu_law(signal, rate=RATE) - signal) == pytest.approx(38, abs=4)
+        assert level_db(signal) - level_db(audio_io.through_mu_law(signal, rate=RATE) - signal) == pytest.approx(
+            38, abs=4
+        )
 
 
 def test_echoes_fall_by_60_db_in_the_time_asked_for() -> None:
@@ -102,7 +104,7 @@ def test_what_is_altered_is_preprocessed_as_recordings_are() -> None:
 
 def test_what_would_be_refused_is_refused() -> None:
     """A clip that is turned down to nothing is unusable, as such a recording is."""
-    with pytest.raises(audio.AudioError, match="silence"):
+    with pytest.raises(audio_io.AudioError, match="silence"):
         altered("level_-60db", TONE * np.float32(0.01), level_db=[-60])
 
 

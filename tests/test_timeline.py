@@ -13,7 +13,7 @@ from fake_model import EMOTIONS, RATE, FakeModel, call, quiet, spoken
 from signals import encode, silence
 
 from ser import timeline
-from ser.audio import AudioError
+from ser.audio_io import AudioError
 from ser.timeline import Timeline
 from ser.windows import Layout
 

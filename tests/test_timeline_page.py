@@ -13,7 +13,7 @@ from fake_model import FakeModel, call, quiet
 from signals import encode
 from test_pages import Outline
 
-from ser import audio, plots, timeline, timeline_page
+from ser import audio_io, plots, timeline, timeline_page
 from ser.timeline import Timeline
 from ser.windows import Layout
 
@@ -34,7 +34,7 @@ def files(found: Timeline, tmp_path_factory: pytest.TempPathFactory) -> list[Pat
 def test_the_page_holds_the_recording(files: list[Path]) -> None:
     """What it plays is the recording, as MP3, within the page."""
     [player] = Outline(files[1].read_text()).all("audio")
-    samples, rate = audio.decode(b64decode(player["src"].removeprefix("data:audio/mpeg;base64,")))
+    samples, rate = audio_io.decode(b64decode(player["src"].removeprefix("data:audio/mpeg;base64,")))
     assert rate == 16000
     assert len(samples) == pytest.approx(len(call()), abs=3000)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fake_model import RATE, spoken
 
-from ser.audio import AudioError
+from ser.audio_io import AudioError
 from ser.windowed import Windowed
 
 

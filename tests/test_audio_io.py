@@ -9,8 +9,8 @@ import pytest
 import tables
 from signals import RATE, encode, level_db, noise, pitch, silence, sine
 
-from ser import audio
-from ser.audio import AudioError
+from ser import audio_io
+from ser.audio_io import AudioError
 from ser.params import Preprocess
 
 TONE = sine(440, seconds=0.5)
@@ -46,7 +46,7 @@ def test_content_is_decoded_whatever_the_suffix(kind: str, subtype: str, toleran
     """A file named .wav gives the samples and the rate that were encoded, in any format and width."""
     file = tmp_path / "tone.wav"
     file.write_bytes(encode(TONE, rate=24414, kind=kind, subtype=subtype))
-    samples, rate = audio.decode(file)
+    samples, rate = audio_io.decode(file)
     assert (samples.shape, samples.dtype, rate) == ((len(TONE), 1), np.float32, 24414)
     np.testing.assert_allclose(samples[:, 0], TONE, atol=tolerance)
 
@@ -90,7 +90,7 @@ def test_unusable_input_gives_one_clear_reason(name: str, tmp_path: Path) -> Non
     file = tmp_path / "recording.wav"
     file.write_bytes(content)
     with pytest.raises(AudioError, match=reason) as caught:
-        audio.clean(file, preprocess())
+        audio_io.clean(file, preprocess())
     assert "\n" not in str(caught.value)
 
 
@@ -99,26 +99,26 @@ def test_a_recording_whose_sound_lies_beyond_the_band_is_silence() -> None:
     tone = sine(12000, rate=48000)
     faded = tone * np.hanning(len(tone)).astype(np.float32)
     with pytest.raises(AudioError, match="silence"):
-        audio.clean(encode(faded, rate=48000), preprocess(normalise="rms"))
+        audio_io.clean(encode(faded, rate=48000), preprocess(normalise="rms"))
 
 
 def test_a_streamed_wav_is_read() -> None:
     """A WAV whose header leaves the length open, as programs write it to a pipe, is whole."""
     streamed = encode(TONE)[:40] + b"\xff" * 4 + encode(TONE)[44:]
-    assert len(audio.decode(streamed)[0]) == len(TONE)
+    assert len(audio_io.decode(streamed)[0]) == len(TONE)
 
 
 def test_channels_are_averaged() -> None:
     """Mono is the mean of the channels."""
     stereo = np.stack([np.full(8000, 0.6), np.full(8000, -0.2)], axis=1).astype(np.float32)
-    np.testing.assert_allclose(audio.mono(stereo), np.full(8000, 0.2), rtol=1e-6)
-    assert audio.mono(stereo).dtype == np.float32
+    np.testing.assert_allclose(audio_io.mono(stereo), np.full(8000, 0.2), rtol=1e-6)
+    assert audio_io.mono(stereo).dtype == np.float32
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 24414, 48000, 96000])
 def test_a_tone_keeps_its_pitch_level_and_length_at_another_rate(rate: int) -> None:
     """Resampling changes the number of samples and nothing that is heard."""
-    resampled = audio.resample(sine(1000, rate=rate), rate=rate, to=RATE)
+    resampled = audio_io.resample(sine(1000, rate=rate), rate=rate, to=RATE)
     assert len(resampled) == RATE
     assert pitch(resampled) == pytest.approx(1000, abs=0.2)
     assert level_db(resampled[1600:-1600]) == pytest.approx(level_db(sine(1000)), abs=0.05)
@@ -126,14 +126,14 @@ def test_a_tone_keeps_its_pitch_level_and_length_at_another_rate(rate: int) -> N
 
 def test_what_lies_beyond_half_the_new_rate_is_removed() -> None:
     """Resampling folds no tone back into the band."""
-    resampled = audio.resample(sine(12000, rate=48000), rate=48000, to=RATE)
+    resampled = audio_io.resample(sine(12000, rate=48000), rate=48000, to=RATE)
     assert level_db(resampled[1600:-1600]) < -90
 
 
 @pytest.mark.parametrize("rate", [RATE, 48000])
 def test_clips_have_the_rate_of_the_settings(rate: int) -> None:
     """Whatever the recording's rate, a clip lasts as long and sounds as high at the rate of the settings."""
-    clip = audio.clean(encode(sine(440, rate=rate), rate=rate), preprocess(sample_rate=8000, trim_db=None))
+    clip = audio_io.clean(encode(sine(440, rate=rate), rate=rate), preprocess(sample_rate=8000, trim_db=None))
     assert len(clip) == 8000
     assert pitch(clip, rate=8000) == pytest.approx(440, abs=0.2)
 
@@ -143,7 +143,7 @@ def test_a_file_and_its_bytes_give_the_same_clip(tmp_path: Path) -> None:
     file = tmp_path / "noisy.wav"
     file.write_bytes(encode(TONE + noise(seconds=0.5, level_db=-50), rate=22050))
     settings = preprocess(denoise=0.5, normalise="rms", min_seconds=0.1)
-    assert audio.clean(file, settings).tobytes() == audio.clean(file.read_bytes(), settings).tobytes()
+    assert audio_io.clean(file, settings).tobytes() == audio_io.clean(file.read_bytes(), settings).tobytes()
 
 
 def peak_db(signal: np.ndarray) -> float:
@@ -159,7 +159,7 @@ def loudness(signal: np.ndarray) -> float:
 def test_normalisation_reaches_the_level(method: str, measure: Any, gain: float) -> None:
     """Loud or soft, a signal comes out at the level that was asked for."""
     signal = gain * (sine(440) + noise())
-    assert measure(audio.normalise(signal, rate=RATE, method=method, level_db=-23)) == pytest.approx(-23, abs=0.02)
+    assert measure(audio_io.normalise(signal, rate=RATE, method=method, level_db=-23)) == pytest.approx(-23, abs=0.02)
 
 
 @pytest.mark.parametrize("method", ["peak", "rms", "loudness", "none"])
@@ -167,26 +167,26 @@ def test_normalisation_never_passes_full_scale(method: str) -> None:
     """A click in soft speech keeps below 0.99, and the rest keeps its proportion to it."""
     signal = sine(440, amplitude=0.01)
     signal[8000] = 2
-    loud = audio.normalise(signal, rate=RATE, method=method, level_db=0)
+    loud = audio_io.normalise(signal, rate=RATE, method=method, level_db=0)
     assert np.abs(loud).max() == pytest.approx(0.99, abs=1e-6)
     np.testing.assert_allclose(loud, signal * loud[8000] / 2, rtol=1e-5)
 
 
 def test_normalisation_can_be_off() -> None:
     """`none` leaves every sample as it is."""
-    np.testing.assert_array_equal(audio.normalise(TONE, rate=RATE, method="none", level_db=-23), TONE)
+    np.testing.assert_array_equal(audio_io.normalise(TONE, rate=RATE, method="none", level_db=-23), TONE)
 
 
 @pytest.mark.parametrize(("rate", "n_samples"), [(RATE, 4800), (RATE, 2007), (24000, 7204), (48000, 14408)])
 def test_loudness_of_a_clip_shorter_than_a_block(rate: int, n_samples: int) -> None:
     """A clip of less than the 0.4 s that loudness is defined on is one block, at any length and rate."""
-    clip = audio.normalise(noise()[:n_samples], rate=rate, method="loudness", level_db=-23)
+    clip = audio_io.normalise(noise()[:n_samples], rate=rate, method="loudness", level_db=-23)
     assert level_db(clip) == pytest.approx(-23, abs=4)  # K-weighting moves the loudness of noise by a few dB
 
 
 def test_trimming_removes_surrounding_silence() -> None:
     """What is left is the sound, and at most a frame of 512 samples on either side."""
-    trimmed = audio.trim(np.concatenate([silence(0.7), TONE, silence(0.4)]), below_db=40)
+    trimmed = audio_io.trim(np.concatenate([silence(0.7), TONE, silence(0.4)]), below_db=40)
     start = np.flatnonzero(trimmed)[0]
     assert start <= 512
     assert len(TONE) <= len(trimmed) <= len(TONE) + 2 * 512
@@ -196,9 +196,9 @@ def test_trimming_removes_surrounding_silence() -> None:
 def test_trimming_goes_by_the_loudest_frame() -> None:
     """A tail 30 dB below the rest is silence at 20 dB, none at 40, and all stays where trimming is off."""
     signal = np.concatenate([TONE, 10 ** (-30 / 20) * TONE])
-    assert len(audio.trim(signal, below_db=20)) == pytest.approx(len(TONE), abs=512)
-    assert len(audio.trim(signal, below_db=40)) == len(signal)
-    assert audio.trim(np.pad(signal, 8000), below_db=None).shape == (len(signal) + 16000,)
+    assert len(audio_io.trim(signal, below_db=20)) == pytest.approx(len(TONE), abs=512)
+    assert len(audio_io.trim(signal, below_db=40)) == len(signal)
+    assert audio_io.trim(np.pad(signal, 8000), below_db=None).shape == (len(signal) + 16000,)
 
 
 @pytest.mark.parametrize(("share", "reduction_db"), [(0.5, 6), (0.9, 20)])
@@ -206,7 +206,7 @@ def test_denoising_lowers_the_noise_floor(share: float, reduction_db: float) -> 
     """The floor sinks by the share of its amplitude that is taken away, and a loud sound within it stays."""
     signal = noise(seconds=3, level_db=-50)
     signal[24000:27200] += noise(seconds=0.2, level_db=-10, seed=1)
-    clean = audio.denoise(signal, rate=RATE, share=share)
+    clean = audio_io.denoise(signal, rate=RATE, share=share)
     assert clean.shape == signal.shape
     assert level_db(signal[:20000]) - level_db(clean[:20000]) == pytest.approx(reduction_db, abs=1.5)
     assert level_db(clean[24800:26400]) == pytest.approx(level_db(signal[24800:26400]), abs=0.5)
@@ -214,23 +214,23 @@ def test_denoising_lowers_the_noise_floor(share: float, reduction_db: float) -> 
 
 def test_denoising_can_be_off() -> None:
     """A share of 0 leaves every sample as it is."""
-    np.testing.assert_array_equal(audio.denoise(noise(), rate=RATE, share=0), noise())
+    np.testing.assert_array_equal(audio_io.denoise(noise(), rate=RATE, share=0), noise())
 
 
 def test_flac_holds_the_signal_in_16_bits() -> None:
     """Encoding loses no more than half a step of 16 bits, once; samples beyond full scale do not wrap round."""
     signal = np.clip(noise(level_db=-10), -0.99, 0.99)
-    once = audio.from_flac(audio.to_flac(signal, rate=RATE))
+    once = audio_io.from_flac(audio_io.to_flac(signal, rate=RATE))
     assert once.dtype == np.float32
     assert np.abs(once - signal).max() <= 2**-16
-    np.testing.assert_array_equal(audio.from_flac(audio.to_flac(once, rate=RATE)), once)
+    np.testing.assert_array_equal(audio_io.from_flac(audio_io.to_flac(once, rate=RATE)), once)
     beyond = np.array([1, -1, 1.5, -1.5], dtype=np.float32)
-    np.testing.assert_allclose(audio.from_flac(audio.to_flac(beyond, rate=RATE)), [1, -1, 1, -1], atol=2**-15)
+    np.testing.assert_allclose(audio_io.from_flac(audio_io.to_flac(beyond, rate=RATE)), [1, -1, 1, -1], atol=2**-15)
 
 
 def test_flac_has_the_same_bytes_every_time() -> None:
     """Equal signals are equal files."""
-    assert audio.to_flac(noise(), rate=RATE) == audio.to_flac(noise(), rate=RATE)
+    assert audio_io.to_flac(noise(), rate=RATE) == audio_io.to_flac(noise(), rate=RATE)
 
 
 def test_published_files_become_clips(corpora: Path) -> None:
@@ -239,6 +239,6 @@ def test_published_files_become_clips(corpora: Path) -> None:
     if not files:
         pytest.skip(f"{corpora}/originals holds no recordings")
     for file in files:
-        clip = audio.clean(file, preprocess(denoise=0.5, normalise="rms"))
+        clip = audio_io.clean(file, preprocess(denoise=0.5, normalise="rms"))
         assert 1 < len(clip) / RATE < 3, file
         assert level_db(clip) == pytest.approx(-23, abs=0.01), file
