@@ -1,19 +1,67 @@
 """The page that shows what data a run is made of, from the tables that the stages leave."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from ser import corpus_examples, corpus_notes, corpus_tables, pages, plots
+from ser import corpus_examples, corpus_notes, corpus_tables, pages, paths, plots
+from ser.corpora.facts import load_corpus
 from ser.corpus_tables import CorpusSource
 from ser.emotions import in_order
+from ser.errors import InputError
 from ser.files import replacing
-from ser.params import Features, Preprocess
+from ser.params import Features, Own, Preprocess
 from ser.speakers import are_unknown
 from ser.words import count
 
 BOXES = "A box holds the middle half, its line is the median, whiskers reach the smallest and the largest."
+
+
+def gather(corpora: Iterable[str], *, own_recordings: Mapping[str, Own]) -> list[CorpusSource]:
+    """Collect the facts and tables of some corpora.
+
+    Parameters
+    ----------
+    corpora
+        Names.
+    own_recordings
+        The section `own` of the settings.
+
+    Raises
+    ------
+    InputError
+        If a table is missing, or there is no such corpus.
+    """
+    return [_source(name, own_recordings.get(name)) for name in sorted(corpora)]
+
+
+def _source(name: str, own: Own | None) -> CorpusSource:
+    return CorpusSource(
+        name=name,
+        **_facts(name, own),
+        folder=paths.raw(name),
+        clips=paths.clips(name),
+        recordings=_read(paths.recordings(name)),
+        measured=_read(paths.audio_stats(name)),
+        unusable=_read(paths.rejected(name)),
+    )
+
+
+def _facts(name: str, own: Own | None) -> dict[str, Any]:
+    if own is not None:
+        title = f"Own recordings in {own.folder}"
+        return {"title": title, "licence": "", "citation": "", "url": "", "synthetic": False}
+    facts = load_corpus(name)
+    return {key: getattr(facts, key) for key in ("title", "licence", "citation", "url", "synthetic")}
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, keep_default_na=False)
+    except FileNotFoundError:
+        raise InputError(f"{path} was not found; run `dvc repro`, which makes it.") from None
 
 
 def write(

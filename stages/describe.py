@@ -5,7 +5,6 @@ import typer
 
 from ser import corpus_report, paths
 from ser.clips import read_clips
-from ser.corpus_sources import gather
 from ser.emotions import label_map
 from ser.errors import one_sentence
 from ser.params import read_params
@@ -22,7 +21,7 @@ def main() -> None:
     corpus_report.write(
         paths.DATA_REPORT,
         paths.DATA_FIGURES,
-        sources=gather(params.corpora, own_recordings=params.own),
+        sources=corpus_report.gather(params.corpora, own_recordings=params.own),
         clips=read_clips(map(paths.clips, params.corpora)),
         left_out=pd.read_csv(paths.LEFT_OUT),
         left_out_file=str(paths.LEFT_OUT),
