@@ -20,8 +20,7 @@ import yaml
 from ser import paths, revisions, sameness
 from ser.errors import InputError
 from ser.files import remove, write_text
-from ser.runs import Found
-from ser.tracking import flatten
+from ser.tracking import Found, flatten
 
 PINNED = ("requirements.txt", "constraints.txt")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ser import paths, rebuilding, revisions, runs, sameness
+from ser import paths, rebuilding, revisions, sameness, tracking
 from ser.errors import InputError, one_sentence
 
 
@@ -24,7 +24,7 @@ def main(
     """
     if bool(rev) == bool(run):
         raise InputError("name one of --rev and --run: make reproduce REV=<revision> or RUN=<MLflow's run id>.")
-    found = runs.find_run(run) if run else None
+    found = tracking.find_run(run) if run else None
     commit = revisions.resolve(found.revision if found else rev)
     committed = revisions.read_settings(commit)
     settings = rebuilding.recorded_settings(found, committed) if found else committed

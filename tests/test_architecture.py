@@ -28,7 +28,7 @@ DOORS = {
     "onnxruntime": {"networks"},
     "seaborn": {"plots"},
     "matplotlib": {"plots"},
-    "mlflow": {"tracking", "registry", "runs", "served"},
+    "mlflow": {"tracking", "registry", "served"},
     "espeakng_loader": {"synthesis"},
     "speech_recognition": {"voice"},
     "pyttsx3": {"voice"},

@@ -12,10 +12,9 @@ import pytest
 import typer
 import yaml
 
-from ser import rebuilding, sameness, tracking
-from ser import runs as runs_of
+from ser import paths, rebuilding, sameness, tracking
 from ser.errors import InputError
-from ser.runs import Found
+from ser.tracking import Found, find_run
 from stages import reproduce
 
 ROOT = Path(__file__).parents[1]
@@ -99,7 +98,7 @@ def weather(project: Repository) -> Any:
 
 
 def rebuilt(project: Repository) -> Path:
-    return project.folder / rebuilding.FOLDER
+    return project.folder / paths.REPRODUCTION
 
 
 def test_a_result_that_is_the_same(project: Repository) -> None:
@@ -215,7 +214,7 @@ def test_a_run(
     """A run's own settings are laid over its commit, and its metrics compared; outputs too if settings match."""
     enter(project, monkeypatch)
     with pytest.raises(typer.Exit) as ended:
-        reproduce.main(run=runs[run], folder=rebuilding.FOLDER)
+        reproduce.main(run=runs[run], folder=paths.REPRODUCTION)
     said = capsys.readouterr().out
     assert ended.value.exit_code == code
     assert ("3 of 3 outputs are identical" in said) == (run == "committed")
@@ -229,15 +228,15 @@ def test_a_run(
 def test_what_a_run_says(project: Repository, runs: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Commit, settings and metrics; a model's run may leave its settings to its parent."""
     enter(project, monkeypatch)
-    found = runs_of.find_run(runs["kept"])
+    found = find_run(runs["kept"])
     assert found.settings == "train: {units: 60}\n"
-    assert runs_of.find_run(runs["boasted"]).settings is None
-    assert runs_of.find_run(runs["boasted"]).params == {"train.units": "60"}
-    assert runs_of.find_run(runs["boasted"]).metrics == {"test.uar": 0.9, "epoch.loss": 3}
+    assert find_run(runs["boasted"]).settings is None
+    assert find_run(runs["boasted"]).params == {"train.units": "60"}
+    assert find_run(runs["boasted"]).metrics == {"test.uar": 0.9, "epoch.loss": 3}
     with pytest.raises(InputError, match="has no run 'abc'"):
-        runs_of.find_run("abc")
+        find_run("abc")
     with pytest.raises(InputError, match="has no tag git_revision"):
-        runs_of.find_run(runs["foreign"])
+        find_run(runs["foreign"])
 
 
 def test_settings_of_a_run() -> None:
