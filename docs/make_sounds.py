@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from ser import audio_io, synthesis
+from ser import audio_clean, audio_io, synthesis
 from ser.columns import columns_of, feature_names
 from ser.features import frame_features
 from ser.params import Params, read_params
@@ -49,7 +49,7 @@ def spoken(params: Params) -> Iterator[Shares]:
             utterance = synthesis.Utterance(speaker, "neutral", text)
             speech = synthesis.synthesise(utterance, seed=params.seed, texts=texts())
             try:
-                clip = audio_io.clean_signal(speech, params.preprocess, rate=synthesis.SAMPLE_RATE)
+                clip = audio_clean.clean_signal(speech, params.preprocess, rate=synthesis.SAMPLE_RATE)
             except audio_io.NothingHeardError:  # two voices stumble over a sentence
                 continue
             frames = frame_features(clip, params.features, rate=params.preprocess.sample_rate)

@@ -1,15 +1,10 @@
-"""Recordings in, clean mono clips out. The only door to soxr, pyloudnorm and soundfile.
-
-A signal is a float32 array of shape (n_samples,), mono, full scale at 1.
-"""
+"""Decode and encode recordings. Only this module imports soundfile."""
 
 import io
-import math
 import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,17 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ser import spectra
+from ser.audio_effects import mono, resampled_blocks
+from ser.audio_types import Samples, Signal
 from ser.errors import InputError
-from ser.params import Preprocess
-
-Samples = npt.NDArray[np.float32]
-Signal = npt.NDArray[np.float32]
 
 FORMATS = ("WAV", "WAVEX", "RF64", "NIST", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "W64")
 """What recordings come in, by libsndfile's names. It knows others, by marks so short that noise may have them."""
-SILENCE_DB = -80.0
-"""A recording whose largest sample stays below this (dBFS) holds nothing."""
 BLOCK = 1 << 20
 """Samples (of each channel) decoded at a time."""
 UNKNOWN, NO_FILE = 1, 7
@@ -45,8 +35,6 @@ LOUDEST = 2.0**31
 """No sample is larger, even where a file holds whole numbers as floats; squares beyond 2**127 are infinite."""
 LEAST_READ = 0.9
 """Tags at the end of an MP3 are no larger a part of it."""
-PEAK = 0.99
-"""Level normalisation never drives a sample beyond this; 16-bit files would clip."""
 
 
 class AudioError(InputError):
@@ -63,17 +51,6 @@ class NothingHeardError(AudioError):
     def __init__(self, message: str, *, flag: str) -> None:
         super().__init__(message)
         self.flag = flag
-
-
-@dataclass(frozen=True)
-class Original:
-    """What a recording was like: rate in Hz, channels, seconds, RMS level and peak in dBFS of the channels' mean."""
-
-    sample_rate: int
-    channels: int
-    seconds: float
-    level_db: float
-    peak_db: float
 
 
 def decode(recording: Path | bytes) -> tuple[Samples, int]:
@@ -103,12 +80,12 @@ def decode(recording: Path | bytes) -> tuple[Samples, int]:
     in MP3 without such a header, in NIST, where a header leaves the length open, as those written to a pipe do, and
     where so many chunks come before the audio that libsndfile's notes (2 kB) break off.
     """
-    with _opened(recording) as (file, stream):
-        return np.concatenate(list(_blocks(file, stream))), file.samplerate
+    with open_recording(recording) as (file, stream):
+        return np.concatenate(list(read_blocks(file, stream))), file.samplerate
 
 
 @contextmanager
-def _opened(recording: Path | bytes) -> Iterator[tuple[Any, BinaryIO]]:
+def open_recording(recording: Path | bytes) -> Iterator[tuple[Any, BinaryIO]]:
     """Open a recording as a SoundFile on a stream; what goes wrong until it is closed is an AudioError."""
     try:
         with _stream(recording) as stream, soundfile.SoundFile(stream) as file:
@@ -206,8 +183,14 @@ def _check_whole(file: Any) -> None:
         raise AudioError(f"cut short: the header announces {announced} bytes, the file holds {held}")
 
 
-def _blocks(file: Any, stream: BinaryIO) -> Iterator[Samples]:
-    """Read block by block, (n_samples, channels) each, so that a long recording never is in memory as it is."""
+def read_blocks(file: Any, stream: BinaryIO) -> Iterator[Samples]:
+    """Decode an open recording block by block, (n_samples, channels) each, so that memory does not grow with length.
+
+    Raises
+    ------
+    AudioError
+        If it is cut short, or holds values that are no samples.
+    """
     n_samples = 0
     while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
         _check_values(block)
@@ -250,56 +233,6 @@ def _announces_length(stream: BinaryIO) -> bool:
     return b"Xing" in frame or b"Info" in frame
 
 
-def mono(samples: Samples) -> Signal:
-    """Average the channels of a (n_samples, channels) array."""
-    return np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
-
-
-def resample(signal: Signal, *, rate: int, to: int) -> Signal:
-    """Change the sample rate (both in Hz), band-limited, by the SoX resampler at high quality."""
-    return signal if rate == to else _resampled([signal], rate=rate, to=to)
-
-
-def _resampled(blocks: Iterable[Signal], *, rate: int, to: int) -> Signal:
-    return np.concatenate(list(resampled_blocks(blocks, rate=rate, to=to)))
-
-
-def resampled_blocks(blocks: Iterable[Signal], *, rate: int, to: int) -> Iterator[Signal]:
-    """Resample a signal that comes in blocks, to the same samples as if it came in one.
-
-    Parameters
-    ----------
-    blocks
-        Signals of any length, the parts of one.
-    rate, to
-        The sample rate that it has and the one that it gets, in Hz.
-
-    Yields
-    ------
-    (n_samples,) float32
-        As soon as they are known: at another rate that is some milliseconds later.
-    """
-    if rate == to:
-        yield from blocks
-        return
-    import soxr
-
-    stream = soxr.ResampleStream(rate, to, num_channels=1, quality="HQ")
-    n_in, n_out = 0, 0
-    for block in blocks:
-        n_in += len(block)
-        made = stream.resample_chunk(block)
-        n_out += len(made)
-        yield made
-    rest = stream.resample_chunk(np.empty(0, dtype=np.float32), last=True)
-    yield _exactly(rest, math.ceil(n_in * (to / rate)) - n_out)
-
-
-def _exactly(signal: Signal, n_samples: int) -> Signal:
-    """Cut a signal to a length, or lengthen it with silence."""
-    return np.pad(signal[:n_samples], (0, max(n_samples - len(signal), 0)))
-
-
 def signal_blocks(recording: Path | bytes, *, rate: int) -> Iterator[Signal]:
     """Decode a recording block by block, mono and at a rate in Hz, so that a long one is never in memory as a whole.
 
@@ -308,8 +241,8 @@ def signal_blocks(recording: Path | bytes, *, rate: int) -> Iterator[Signal]:
     AudioError
         As `decode` does; what is wrong with the end of a file is found there.
     """
-    with _opened(recording) as (file, stream):
-        blocks = (mono(block) for block in _blocks(file, stream))
+    with open_recording(recording) as (file, stream):
+        blocks = (mono(block) for block in read_blocks(file, stream))
         yield from resampled_blocks(blocks, rate=file.samplerate, to=rate)
 
 
@@ -321,146 +254,17 @@ def seconds(recording: Path | bytes) -> float:
     AudioError
         If it is no audio.
     """
-    with _opened(recording) as (file, _):
+    with open_recording(recording) as (file, _):
         return float(file.frames / file.samplerate)
-
-
-def denoise(signal: Signal, *, rate: int, share: float) -> Signal:
-    """Take stationary noise away by spectral gating.
-
-    Parameters
-    ----------
-    signal : (n_samples,) float32
-    rate
-        In Hz.
-    share
-        Of the gated energy's amplitude that is removed, 0 (none) to 1 (all).
-
-    References
-    ----------
-    Sainburg, Thielk & Gentner (2020), doi:10.1371/journal.pcbi.1008228.
-    """
-    if share == 0 or len(signal) < rate // 10:
-        return signal
-    return spectra.gated(signal, rate=rate, share=share)
-
-
-def trim(signal: Signal, *, below_db: float | None) -> Signal:
-    """Cut both ends where frames stay more than `below_db` dB below the loudest; None keeps all."""
-    if below_db is None:
-        return signal
-    return signal[spectra.loud_part(signal, below_db=below_db, size=512, hop=128)]
-
-
-def normalise(signal: Signal, *, rate: int, method: str, level_db: float) -> Signal:
-    """Scale a signal to a level, but never beyond full scale.
-
-    Parameters
-    ----------
-    signal : (n_samples,) float32
-    rate
-        In Hz.
-    method
-        ``peak`` and ``rms`` (dBFS), ``loudness`` (LUFS, ITU-R BS.1770-4) or ``none``.
-    level_db
-        The level wanted.
-
-    Returns
-    -------
-    (n_samples,) float32
-        A peak that would pass 0.99 is brought down to it, whatever the method.
-    """
-    peak = float(np.abs(signal).max())
-    gain = 1.0 if method == "none" else 10 ** ((level_db - _level(signal, rate=rate, method=method)) / 20)
-    return (signal * np.float32(min(gain, PEAK / peak))).astype(np.float32)
-
-
-def _level(signal: Signal, *, rate: int, method: str) -> float:
-    if method in ("peak", "rms"):
-        return peak_db(signal) if method == "peak" else rms_db(signal)
-    import pyloudnorm
-
-    # The standard measures blocks of 0.4 s: a shorter clip is one block.
-    meter = pyloudnorm.Meter(rate, block_size=min(0.4, (len(signal) - 0.5) / rate))
-    loudness = float(meter.integrated_loudness(signal.astype(np.float64)))
-    return loudness if np.isfinite(loudness) else rms_db(signal)
-
-
-def _db(amplitude: float) -> float:
-    return 20 * float(np.log10(max(amplitude, 1e-10)))
-
-
-def rms_db(signal: Signal) -> float:
-    """Measure the RMS level of a (n_samples,) signal, in dBFS."""
-    return _db(float(np.sqrt(np.mean(np.square(signal, dtype=np.float64)))))
-
-
-def peak_db(signal: Signal) -> float:
-    """Measure the largest sample of a (n_samples,) signal, in dBFS."""
-    return _db(float(np.abs(signal).max()))
 
 
 def sample_rate(file: Path) -> int | None:
     """Read the rate in a file's header, in Hz; None where it is no audio."""
     try:
-        with _opened(file) as (opened, _):
+        with open_recording(file) as (opened, _):
             return int(opened.samplerate)
     except AudioError:
         return None
-
-
-class _Meter:
-    """Measures a signal that passes by in blocks."""
-
-    def __init__(self) -> None:
-        self._n_samples, self._energy, self._peak = 0, 0.0, 0.0
-
-    def watch(self, blocks: Iterable[Signal]) -> Iterator[Signal]:
-        for block in blocks:
-            self._n_samples += len(block)
-            self._energy += float(np.square(block, dtype=np.float64).sum())
-            self._peak = max(self._peak, float(np.abs(block).max()))
-            yield block
-
-    def read(self, *, rate: int, channels: int) -> Original:
-        level = float(np.sqrt(self._energy / self._n_samples))
-        return Original(rate, channels, self._n_samples / rate, _db(level), _db(self._peak))
-
-
-def clean(recording: Path | bytes, settings: Preprocess) -> Signal:
-    """Make a clip of a recording; `clean_and_measure` without the measures."""
-    return clean_and_measure(recording, settings)[0]
-
-
-def clean_and_measure(recording: Path | bytes, settings: Preprocess) -> tuple[Signal, Original]:
-    """Make a clip of a recording: decode, downmix, resample, denoise, trim, normalise.
-
-    Parameters
-    ----------
-    recording
-        A file, or the bytes of one.
-    settings
-        The section `preprocess` of the settings.
-
-    Returns
-    -------
-    signal : (n_samples,) float32
-        At ``settings.sample_rate``.
-    original : Original
-        What the recording was like.
-
-    Raises
-    ------
-    AudioError
-        With the reason why the recording is unusable.
-    """
-    meter = _Meter()
-    with _opened(recording) as (file, stream):
-        _check_length(file.frames, rate=file.samplerate, least=settings.min_seconds)
-        blocks = meter.watch(mono(block) for block in _blocks(file, stream))
-        signal = _resampled(blocks, rate=file.samplerate, to=settings.sample_rate)
-        original = meter.read(rate=file.samplerate, channels=file.channels)
-    return finish(signal, settings), original
 
 
 def from_samples(samples: npt.ArrayLike, *, rate: int) -> Signal:
@@ -509,8 +313,8 @@ def read_pieces(recording: Path | bytes, *, whole: float, piece: float) -> Itera
     AudioError
         As `decode` does; of what comes late in a recording, after pieces before it.
     """
-    with _opened(recording) as (file, stream):
-        blocks = (mono(block) for block in _blocks(file, stream))
+    with open_recording(recording) as (file, stream):
+        blocks = (mono(block) for block in read_blocks(file, stream))
         for signal in cut(blocks, rate=file.samplerate, whole=whole, piece=piece):
             yield signal, file.samplerate
 
@@ -544,39 +348,9 @@ def cut(blocks: Iterable[Signal], *, rate: int, whole: float, piece: float) -> I
     yield waiting
 
 
-def clean_signal(signal: Signal, settings: Preprocess, *, rate: int) -> Signal:
-    """Make a clip of a (n_samples,) float32 signal at any rate in Hz, as `clean` makes one of a recording."""
-    _check_length(len(signal), rate=rate, least=settings.min_seconds)
-    return finish(resample(signal, rate=rate, to=settings.sample_rate), settings)
-
-
 def as_stored(signal: Signal, *, rate: int) -> Signal:
     """Round a clip to 16 bits, as `to_flac` does on its way into tables and from there into training."""
     return from_flac(to_flac(signal, rate=rate))
-
-
-def finish(signal: Signal, settings: Preprocess) -> Signal:
-    """Denoise, trim and normalise a signal at the clips' rate.
-
-    Raises
-    ------
-    AudioError
-        If it is silent or too short.
-    """
-    signal = denoise(signal, rate=settings.sample_rate, share=settings.denoise)
-    # Only now: what lay beyond the new rate's band, or was but noise, is gone.
-    if peak_db(signal) < SILENCE_DB:
-        raise NothingHeardError(f"all silence (no sample above {SILENCE_DB:g} dBFS)", flag="silence")
-    signal = trim(signal, below_db=settings.trim_db)
-    _check_length(len(signal), rate=settings.sample_rate, least=settings.min_seconds)
-    return normalise(signal, rate=settings.sample_rate, method=settings.normalise, level_db=settings.level_db)
-
-
-def _check_length(n_samples: int, *, rate: int, least: float) -> None:
-    seconds = n_samples / rate
-    if seconds < least:
-        reason = f"too short: {seconds:.2f} s without silence at the ends, at least {least:g} s are needed"
-        raise NothingHeardError(reason, flag="too_short")
 
 
 def to_flac(signal: Signal, *, rate: int) -> bytes:

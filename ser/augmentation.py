@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ser import audio_io, seeds, stress
+from ser import audio_effects, audio_io, seeds, stress
+from ser.audio_types import Signal
 from ser.clips import count_clips, iterate_rows, read_clips
 from ser.parallel import batches, map_batches
 from ser.params import Augment, Preprocess
@@ -53,9 +54,9 @@ def _speed(settings: Augment, rate: int) -> Any:
     from audiomentations import Resample
 
     class Speed(Resample):  # type: ignore[misc]
-        def apply(self, samples: audio_io.Signal, sample_rate: int) -> audio_io.Signal:
+        def apply(self, samples: Signal, sample_rate: int) -> Signal:
             """Give the same samples as librosa, whose import takes seconds, and half a minute the first time."""
-            return audio_io.resample(samples, rate=sample_rate, to=self.parameters["target_sample_rate"])
+            return audio_effects.resample(samples, rate=sample_rate, to=self.parameters["target_sample_rate"])
 
     speed = settings.speed_rate
     return Speed(min_sample_rate=round(rate / speed.high), max_sample_rate=round(rate / speed.low), p=1)
@@ -84,8 +85,8 @@ def _global_seed(value: int) -> Iterator[None]:
 
 
 def augment(
-    signal: audio_io.Signal, augmentation: str, *, settings: Augment, rate: int, seed: int, clip_id: str, copy: int
-) -> audio_io.Signal:
+    signal: Signal, augmentation: str, *, settings: Augment, rate: int, seed: int, clip_id: str, copy: int
+) -> Signal:
     """Make one altered copy of a clip.
 
     Parameters
@@ -109,7 +110,7 @@ def augment(
     with _global_seed(seeds.integer(seed, "augment", clip_id, augmentation, str(copy))):
         altered = transform(samples=signal, sample_rate=rate)
     peak = float(np.abs(altered).max(initial=0))
-    return (altered * np.float32(min(1.0, audio_io.PEAK / max(peak, audio_io.PEAK)))).astype(np.float32)
+    return (altered * np.float32(min(1.0, audio_effects.PEAK / max(peak, audio_effects.PEAK)))).astype(np.float32)
 
 
 def make_copies(clips: Path, settings: Augment, *, preprocess: Preprocess, seed: int) -> Iterator[list[dict[str, Any]]]:
@@ -157,9 +158,7 @@ def _copies_of(
     return copies
 
 
-def _to_learn_from(
-    row: dict[str, Any], signal: audio_io.Signal, settings: Augment, *, seed: int
-) -> Iterator[dict[str, Any]]:
+def _to_learn_from(row: dict[str, Any], signal: Signal, settings: Augment, *, seed: int) -> Iterator[dict[str, Any]]:
     about = {"rate": row["sample_rate"], "seed": seed, "clip_id": row["clip_id"]}
     for name in settings.augmentations:
         for copy in range(1, settings.copies_of(name) + 1):
@@ -167,7 +166,7 @@ def _to_learn_from(
 
 
 def _to_test_with(
-    row: dict[str, Any], signal: audio_io.Signal, settings: Augment, *, preprocess: Preprocess, seed: int
+    row: dict[str, Any], signal: Signal, settings: Augment, *, preprocess: Preprocess, seed: int
 ) -> Iterator[dict[str, Any]]:
     for name, how in stress.conditions(settings.stress).items():
         with suppress(audio_io.AudioError):  # a recording that sounded so would be refused
@@ -175,7 +174,7 @@ def _to_test_with(
             yield _copy(row, altered, name=name, number=1)
 
 
-def _copy(row: dict[str, Any], altered: audio_io.Signal, *, name: str, number: int) -> dict[str, Any]:
+def _copy(row: dict[str, Any], altered: Signal, *, name: str, number: int) -> dict[str, Any]:
     return row | {
         "clip_id": f"{row['clip_id']}+{name}.{number}",
         "augmentation": name,

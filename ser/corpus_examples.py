@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import audio_io, pages, plots, seeds
+from ser import audio_effects, audio_io, pages, plots, seeds
+from ser.audio_types import Signal
 from ser.clips import read_audio
 from ser.corpus_tables import SEXES
 from ser.features import Framed
@@ -102,23 +103,23 @@ def _speaker_name(clip: Mapping[Any, Any]) -> str:
     return (f"speaker {speaker}" if speaker else "speaker unknown") + sex
 
 
-def _player(when: str, signal: audio_io.Signal, rate: int, seconds: float) -> pages.Player:
+def _player(when: str, signal: Signal, rate: int, seconds: float) -> pages.Player:
     played = len(signal) / rate
     length = f"{played:.1f} s" if played > seconds - 0.05 else f"the first {played:.1f} of {seconds:.1f} s"
     return pages.player(signal, rate=rate, label=f"{when}, {length}")
 
 
-def _shortened(recording: Path | bytes) -> tuple[audio_io.Signal, int]:
+def _shortened(recording: Path | bytes) -> tuple[Signal, int]:
     """Decode what a player holds of a recording, as (n_samples,) and its rate in Hz."""
     samples, original = audio_io.decode(recording)
     rate = min(original, HIGHEST_RATE)
     seconds = min(PLAYED_SECONDS, PLAYED_BYTES / (2 * rate))
-    signal = audio_io.mono(samples[: int(seconds * original)])
-    return audio_io.resample(signal, rate=original, to=rate), rate
+    signal = audio_effects.mono(samples[: int(seconds * original)])
+    return audio_effects.resample(signal, rate=original, to=rate), rate
 
 
-def _heard(signal: audio_io.Signal, rate: int, label: str, *, shown: int, features: Features) -> plots.Heard:
-    framed = Framed(signal=audio_io.resample(signal, rate=rate, to=shown), rate=shown, settings=features)
+def _heard(signal: Signal, rate: int, label: str, *, shown: int, features: Features) -> plots.Heard:
+    framed = Framed(signal=audio_effects.resample(signal, rate=rate, to=shown), rate=shown, settings=features)
     return plots.Heard(label, signal, rate, framed.log_mel, seconds_a_frame=framed.hop / shown)
 
 

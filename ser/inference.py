@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from ser import audio_io, ffmpeg, signs
-from ser.audio_io import NothingHeardError, Signal, UnknownFormatError
+from ser import audio_clean, audio_io, ffmpeg, signs
+from ser.audio_io import NothingHeardError, UnknownFormatError
+from ser.audio_types import Signal
 from ser.columns import Array, columns_of, feature_names
 from ser.errors import InputError
 from ser.features import frame_features
@@ -202,7 +203,7 @@ class Model:
         """Make a clip of a signal, rounded as clips are that models learn from, or say why there is none."""
         settings = self.card.preprocess
         try:
-            clip = audio_io.clean_signal(signal, settings, rate=rate)
+            clip = audio_clean.clean_signal(signal, settings, rate=rate)
         except NothingHeardError as error:
             return error.flag
         clip = audio_io.as_stored(clip, rate=settings.sample_rate)

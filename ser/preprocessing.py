@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ser import audio_io
+from ser import audio_clean, audio_effects, audio_io
+from ser.audio_types import Signal
 from ser.errors import InputError
 from ser.parallel import batches, map_batches
 from ser.params import Preprocess
@@ -128,14 +129,14 @@ def _make_one(recording: Recording, *, folder: Path, corpus: str, settings: Prep
     if recording.problem:
         return Unusable(recording.file, recording.problem)
     try:
-        signal, original = audio_io.clean_and_measure(folder / recording.file, settings)
+        signal, original = audio_clean.clean_and_measure(folder / recording.file, settings)
     except audio_io.AudioError as error:
         return Unusable(recording.file, str(error))
     clip = _clip(recording, signal, corpus=corpus, rate=settings.sample_rate)
     return _Made(clip, _measured(recording.file, original, signal, rate=settings.sample_rate))
 
 
-def _clip(recording: Recording, signal: audio_io.Signal, *, corpus: str, rate: int) -> dict[str, Any]:
+def _clip(recording: Recording, signal: Signal, *, corpus: str, rate: int) -> dict[str, Any]:
     clip_id = f"{corpus}/{recording.name}"
     sound = audio_io.to_flac(signal, rate=rate)
     return {
@@ -156,13 +157,13 @@ def _clip(recording: Recording, signal: audio_io.Signal, *, corpus: str, rate: i
     }
 
 
-def _measured(file: str, original: audio_io.Original, signal: audio_io.Signal, *, rate: int) -> dict[str, Any]:
+def _measured(file: str, original: audio_clean.Original, signal: Signal, *, rate: int) -> dict[str, Any]:
     numbers = {
         "seconds": original.seconds,
         "level_db": original.level_db,
         "peak_db": original.peak_db,
         "clip_seconds": len(signal) / rate,
-        "clip_level_db": audio_io.rms_db(signal),
+        "clip_level_db": audio_effects.rms_db(signal),
     }
     rounded = {name: round(value, 3) for name, value in numbers.items()}
     row = {"file": file, "sample_rate": original.sample_rate, "channels": original.channels} | rounded

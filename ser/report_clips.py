@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ser import audio_io, pages
+from ser import audio_effects, audio_io, pages
 from ser.clips import read_audio
 
 PLAYED_SECONDS = 4.0
@@ -52,7 +52,7 @@ def _player(n: int, clip: Mapping[str, str], sounds: Mapping[str, bytes]) -> pag
         return None
     samples, original = audio_io.decode(sounds[clip["clip_id"]])
     rate = min(original, PLAYED_RATE)
-    played = audio_io.mono(samples[: int(PLAYED_SECONDS * original)])
+    played = audio_effects.mono(samples[: int(PLAYED_SECONDS * original)])
     length = f", first {PLAYED_SECONDS:g} s" if len(samples) > len(played) else ""
     label = f"{n}. {clip['emotion']}, taken for {clip['predicted']}{length}"
-    return pages.player(audio_io.resample(played, rate=original, to=rate), rate=rate, label=label)
+    return pages.player(audio_effects.resample(played, rate=original, to=rate), rate=rate, label=label)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio_io import Signal, peak_db
+from ser.audio_effects import peak_db
+from ser.audio_types import Signal
 from ser.columns import Array
 from ser.features import voiced_share
 from ser.params import Features

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio_io import Signal
+from ser.audio_types import Signal
 
 FRAME_SECONDS = 0.01
 FLOOR_SECONDS = 15.0

@@ -12,7 +12,9 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from ser.audio_io import RATES, Signal, resampled_blocks
+from ser.audio_effects import resampled_blocks
+from ser.audio_io import RATES
+from ser.audio_types import Signal
 from ser.errors import InputError
 from ser.windows import Layout, Model, Watch
 

@@ -12,34 +12,35 @@ import numpy as np
 import pandas as pd
 from scipy import signal as filters
 
-from ser import audio_io, seeds
+from ser import audio_clean, audio_effects, audio_io, seeds
+from ser.audio_types import Signal
 from ser.copies import STRESS
 from ser.params import Preprocess, Stress
 
-Alter: TypeAlias = Callable[[audio_io.Signal, int, np.random.Generator], audio_io.Signal]
+Alter: TypeAlias = Callable[[Signal, int, np.random.Generator], Signal]
 """Takes a signal, its rate in Hz, and a source of randomness."""
 
 TELEPHONE_HZ = 8000
 TELEPHONE_BAND_HZ = (300, 3400)
 
 
-def _noise(signal: audio_io.Signal, rate: int, rng: np.random.Generator, *, snr_db: float) -> audio_io.Signal:
+def _noise(signal: Signal, rate: int, rng: np.random.Generator, *, snr_db: float) -> Signal:
     """Add pink noise: unlike the white noise of training copies, and like that of rooms and streets."""
     white = np.fft.rfft(rng.standard_normal(len(signal)))
     pink = np.fft.irfft(white / np.sqrt(np.maximum(np.arange(len(white)), 1)), n=len(signal)).astype(np.float32)
-    gain = 10 ** ((audio_io.rms_db(signal) - audio_io.rms_db(pink) - snr_db) / 20)
+    gain = 10 ** ((audio_effects.rms_db(signal) - audio_effects.rms_db(pink) - snr_db) / 20)
     return signal + np.float32(gain) * pink
 
 
-def _telephone(signal: audio_io.Signal, rate: int, rng: np.random.Generator) -> audio_io.Signal:
+def _telephone(signal: Signal, rate: int, rng: np.random.Generator) -> Signal:
     """Pass a signal through a telephone: 300 to 3400 Hz, 8000 samples a second, 8 bits by the mu law (ITU-T G.711)."""
-    narrow = audio_io.resample(signal, rate=rate, to=TELEPHONE_HZ)
+    narrow = audio_effects.resample(signal, rate=rate, to=TELEPHONE_HZ)
     band = filters.butter(4, TELEPHONE_BAND_HZ, "bandpass", fs=TELEPHONE_HZ, output="sos")
     coded = audio_io.through_mu_law(filters.sosfilt(band, narrow).astype(np.float32), rate=TELEPHONE_HZ)
-    return audio_io.resample(coded, rate=TELEPHONE_HZ, to=rate)[: len(signal)]
+    return audio_effects.resample(coded, rate=TELEPHONE_HZ, to=rate)[: len(signal)]
 
 
-def _reverberation(signal: audio_io.Signal, rate: int, rng: np.random.Generator, *, seconds: float) -> audio_io.Signal:
+def _reverberation(signal: Signal, rate: int, rng: np.random.Generator, *, seconds: float) -> Signal:
     """Put a signal into a room whose echoes fall by 60 dB in some seconds, and are as strong as the direct sound.
 
     References
@@ -54,7 +55,7 @@ def _reverberation(signal: audio_io.Signal, rate: int, rng: np.random.Generator,
     return heard.astype(np.float32)
 
 
-def _level(signal: audio_io.Signal, rate: int, rng: np.random.Generator, *, db: float) -> audio_io.Signal:
+def _level(signal: Signal, rate: int, rng: np.random.Generator, *, db: float) -> Signal:
     """Turn the level up or down, and cut off what passes full scale, as a converter does."""
     return np.clip(signal * np.float32(10 ** (db / 20)), -1, 1)
 
@@ -86,9 +87,7 @@ def choose(clips: pd.DataFrame, settings: Stress, *, seed: int) -> Collection[st
     return set(drawn.assign(turn=turn).sort_values(["turn", "lot"]).clip_id[: settings.clips])
 
 
-def alter(
-    signal: audio_io.Signal, how: Alter, settings: Preprocess, *, name: str, seed: int, clip_id: str
-) -> audio_io.Signal:
+def alter(signal: Signal, how: Alter, settings: Preprocess, *, name: str, seed: int, clip_id: str) -> Signal:
     """Alter a clip, and preprocess what comes of it.
 
     Parameters
@@ -112,4 +111,4 @@ def alter(
         If preprocessing finds the result unusable.
     """
     altered = how(signal, settings.sample_rate, seeds.generator(seed, "stress", clip_id, name))
-    return audio_io.finish(altered, settings)
+    return audio_clean.finish(altered, settings)

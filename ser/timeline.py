@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser import audio_io
-from ser.audio_io import Signal
+from ser.audio_types import Signal
 from ser.files import write_text
 from ser.speech import Segment
 from ser.windows import Layout, Model, Summary, Watch, Window

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from ser import audio_io
+from ser import audio_effects, audio_io
 from ser.errors import InputError
 
 INSTALL = ".venv/bin/pip install -r requirements-voice.txt -c constraints.txt"
@@ -39,7 +39,7 @@ def transcribe(recording: Path | bytes) -> str:
 
 def _pcm(recording: Path | bytes) -> bytes:
     samples, rate = audio_io.decode(recording)
-    return audio_io.to_flac(audio_io.resample(audio_io.mono(samples), rate=rate, to=RATE), rate=RATE)
+    return audio_io.to_flac(audio_effects.resample(audio_effects.mono(samples), rate=rate, to=RATE), rate=RATE)
 
 
 def speak(text: str) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ser.audio import AudioError, Signal
+from ser.audio_io import AudioError
+from ser.audio_types import Signal
 from ser.inference import UNCERTAIN, Answer, Model
 from ser.wav import harmonic_tone
 from ser.windows import Probabilities

@@ -11,7 +11,8 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio_io import AudioError, Signal
+from ser.audio_io import AudioError
+from ser.audio_types import Signal
 from ser.errors import InputError
 from ser.speech import FRAME_SECONDS, SHORTEST_SECONDS, Listener, Loud, Segment, levels
 

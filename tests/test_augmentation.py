@@ -12,7 +12,7 @@ import pytest
 import tables
 from signals import RATE, level_db, noise, pitch, ravdess_names, silence, sine, write_clip_table
 
-from ser import audio_io
+from ser import audio_effects, audio_io
 from ser.augmentation import AUGMENTATIONS, augment, make_copies
 from ser.clips import AUDIO, clip_writer
 from ser.params import Augment
@@ -119,7 +119,7 @@ def test_speed_is_the_resampling_of_librosa(speed: float) -> None:
     for signal in (TONE, TONE[:701], noise(seconds=2).astype(np.float32)):
         (copy,) = copies("speed", 1, signal=signal, speed_rate={"low": speed, "high": speed})
         expected = librosa.resample(signal, orig_sr=RATE, target_sr=round(RATE / speed))
-        np.testing.assert_array_equal(copy, expected * np.float32(min(1, audio_io.PEAK / np.abs(expected).max())))
+        np.testing.assert_array_equal(copy, expected * np.float32(min(1, audio_effects.PEAK / np.abs(expected).max())))
 
 
 def test_there_may_be_more_copies_of_speed_than_of_others() -> None:

@@ -23,7 +23,7 @@ import soundfile
 import tables
 from signals import encode, noise, ravdess_names, sine
 
-from ser import audio_io
+from ser import audio_clean, audio_io
 from ser.audio_io import AudioError
 from ser.corpora.facts import load_corpus
 from ser.params import Preprocess
@@ -138,7 +138,7 @@ SETTINGS = [{}, {"denoise": 0.5, "normalise": "loudness", "min_seconds": 1e-6}, 
 def outcome(recording: Path | bytes, settings: Preprocess) -> str:
     """Clean a recording: "clip" or the reason why not."""
     try:
-        clip = audio_io.clean(recording, settings)
+        clip = audio_clean.clean(recording, settings)
     except AudioError as error:
         return str(error)
     assert clip.dtype == np.float32
@@ -279,8 +279,8 @@ def test_values_that_are_no_samples_are_refused(sample: float, reason: str) -> N
 @pytest.mark.parametrize("scale", [1e-3, 2**15, 2**31])
 def test_whole_numbers_as_floats_are_samples(scale: float) -> None:
     """A file may hold 16 or 32 bits as floats that were never divided: it is the same clip."""
-    clip = audio_io.clean(encode(TONE * scale, subtype="DOUBLE"), preprocess())
-    np.testing.assert_allclose(clip, audio_io.clean(encode(TONE, subtype="DOUBLE"), preprocess()), atol=1e-6)
+    clip = audio_clean.clean(encode(TONE * scale, subtype="DOUBLE"), preprocess())
+    np.testing.assert_allclose(clip, audio_clean.clean(encode(TONE, subtype="DOUBLE"), preprocess()), atol=1e-6)
 
 
 def mp3(*, mode: str = "CONSTANT", rising: bool = False) -> bytes:

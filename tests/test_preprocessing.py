@@ -12,7 +12,7 @@ import tables
 from conftest import RAVDESS, TESS
 from signals import RATE, encode, silence, sine, write_recordings
 
-from ser import audio_io, preprocessing
+from ser import audio_clean, audio_io, preprocessing
 from ser.corpora.facts import load_corpus
 from ser.errors import InputError
 from ser.params import Preprocess
@@ -44,7 +44,7 @@ def test_every_recording_becomes_a_clip(corpus: str, files: list[str], fake_corp
     assert all(clip["source"] == clip["clip_id"] and clip["augmentation"] == "" for clip in clips)
     for clip in clips:
         file = fake_corpora / f"{clip['clip_id']}.wav"
-        assert clip["audio"] == audio_io.to_flac(audio_io.clean(file, preprocess()), rate=RATE)
+        assert clip["audio"] == audio_io.to_flac(audio_clean.clean(file, preprocess()), rate=RATE)
         assert clip["n_samples"] == len(audio_io.from_flac(clip["audio"]))
         assert clip["sample_rate"] == RATE
 
@@ -160,11 +160,11 @@ def test_clips_are_made_as_they_are_asked_for(tmp_path: Path, monkeypatch: pytes
     """A corpus is worked off batch by batch: no more recordings are in memory than have been asked for."""
     cleaned: list[Path] = []
 
-    def clean(file: Path, _settings: Preprocess) -> tuple[Any, audio_io.Original]:
+    def clean(file: Path, _settings: Preprocess) -> tuple[Any, audio_clean.Original]:
         cleaned.append(file)
-        return sine(300 + len(cleaned)), audio_io.Original(RATE, 1, 1.0, -20.0, -10.0)
+        return sine(300 + len(cleaned)), audio_clean.Original(RATE, 1, 1.0, -20.0, -10.0)
 
-    monkeypatch.setattr(audio_io, "clean_and_measure", clean)
+    monkeypatch.setattr(audio_clean, "clean_and_measure", clean)
     listed = [Recording(f"{n}.wav", speaker="mine-a", emotion="sad") for n in range(3 * preprocessing.BATCH)]
     batches = preprocessing.make_clips(tmp_path, listed, preprocess(), corpus="mine", outcome=Outcome())
     assert len(cleaned) == 0

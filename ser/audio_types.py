@@ -1,0 +1,11 @@
+"""Types of audio: float32 arrays, full scale at 1."""
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Samples: TypeAlias = npt.NDArray[np.float32]
+"""Decoded samples of all channels, of shape (n_samples, channels)."""
+Signal: TypeAlias = npt.NDArray[np.float32]
+"""A mono signal, of shape (n_samples,)."""
