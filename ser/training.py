@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import recall_score
 
+import ser
 from ser import calibration, predictions
 from ser.datasets import Dataset
 from ser.files import remove, replacing, write_json, write_text
@@ -29,6 +30,8 @@ Shares: TypeAlias = npt.NDArray[np.floating[Any]]
 Train: TypeAlias = Callable[[Dataset, int, Path], Shares]
 """Trains a model on one fold with a seed, saves it to a folder, and predicts the validation and test clips."""
 
+PACKAGE = Path(ser.__path__[0])
+"""The library: training starts anew where any of its code has changed."""
 PREDICTIONS = "predictions.parquet"
 CARD = "card.json"
 
@@ -82,7 +85,7 @@ def train_all(
     """
     members = [Member(fold, seed) for fold in data.folds for seed in seeds]
     # The seeds too, or a member that an interruption left would be among the models of a run that does not want it.
-    fingerprint = _fingerprint([*inputs, Path(__file__).parent], settings={"seeds": list(seeds), "members": settings})
+    fingerprint = _fingerprint([*inputs, PACKAGE], settings={"seeds": list(seeds), "members": settings})
     with _resumable(output, fingerprint=fingerprint) as folder:
         missing = [member for member in members if not (folder / member.name / PREDICTIONS).exists()]
         work = partial(_train_member, folder=folder, data=data, train=train, settings=settings)

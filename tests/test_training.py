@@ -16,6 +16,7 @@ import tiny
 from ser import baselines, calibration, datasets, predictions, trainer, training
 from ser.datasets import Dataset
 
+ROOT = Path(__file__).parents[1]
 CLASSES = ["neutral", "happy", "sad"]
 FOLDS, SEEDS = [1, 2, 3], [5, 7]
 MEMBERS = [(fold, seed) for fold in FOLDS for seed in SEEDS]
@@ -52,8 +53,9 @@ def folder(tmp_path: Path) -> Path:
     vectors = list(np.stack([number, -number], axis=1).astype(np.float32))
     tables.write_features(tmp_path / "functionals", CLIPS, payload="functionals", values=vectors)
     split().to_csv(tmp_path / "splits.csv", index=False)
-    (tmp_path / "ser").mkdir()
-    (tmp_path / "ser" / "training.py").write_text("# as it was\n")
+    for name in ("training.py", "features/pitch.py"):
+        (tmp_path / "ser" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "ser" / name).write_text("# as it was\n")
     return tmp_path
 
 
@@ -210,7 +212,7 @@ def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 @pytest.fixture
 def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Fail in the second fold, with the models of an earlier run in place and the library in a folder to be edited."""
-    monkeypatch.setattr(training, "__file__", str(folder / "ser" / "training.py"))
+    monkeypatch.setattr(training, "PACKAGE", folder / "ser")
     (folder / "models" / "svm").mkdir(parents=True)
     (folder / "models" / "svm" / "model").write_text("from an earlier run")
     with pytest.raises(BrokenError):
@@ -253,10 +255,11 @@ def touch(file: Path) -> None:
         (lambda folder: None, {"seeds": [7]}),
         (lambda folder: touch(folder / "splits.csv"), {}),
         (lambda folder: touch(folder / "ser" / "training.py"), {}),
+        (lambda folder: touch(folder / "ser" / "features" / "pitch.py"), {}),
         (lambda folder: (folder / "ser" / "new.py").touch(), {}),
         (lambda folder: (folder / "models" / ".svm.unfinished" / "made_from").unlink(), {}),
     ],
-    ids=["setting", "seeds", "split", "library", "new module", "unknown"],
+    ids=["setting", "seeds", "split", "library", "another package", "new module", "unknown"],
 )
 def test_what_was_made_from_something_else_is_not_used(
     interrupted: Path, undisturbed: Callable[..., None], change: Callable[[Path], Any], changes: dict[str, Any]
@@ -267,6 +270,12 @@ def test_what_was_made_from_something_else_is_not_used(
     table = train_all(interrupted, train, **changes)
     assert train.calls == [(fold, seed) for fold in FOLDS for seed in changes.get("seeds", SEEDS)]
     undisturbed(table, **changes)
+
+
+def test_the_whole_library_is_watched() -> None:
+    """Wherever the module lies that trains, code that measures features counts."""
+    assert training.PACKAGE.resolve() == ROOT / "ser"
+    assert any("features" in str(path.relative_to(training.PACKAGE)) for path in training.PACKAGE.rglob("*.py"))
 
 
 def test_bytecode_is_no_change(interrupted: Path) -> None:
