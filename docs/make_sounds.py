@@ -1,4 +1,4 @@
-"""Write ser/sound_centres.py, the classes of sounds of `ser.sounds`, anew: python -m docs.make_sounds.
+"""Write ser/acoustic_classes.csv, the classes of sounds of `ser.sounds`, anew: python -m docs.make_sounds.
 
 Nobody's recordings are in them: the voices of the demo corpus read the first twenty of the Harvard sentences (IEEE,
 1969), which are made to have the sounds of English as often as speech does. Denoised, trimmed and measured by the
@@ -6,9 +6,9 @@ settings of params.yaml, their frames are sorted into classes by k-means.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
@@ -16,7 +16,7 @@ from ser import audio_clean, audio_io, synthesis
 from ser.columns import columns_of, feature_names
 from ser.features import frame_features
 from ser.params import Params, read_params
-from ser.sounds import COEFFICIENTS, Shares, standardised
+from ser.sounds import CENTROIDS, COEFFICIENTS, Shares, standardised
 
 CLASSES = 32
 SENTENCES = """
@@ -28,11 +28,6 @@ salmon. The source of the huge river is the clear spring. Kick the ball straight
 back to her feet. A pot of tea helps to pass the evening. Smoky fires lack flame and heat. The soft cushion broke the
 man's fall. The salt breeze came across from the sea. The girl at the booth sold fifty bonds.
 """
-OUTPUT = Path(__file__).parents[1] / "ser" / "sound_centres.py"
-HEAD = '''"""Classes of sounds, a row each: written by docs/make_sounds.py, not by hand."""
-
-CENTRES = (
-'''
 
 
 def texts() -> dict[str, str]:
@@ -56,14 +51,19 @@ def spoken(params: Params) -> Iterator[Shares]:
             yield standardised(frames[:, chosen])
 
 
+def write(rows: npt.NDArray[np.float64]) -> None:
+    """Write one row per class, with a header."""
+    lines = [[f"mfcc_{number}" for number in range(1, COEFFICIENTS + 1)], *rows.tolist()]
+    CENTROIDS.write_text("".join(f"{','.join(map(str, line))}\n" for line in lines), encoding="utf-8")
+
+
 def main() -> None:
     """Sort frames into classes, and write these by their first coefficient."""
     frames = np.concatenate(list(spoken(read_params()))).astype(np.float64)
     with threadpool_limits(1):
         centres = KMeans(CLASSES, n_init=3, random_state=0).fit(frames).cluster_centers_
     rows = centres[centres[:, 0].argsort()].round(2) + 0.0  # and no -0.0
-    lines = "".join(f"    ({', '.join(map(str, row))}),\n" for row in rows.tolist())
-    OUTPUT.write_text(f"{HEAD}{lines})\n", encoding="utf-8")
+    write(rows)
 
 
 if __name__ == "__main__":

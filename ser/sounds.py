@@ -5,12 +5,12 @@ frames are compared with others of the same class, what is said counts less, and
 are made by docs/make_sounds.py.
 """
 
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-
-from ser.sound_centres import CENTRES
 
 Shares: TypeAlias = npt.NDArray[np.floating[Any]]
 
@@ -18,6 +18,16 @@ COEFFICIENTS = 12
 """MFCC that tell sounds apart, from the first on; the zeroth is the level."""
 SMALLEST = 1e-3
 """Deviation that a coefficient has at least, or one that never changes would be divided by 0."""
+CENTROIDS = Path(__file__).with_name("acoustic_classes.csv")
+"""The classes, one per row, one column per coefficient: written by docs/make_sounds.py, not by hand."""
+
+
+@cache
+def centroids() -> npt.NDArray[np.float64]:
+    """Read the centroids of the classes: (classes, coefficients), read-only."""
+    values = np.loadtxt(CENTROIDS, delimiter=",", skiprows=1)
+    values.flags.writeable = False
+    return values
 
 
 def standardised(cepstra: Shares) -> Shares:
@@ -44,7 +54,7 @@ def memberships(cepstra: Shares) -> Shares:
     doi:10.1109/89.365379: here of equal weights and variances.
     """
     own = standardised(cepstra[:, :COEFFICIENTS])
-    centres = np.array(CENTRES, dtype=own.dtype)[:, : own.shape[1]]
+    centres = centroids().astype(own.dtype)[:, : own.shape[1]]
     nearness = own @ centres.T - np.square(centres).sum(axis=1) / 2  # what all classes have in common is left out
     shares = np.exp(nearness - nearness.max(axis=1, keepdims=True))
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))

@@ -118,6 +118,7 @@ def test_a_model_is_whole_and_nothing_is_pickled(versions: tuple[Any, list[Any]]
     [folder] = [path for path in made if "onnxruntime" in (path / "requirements.txt").read_text()]
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
     assert {"artifacts/lstm/card.json", "code/ser/inference.py", "input_example.json"} <= names
+    assert "code/ser/acoustic_classes.csv" in names
     assert not [name for name in names if name.endswith((".pkl", ".pyc"))]
     assert "tensorflow" not in (folder / "requirements.txt").read_text()
     signature = json.loads(json.dumps(registry.signature(LABELS).to_dict()))

@@ -1,6 +1,7 @@
 """Classes of sounds: of frames that are what a class is, of voices that differ, and of clips without any change."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,13 +9,12 @@ import tables
 
 from docs import make_sounds
 from ser.functionals import USUAL, functionals
-from ser.sound_centres import CENTRES
-from ser.sounds import COEFFICIENTS, memberships
+from ser.sounds import CENTROIDS, COEFFICIENTS, centroids, memberships
 
 SETTINGS = tables.settings(
     features={"frames": ["mfcc", "rms"], "functionals": ["sounds"], "mfcc": {"coefficients": 20, "deltas": 0}}
 ).features
-N = len(CENTRES)
+N = len(centroids())
 
 
 def cepstra(n_frames: int = 300) -> np.ndarray:
@@ -23,14 +23,21 @@ def cepstra(n_frames: int = 300) -> np.ndarray:
 
 def test_the_classes_are_those_that_the_script_makes() -> None:
     """There are as many as the script asks for, each has all coefficients, and no two are the same."""
-    assert np.shape(CENTRES) == (make_sounds.CLASSES, COEFFICIENTS)
-    assert len(set(CENTRES)) == N
+    assert centroids().shape == (make_sounds.CLASSES, COEFFICIENTS)
+    assert len(np.unique(centroids(), axis=0)) == N
     assert len(make_sounds.texts()) == 20
+
+
+def test_the_classes_are_written_as_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written by the script, they are the same bytes."""
+    monkeypatch.setattr(make_sounds, "CENTROIDS", tmp_path / "classes.csv")
+    make_sounds.write(centroids())
+    assert (tmp_path / "classes.csv").read_bytes() == CENTROIDS.read_bytes()
 
 
 def test_a_frame_is_likeliest_of_the_class_that_it_is_the_middle_of() -> None:
     """Frames that are the middles of all classes are each taken for its own, whoever speaks."""
-    middles = np.array(CENTRES)
+    middles = centroids()
     voice = (middles - middles.mean(axis=0)) / middles.std(axis=0)
     near = np.square(voice[:, None] - middles).sum(axis=2).argmin(axis=1)
     np.testing.assert_array_equal(memberships(middles * 3 - 7).argmax(axis=1), near)
