@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import ser
 from ser.errors import InputError
 from ser.wav import harmonic_tone, wav_bytes
 
@@ -23,7 +24,8 @@ DESCRIPTION = (
 CHALLENGER, CHAMPION = "challenger", "champion"
 PREDICTIONS = "predictions"
 """The folder of a run's artifacts that holds the model's prediction table."""
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(ser.__path__[0])
+"""The library, which a model in the registry carries along."""
 COMMON = (
     "joblib",
     "mlflow",
@@ -102,7 +104,7 @@ def register(run_id: str, model: Served, *, best: bool) -> str:
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.pyfunc.log_model(
             name=model.name,
-            python_model=str(PACKAGE / "served.py"),
+            python_model=str(Path(__file__).with_name("served.py")),
             artifacts={"model": str(model.folder)},
             code_paths=[str(PACKAGE)],
             pip_requirements=[f"{name}=={version(name)}" for name in NEEDED[model.kind]],
