@@ -13,6 +13,7 @@ from ser import breakdowns, calibration, metrics, uncertainty
 from ser.params import Binary, Evaluate
 from ser.predictions import classes_of
 from ser.speakers import are_unknown, count_known
+from ser.temperature import without_temperature
 
 WITH_INTERVALS = ("uar", "accuracy", "f1")
 SOMETIMES = (*(f"{name}_{side}" for name in WITH_INTERVALS for side in ("low", "high")), "uar_seed_sd", "uar_fold_sd")
@@ -83,7 +84,7 @@ def headline(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, 
         "kappa": breakdowns.cohen_kappa(rows),
         "top2": breakdowns.top_k_accuracy(rows, 2),
         "ece": calibration.ece(rows),
-        "ece_raw": calibration.ece(calibration.without_temperature(rows)),
+        "ece_raw": calibration.ece(without_temperature(rows)),
         "nll": calibration.nll(rows),
         **_worst_and_best(rows),
         "sex_gap": breakdowns.sex_gap(rows),

@@ -4,15 +4,19 @@ A row per clip and fold with `COLUMNS`, and a column ``p_<emotion>`` a class. A 
 like every other.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from ser.emotions import in_order
 from ser.errors import InputError
+
+if TYPE_CHECKING:  # inference imports this module, and needs no pandas
+    import pandas as pd
 
 COLUMNS = (
     "clip_id",
@@ -73,6 +77,17 @@ def classes_of(predictions: pd.DataFrame) -> list[str]:
     return in_order([column[2:] for column in predictions if column.startswith("p_")])
 
 
+def probabilities(predictions: pd.DataFrame) -> npt.NDArray[np.floating[Any]]:
+    """Get the probabilities of a prediction table: (rows, classes), classes in canonical order."""
+    return predictions[[f"p_{name}" for name in classes_of(predictions)]].to_numpy(dtype=np.float64)
+
+
+def true_indices(predictions: pd.DataFrame) -> npt.NDArray[np.integer[Any]]:
+    """Get the index of each row's true emotion among the classes: (rows,)."""
+    index = {name: n for n, name in enumerate(classes_of(predictions))}
+    return predictions.emotion.map(index).to_numpy(dtype=np.intp)
+
+
 def validate(predictions: pd.DataFrame, *, name: str) -> None:
     """Check a prediction table.
 
@@ -95,6 +110,6 @@ def validate(predictions: pd.DataFrame, *, name: str) -> None:
     foreign = sorted((set(predictions.emotion) | set(predictions.predicted)) - set(classes))
     if foreign:
         raise InputError(f"predictions of {name}: {', '.join(foreign)} is none of the classes {', '.join(classes)}.")
-    probabilities = predictions[[f"p_{emotion}" for emotion in classes]].to_numpy()
-    if not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3) or (probabilities < 0).any():
+    shares = probabilities(predictions)
+    if not np.allclose(shares.sum(axis=1), 1, atol=1e-3) or (shares < 0).any():
         raise InputError(f"predictions of {name}: the p_<emotion> columns of each row must be shares that add up to 1.")

@@ -25,6 +25,7 @@ from ser.params import Evaluate
 from ser.predictions import classes_of
 from ser.probes import probe_sentences
 from ser.speakers import say_unknown
+from ser.temperature import apply_temperature
 from ser.words import shorten
 
 MISTAKES = 12
@@ -248,7 +249,7 @@ def _reliability(run: _Run, model: str, rows: pd.DataFrame) -> pages.Picture:
 
 def _before(rows: pd.DataFrame) -> pd.DataFrame:
     """Undo the temperatures; each fold and each seed has its own."""
-    undone = [calibration.apply_temperature(own, 1 / value) for value, own in rows.groupby("temperature")]
+    undone = [apply_temperature(own, 1 / value) for value, own in rows.groupby("temperature")]
     return pd.concat(undone)
 
 

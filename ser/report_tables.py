@@ -13,11 +13,10 @@ from sklearn.metrics import auc
 
 from ser import breakdowns, metrics, pages, uncertainty
 from ser import robustness as stress
-from ser.calibration import probabilities
 from ser.corpus_tables import sex_names
 from ser.errors import InputError
 from ser.params import Binary
-from ser.predictions import classes_of
+from ser.predictions import classes_of, probabilities
 from ser.speakers import are_unknown
 from ser.uncertainty import ENOUGH
 

@@ -19,10 +19,11 @@ import pandas as pd
 from sklearn.metrics import recall_score
 
 import ser
-from ser import calibration, predictions
+from ser import predictions
 from ser.datasets import Dataset
 from ser.files import remove, replacing, write_json, write_text
 from ser.parallel import map_long
+from ser.temperature import apply_temperature, fit_temperature
 from ser.words import count
 
 Shares: TypeAlias = npt.NDArray[np.floating[Any]]
@@ -107,8 +108,8 @@ def _train_one(folder: Path, data: Dataset, train: Train, *, member: Member, set
     shares = train(data, member.seed, folder)
     clips = data.clips("val", "test")
     table = predictions.prediction_table(clips, shares, classes=data.classes, seed=member.seed)
-    temperature = calibration.fit_temperature(table[table.part == "val"])
-    table = calibration.apply_temperature(table, temperature).assign(temperature=temperature)
+    temperature = fit_temperature(table[table.part == "val"])
+    table = apply_temperature(table, temperature).assign(temperature=temperature)
     table.to_parquet(folder / PREDICTIONS, index=False)
     about = {"fold": member.fold, "seed": member.seed, "temperature": temperature, "settings": settings}
     write_json(folder / CARD, data.card() | about)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ser import breakdowns, calibration, metrics, plots, uncertainty
 from ser.predictions import prediction_table
+from ser.temperature import apply_temperature
 
 CLOSE = {"calm": "neutral", "neutral": "calm", "happy": "surprised", "surprised": "happy", "fearful": "sad"}
 """Emotions that are taken for each other more often than others."""
@@ -52,7 +53,7 @@ def predictions(
 
 def scaled(table: pd.DataFrame, temperature: float) -> pd.DataFrame:
     """Calibrate by a temperature, and say so in the table."""
-    return calibration.apply_temperature(table, temperature).assign(temperature=temperature)
+    return apply_temperature(table, temperature).assign(temperature=temperature)
 
 
 def headline(tables: Mapping[str, pd.DataFrame], *, resamples: int = 200) -> pd.DataFrame:
@@ -72,7 +73,7 @@ def _judged(model: str, table: pd.DataFrame, *, resamples: int) -> dict[str, Any
         for name in found.index
         for end, column in (("", "value"), ("_low", "low"), ("_high", "high"))
     }
-    raw = pd.concat([calibration.apply_temperature(own, 1 / t) for t, own in table.groupby("temperature")])
+    raw = pd.concat([apply_temperature(own, 1 / t) for t, own in table.groupby("temperature")])
     over_folds = breakdowns.by(table, "fold").uar
     return limits | {
         "model": model,

@@ -11,6 +11,7 @@ import tables
 
 from ser import calibration, headline, metrics
 from ser.files import write_json
+from ser.temperature import apply_temperature
 
 CLASSES = ["neutral", "happy", "sad", "angry"]
 SETTINGS = tables.settings(evaluate={"resamples": 200}).evaluate
@@ -130,9 +131,9 @@ def test_what_stands_beside_is_counted_by_hand() -> None:
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 1.0, 3.0, 20.0])
 def test_the_raw_error_is_that_before_the_temperature(temperature: float) -> None:
     """Each row's temperature is taken back, however sure it made the model."""
-    raw = calibration.apply_temperature(pd.concat([RIGHT, HALF, QUARTER], ignore_index=True), 0.8)
+    raw = apply_temperature(pd.concat([RIGHT, HALF, QUARTER], ignore_index=True), 0.8)
     row = np.where(np.arange(len(raw)) % 2, temperature, 1.0)
-    tempered = calibration.apply_temperature(raw, row).assign(temperature=row)
+    tempered = apply_temperature(raw, row).assign(temperature=row)
     found = judge(tempered)
     assert found["ece_raw"] == pytest.approx(calibration.ece(raw))
     assert found["ece"] == pytest.approx(calibration.ece(tempered))

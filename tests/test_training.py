@@ -13,8 +13,9 @@ import pytest
 import tables
 import tiny
 
-from ser import baselines, calibration, datasets, predictions, trainer, training
+from ser import baselines, datasets, predictions, trainer, training
 from ser.datasets import Dataset
+from ser.temperature import apply_temperature, fit_temperature
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ["neutral", "happy", "sad"]
@@ -159,11 +160,11 @@ def test_a_temperature_is_that_of_the_member_s_validation_clips(folder: Path) ->
     for (fold, seed), data in train.seen.items():
         rows = table[(table.fold == fold) & (table.seed == seed)].reset_index(drop=True)
         raw = rows.assign(**dict(zip(["p_neutral", "p_happy", "p_sad"], shares(data, seed).T, strict=True)))
-        expected = calibration.fit_temperature(raw[raw.part == "val"])
+        expected = fit_temperature(raw[raw.part == "val"])
         assert set(rows.temperature) == {expected}
         card = json.loads((folder / "models" / "svm" / f"fold{fold}_seed{seed}" / "card.json").read_text())
         assert (card["fold"], card["seed"], card["temperature"]) == (fold, seed, expected)
-        pd.testing.assert_frame_equal(rows, calibration.apply_temperature(raw, expected))
+        pd.testing.assert_frame_equal(rows, apply_temperature(raw, expected))
     assert table.temperature.nunique() == len(MEMBERS)
 
 
@@ -356,7 +357,7 @@ def test_a_saved_baseline_gives_its_predictions(folder: Path) -> None:
         raw = baselines.predict(baselines.load(member), data.functionals("val", "test"))
         temperature = json.loads((member / "card.json").read_text())["temperature"]
         made = predictions.prediction_table(data.clips("val", "test"), raw, classes=CLASSES, seed=1)
-        expected = calibration.apply_temperature(made, temperature).assign(temperature=temperature)
+        expected = apply_temperature(made, temperature).assign(temperature=temperature)
         pd.testing.assert_frame_equal(table[table.fold == fold].reset_index(drop=True), expected)
 
 
