@@ -25,7 +25,7 @@ from ser.params import Evaluate
 from ser.predictions import classes_of
 from ser.probes import probe_sentences
 from ser.speakers import say_unknown
-from ser.temperature import apply_temperature
+from ser.temperature import without_temperature
 from ser.words import shorten
 
 MISTAKES = 12
@@ -238,19 +238,13 @@ def _tasks(run: _Run, model: str, tasks: report_tables.Tasks) -> pages.Picture:
 def _reliability(run: _Run, model: str, rows: pd.DataFrame) -> pages.Picture:
     path = run.pictures / f"{model}_reliability.png"
     judged = run.headline.set_index("model").loc[model]
-    found = {"before": calibration.reliability(_before(rows)), "after": calibration.reliability(rows)}
+    found = {"before": calibration.reliability(without_temperature(rows)), "after": calibration.reliability(rows)}
     if (rows.temperature == 1).all():
         del found["after"]
     plots.reliability(found, path, title=f"{model}\n{run.caption}")
     numbers = {"ECE before temperature": judged.ece_raw, "after": judged.ece}
     said = f"{model} is {report_tables.feeling(rows)}. On the diagonal, a model would be right as often as it is sure."
     return pages.picture(path, alt=report_words.alt(f"Reliability of {model}", numbers), caption=said)
-
-
-def _before(rows: pd.DataFrame) -> pd.DataFrame:
-    """Undo the temperatures; each fold and each seed has its own."""
-    undone = [apply_temperature(own, 1 / value) for value, own in rows.groupby("temperature")]
-    return pd.concat(undone)
 
 
 # Where the best model is right and wrong ------------------------------------------------------------------------------

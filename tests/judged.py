@@ -9,7 +9,7 @@ import pandas as pd
 
 from ser import breakdowns, calibration, metrics, plots, uncertainty
 from ser.predictions import prediction_table
-from ser.temperature import apply_temperature
+from ser.temperature import apply_temperature, without_temperature
 
 CLOSE = {"calm": "neutral", "neutral": "calm", "happy": "surprised", "surprised": "happy", "fearful": "sad"}
 """Emotions that are taken for each other more often than others."""
@@ -73,7 +73,6 @@ def _judged(model: str, table: pd.DataFrame, *, resamples: int) -> dict[str, Any
         for name in found.index
         for end, column in (("", "value"), ("_low", "low"), ("_high", "high"))
     }
-    raw = pd.concat([apply_temperature(own, 1 / t) for t, own in table.groupby("temperature")])
     over_folds = breakdowns.by(table, "fold").uar
     return limits | {
         "model": model,
@@ -81,7 +80,7 @@ def _judged(model: str, table: pd.DataFrame, *, resamples: int) -> dict[str, Any
         "kappa": breakdowns.cohen_kappa(table),
         "top2": breakdowns.top_k_accuracy(table, 2),
         "ece": calibration.ece(table),
-        "ece_raw": calibration.ece(raw),
+        "ece_raw": calibration.ece(without_temperature(table)),
         "uar_seed_sd": uncertainty.over_seeds(table, ["uar"]).loc["uar", "sd"],
         "uar_fold_mean": over_folds.mean() if len(over_folds) > 1 else np.nan,
         "uar_fold_sd": over_folds.std() if len(over_folds) > 1 else np.nan,
