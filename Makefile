@@ -42,7 +42,7 @@ leaderboard: .venv/installed  ## show the last leaderboard again
 	@$(BIN)/python -m stages.evaluate --show
 
 docs: .venv/installed  ## write docs/corpora.md from the facts in ser/corpora
-	$(BIN)/python -m docs.make_corpora
+	$(BIN)/python -m tools.make_corpora
 
 ui: .venv/installed  ## MLflow's pages over everything that was run here
 	@echo "starting, which takes some seconds; Ctrl-C ends it"

@@ -110,7 +110,7 @@ def test_another_emotion_is_counted_as_a_usual_one(project: Project) -> None:
 
 def test_the_page_about_corpora_has_it(project: Project) -> None:
     """A corpus without an address to fetch from, and with an emotion of its own, gets a section and a column."""
-    page = project.run("-c", "from ser.corpus_pages import corpora_markdown as page; print(page())")
+    page = project.run("-c", "from tools.make_corpora import corpora_markdown as page; print(page())")
     assert "## `emodb`" in page
     assert "disgust | surprised | bored |" in page
     assert "| `emodb` | yes | lacks | yes | yes | yes | yes | yes | lacks | yes |" in page

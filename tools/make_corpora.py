@@ -1,11 +1,13 @@
-"""A page about the corpora there are, made of their facts, so that page and code cannot part."""
+"""Write docs/corpora.md from the facts in ser/corpora: python -m tools.make_corpora."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from ser.corpora.facts import Corpus, RemoteFile, known_corpora, load_corpus
 from ser.emotions import EMOTIONS, in_order
+
+OUTPUT = Path(__file__).parents[1] / "docs" / "corpora.md"
 
 _HEAD = """\
 # The corpora there are facts about
@@ -156,3 +158,7 @@ def _table(counted: Sequence[tuple[Corpus, Mapping[str, int]]]) -> str:
 
 def _enumerate(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+if __name__ == "__main__":
+    OUTPUT.write_text(corpora_markdown(), encoding="utf-8")
