@@ -2,7 +2,7 @@
 
 How a frame sounds depends more on what is said than on how: an s has another spectrum than an a in any mood. Where
 frames are compared with others of the same class, what is said counts less, and how it is said counts more. The classes
-are made by docs/make_sounds.py.
+are made by tools/make_acoustic_classes.py.
 """
 
 from functools import cache
@@ -19,7 +19,7 @@ COEFFICIENTS = 12
 SMALLEST = 1e-3
 """Deviation that a coefficient has at least, or one that never changes would be divided by 0."""
 CENTROIDS = Path(__file__).with_name("acoustic_classes.csv")
-"""The classes, one per row, one column per coefficient: written by docs/make_sounds.py, not by hand."""
+"""The classes, one per row, one column per coefficient: written by tools/make_acoustic_classes.py, not by hand."""
 
 
 @cache

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tables
 
-from docs import make_sounds
 from ser.functionals import USUAL, functionals
 from ser.sounds import CENTROIDS, COEFFICIENTS, centroids, memberships
+from tools import make_acoustic_classes
 
 SETTINGS = tables.settings(
     features={"frames": ["mfcc", "rms"], "functionals": ["sounds"], "mfcc": {"coefficients": 20, "deltas": 0}}
@@ -23,15 +23,15 @@ def cepstra(n_frames: int = 300) -> np.ndarray:
 
 def test_the_classes_are_those_that_the_script_makes() -> None:
     """There are as many as the script asks for, each has all coefficients, and no two are the same."""
-    assert centroids().shape == (make_sounds.CLASSES, COEFFICIENTS)
+    assert centroids().shape == (make_acoustic_classes.CLASSES, COEFFICIENTS)
     assert len(np.unique(centroids(), axis=0)) == N
-    assert len(make_sounds.texts()) == 20
+    assert len(make_acoustic_classes.texts()) == 20
 
 
 def test_the_classes_are_written_as_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Written by the script, they are the same bytes."""
-    monkeypatch.setattr(make_sounds, "CENTROIDS", tmp_path / "classes.csv")
-    make_sounds.write(centroids())
+    monkeypatch.setattr(make_acoustic_classes, "CENTROIDS", tmp_path / "classes.csv")
+    make_acoustic_classes.write(centroids())
     assert (tmp_path / "classes.csv").read_bytes() == CENTROIDS.read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""Write ser/acoustic_classes.csv, the classes of sounds of `ser.sounds`, anew: python -m docs.make_sounds.
+"""Write ser/acoustic_classes.csv, the acoustic classes of `ser.sounds`, anew: python -m tools.make_acoustic_classes.
 
 Nobody's recordings are in them: the voices of the demo corpus read the first twenty of the Harvard sentences (IEEE,
 1969), which are made to have the sounds of English as often as speech does. Denoised, trimmed and measured by the
