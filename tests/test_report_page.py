@@ -182,15 +182,6 @@ def test_a_class_that_is_never_answered_is_named(full: Full) -> None:
     assert (found.recall, pd.isna(found.precision)) == (0, True)
 
 
-def test_temperature_is_undone_for_the_picture_of_before(full: Full) -> None:
-    """Reliability before is that of the model's own probabilities, whatever fold and seed had which temperature."""
-    rows = judged.predictions(ravdess([1, 2]), skill=1, classes=CLASSES, folds=2)
-    scaled = pd.concat([judged.scaled(own, 1.0 + fold) for fold, own in rows.groupby("fold")])
-    names = [name for name in rows if name.startswith("p_")]
-    undone = report_page._before(scaled).sort_index()
-    pd.testing.assert_frame_equal(undone[names], rows[names], rtol=1e-6)
-
-
 def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
     """Nothing but the tables decides the page and its pictures, and no old picture stays."""
     model = {"svm": judged.predictions(ravdess([1]), skill=1, classes=CLASSES)}
