@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score, roc_auc_score, roc_curve
 
+from ser.clip_metadata import count_known
 from ser.emotions import check_words, in_order
 from ser.errors import InputError
 from ser.metrics import uar
 from ser.predictions import classes_of, probabilities
-from ser.speakers import count_known
 
 SLICE = ("value", "clips", "speakers", "classes", "uar", "accuracy")
 SECONDS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ser.clip_metadata import are_unknown
 from ser.pages import Note
-from ser.speakers import are_unknown
 
 LEAST = 10
 """Of fewer clips no share and no median is compared."""

@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 
 from ser import corpus_examples, corpus_notes, corpus_tables, pages, paths, plots
+from ser.clip_metadata import are_unknown
 from ser.corpora.facts import load_corpus
 from ser.corpus_tables import CorpusSource
 from ser.emotions import in_order
 from ser.errors import InputError
 from ser.files import replacing
 from ser.params import Features, Own, Preprocess
-from ser.speakers import are_unknown
 from ser.words import count
 
 BOXES = "A box holds the middle half, its line is the median, whiskers reach the smallest and the largest."

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from ser import corpus_notes, pages, paths
+from ser.clip_metadata import are_unknown
 from ser.emotions import in_order
 from ser.params import Preprocess
-from ser.speakers import are_unknown
 
 LISTED = 50
 """Recordings of a corpus that are named with the reason why they are not used."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from ser import headline, metrics, people, predictions, robustness, uncertainty
+from ser.clip_metadata import are_unknown, count_known
 from ser.errors import InputError
 from ser.params import Emotions, Evaluate
-from ser.speakers import are_unknown, count_known
 
 
 @dataclass(frozen=True)

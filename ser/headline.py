@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ser import breakdowns, calibration, metrics, uncertainty
+from ser.clip_metadata import are_unknown, count_known
 from ser.params import Binary, Evaluate
 from ser.predictions import classes_of
-from ser.speakers import are_unknown, count_known
 from ser.temperature import without_temperature
 
 WITH_INTERVALS = ("uar", "accuracy", "f1")

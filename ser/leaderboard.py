@@ -7,6 +7,7 @@ from typing import TypedDict
 import pandas as pd
 
 from ser import headline, metrics, model_card, paths, plots
+from ser.clip_metadata import say_unknown
 from ser.corpora.facts import is_synthetic, published_folds
 from ser.errors import InputError
 from ser.evaluation import Judged
@@ -14,7 +15,6 @@ from ser.files import replacing, write_json, write_text
 from ser.params import Split, TrainLstm
 from ser.predictions import classes_of
 from ser.protocol import GROUPS, count_folds, describe_protocol, find_held_out
-from ser.speakers import say_unknown
 from ser.uncertainty import ENOUGH
 from ser.words import count
 
@@ -160,7 +160,7 @@ def leaderboard_markdown(table: pd.DataFrame, *, basis: str, chance: float, unkn
     chance
         The UAR of guessing.
     unknown
-        As `ser.speakers.say_unknown` says it.
+        As `ser.clip_metadata.say_unknown` says it.
     notes
         Warnings that stand above the numbers.
     """
@@ -217,7 +217,7 @@ def _explanations(table: pd.DataFrame, *, unknown: str) -> list[str]:
 def limits(table: pd.DataFrame, *, unknown: str) -> str:
     """Say below a picture of the leaderboard what the limits of its bars are, and what they tell; nothing without.
 
-    `table` is as `ser.headline.leaderboard` makes it, `unknown` as `ser.speakers.say_unknown` says it.
+    `table` is as `ser.headline.leaderboard` makes it, `unknown` as `ser.clip_metadata.say_unknown` says it.
     """
     speakers = int(table.speakers.iloc[0])
     if unknown or table.reindex(columns=["uar_low", "uar_high"]).isna().all(axis=None):

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from ser import breakdowns, paths, reproduction
+from ser.clip_metadata import count_known, say_unknown
 from ser.corpora.facts import known_corpora, load_corpus
 from ser.robustness import words
-from ser.speakers import count_known, say_unknown
 from ser.words import count
 
 PURPOSE = "Meant for research and teaching, and for comparing methods on the same protocol."

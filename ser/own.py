@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from ser import audio_io
+from ser.clip_metadata import name_speaker
 from ser.completeness import name_some
 from ser.emotions import EMOTIONS
 from ser.errors import InputError, set_to
@@ -17,7 +18,6 @@ from ser.files import file_hash
 from ser.params import Own
 from ser.progress import progress
 from ser.recordings import Recording, find_recordings, in_order
-from ser.speakers import name_speaker
 from ser.words import count
 
 LABELS = "labels.csv"

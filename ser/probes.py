@@ -16,12 +16,11 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils.class_weight import compute_sample_weight
 
 from ser import seeds
+from ser.clip_metadata import are_unknown, count_known, for_testing
 from ser.clip_selection import choose
-from ser.copies import for_testing
 from ser.metrics import uar
 from ser.parallel import workers
 from ser.params import Emotions
-from ser.speakers import are_unknown, count_known
 
 COLUMNS = ("probe", "corpus", "uar", "clips", "speakers", "classes", "note")
 FOLDS = 3

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from ser.clip_metadata import are_unknown, count_known
 from ser.params import Split
-from ser.speakers import are_unknown, count_known
 from ser.words import count
 
 TABLES = {

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from ser import calibration, headline, paths, uncertainty
+from ser.clip_metadata import are_unknown
 from ser.errors import InputError
 from ser.params import Change, Check, Evaluate
-from ser.speakers import are_unknown
 
 Numbers = Mapping[str, float]
 

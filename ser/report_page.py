@@ -19,12 +19,12 @@ from ser import (
     report_words,
     reproduction,
 )
+from ser.clip_metadata import say_unknown
 from ser.files import replacing
 from ser.headline import tested as rows_tested
 from ser.params import Evaluate
 from ser.predictions import classes_of
 from ser.probes import probe_sentences
-from ser.speakers import say_unknown
 from ser.temperature import without_temperature
 from ser.words import shorten
 

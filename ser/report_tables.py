@@ -1,7 +1,7 @@
 """Tables of how models were judged, as a report shows them.
 
 `rows` are the test rows of one model's prediction table, `headline` and `pairs` what `ser.report_page.write` is given,
-`unknown` the words of `ser.speakers.say_unknown`.
+`unknown` the words of `ser.clip_metadata.say_unknown`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from sklearn.metrics import auc
 
 from ser import breakdowns, metrics, pages, uncertainty
 from ser import robustness as stress
+from ser.clip_metadata import are_unknown
 from ser.corpus_tables import sex_names
 from ser.errors import InputError
 from ser.params import Binary
 from ser.predictions import classes_of, probabilities
-from ser.speakers import are_unknown
 from ser.uncertainty import ENOUGH
 
 ALPHA = 0.05

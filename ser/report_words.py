@@ -1,6 +1,6 @@
 """What the page of a report says in sentences: what came out, what to beware of, and what the numbers mean.
 
-`unknown` are the words of `ser.speakers.say_unknown`.
+`unknown` are the words of `ser.clip_metadata.say_unknown`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ser import uncertainty
-from ser.copies import STRESS, for_testing
-from ser.speakers import are_unknown
+from ser.clip_metadata import STRESS, are_unknown, for_testing
 
 COLUMNS = ("condition", "clips", "uar_clean", "uar", "uar_low", "uar_high", "change", "low", "high", "unchanged")
 

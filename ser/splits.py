@@ -14,12 +14,11 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from ser import seeds
+from ser.clip_metadata import are_unknown, for_testing
 from ser.clip_selection import choose
-from ser.copies import for_testing
 from ser.emotions import in_order
 from ser.errors import InputError
 from ser.params import Emotions, Split
-from ser.speakers import are_unknown
 
 COLUMNS = ("clip_id", "emotion", "fold", "part")
 PARTS = ("train", "val", "test")

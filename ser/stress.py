@@ -14,7 +14,7 @@ from scipy import signal as filters
 
 from ser import audio_clean, audio_effects, audio_io, seeds
 from ser.audio_types import Signal
-from ser.copies import STRESS
+from ser.clip_metadata import STRESS
 from ser.params import Preprocess, Stress
 
 Alter: TypeAlias = Callable[[Signal, int, np.random.Generator], Signal]

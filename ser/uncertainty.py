@@ -17,10 +17,10 @@ import pandas as pd
 from scipy import stats
 
 from ser import seeds
+from ser.clip_metadata import are_unknown, count_known
 from ser.errors import InputError
 from ser.metrics import judge
 from ser.predictions import classes_of
-from ser.speakers import are_unknown, count_known
 
 Array = npt.NDArray[np.floating[Any]]
 

@@ -5,13 +5,13 @@ from functools import cache
 import typer
 
 from ser import exporting, paths
+from ser.clip_metadata import are_unknown
 from ser.clips import read_clips
 from ser.corpora.facts import published_folds
 from ser.errors import one_sentence
 from ser.exporting import Processing, Trained
 from ser.params import read_params
 from ser.protocol import describe_protocol
-from ser.speakers import are_unknown
 
 
 @one_sentence

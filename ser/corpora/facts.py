@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from ser import corpora
+from ser.clip_metadata import name_speaker
 from ser.errors import InputError
 from ser.recordings import Recording
-from ser.speakers import name_speaker
 
 _HASH = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", re.IGNORECASE)
 

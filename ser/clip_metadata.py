@@ -1,0 +1,44 @@
+"""Interpret the columns `speaker` and `augmentation` of the clip table.
+
+A speaker is ``<corpus>-<id>``, so that no two corpora share one, and ``<corpus>-`` where it is unknown who speaks.
+`augmentation` distinguishes two kinds of altered copies: those of training clips, to train on, and those of test clips,
+to measure robustness. Corpora import this module, so it does not import pandas.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STRESS = "stress_"
+"""How `augmentation` begins in the rows of copies that are made for testing only."""
+
+
+def name_speaker(corpus: str, who: str = "") -> str:
+    """Name a speaker of a corpus; nobody, where it is unknown who speaks."""
+    return f"{corpus}-{who}"
+
+
+def are_unknown(clips: pd.DataFrame) -> pd.Series[bool]:
+    """Say of each row of a table with the columns corpus and speaker whether nobody knows who speaks."""
+    return clips.speaker == clips.corpus + "-"
+
+
+def count_known(clips: pd.DataFrame) -> int:
+    """Count the speakers of such a table who are told apart."""
+    return int(clips.speaker[~are_unknown(clips)].nunique())
+
+
+def say_unknown(clips: pd.DataFrame) -> str:
+    """Say that nobody knows who speaks, in all clips of such a table or in some; nothing where everybody is known."""
+    unknown = are_unknown(clips)
+    if not unknown.any():
+        return ""
+    return f"nobody knows who speaks{'' if unknown.all() else ' in some clips'}"
+
+
+def for_testing(clips: pd.DataFrame) -> pd.Series[bool]:
+    """Say which rows of a table with the column `augmentation` are copies for testing only."""
+    return clips.augmentation.str.startswith(STRESS).astype(bool)
