@@ -232,8 +232,8 @@ def _check_equal(network: Any, path: Path) -> None:
         away = float(np.abs(run(frames, functionals) - expected).max())
         if not away <= EQUAL:
             raise InputError(
-                f"{path.name}: the exported network is {away:.1e} from the one that was trained, expected at most "
-                f"{EQUAL:g}; look for the layer in ser/onnx_network.py that was written otherwise."
+                f"{path.name}: probabilities of the exported network differ by {away:.1e} from those of the trained "
+                f"one, expected at most {EQUAL:g}; tf2onnx converts a layer of ser/network.py incorrectly: replace it."
             )
 
 

@@ -19,12 +19,13 @@ DECLARED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_te
 LIBRARY = sorted((ROOT / "ser").rglob("*.py"))
 DOORS = {
     "soundfile": {"audio_io"},
-    "soxr": {"audio_io"},
-    "pyloudnorm": {"audio_io"},
+    "soxr": {"audio_effects"},
+    "pyloudnorm": {"audio_effects"},
     "audiomentations": {"augmentation"},
-    "tensorflow": {"trainer"},
+    "tensorflow": {"trainer", "onnx_network"},
     "keras": {"network", "trainer"},
     "onnx": {"onnx_network"},
+    "tf2onnx": {"onnx_network"},
     "onnxruntime": {"networks"},
     "seaborn": {"plots"},
     "matplotlib": {"plots"},
