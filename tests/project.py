@@ -12,7 +12,7 @@ import soundfile
 import yaml
 
 ROOT = Path(__file__).parents[1]
-PROJECT = ["dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config", "ser", "stages", "tools"]
+PROJECT = ["dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config", "ser", "stages"]
 RATE = 16000
 
 

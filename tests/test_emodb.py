@@ -26,7 +26,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("ser", "stages"):
+        for name in ("ser", "stages", "tools"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
         (folder / "ser" / "corpora" / "emodb.py").write_text("".join(blocks), encoding="utf-8")
