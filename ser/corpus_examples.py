@@ -14,7 +14,7 @@ from ser.clips import read_audio
 from ser.corpus_tables import SEXES
 from ser.features import Framed
 from ser.params import Features
-from ser.words import shorten
+from ser.text import shorten
 
 EXAMPLES = 3
 """Clips of each corpus that are shown and played."""

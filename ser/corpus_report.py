@@ -14,7 +14,7 @@ from ser.emotions import in_order
 from ser.errors import InputError
 from ser.files import replacing
 from ser.params import Features, Own, Preprocess
-from ser.words import count
+from ser.text import count
 
 BOXES = "A box holds the middle half, its line is the median, whiskers reach the smallest and the largest."
 

@@ -8,7 +8,7 @@ from ser import breakdowns, paths, reproduction
 from ser.clip_metadata import count_known, say_unknown
 from ser.corpora.facts import known_corpora, load_corpus
 from ser.robustness import words
-from ser.words import count
+from ser.text import count
 
 PURPOSE = "Meant for research and teaching, and for comparing methods on the same protocol."
 NOT_FOR = (

@@ -18,7 +18,7 @@ from ser.files import file_hash
 from ser.params import Own
 from ser.progress import progress
 from ser.recordings import Recording, find_recordings, in_order
-from ser.words import count
+from ser.text import count
 
 LABELS = "labels.csv"
 REQUIRED = {"file", "emotion"}

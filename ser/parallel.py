@@ -14,7 +14,7 @@ import joblib
 from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import threadpool_limits
 
-from ser import memory
+from ser import malloc
 from ser.errors import InputError
 from ser.progress import noted_in, progress, watching
 
@@ -147,6 +147,6 @@ def _in_workers(function: Callable[[list[Item]], Result], items: Iterable[Sequen
 
 def _single_threaded(function: Callable[[list[Item]], Result], batch: list[Item]) -> Result:
     """BLAS on several threads adds up in another order, and fights the other workers for the cores."""
-    memory.keep_freed()
+    malloc.keep_freed()
     with threadpool_limits(1):
         return function(batch)

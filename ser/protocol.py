@@ -6,7 +6,7 @@ import pandas as pd
 
 from ser.clip_metadata import are_unknown, count_known
 from ser.params import Split
-from ser.words import count
+from ser.text import count
 
 TABLES = {
     "emobox": "EmoBox's folds",

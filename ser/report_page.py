@@ -26,7 +26,7 @@ from ser.params import Evaluate
 from ser.predictions import classes_of
 from ser.probes import probe_sentences
 from ser.temperature import without_temperature
-from ser.words import shorten
+from ser.text import shorten
 
 MISTAKES = 12
 """Surest mistakes that are listed and played."""

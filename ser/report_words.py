@@ -11,8 +11,8 @@ import pandas as pd
 from ser import pages
 from ser.breakdowns import sex_gap
 from ser.report_tables import share, uncertain
+from ser.text import shorten
 from ser.uncertainty import ENOUGH
-from ser.words import shorten
 
 PROBES = {
     "leak_clip": "random split: the same voices in training and test",

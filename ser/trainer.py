@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import recall_score
 
-from ser import archives, batches, memory, seeds
+from ser import archives, batches, malloc, seeds
 from ser.batches import Batch, Buckets, Examples, Labels
 from ser.columns import Array
 from ser.files import write_text
@@ -40,7 +40,7 @@ STEPS_AT_ONCE = 8
 def set_up(seed: int) -> None:
     """Make Keras repeatable: one seed, deterministic kernels, sums that do not depend on the cores, names anew."""
     _start()
-    memory.keep_freed()
+    malloc.keep_freed()
     import keras
 
     keras.utils.clear_session()  # which counts layers, and would name those of a second model otherwise

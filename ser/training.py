@@ -24,7 +24,7 @@ from ser.datasets import Dataset
 from ser.files import remove, replacing, write_json, write_text
 from ser.parallel import map_long
 from ser.temperature import apply_temperature, fit_temperature
-from ser.words import count
+from ser.text import count
 
 Shares: TypeAlias = npt.NDArray[np.floating[Any]]
 """Probabilities of the validation and test clips: (clips, classes)."""

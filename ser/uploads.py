@@ -8,7 +8,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ser.words import count
+from ser.text import count
 
 FORM = "multipart/form-data"
 MOST_FIELDS = 8

@@ -11,7 +11,7 @@ from ser.files import write_text
 from ser.params import read_params
 from ser.protocol import told
 from ser.splits import split_clips
-from ser.words import count
+from ser.text import count
 
 
 @one_sentence

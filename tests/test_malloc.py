@@ -8,7 +8,7 @@ import pytest
 COUNT = """
 import resource
 import numpy as np
-from ser import memory
+from ser import malloc
 {first}
 for n in range(11):
     np.ones(2**23)  # 64 MB, of 16384 pages
@@ -26,4 +26,4 @@ def page_faults(first: str) -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="is the C library's of Linux")
 def test_freed_memory_is_used_again() -> None:
     """Without it each array's pages are new (fewer of them where the system has larger ones)."""
-    assert page_faults("memory.keep_freed()") < page_faults("") / 10
+    assert page_faults("malloc.keep_freed()") < page_faults("") / 10
