@@ -1,76 +1,65 @@
-"""What the service takes and gives, as its OpenAPI description has it."""
+"""Request and response schemas of the HTTP API, for validation and the OpenAPI description."""
 
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from ser.speech import Segment
+from ser.windows import Window
 
-class Answer(BaseModel):
-    """What a recording sounds like."""
+
+class PredictOptions(BaseModel, extra="forbid"):
+    """Query parameters of ``/predict``: none."""
+
+
+class TimelineOptions(BaseModel, extra="forbid"):
+    """Query parameters of ``/timeline``."""
+
+    window: float = Field(3.0, description="window length in seconds")
+    hop: float = Field(1.0, description="hop length in seconds")
+    smoothing: float = Field(0.5, description="weight of the previous window, 0 (none) to below 1")
+
+
+class PredictionResponse(BaseModel):
+    """The emotion of a recording."""
 
     label: str | None = Field(description="the most likely emotion")
     confidence: float | None = Field(description="its probability")
-    probabilities: dict[str, float] = Field(description="of every emotion, calibrated on clips like those of training")
-    seconds: float = Field(description="of the recording")
-    flags: list[str] = Field(default=[], description="what is unusual about the recording")
+    probabilities: dict[str, float] = Field(description="calibrated probability of each emotion")
+    seconds: float = Field(description="duration of the recording")
+    flags: list[str] = Field(default=[], description="warnings about the recording")
 
 
-class WindowAnswer(BaseModel):
-    """What some seconds of a recording sound like; null where nobody speaks."""
-
-    start: float
-    end: float
-    speech: float = Field(description="seconds that stand out of the noise")
-    label: str | None
-    confidence: float | None
-    probabilities: dict[str, float]
-
-
-class SegmentAnswer(BaseModel):
-    """Where somebody speaks, in seconds."""
-
-    start: float
-    end: float
-
-
-class TimelineAnswer(BaseModel):
-    """What a recording sounds like from second to second."""
+class TimelineResponse(BaseModel):
+    """The emotions of a recording over time."""
 
     label: str | None
     confidence: float | None
     probabilities: dict[str, float]
     seconds: float
     speech: float
-    windows: list[WindowAnswer]
-    segments: list[SegmentAnswer]
+    windows: list[Window]
+    segments: list[Segment]
     emotions: list[str]
     colours: dict[str, str]
-    outline: list[float] = Field(description="the largest sample of every outline_seconds")
+    outline: list[float] = Field(description="peak amplitude of every outline_seconds")
     outline_seconds: float
 
 
-class Problem(BaseModel):
-    """Why a request is not answered."""
+class ProblemDetails(BaseModel):
+    """An error (RFC 9457): the HTTP status in words; what is wrong and how to fix it."""
 
-    found: str
-    expected: str
+    title: str
+    detail: str
 
 
+PROBLEM_JSON = "application/problem+json"
 _RECORDING = {"type": "string", "format": "binary"}
 _FORM = {"type": "object", "properties": {"file": _RECORDING}, "required": ["file"]}
-BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": _FORM},
-            "application/octet-stream": {"schema": _RECORDING},
-        },
-    }
+_BODY = {"multipart/form-data": {"schema": _FORM}, "application/octet-stream": {"schema": _RECORDING}}
+_PROBLEM = {"content": {PROBLEM_JSON: {"schema": ProblemDetails.model_json_schema()}}}
+OPENAPI: dict[str, Any] = {
+    "openapi_extra": {"requestBody": {"required": True, "content": _BODY}},
+    "responses": dict.fromkeys((400, 408, 413, 422, 503), _PROBLEM),
 }
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "the form is broken, or the request broke off"},
-    408: {"model": Problem, "description": "the request did not arrive in time"},
-    413: {"model": Problem, "description": "the body is larger than is taken"},
-    422: {"model": Problem, "description": "no usable recording, or options that make no sense"},
-    503: {"model": Problem, "description": "others are being answered, or it took too long; see Retry-After"},
-}
+"""The part of the description that FastAPI cannot derive for an endpoint that takes a recording."""

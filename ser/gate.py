@@ -1,56 +1,43 @@
-"""How much is done at a time: some answers are worked on, some wait, and beyond that nobody is let in."""
+"""Limit concurrency: run `workers` requests, queue `max_queued` more, reject the rest."""
 
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-class Full(Exception):  # noqa: N818 - it is an answer, not a mistake
-    """There is no place; come again."""
+T = TypeVar("T")
 
 
-class Gate:
-    """Places for requests, and threads that work for those who have one. For one event loop.
+class Overloaded(Exception):  # noqa: N818 - a state of the server, not an error
+    """All slots are taken."""
 
-    Parameters
-    ----------
-    workers
-        How many answers are worked on at once.
-    waiting
-        How many more may wait for it, their recordings in memory.
+
+class ConcurrencyLimiter:
+    """Slots for requests, and `workers` threads for those that have one.
+
+    Notes
+    -----
+    `run_in_threadpool` with an `anyio.CapacityLimiter` returns the token of a request that times out while its thread
+    still runs; then more than `workers` threads run at once. An executor does not.
     """
 
-    def __init__(self, *, workers: int, waiting: int) -> None:
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="answer")
-        self.places = workers + waiting
-        self.taken = 0
+    def __init__(self, *, workers: int, max_queued: int) -> None:
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="predict")
+        self.capacity = workers + max_queued
+        self.in_use = 0
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take a place until the block ends.
-
-        Raises
-        ------
-        Full
-            If there is none.
-        """
-        if self.taken >= self.places:
-            raise Full
-        self.taken += 1
+    def slot(self) -> Iterator[None]:
+        """Hold a slot within the block; raise `Overloaded` if none is free."""
+        if self.in_use >= self.capacity:
+            raise Overloaded
+        self.in_use += 1
         try:
             yield
         finally:
-            self.taken -= 1
+            self.in_use -= 1
 
-    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Let a thread work, and wait for it; who gives up before it has begun leaves nothing to be done."""
-        return await asyncio.wrap_future(self._threads.submit(function, *args, **kwargs))
-
-    def close(self) -> None:
-        """Let the threads go when they are done."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run a function in a thread; if this is cancelled before a thread is free, do not run it."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)

@@ -1,280 +1,206 @@
-"""Answers over HTTP, and a page to record or drop a voice. The only door to FastAPI and uvicorn.
-
-Nothing is kept: a recording is in memory until it is answered. What is refused says what was found and is expected.
-"""
+"""The HTTP API and the page to record or upload a voice. Only this module imports FastAPI and uvicorn."""
 
 import asyncio
 import math
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Any, Protocol, TypeVar
 
 import uvicorn
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ser import audio_io, ffmpeg, timeline, timeline_page
-from ser.answers import BODY, PROBLEMS, Answer, TimelineAnswer
+from ser.answers import OPENAPI, PROBLEM_JSON, PredictionResponse, PredictOptions, TimelineOptions, TimelineResponse
 from ser.errors import InputError
-from ser.gate import Full, Gate
+from ser.gate import ConcurrencyLimiter, Overloaded
 from ser.service_page import page
-from ser.uploads import Lingering, Refused, read
+from ser.uploads import read_recording
 from ser.windows import Layout, Model
 
 T = TypeVar("T")
 RETRY_SECONDS = 2
-"""After so long who was not let in may come again."""
-HEADERS = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
 }
-
-
-class Found(Protocol):
-    """A model's answer to a recording: what `Answer` has."""
-
-    @property
-    def label(self) -> str:
-        """The most likely emotion, or that nothing was heard."""
-
-    @property
-    def probabilities(self) -> Mapping[str, float]:
-        """Of every emotion."""
+router = APIRouter()
 
 
 class Served(Model, Protocol):
-    """A model that also judges whole recordings."""
+    """A model that also predicts whole recordings."""
 
     @property
     def card(self) -> Mapping[str, Any]:
-        """What it is and what it was made of."""
+        """The model's metadata."""
 
-    def predict(self, recording: bytes) -> Found:
-        """Judge a recording."""
+    def predict(self, recording: bytes) -> object:
+        """Predict the emotion of a recording; the result has the attributes of `PredictionResponse`."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is taken on.
+    """Limits of the service.
 
     Attributes
     ----------
-    megabytes
-        Of a request's body.
-    minutes
-        Of a recording.
+    megabytes, minutes
+        Maximum size of a request body, and maximum duration of a recording.
     seconds
-        Until an answer, reading the request included.
-    workers, waiting
-        Requests that are worked on at once, and those that may wait; see `ser.gate.Gate`.
+        Maximum time from the request's headers to the response.
+    workers, max_queued
+        Number of requests that run at once, and that may wait; see `ser.gate`.
     """
 
     megabytes: float = 20.0
     minutes: float = 5.0
     seconds: float = 60.0
     workers: int = 2
-    waiting: int = 30
+    max_queued: int = 30
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not (0 < value < math.inf or (name == "waiting" and value == 0)):
+            if not (0 < value < math.inf or (name == "max_queued" and value == 0)):
                 raise InputError(f"{name}: found {value}; expected a number above 0.")
 
 
-def application(model: Served, *, limits: Limits) -> FastAPI:
-    """Make the service.
-
-    Parameters
-    ----------
-    model
-        Called from several threads at once.
-    limits
-        What is taken on.
-    """
-    gate = Gate(workers=limits.workers, waiting=limits.waiting)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        gate.close()
-
-    # The usual pages about the API would load scripts from elsewhere.
-    app = FastAPI(title="Speech emotion", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
-    _add_answers(app, model, gate, limits)
-    _add_pages(app, model, gate, limits)
-    _add_refusals(app)
-    app.add_middleware(_Headers)
-    app.add_middleware(Lingering, most=round(2e6 * limits.megabytes))
+def create_app(model: Served, *, limits: Limits) -> FastAPI:
+    """Create the application; the model is called from several threads at once."""
+    handlers: dict[int | type[Exception], Any] = {
+        HTTPException: _http_error,
+        InputError: _invalid_input,
+        RequestValidationError: _invalid_input,
+        Exception: _internal_error,
+    }
+    # FastAPI's own documentation pages load scripts from other sites.
+    app = FastAPI(title="Speech emotion", version="1", docs_url=None, redoc_url=None, exception_handlers=handlers)
+    app.add_middleware(BaseHTTPMiddleware, dispatch=_add_security_headers)
+    app.include_router(router)
+    app.state.model, app.state.limits = model, limits
+    app.state.limiter = ConcurrencyLimiter(workers=limits.workers, max_queued=limits.max_queued)
+    app.state.page, app.state.policy = page(model.card, emotions=model.emotions, limits=vars(limits))
     return app
 
 
-class _Headers:
-    """Adds to every answer what browsers should know."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
-        await self._app(scope, receive, sent)
+@router.get("/", response_class=HTMLResponse, include_in_schema=False)
+async def _index(request: Request) -> Response:
+    policy = f"{request.app.state.policy}; frame-ancestors 'none'"
+    return HTMLResponse(request.app.state.page, headers={"Content-Security-Policy": policy})
 
 
-def _add_answers(app: FastAPI, model: Served, gate: Gate, limits: Limits) -> None:
-    formats = "WAV, FLAC, OGG, MP3 or AIFF"
-    expected = f"a recording of speech of at most {limits.minutes:g} minutes, as {formats}"
-
-    async def answered(request: Request, judge: Callable[[bytes], T]) -> T:
-        def checked(content: bytes) -> T:
-            try:
-                _check_minutes(content, most=limits.minutes)
-            except audio_io.UnknownFormatError:
-                raise audio_io.AudioError(ffmpeg.found(content[: ffmpeg.HEAD])) from None
-            return judge(content)
-
-        try:
-            return await _in_turn(request, checked, gate, limits)
-        except audio_io.AudioError as error:
-            raise Refused(422, found=str(error), expected=expected) from None
-
-    asked: Any = {"openapi_extra": BODY, "responses": PROBLEMS, "dependencies": [Depends(_check_options)]}
-
-    @app.post("/predict", **asked)
-    async def predict(request: Request) -> Answer:
-        """Say what a recording sounds like."""
-        found = await answered(request, model.predict)
-        return Answer(**{name: getattr(found, name) for name in Answer.model_fields})
-
-    @app.post("/timeline", **asked)
-    async def over_time(
-        request: Request, window: float = 3.0, hop: float = 1.0, smoothing: float = 0.5
-    ) -> TimelineAnswer:
-        """Say what a recording sounds like from second to second."""
-        layout = Layout.of_options(window=window, hop=hop, smoothing=smoothing)
-        found = await answered(request, lambda content: timeline.of(content, model, layout))
-        return TimelineAnswer.model_validate(timeline_page.data(found))
+@router.get("/health")
+async def health(request: Request) -> dict[str, str | int]:
+    """Return the status and the number of slots in use."""
+    limiter = request.app.state.limiter
+    return {"status": "ok", "busy": limiter.in_use, "places": limiter.capacity}
 
 
-def _check_options(request: Request) -> None:
-    """Refuse options that the address does not have: a misspelt one would do nothing, and nobody would know."""
-    known = [option.alias for option in request.scope["route"].dependant.query_params]
-    if unknown := sorted(set(request.query_params) - set(known)):
-        raise Refused(
-            422, found=f"an option that is unknown: {', '.join(unknown)}", expected=", ".join(known) or "no options"
-        )
+@router.get("/model")
+async def model_card(request: Request) -> dict[str, Any]:
+    """Return the model's metadata."""
+    return dict(request.app.state.model.card)
 
 
-def _check_minutes(content: bytes, *, most: float) -> None:
-    minutes = audio_io.seconds(content) / 60
-    if minutes > most:
-        raise audio_io.AudioError(f"too long: {minutes:.1f} minutes")
+@router.post("/predict", response_model=PredictionResponse, **OPENAPI)
+async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Any:
+    """Predict the emotion of a recording."""
+    return await _run_limited(request, request.app.state.model.predict)
 
 
-async def _in_turn(request: Request, judge: Callable[[bytes], T], gate: Gate, limits: Limits) -> T:
-    """Read a request and judge it, if there is room and while there is time."""
-    reading = True
+@router.post("/timeline", response_model=TimelineResponse, **OPENAPI)
+async def predict_timeline(request: Request, options: Annotated[TimelineOptions, Query()]) -> Any:
+    """Predict the emotions of a recording over time, in sliding windows."""
+    model, layout = request.app.state.model, Layout.of_options(**options.model_dump())
+    return await _run_limited(request, lambda content: timeline_page.data(timeline.of(content, model, layout)))
+
+
+async def _run_limited(request: Request, function: Callable[[bytes], T]) -> T:
+    limits: Limits = request.app.state.limits
+    limiter: ConcurrencyLimiter = request.app.state.limiter
+    content = None
     try:
-        with gate.place():
+        with limiter.slot():
             async with asyncio.timeout(limits.seconds):
-                content = await read(request, most=round(limits.megabytes * 1e6))
-                reading = False
-                return await gate.run(judge, content)
-    except Full:
-        raise _later("as many requests as are taken on at once") from None
+                content = await read_recording(request, max_bytes=round(limits.megabytes * 1e6))
+                return await limiter.run(partial(_run_checked, function, content, max_minutes=limits.minutes))
+    except Overloaded:
+        raise _service_unavailable("the server is busy") from None
     except TimeoutError:
-        if reading:
-            raise Refused(408, found="a request that was still coming", expected=_in_time(limits)) from None
-        raise _later(f"no answer within {limits.seconds:g} seconds") from None
+        if content is None:
+            raise HTTPException(408, f"the request was not received within {limits.seconds:g} seconds") from None
+        raise _service_unavailable(f"the prediction took longer than {limits.seconds:g} seconds") from None
+    except audio_io.AudioError as error:
+        expected = f"a recording of at most {limits.minutes:g} minutes, as WAV, FLAC, OGG, MP3 or AIFF"
+        raise HTTPException(422, f"invalid recording: {error}; expected {expected}") from None
 
 
-def _in_time(limits: Limits) -> str:
-    return f"the whole of it within {limits.seconds:g} seconds"
+def _run_checked(function: Callable[[bytes], T], content: bytes, *, max_minutes: float) -> T:
+    try:
+        minutes = audio_io.seconds(content) / 60
+    except audio_io.UnknownFormatError:
+        raise audio_io.AudioError(ffmpeg.found(content[: ffmpeg.HEAD])) from None
+    if minutes > max_minutes:
+        raise audio_io.AudioError(f"too long: {minutes:.1f} minutes")
+    return function(content)
 
 
-def _later(found: str) -> Refused:
-    headers = {"Retry-After": str(RETRY_SECONDS)}
-    return Refused(503, found=found, expected=f"the same request {RETRY_SECONDS} seconds later", headers=headers)
+def _service_unavailable(detail: str) -> HTTPException:
+    return HTTPException(503, f"{detail}; retry in {RETRY_SECONDS} seconds", {"Retry-After": str(RETRY_SECONDS)})
 
 
-def _add_pages(app: FastAPI, model: Served, gate: Gate, limits: Limits) -> None:
-    html, policy = page(model.card, emotions=model.emotions, limits=vars(limits))
-
-    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    async def front() -> Response:
-        return HTMLResponse(html, headers={"Content-Security-Policy": f"{policy}; frame-ancestors 'none'"})
-
-    @app.get("/health")
-    async def health() -> dict[str, str | int]:
-        """Say that the service is there, and how busy it is."""
-        return {"status": "ok", "busy": gate.taken, "places": gate.places}
-
-    @app.get("/model")
-    async def card() -> dict[str, Any]:
-        """Say what the model is and what it was made of."""
-        return dict(model.card)
+async def _add_security_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    response = await call_next(request)
+    response.headers.update(SECURITY_HEADERS)
+    return response
 
 
-def _add_refusals(app: FastAPI) -> None:
-    @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> Response:
-        return _problem(error.status, error.found, error.expected, error.headers)
-
-    @app.exception_handler(InputError)
-    async def wrong(_: Request, error: InputError) -> Response:
-        found, _nothing, expected = str(error).partition("; expected ")
-        return _problem(422, found, expected)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        names = ", ".join(sorted({str(one["loc"][-1]) for one in error.errors()}))
-        return _problem(422, f"an option that cannot be read: {names}", "numbers")
-
-    @app.exception_handler(HTTPException)
-    async def elsewhere(_: Request, error: HTTPException) -> Response:
-        return _problem(error.status_code, str(error.detail), "see /openapi.json", dict(error.headers or {}))
-
-    @app.exception_handler(Exception)
-    async def unforeseen(_: Request, error: Exception) -> Response:
-        return _problem(500, "a mistake of ours", "an answer; the service's own log says more")
+async def _http_error(_: Request, error: HTTPException) -> Response:
+    return _problem(error.status_code, str(error.detail), headers=error.headers)
 
 
-def _problem(status: int, found: str, expected: str, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"found": found, "expected": expected}, status_code=status, headers=dict(headers or {}))
+async def _invalid_input(_: Request, error: Any) -> Response:
+    if isinstance(error, RequestValidationError):
+        return _problem(422, "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors()))
+    return _problem(422, str(error))
+
+
+async def _internal_error(_: Request, error: Exception) -> Response:
+    # Starlette runs this handler outside of the middleware.
+    return _problem(500, "internal server error; see the server log", headers=SECURITY_HEADERS)
+
+
+def _problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    content = {"title": HTTPStatus(status).phrase, "detail": detail}
+    return JSONResponse(content, status, headers, media_type=PROBLEM_JSON)
 
 
 def run(app: FastAPI, *, host: str, port: int, started: Callable[[str], None]) -> None:
-    """Serve until interrupted; `started` is told where, once it listens.
+    """Serve until interrupted; call `started` with the URL once the socket listens.
 
     Raises
     ------
     InputError
-        If the address cannot be had.
+        If the address is not available.
     """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        line = socket.create_server((host, port), backlog=1024, family=_family(host))
+        sock = socket.create_server((host, port), backlog=1024, family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{host}:{port}: {reason}; expected an address of this computer and a free --port.") from None
-    with line:
-        place = f"[{host}]" if ":" in host else host
-        started(f"http://{place}:{line.getsockname()[1]}/ (Ctrl-C ends it)")
+    with sock:
+        name = f"[{host}]" if ":" in host else host
+        started(f"http://{name}:{sock.getsockname()[1]}/ (Ctrl-C ends it)")
         config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=5)
-        uvicorn.Server(config).run(sockets=[line])
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
+        uvicorn.Server(config).run(sockets=[sock])

@@ -1,4 +1,4 @@
-"""The page of the service: record or drop a voice, see how it sounds, and read what such an answer is worth."""
+"""The web page of the service: record or upload a voice, see the prediction and its limitations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,32 +9,43 @@ from ser.corpus_notes import synthetic
 from ser.model_card import LIMITS, NOT_FOR
 from ser.signs import FLAGS
 
-ALLOWED = "connect-src 'self'; media-src blob:; img-src data:"
-"""Beyond its own script and style it talks to where it comes from, and plays what was recorded."""
-TITLES = ("Acted emotions", "Known conditions", "Probabilities")
-"""Of the model card's limits."""
+CSP_EXTRA = "connect-src 'self'; media-src blob:; img-src data:"
+"""Besides its own script and style, the page may call this service and play the recording."""
+TITLES = ("Acted emotions", "Test conditions", "Probabilities", "Intended use")
 
 
 def page(card: Mapping[str, Any], *, emotions: Sequence[str], limits: Mapping[str, Any]) -> tuple[str, str]:
-    """Make the page and its Content-Security-Policy.
+    """Render the page.
 
     Parameters
     ----------
     card
-        The model's card; what it has of plain facts is shown.
+        Metadata of the model.
     emotions
-        What the model tells apart.
+        Labels of the model.
     limits
-        The service's: megabytes and minutes.
+        Limits of the service: megabytes and minutes.
+
+    Returns
+    -------
+    html, policy : str
+        The page and its Content-Security-Policy.
     """
-    notes = [pages.Note(title, text) for title, text in zip(TITLES, LIMITS, strict=True)]
-    corpora = card.get("origin", {}).get("corpora", [])
+    origin = card.get("origin", {})
+    corpora = origin.get("corpora", [])
+    facts = {
+        "Name": card.get("model"),
+        "Trained on": ", ".join(corpora),
+        "Evaluation": _score(**origin["headline"]) if origin.get("headline") else None,
+        "Prediction": card.get("answer"),
+    }
+    notes = [pages.Note(title, text) for title, text in zip(TITLES, (*LIMITS, NOT_FOR), strict=True)]
     return pages.sealed(
         "service.html.j2",
-        allowed=ALLOWED,
-        notes=[*synthetic([name for name in corpora if is_synthetic(name)]), *notes, pages.Note("People", NOT_FOR)],
+        allowed=CSP_EXTRA,
+        notes=[*synthetic([name for name in corpora if is_synthetic(name)]), *notes],
         limits=limits,
-        facts=_facts(card),
+        facts={term: str(text) for term, text in facts.items() if text},
         data={
             "emotions": list(emotions),
             "colours": plots.colours_of(emotions),
@@ -44,20 +55,6 @@ def page(card: Mapping[str, Any], *, emotions: Sequence[str], limits: Mapping[st
     )
 
 
-def _facts(card: Mapping[str, Any]) -> dict[str, str]:
-    origin = card.get("origin", {})
-    known = {
-        "Name": card.get("model"),
-        "Trained on": ", ".join(origin.get("corpora", [])),
-        "How well": _score(origin.get("headline", {})),
-        "Answers": card.get("answer"),
-    }
-    return {term: str(text) for term, text in known.items() if text}
-
-
-def _score(headline: Mapping[str, Any]) -> str:
-    if not headline:
-        return ""
-    low, high = headline.get("uar_low"), headline.get("uar_high")
-    interval = "" if low is None or high is None else f" (95 % interval {low:.2f} to {high:.2f})"
-    return f"UAR {headline['uar']:.2f}{interval}: {headline['protocol']}. UAR is the mean share of each emotion found."
+def _score(*, uar: float, protocol: str, uar_low: float | None = None, uar_high: float | None = None, **_: Any) -> str:
+    interval = "" if uar_low is None or uar_high is None else f" (95 % CI {uar_low:.2f} to {uar_high:.2f})"
+    return f"UAR (mean recall over the emotions) {uar:.2f}{interval}: {protocol}"

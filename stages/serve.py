@@ -1,4 +1,4 @@
-"""Serve a model on this computer: a page to record or drop a voice, and answers for programs. No stage of the DAG."""
+"""Serve a model over HTTP: a web page to record or upload a voice, and a JSON API. Not a stage of the DAG."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,20 +16,22 @@ DEFAULTS = service.Limits()
 @one_sentence
 def main(
     model: Annotated[Path, typer.Option(help="an exported model")] = paths.DEFAULT_MODEL,
-    host: Annotated[str, typer.Option(help="the address; 0.0.0.0 lets others in")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 is any that is free")] = 8000,
-    megabytes: Annotated[float, typer.Option(help="of an upload, at most")] = DEFAULTS.megabytes,
-    minutes: Annotated[float, typer.Option(help="of a recording, at most")] = DEFAULTS.minutes,
-    seconds: Annotated[float, typer.Option(help="until an answer, at most")] = DEFAULTS.seconds,
-    waiting: Annotated[int, typer.Option(help="requests that may wait, at most")] = DEFAULTS.waiting,
+    host: Annotated[str, typer.Option(help="address; 0.0.0.0 allows access from the network")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any free port")] = 8000,
+    megabytes: Annotated[float, typer.Option(help="maximum size of an upload")] = DEFAULTS.megabytes,
+    minutes: Annotated[float, typer.Option(help="maximum duration of a recording")] = DEFAULTS.minutes,
+    seconds: Annotated[float, typer.Option(help="maximum time until the response")] = DEFAULTS.seconds,
+    max_queued: Annotated[int, typer.Option(help="maximum number of requests that wait")] = DEFAULTS.max_queued,
 ) -> None:
-    """Serve a model on this computer: a page to record or drop a voice, and answers for programs."""
+    """Serve a model over HTTP: a web page to record or upload a voice, and a JSON API."""
     workers = parallel.workers()
-    limits = service.Limits(megabytes=megabytes, minutes=minutes, seconds=seconds, workers=workers, waiting=waiting)
+    limits = service.Limits(
+        megabytes=megabytes, minutes=minutes, seconds=seconds, workers=workers, max_queued=max_queued
+    )
     served = Windowed(load(model))
     served.warm()
     with threadpool_limits(1):
-        service.run(service.application(served, limits=limits), host=host, port=port, started=typer.echo)
+        service.run(service.create_app(served, limits=limits), host=host, port=port, started=typer.echo)
 
 
 if __name__ == "__main__":

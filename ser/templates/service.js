@@ -6,14 +6,14 @@
   const RATE = 16000, LONGEST = 60, LONG = 4;
   let recorder = null, turn = 0, url = null;
 
-  const say = (text) => { the("status").textContent = text; };
-  const complain = (text) => {
-    say("");
-    the("problem").textContent = text;
+  const showStatus = (text) => { the("status").textContent = text; };
+  const showError = (text) => {
+    showStatus("");
+    the("problem").textContent = text[0].toUpperCase() + text.slice(1);
     the("problem").hidden = false;
   };
 
-  // Whatever the browser can decode becomes mono 16-bit WAV, so that the server needs no decoder for it.
+  // Convert any format that the browser decodes to mono 16-bit WAV, so that the server needs no decoder for it.
   async function wav(blob) {
     const sound = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await blob.arrayBuffer());
     const mono = new Float32Array(sound.length);
@@ -31,70 +31,70 @@
     return new Blob([view], {type: "audio/wav"});
   }
 
-  async function ask(path, blob) {
+  async function post(path, blob) {
     if (blob.size > known.limits.megabytes * 1e6) {
-      throw new Error("This file has " + (blob.size / 1e6).toFixed(0) + " MB; " + known.limits.megabytes + " MB are taken.");
+      throw new Error("This file has " + (blob.size / 1e6).toFixed(0) + " MB; the limit is " + known.limits.megabytes + " MB.");
     }
     const form = new FormData();
     form.append("file", blob, "recording");
     for (let attempt = 0; ; attempt++) {
       const response = await fetch(path, {method: "POST", body: form});
       if (response.ok) return response.json();
-      const problem = await response.json().catch(() => ({found: "error " + response.status, expected: ""}));
+      const problem = await response.json().catch(() => ({title: "HTTP status " + response.status}));
       if (response.status === 503 && attempt < 5) {
-        say("Others are being answered; waiting for a turn…");
+        showStatus("The server is busy; retrying…");
         await new Promise((done) => setTimeout(done, 1000 * (Number(response.headers.get("Retry-After")) || 2)));
         continue;
       }
-      const error = new Error(problem.found + (problem.expected ? ". Expected: " + problem.expected : "") + ".");
+      const error = new Error(problem.detail || problem.title);
       error.audio = response.status === 422;
       throw error;
     }
   }
 
-  async function judge(blob) {
+  async function predict(blob) {
     try {
-      return [await ask("/predict", blob), blob];
+      return [await post("/predict", blob), blob];
     } catch (error) {
       if (!error.audio) throw error;
-      const decoded = await wav(blob).catch(() => null);  // perhaps the browser can read what the server cannot
+      const decoded = await wav(blob).catch(() => null);  // the browser may decode formats that the server does not
       if (!decoded) throw error;
-      return [await ask("/predict", decoded), decoded];
+      return [await post("/predict", decoded), decoded];
     }
   }
 
-  async function answer(blob, name) {
+  async function analyze(blob, name) {
     const mine = ++turn;
     the("problem").hidden = true;
     the("result").hidden = true;
-    say("Listening…");
+    showStatus("Analyzing…");
     try {
-      const [found, sent] = await judge(blob);
+      const [found, sent] = await predict(blob);
       if (mine !== turn) return;
       show(found, sent, name);
       if (found.seconds > LONG) await follow(sent, mine);
     } catch (error) {
-      if (mine === turn) complain(error instanceof TypeError ? "The service cannot be reached." : error.message);
+      if (mine === turn) showError(error instanceof TypeError ? "The server cannot be reached." : error.message);
     }
   }
 
   async function follow(blob, mine) {
-    say("Looking at it from second to second…");
-    const found = await ask("/timeline", blob);
+    showStatus("Computing the timeline…");
+    const found = await post("/timeline", blob);
     if (mine !== turn) return;
     the("over-time").hidden = false;
     ribbons(the("ribbons"), found, the("audio"));
-    say("");
+    showStatus("");
   }
 
   function show(found, blob, name) {
     const best = found.label, sure = found.confidence, heard = known.emotions.includes(best);
-    const words = !heard ? "Nothing was heard" : (sure >= 0.5 ? best : "Perhaps " + best) + ", " + percent(sure);
+    const words = !heard ? "No speech detected" : (sure >= 0.5 ? best : "Perhaps " + best) + ", " + percent(sure);
     const dot = document.createElement("i");
     dot.style.background = known.colours[best] || "var(--faint)";
     the("answer").replaceChildren(dot, words[0].toUpperCase() + words.slice(1));
-    const flags = found.flags.length ? " Mind: " + found.flags.map((flag) => known.flags[flag] || flag).join("; ") + "." : "";
-    const doubt = sure >= 0.5 ? "" : heard ? " No emotion has half of the probability." : "";
+    const flags = found.flags.length ? " Note: " + found.flags.map((flag) => known.flags[flag] || flag).join("; ") + "." : "";
+    const doubt = sure >= 0.5 ? "" : heard ? " No emotion has a probability of 50 % or more." : "";
     the("remark").textContent = name + ", " + found.seconds.toFixed(1) + " seconds." + doubt + flags;
     the("bars").replaceChildren(...known.emotions.map((emotion) => bar(emotion, found.probabilities[emotion], emotion === best)));
     if (url) URL.revokeObjectURL(url);
@@ -102,7 +102,7 @@
     the("audio").src = url;
     the("over-time").hidden = true;
     the("result").hidden = false;
-    say("");
+    showStatus("");
     the("answer").focus({preventScroll: true});
     the("result").scrollIntoView({block: "nearest"});
   }
@@ -124,14 +124,14 @@
 
   async function record() {
     if (!navigator.mediaDevices || !window.MediaRecorder) {
-      return complain("This browser cannot record here. It can on localhost and over HTTPS; or choose a file.");
+      return showError("This browser can only record on localhost or over HTTPS. Choose a file instead.");
     }
     let stream;
     try {
       stream = await navigator.mediaDevices.getUserMedia({audio: true});
     } catch (error) {
       const refused = error.name === "NotAllowedError";
-      return complain(refused ? "The microphone was not allowed. Allow it beside the address of this page." : "No microphone was found.");
+      return showError(refused ? "Access to the microphone was denied. Allow it in the site settings of the browser." : "No microphone was found.");
     }
     const pieces = [], context = new AudioContext(), started = performance.now();
     const meter = context.createAnalyser(), heard = new Float32Array(meter.fftSize);
@@ -144,13 +144,13 @@
       const blob = new Blob(pieces, {type: recorder.mimeType});
       recorder = null;
       pressed(false);
-      say("Listening…");
-      wav(blob).then((sound) => answer(sound, "Your voice"), () => complain("The recording cannot be decoded; it may be too short."));
+      showStatus("Analyzing…");
+      wav(blob).then((sound) => analyze(sound, "Your voice"), () => showError("The recording cannot be decoded. It may be too short."));
     };
     recorder.start();
     pressed(true);
     the("problem").hidden = true;
-    say("Recording. Press again to stop.");
+    showStatus("Recording. Press again to stop.");
     (function tick() {
       if (!recorder || recorder.state !== "recording") return;
       const seconds = (performance.now() - started) / 1000;
@@ -166,13 +166,13 @@
     the("record").classList.toggle("live", on);
     the("record-label").textContent = on ? "Stop" : "Record";
     the("level").classList.toggle("on", on);
-    if (!on) the("record-hint").textContent = "Two to ten seconds are best";
+    if (!on) the("record-hint").textContent = "2 to 10 seconds work best";
   }
 
   the("record").addEventListener("click", () => (recorder ? recorder.stop() : record()));
   the("file").addEventListener("change", () => {
     const [file] = the("file").files;
-    if (file) answer(file, file.name);
+    if (file) analyze(file, file.name);
     the("file").value = "";
   });
   const drop = the("drop");
@@ -184,6 +184,6 @@
   }
   document.addEventListener("drop", (event) => {
     const [file] = event.dataTransfer.files;
-    if (file) answer(file, file.name);
+    if (file) analyze(file, file.name);
   });
 })();
