@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import breakdowns, calibration, metrics, uncertainty
+from ser import calibration, metrics, subgroups, uncertainty
 from ser.clip_metadata import are_unknown, count_known
 from ser.params import Binary, Evaluate
 from ser.predictions import classes_of
@@ -81,13 +81,13 @@ def headline(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, 
         **intervals,
         **_spread(rows),
         "speakers": count_known(rows),
-        "kappa": breakdowns.cohen_kappa(rows),
-        "top2": breakdowns.top_k_accuracy(rows, 2),
+        "kappa": subgroups.cohen_kappa(rows),
+        "top2": subgroups.top_k_accuracy(rows, 2),
         "ece": calibration.ece(rows),
         "ece_raw": calibration.ece(without_temperature(rows)),
         "nll": calibration.nll(rows),
         **_worst_and_best(rows),
-        "sex_gap": breakdowns.sex_gap(rows),
+        "sex_gap": subgroups.sex_gap(rows),
         **_binary_tasks(rows, settings.binary),
     }
 
@@ -115,7 +115,7 @@ def _spread(rows: pd.DataFrame) -> dict[str, float]:
 def _worst_and_best(rows: pd.DataFrame) -> dict[str, float]:
     """Judge the speakers who are understood worst and best, of those who are known."""
     known = rows[~are_unknown(rows)]
-    found = breakdowns.extremes(known) if len(known) else None
+    found = subgroups.extremes(known) if len(known) else None
     numbers = (found.worst_uar, found.best_uar) if found else (float("nan"), float("nan"))
     return dict(zip(("uar_worst_speaker", "uar_best_speaker"), numbers, strict=True))
 
@@ -132,7 +132,7 @@ def possible(tasks: Mapping[str, Binary], classes: list[str]) -> dict[str, Binar
 def _binary_tasks(rows: pd.DataFrame, tasks: Mapping[str, Binary]) -> dict[str, float]:
     numbers: dict[str, float] = {}
     for name, task in possible(tasks, _occurring(rows)).items():
-        found = breakdowns.binary(rows, positive=task.positive, negative=task.negative)
+        found = subgroups.binary(rows, positive=task.positive, negative=task.negative)
         numbers |= {f"{name}_{metric}": float(getattr(found, metric)) for metric in ("uar", "accuracy", "roc_auc")}
     return numbers
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ser import breakdowns, paths, reproduction
+from ser import paths, reproduction, subgroups
 from ser.clip_metadata import count_known, say_unknown
 from ser.corpora.facts import known_corpora, load_corpus
 from ser.robustness import words
@@ -94,7 +94,7 @@ def _fairness(rows: pd.DataFrame, best: pd.Series) -> list[str]:
     """Say who is understood worse, as far as the corpora know who speaks."""
     known = {"sex": rows[rows.sex != ""], "corpus": rows, "intensity": rows[rows.intensity != ""]}
     tables: Mapping[str, pd.DataFrame] = {
-        column: breakdowns.by(some, column) for column, some in known.items() if some[column].nunique() > 1
+        column: subgroups.by(some, column) for column, some in known.items() if some[column].nunique() > 1
     }
     lines = [
         f"- By {column}: "

@@ -327,7 +327,7 @@ def _judge(verdict: Verdict, pair: _Pair, means: _Means) -> None:
 
 
 def _worst_speaker(rows: pd.DataFrame) -> float:
-    """Compute what `ser.breakdowns.extremes` does, fast enough to do it for hundreds of swaps."""
+    """Compute what `ser.subgroups.extremes` does, fast enough to do it for hundreds of swaps."""
     known = rows[~are_unknown(rows)]
     right = (known.emotion == known.predicted).groupby([known.speaker, known.emotion]).mean()
     return float(right.groupby("speaker").mean().min())

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import auc
 
-from ser import breakdowns, metrics, pages, uncertainty
+from ser import metrics, pages, subgroups, uncertainty
 from ser import robustness as stress
 from ser.clip_metadata import are_unknown
 from ser.corpus_tables import sex_names
@@ -173,7 +173,7 @@ def beside_people(table: pd.DataFrame) -> pages.Table:
 
 
 def _spread(judged: pd.Series, rows: pd.DataFrame) -> dict[str, float]:
-    folds = breakdowns.by(rows, "fold").uar
+    folds = subgroups.by(rows, "fold").uar
     return {
         "UAR": judged.uar,
         "seeds": rows.seed.nunique(),
@@ -258,16 +258,16 @@ def by_class(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
     right = pd.Series(np.diag(counts), index=classes)
     frame = found.rename(columns={"value": "recall"})[["recall", "low", "high"]]
     frame.insert(0, "clips", rows.groupby("emotion").clip_id.nunique().reindex(classes, fill_value=0))
-    pairs = breakdowns.confused_pairs(rows, len(classes) ** 2).drop_duplicates("emotion").set_index("emotion")
+    pairs = subgroups.confused_pairs(rows, len(classes) ** 2).drop_duplicates("emotion").set_index("emotion")
     return frame.assign(
         precision=(right / answers.where(answers > 0)),
-        auc=areas(breakdowns.roc_curves(rows)).reindex(classes),
+        auc=areas(subgroups.roc_curves(rows)).reindex(classes),
         mistaken=pairs.predicted.reindex(classes),
     )
 
 
 def areas(curves: pd.DataFrame) -> "pd.Series[float]":
-    """Compute the area below each emotion's curve, of `ser.breakdowns.roc_curves`."""
+    """Compute the area below each emotion's curve, of `ser.subgroups.roc_curves`."""
     return pd.Series({name: auc(curve.fpr, curve.tpr) for name, curve in curves.groupby("emotion")}, dtype=float)
 
 
@@ -285,7 +285,7 @@ def tasks(rows: pd.DataFrame, wanted: Mapping[str, Binary], *, model: str) -> Ta
     lines, curves, refused = {}, {}, []
     for name, task in wanted.items():
         try:
-            found = breakdowns.binary(rows, positive=task.positive, negative=task.negative)
+            found = subgroups.binary(rows, positive=task.positive, negative=task.negative)
         except InputError as error:
             refused.append(f"{name} was not judged: {error}")
             continue
@@ -309,14 +309,14 @@ def known(rows: pd.DataFrame, column: str) -> bool:
 
 
 def sliced(rows: pd.DataFrame, column: str, *, resamples: int, seed: int) -> pd.DataFrame:
-    """Judge the clips of each value of a column apart: `breakdowns.SLICE`, with limits over speakers."""
+    """Judge the clips of each value of a column apart: `subgroups.SLICE`, with limits over speakers."""
     if column == "seconds":
         rows = rows[rows.seconds.notna()]
-        found = breakdowns.by_duration(rows)
-        groups = [own for _, own in rows.groupby(np.digitize(rows.seconds, breakdowns.SECONDS))]  # also short to long
+        found = subgroups.by_duration(rows)
+        groups = [own for _, own in rows.groupby(np.digitize(rows.seconds, subgroups.SECONDS))]  # also short to long
     else:
         values = _named(rows, column)
-        found = breakdowns.by(rows.assign(**{column: values}), column)
+        found = subgroups.by(rows.assign(**{column: values}), column)
         groups = [rows[values == value] for value in found.value]
     limits = [uncertainty.bootstrap(own, ["uar"], resamples=resamples, seed=seed) for own in groups]
     return found.assign(**{side: [one[side].iloc[0] for one in limits] for side in ("low", "high")})
@@ -334,7 +334,7 @@ def slices(found: pd.DataFrame, *, what: str, total: int) -> pages.Table:
     Parameters
     ----------
     found
-        `breakdowns.SLICE`, maybe with low and high.
+        `subgroups.SLICE`, maybe with low and high.
     what
         Its values are.
     total
@@ -355,19 +355,19 @@ def slices(found: pd.DataFrame, *, what: str, total: int) -> pages.Table:
 
 
 def by_speaker(rows: pd.DataFrame) -> pd.DataFrame:
-    """Judge the clips of each known speaker apart: `breakdowns.SLICE`, and sex in words."""
+    """Judge the clips of each known speaker apart: `subgroups.SLICE`, and sex in words."""
     rows = rows[~are_unknown(rows)]
     who = rows.speaker
     if rows.corpus.nunique() == 1:
         who = who.str.removeprefix(f"{rows.corpus.iloc[0]}-")
-    found = breakdowns.by(rows.assign(speaker=who), "speaker")
+    found = subgroups.by(rows.assign(speaker=who), "speaker")
     sexes = sex_names(rows.sex).groupby(who).first() if "sex" in rows else pd.Series(dtype=str)
     return found.assign(sex=found.value.map(sexes).fillna("unknown"))
 
 
 def confused(rows: pd.DataFrame, *, n: int = 10) -> pages.Table:
     """List the emotions most often taken for another."""
-    found = breakdowns.confused_pairs(rows, n)
+    found = subgroups.confused_pairs(rows, n)
     names = [f"{emotion} taken for {answer}" for emotion, answer in zip(found.emotion, found.predicted, strict=True)]
     frame = found[["clips", "share"]].set_axis(pd.Index(names, name="mistake"))
     caption = "The most frequent mistakes, as a share of the emotion's clips"
@@ -375,8 +375,8 @@ def confused(rows: pd.DataFrame, *, n: int = 10) -> pages.Table:
 
 
 def surest_mistakes(rows: pd.DataFrame, *, n: int) -> pd.DataFrame:
-    """List the clips that a model was surest about and wrong, each once: as `breakdowns.confidently_wrong`."""
-    found = breakdowns.confidently_wrong(rows, len(rows))
+    """List the clips that a model was surest about and wrong, each once: as `subgroups.confidently_wrong`."""
+    found = subgroups.confidently_wrong(rows, len(rows))
     return found.drop_duplicates("clip_id").head(n).reset_index(drop=True)
 
 

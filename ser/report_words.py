@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from ser import pages
-from ser.breakdowns import sex_gap
 from ser.report_tables import share, uncertain
+from ser.subgroups import sex_gap
 from ser.text import shorten
 from ser.uncertainty import ENOUGH
 

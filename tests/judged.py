@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import breakdowns, calibration, metrics, plots, uncertainty
+from ser import calibration, metrics, plots, subgroups, uncertainty
 from ser.predictions import prediction_table
 from ser.temperature import apply_temperature, without_temperature
 
@@ -73,12 +73,12 @@ def _judged(model: str, table: pd.DataFrame, *, resamples: int) -> dict[str, Any
         for name in found.index
         for end, column in (("", "value"), ("_low", "low"), ("_high", "high"))
     }
-    over_folds = breakdowns.by(table, "fold").uar
+    over_folds = subgroups.by(table, "fold").uar
     return limits | {
         "model": model,
         "roc_auc": metrics.judge(table, classes=[c[2:] for c in table if c.startswith("p_")])["roc_auc"],
-        "kappa": breakdowns.cohen_kappa(table),
-        "top2": breakdowns.top_k_accuracy(table, 2),
+        "kappa": subgroups.cohen_kappa(table),
+        "top2": subgroups.top_k_accuracy(table, 2),
         "ece": calibration.ece(table),
         "ece_raw": calibration.ece(without_temperature(table)),
         "uar_seed_sd": uncertainty.over_seeds(table, ["uar"]).loc["uar", "sd"],
