@@ -10,6 +10,7 @@ import pandas as pd
 
 from ser.clip_metadata import are_unknown
 from ser.pages import Note
+from ser.text import join_names
 
 LEAST = 10
 """Of fewer clips no share and no median is compared."""
@@ -23,7 +24,9 @@ def synthetic(names: Sequence[str]) -> list[Note]:
     """Say which corpora nobody ever spoke."""
     if not names:
         return []
-    text = f"Nobody ever said what {_list(names)} holds: scores show that the pipeline works and mean nothing about"
+    text = (
+        f"Nobody ever said what {join_names(names)} holds: scores show that the pipeline works and mean nothing about"
+    )
     return [Note("Synthetic voices", f"{text} people.")]
 
 
@@ -47,7 +50,7 @@ def gaps(matrix: pd.DataFrame) -> list[Note]:
     missing = {corpus: list(row.index[row]) for corpus, row in is_gap(matrix).iterrows() if row.any()}
     if not missing:
         return []
-    said = "; ".join(f"{corpus} lacks {_list(emotions)}" for corpus, emotions in missing.items())
+    said = "; ".join(f"{corpus} lacks {join_names(emotions)}" for corpus, emotions in missing.items())
     text = f"{said}. A model can learn the corpus from that instead of the emotion."
     return [Note("Not every corpus has every emotion", text)]
 
@@ -123,7 +126,3 @@ def _spread(values: pd.Series) -> float:
 def _extremes(values: pd.Series, text: str) -> str:
     low, high = values.idxmin(), values.idxmax()
     return f"{text.format(values[low], low)} but {text.format(values[high], high)}"
-
-
-def _list(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

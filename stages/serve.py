@@ -24,7 +24,7 @@ def main(
     max_queued: Annotated[int, typer.Option(help="maximum number of requests that wait")] = DEFAULTS.max_queued,
 ) -> None:
     """Serve a model over HTTP: a web page to record or upload a voice, and a JSON API."""
-    workers = parallel.workers()
+    workers = parallel.n_workers()
     limits = service.Limits(
         megabytes=megabytes, minutes=minutes, seconds=seconds, workers=workers, max_queued=max_queued
     )

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from ser.corpora.facts import Corpus, RemoteFile, known_corpora, load_corpus
 from ser.emotions import EMOTIONS, in_order
+from ser.text import join_names
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "corpora.md"
 
@@ -68,16 +69,16 @@ def counts(corpus: Corpus) -> dict[str, int]:
 def _section(corpus: Corpus, found: Mapping[str, int]) -> str:
     lines = {
         "Recordings": f"{corpus.n_clips}, in the language `{corpus.language}`",
-        "Speakers": f"{len(corpus.sexes)}: {_enumerate(_number(corpus.sexes.values(), {'f': 'women', 'm': 'men'}))}",
-        "Emotions": _enumerate(_emotions(corpus, found)),
-        "Lacks": _enumerate(_lacking(corpus)),
-        "Played": _enumerate(list(corpus.intensities.values())),
+        "Speakers": f"{len(corpus.sexes)}: {join_names(_number(corpus.sexes.values(), {'f': 'women', 'm': 'men'}))}",
+        "Emotions": join_names(_emotions(corpus, found)),
+        "Lacks": join_names(_lacking(corpus)),
+        "Played": join_names(list(corpus.intensities.values())),
         "Licence": corpus.licence,
         "Cite": corpus.citation,
         "Address": f"<{corpus.url}>",
         "Fetched": _fetched(corpus),
         "Names": _names(corpus),
-        "Faulty": _enumerate([f"`{name}` {why}; it becomes no clip" for name, why in sorted(corpus.faulty.items())]),
+        "Faulty": join_names([f"`{name}` {why}; it becomes no clip" for name, why in sorted(corpus.faulty.items())]),
         "Good to know": " ".join(corpus.oddities),
     }
     facts = "\n".join(
@@ -139,7 +140,7 @@ def _mixing(counted: Sequence[tuple[Corpus, Mapping[str, int]]]) -> str:
     real = [corpus for corpus, _ in counted if not corpus.synthetic]
     shared = [emotion for emotion in EMOTIONS if all(emotion in corpus.emotions.values() for corpus in real)]
     single = [f"`{corpus.name}` has only {_sex(corpus)}" for corpus in real if len(set(corpus.sexes.values())) == 1]
-    voices = f"Voices matter as well: {_enumerate(single)}.\n" if single else ""
+    voices = f"Voices matter as well: {join_names(single)}.\n" if single else ""
     return _MIXING.format(table=_table(counted), use=",".join(shared), single=voices)
 
 
@@ -154,10 +155,6 @@ def _table(counted: Sequence[tuple[Corpus, Mapping[str, int]]]) -> str:
         had = {emotion: str(found.get(emotion, "yes")) for emotion in corpus.emotions.values()}
         rows.append([f"`{corpus.name}`", *(had.get(emotion, "lacks") for emotion in emotions)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _enumerate(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 if __name__ == "__main__":
