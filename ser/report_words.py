@@ -11,7 +11,7 @@ import pandas as pd
 from ser import pages
 from ser.report_tables import share, uncertain
 from ser.subgroups import sex_gap
-from ser.text import shorten
+from ser.text import join_names, shorten
 from ser.uncertainty import ENOUGH
 
 PROBES = {
@@ -93,12 +93,7 @@ def rivals(table: pd.DataFrame, *, unknown: str) -> str:
     tied = list(table.model.iloc[1:][table.tied_with_best.iloc[1:]])
     if not tied:
         return "Each other model is shown to be worse."
-    return f"Not shown to be worse: {listed(tied)}."
-
-
-def listed(names: Sequence[str]) -> str:
-    """Join names as in a sentence."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f"Not shown to be worse: {join_names(tied)}."
 
 
 def leaks(probe: pd.DataFrame) -> str:
@@ -162,8 +157,8 @@ def silent(rows: pd.DataFrame, classes: Sequence[str]) -> str:
     answered, occurring = set(rows.predicted), set(rows.emotion)
     never = [name for name in classes if name not in answered]
     absent = [name for name in classes if name not in occurring]
-    said = [f"Never answered: {listed(never)}."] if never else []
-    return " ".join(said + ([f"In no test clip: {listed(absent)}."] if absent else []))
+    said = [f"Never answered: {join_names(never)}."] if never else []
+    return " ".join(said + ([f"In no test clip: {join_names(absent)}."] if absent else []))
 
 
 def voices(found: pd.DataFrame, *, unknown: str) -> str:
