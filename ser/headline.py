@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import calibration, metrics, subgroups, uncertainty
+from ser import binary_tasks, calibration, metrics, subgroups, uncertainty
 from ser.clip_metadata import are_unknown, count_known
 from ser.params import Binary, Evaluate
 from ser.predictions import classes_of
@@ -81,8 +81,8 @@ def headline(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, 
         **intervals,
         **_spread(rows),
         "speakers": count_known(rows),
-        "kappa": subgroups.cohen_kappa(rows),
-        "top2": subgroups.top_k_accuracy(rows, 2),
+        "kappa": metrics.cohen_kappa(rows),
+        "top2": metrics.top_k_accuracy(rows, 2),
         "ece": calibration.ece(rows),
         "ece_raw": calibration.ece(without_temperature(rows)),
         "nll": calibration.nll(rows),
@@ -132,7 +132,7 @@ def possible(tasks: Mapping[str, Binary], classes: list[str]) -> dict[str, Binar
 def _binary_tasks(rows: pd.DataFrame, tasks: Mapping[str, Binary]) -> dict[str, float]:
     numbers: dict[str, float] = {}
     for name, task in possible(tasks, _occurring(rows)).items():
-        found = subgroups.binary(rows, positive=task.positive, negative=task.negative)
+        found = binary_tasks.binary(rows, positive=task.positive, negative=task.negative)
         numbers |= {f"{name}_{metric}": float(getattr(found, metric)) for metric in ("uar", "accuracy", "roc_auc")}
     return numbers
 

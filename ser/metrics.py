@@ -6,13 +6,20 @@ balanced accuracy), is the headline: a corpus with one frequent emotion does not
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import (
+    cohen_kappa_score,
+    confusion_matrix,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    roc_curve,
+)
 
-from ser.predictions import classes_of
+from ser.predictions import classes_of, probabilities, true_indices
 
 
 def uar(true: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
@@ -74,3 +81,59 @@ def confusion(rows: pd.DataFrame, *, classes: Sequence[str]) -> pd.DataFrame:
     """Count rows by emotion (index) and predicted emotion (columns), both in canonical order."""
     counts = confusion_matrix(rows.emotion, rows.predicted, labels=list(classes))
     return pd.DataFrame(counts, index=pd.Index(classes, name="emotion"), columns=pd.Index(classes, name="predicted"))
+
+
+def roc_curves(table: pd.DataFrame) -> pd.DataFrame:
+    """Trace each class against the rest.
+
+    Parameters
+    ----------
+    table
+        A prediction table of one part.
+
+    Returns
+    -------
+    DataFrame
+        emotion, fpr, tpr and threshold, classes in canonical order. A class that no clip or every clip has has no
+        curve and is left out. The first threshold of each is infinite.
+    """
+    curves = [
+        binary_roc_curve((table.emotion == name).to_numpy(), table[f"p_{name}"].to_numpy()).assign(emotion=name)
+        for name in classes_of(table)
+    ]
+    return pd.concat(curves, ignore_index=True)[["emotion", "fpr", "tpr", "threshold"]]
+
+
+def binary_roc_curve(true: npt.NDArray[np.bool_], score: npt.NDArray[np.floating[Any]]) -> pd.DataFrame:
+    """Compute the ROC curve of a binary task.
+
+    Parameters
+    ----------
+    true : (rows,) bool
+    score : (rows,) float
+
+    Returns
+    -------
+    DataFrame
+        fpr, tpr and threshold, the first of which is infinite; empty unless both classes occur.
+    """
+    rates = roc_curve(true, score) if 0 < true.sum() < len(true) else (np.empty(0),) * 3
+    return pd.DataFrame(dict(zip(("fpr", "tpr", "threshold"), rates, strict=True)))
+
+
+def top_k_accuracy(table: pd.DataFrame, k: int) -> float:
+    """Compute the share of rows whose emotion is among the `k` likeliest; equally likely ones in canonical order."""
+    likeliest = np.argsort(-probabilities(table), axis=1, kind="stable")[:, :k]
+    return float((likeliest == true_indices(table)[:, None]).any(axis=1).mean())
+
+
+def cohen_kappa(table: pd.DataFrame) -> float:
+    """Compute agreement beyond chance: 1 is perfect, 0 what chance gives, NaN where all is one class.
+
+    References
+    ----------
+    Cohen (1960), A coefficient of agreement for nominal scales.
+    """
+    if len(set(table.emotion) | set(table.predicted)) < 2:
+        return float("nan")
+    return float(cohen_kappa_score(table.emotion, table.predicted))

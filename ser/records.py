@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ser import calibration, headline, metrics, paths, predictions, subgroups
+from ser import calibration, headline, metrics, paths, predictions
 from ser.model_folder import read_card
 from ser.origin import about, origin, run_name
 from ser.registry import PREDICTIONS, Served
@@ -107,7 +107,7 @@ def _tables(model: str) -> dict[str, pd.DataFrame]:
     rows = headline.tested(pd.read_parquet(paths.predictions(model)))
     found = {
         "confusion": metrics.confusion(rows, classes=predictions.classes_of(rows)).reset_index(),
-        "roc": subgroups.roc_curves(rows),
+        "roc": metrics.roc_curves(rows),
         "calibration": calibration.reliability(rows),
     }
     return {f"tables/{name}.json": table for name, table in found.items()}

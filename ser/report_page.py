@@ -9,7 +9,9 @@ import pandas as pd
 
 from ser import (
     calibration,
+    error_analysis,
     leaderboard,
+    metrics,
     pages,
     paths,
     plots,
@@ -17,7 +19,6 @@ from ser import (
     report_tables,
     report_words,
     reproduction,
-    subgroups,
 )
 from ser.clip_metadata import say_unknown
 from ser.files import replacing
@@ -197,7 +198,7 @@ def _model(run: _Run, model: str) -> dict[str, Any]:
 
 
 def _confusion(run: _Run, model: str, rows: pd.DataFrame) -> pages.Picture:
-    pairs = subgroups.confused_pairs(rows, 1)
+    pairs = error_analysis.confused_pairs(rows, 1)
     most = [f"most frequent mistake: {one.emotion} taken for {one.predicted}, {one.share:.0%}" for one in _rows(pairs)]
     return pages.picture(
         run.confusion / f"{model}_test.png",
@@ -221,7 +222,7 @@ def _recalls(run: _Run, model: str, found: pd.DataFrame) -> pages.Picture:
 
 def _roc(run: _Run, model: str, found: pd.DataFrame, rows: pd.DataFrame) -> pages.Picture:
     path = run.pictures / f"{model}_roc.png"
-    curves = {f"{name} {found.auc[name]:.2f}": own for name, own in subgroups.roc_curves(rows).groupby("emotion")}
+    curves = {f"{name} {found.auc[name]:.2f}": own for name, own in metrics.roc_curves(rows).groupby("emotion")}
     ordered = {name: curves[name] for name in (f"{c} {found.auc[c]:.2f}" for c in run.classes) if name in curves}
     plots.roc(ordered, path, title=f"{model}\n{run.caption}")
     alt = report_words.alt(f"ROC curves of {model}, each emotion against the others; areas", dict(found.auc), most=20)

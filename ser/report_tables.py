@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import auc
 
-from ser import metrics, pages, subgroups, uncertainty
+from ser import binary_tasks, error_analysis, metrics, pages, subgroups, uncertainty
 from ser import robustness as stress
 from ser.clip_metadata import are_unknown
 from ser.corpus_tables import sex_names
@@ -258,16 +258,16 @@ def by_class(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
     right = pd.Series(np.diag(counts), index=classes)
     frame = found.rename(columns={"value": "recall"})[["recall", "low", "high"]]
     frame.insert(0, "clips", rows.groupby("emotion").clip_id.nunique().reindex(classes, fill_value=0))
-    pairs = subgroups.confused_pairs(rows, len(classes) ** 2).drop_duplicates("emotion").set_index("emotion")
+    pairs = error_analysis.confused_pairs(rows, len(classes) ** 2).drop_duplicates("emotion").set_index("emotion")
     return frame.assign(
         precision=(right / answers.where(answers > 0)),
-        auc=areas(subgroups.roc_curves(rows)).reindex(classes),
+        auc=areas(metrics.roc_curves(rows)).reindex(classes),
         mistaken=pairs.predicted.reindex(classes),
     )
 
 
 def areas(curves: pd.DataFrame) -> "pd.Series[float]":
-    """Compute the area below each emotion's curve, of `ser.subgroups.roc_curves`."""
+    """Compute the area below each emotion's curve, of `ser.metrics.roc_curves`."""
     return pd.Series({name: auc(curve.fpr, curve.tpr) for name, curve in curves.groupby("emotion")}, dtype=float)
 
 
@@ -285,7 +285,7 @@ def tasks(rows: pd.DataFrame, wanted: Mapping[str, Binary], *, model: str) -> Ta
     lines, curves, refused = {}, {}, []
     for name, task in wanted.items():
         try:
-            found = subgroups.binary(rows, positive=task.positive, negative=task.negative)
+            found = binary_tasks.binary(rows, positive=task.positive, negative=task.negative)
         except InputError as error:
             refused.append(f"{name} was not judged: {error}")
             continue
@@ -367,7 +367,7 @@ def by_speaker(rows: pd.DataFrame) -> pd.DataFrame:
 
 def confused(rows: pd.DataFrame, *, n: int = 10) -> pages.Table:
     """List the emotions most often taken for another."""
-    found = subgroups.confused_pairs(rows, n)
+    found = error_analysis.confused_pairs(rows, n)
     names = [f"{emotion} taken for {answer}" for emotion, answer in zip(found.emotion, found.predicted, strict=True)]
     frame = found[["clips", "share"]].set_axis(pd.Index(names, name="mistake"))
     caption = "The most frequent mistakes, as a share of the emotion's clips"
@@ -375,8 +375,8 @@ def confused(rows: pd.DataFrame, *, n: int = 10) -> pages.Table:
 
 
 def surest_mistakes(rows: pd.DataFrame, *, n: int) -> pd.DataFrame:
-    """List the clips that a model was surest about and wrong, each once: as `subgroups.confidently_wrong`."""
-    found = subgroups.confidently_wrong(rows, len(rows))
+    """List the clips that a model was surest about and wrong, each once: as `error_analysis.confidently_wrong`."""
+    found = error_analysis.confidently_wrong(rows, len(rows))
     return found.drop_duplicates("clip_id").head(n).reset_index(drop=True)
 
 

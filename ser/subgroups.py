@@ -1,8 +1,8 @@
-"""Where a model is right and wrong: by speaker, sex or length, by pair of emotions, and in coarser tasks.
+"""Evaluate subgroups of the clips: by speaker, sex, corpus or duration.
 
-Prediction tables of one part in, tables and numbers out. Conventions: UAR within a slice of clips is over the emotions
-that occur there, so slices with other emotions are not quite comparable; the column classes says how many they are.
-`clips` counts clips, which shares and averages count once a seed where several seeds judged them.
+Prediction tables of one part in, tables and numbers out. Conventions: UAR within a subgroup is over the emotions that
+occur there, so subgroups with other emotions are not quite comparable; the column classes says how many they are.
+`clips` counts clips, which averages count once a seed where several seeds judged them.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,11 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import cohen_kappa_score, roc_auc_score, roc_curve
 
 from ser.clip_metadata import count_known
-from ser.emotions import check_words, in_order
 from ser.errors import InputError
 from ser.metrics import uar
-from ser.predictions import classes_of, probabilities
 
 SLICE = ("value", "clips", "speakers", "classes", "uar", "accuracy")
 SECONDS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
@@ -33,19 +29,6 @@ class Extremes(NamedTuple):
     best: Any
     best_uar: float
     spread: float
-
-
-class Binary(NamedTuple):
-    """How two groups of emotions are told apart; `curve` has the columns fpr, tpr and threshold."""
-
-    clips: int
-    accuracy: float
-    uar: float
-    roc_auc: float
-    curve: pd.DataFrame
-
-
-# Slices ---------------------------------------------------------------------------------------------------------------
 
 
 def by(table: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -147,163 +130,3 @@ def by_duration(table: pd.DataFrame, *, column: str = "seconds", edges: Sequence
     bins = pd.cut(table[column], [*edges, np.inf], right=False, labels=names)
     found = by(table.assign(**{column: bins}), column)
     return found.sort_values("value", key=lambda value: value.map(names.index), ignore_index=True)
-
-
-# Errors ---------------------------------------------------------------------------------------------------------------
-
-
-def confused_pairs(table: pd.DataFrame, n: int) -> pd.DataFrame:
-    """List the emotions most often taken for another.
-
-    Parameters
-    ----------
-    table
-        A prediction table of one part.
-    n
-        How many pairs.
-
-    Returns
-    -------
-    DataFrame
-        emotion, predicted, clips, and share: of the emotion's answers, which ranks, so that a frequent emotion does
-        not fill the list. At most `n` rows; equal shares in canonical order.
-    """
-    wrong = table[table.emotion != table.predicted]
-    grouped = wrong.groupby(["emotion", "predicted"])
-    answers = table.groupby("emotion").size()
-    found = pd.DataFrame({"clips": grouped.clip_id.nunique(), "answers": grouped.size()}).reset_index()
-    found = found.assign(share=found.answers / answers.reindex(found.emotion).to_numpy())
-    rank = {name: place for place, name in enumerate(classes_of(table))}
-    ordered = found.sort_values(["emotion", "predicted"], key=lambda names: names.map(rank))
-    ordered = ordered.sort_values("share", ascending=False, kind="stable", ignore_index=True)
-    return ordered[["emotion", "predicted", "clips", "share"]].head(n)
-
-
-def confidently_wrong(table: pd.DataFrame, n: int) -> pd.DataFrame:
-    """List the clips to listen to: those with the highest probability for a wrong answer.
-
-    Parameters
-    ----------
-    table
-        A prediction table of one part.
-    n
-        How many.
-
-    Returns
-    -------
-    DataFrame
-        clip_id, corpus, speaker, seed, emotion, predicted, confidence (the answer's probability) and truth (that of
-        the emotion). At most `n` rows; equal ones in the order of their clip_id.
-    """
-    names = classes_of(table)
-    shares, rows = probabilities(table), np.arange(len(table))
-    known = {column: pd.Categorical(table[column], categories=names).codes for column in ("emotion", "predicted")}
-    judged = table.assign(confidence=shares[rows, known["predicted"]], truth=shares[rows, known["emotion"]])
-    wrong = judged[judged.emotion != judged.predicted]
-    ordered = wrong.sort_values(["confidence", "clip_id", "seed"], ascending=[False, True, True], ignore_index=True)
-    columns = ["clip_id", "corpus", "speaker", "seed", "emotion", "predicted", "confidence", "truth"]
-    return ordered[columns].head(n)
-
-
-# Other tasks and measures ---------------------------------------------------------------------------------------------
-
-
-def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[str]) -> Binary:
-    """Judge how two groups of emotions are told apart, such as high and low arousal.
-
-    A clip's score is the probability of the positive emotions as a share of that of both groups, and the answer is
-    positive where it is at least a half. Clips of other emotions are left out.
-
-    Parameters
-    ----------
-    table
-        A prediction table of one part.
-    positive, negative
-        Canonical emotions. Those that are no classes of the table are passed over.
-
-    Returns
-    -------
-    Binary
-        The area and the curve are NaN and empty if clips of one group are missing.
-
-    Raises
-    ------
-    InputError
-        If a name is no emotion or in both groups, or the table has no class or no clip of these.
-    """
-    groups = _groups(classes_of(table), positive=positive, negative=negative)
-    rows = table[table.emotion.isin(groups[0] + groups[1])]
-    if rows.empty:
-        raise InputError(f"binary task: no clip is of {', '.join(groups[0] + groups[1])}; name emotions that occur.")
-    true = rows.emotion.isin(groups[0]).to_numpy()
-    pro, contra = (rows[[f"p_{name}" for name in group]].sum(axis=1).to_numpy() for group in groups)
-    both = pro + contra
-    score = np.divide(pro, both, out=np.full(len(rows), 0.5), where=both > 0)
-    answers = score >= 0.5
-    area = float(roc_auc_score(true, score)) if 0 < true.sum() < len(true) else float("nan")
-    return Binary(
-        rows.clip_id.nunique(), float((true == answers).mean()), uar(true, answers), area, _curve(true, score)
-    )
-
-
-def _groups(classes: Sequence[str], *, positive: Sequence[str], negative: Sequence[str]) -> tuple[list[str], list[str]]:
-    check_words([*positive, *negative], where="binary task")
-    overlap = in_order(set(positive) & set(negative))
-    found = [name for name in classes if name in positive], [name for name in classes if name in negative]
-    if overlap or not all(found):
-        raise InputError(
-            f"binary task: positive is {', '.join(positive) or 'empty'}, negative is {', '.join(negative) or 'empty'}; "
-            f"each needs one of the classes {', '.join(classes)}, and none may be in both."
-        )
-    return found
-
-
-def _curve(true: npt.NDArray[np.bool_], score: npt.NDArray[np.floating[Any]]) -> pd.DataFrame:
-    """Trace the rates at each threshold, the first of which is infinite; empty unless both answers occur."""
-    rates = roc_curve(true, score) if _both(true) else (np.empty(0),) * 3
-    return pd.DataFrame(dict(zip(("fpr", "tpr", "threshold"), rates, strict=True)))
-
-
-def _both(true: npt.NDArray[np.bool_]) -> bool:
-    """Say whether some but not all are true, without which there is no curve."""
-    return bool(0 < true.sum() < len(true))
-
-
-def roc_curves(table: pd.DataFrame) -> pd.DataFrame:
-    """Trace each class against the rest.
-
-    Parameters
-    ----------
-    table
-        A prediction table of one part.
-
-    Returns
-    -------
-    DataFrame
-        emotion, fpr, tpr and threshold, classes in canonical order. A class that no clip or every clip has has no
-        curve and is left out. The first threshold of each is infinite.
-    """
-    curves = [
-        _curve((table.emotion == name).to_numpy(), table[f"p_{name}"].to_numpy()).assign(emotion=name)
-        for name in classes_of(table)
-    ]
-    return pd.concat(curves, ignore_index=True)[["emotion", "fpr", "tpr", "threshold"]]
-
-
-def top_k_accuracy(table: pd.DataFrame, k: int) -> float:
-    """Compute the share of rows whose emotion is among the `k` likeliest; equally likely ones in canonical order."""
-    likeliest = np.argsort(-probabilities(table), axis=1, kind="stable")[:, :k]
-    truth = pd.Categorical(table.emotion, categories=classes_of(table)).codes
-    return float((likeliest == truth[:, None]).any(axis=1).mean())
-
-
-def cohen_kappa(table: pd.DataFrame) -> float:
-    """Compute agreement beyond chance: 1 is perfect, 0 what chance gives, NaN where all is one class.
-
-    References
-    ----------
-    Cohen (1960), A coefficient of agreement for nominal scales.
-    """
-    if len(set(table.emotion) | set(table.predicted)) < 2:
-        return float("nan")
-    return float(cohen_kappa_score(table.emotion, table.predicted))

@@ -77,8 +77,8 @@ def _judged(model: str, table: pd.DataFrame, *, resamples: int) -> dict[str, Any
     return limits | {
         "model": model,
         "roc_auc": metrics.judge(table, classes=[c[2:] for c in table if c.startswith("p_")])["roc_auc"],
-        "kappa": subgroups.cohen_kappa(table),
-        "top2": subgroups.top_k_accuracy(table, 2),
+        "kappa": metrics.cohen_kappa(table),
+        "top2": metrics.top_k_accuracy(table, 2),
         "ece": calibration.ece(table),
         "ece_raw": calibration.ece(without_temperature(table)),
         "uar_seed_sd": uncertainty.over_seeds(table, ["uar"]).loc["uar", "sd"],

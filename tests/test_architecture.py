@@ -191,7 +191,7 @@ def test_each_package_has_one_door(package: str) -> None:
     "module",
     [
         *("features", "splits", "metrics", "predictions", "uncertainty", "calibration", "temperature"),
-        *("subgroups", "regression", "speech", "windows"),
+        *("binary_tasks", "error_analysis", "subgroups", "regression", "speech", "windows"),
     ],
 )
 def test_pure_modules_know_no_files_and_no_models(module: str) -> None:

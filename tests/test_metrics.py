@@ -11,6 +11,7 @@ from sklearn import metrics as sklearn_metrics
 from ser import metrics
 
 CLASSES = ["neutral", "happy", "sad"]
+FOUR = [*CLASSES, "angry"]
 TRUE = ["neutral"] * 4 + ["happy"] * 2 + ["sad"] * 2
 ANSWERS = ["neutral", "neutral", "neutral", "sad", "happy", "neutral", "sad", "sad"]
 
@@ -151,3 +152,36 @@ def test_confusion_counts_in_canonical_order() -> None:
     assert counts.index.to_list() == counts.columns.to_list() == classes
     assert (counts.index.name, counts.columns.name) == ("emotion", "predicted")
     assert counts.to_numpy().tolist() == [[3, 0, 0, 1], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 2]]
+
+
+# Curves, top k and kappa ----------------------------------------------------------------------------------------------
+
+
+def test_curves_have_scikit_learn_s_areas() -> None:
+    """Each class that some but not all clips have has a curve, in canonical order, with the known area below it."""
+    table = random_table(FOUR, n=200)
+    curves = metrics.roc_curves(table)
+    assert list(curves.emotion.unique()) == FOUR
+    for name, curve in curves.groupby("emotion"):
+        area = sklearn_metrics.roc_auc_score(table.emotion == name, table[f"p_{name}"])
+        assert np.trapezoid(curve.tpr, curve.fpr) == pytest.approx(area)
+    assert set(metrics.roc_curves(table[table.emotion != "sad"]).emotion) == {"neutral", "happy", "angry"}
+    assert metrics.roc_curves(table[table.emotion == "sad"]).empty
+
+
+def test_top_k() -> None:
+    """The first is the accuracy, all of them are always right, and between them it is scikit-learn's number."""
+    table = random_table(FOUR, n=200)
+    codes = pd.Categorical(table.emotion, categories=FOUR).codes
+    shares = table[[f"p_{name}" for name in FOUR]]
+    assert metrics.top_k_accuracy(table, 1) == pytest.approx((table.emotion == table.predicted).mean())
+    expected = sklearn_metrics.top_k_accuracy_score(codes, shares, k=2)
+    assert metrics.top_k_accuracy(table, 2) == pytest.approx(expected)
+    assert metrics.top_k_accuracy(table, 4) == 1
+
+
+def test_kappa() -> None:
+    """Agreement on 3 of 4 where chance gives a half is a half; where all is one class there is none."""
+    table = tables.predicted(["sad", "sad", "happy", "happy"], ["sad", "sad", "happy", "sad"], classes=FOUR)
+    assert metrics.cohen_kappa(table) == pytest.approx(0.5)
+    assert np.isnan(metrics.cohen_kappa(table[:2]))
