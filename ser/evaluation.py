@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser import headline, metrics, people, predictions, robustness, uncertainty
+from ser import headline, metrics, people, predictions, robustness, significance
 from ser.clip_metadata import are_unknown, count_known
 from ser.errors import InputError
 from ser.params import Emotions, Evaluate
@@ -25,7 +25,7 @@ class Judged:
     board
         A row a model, best first, as `ser.headline.leaderboard` makes it.
     pairs
-        A row a pair of models, as `ser.uncertainty.compare` makes it.
+        A row a pair of models, as `ser.significance.compare` makes it.
     people
         A row a model and one of people, by UAR, over the test clips that people judged; empty where there are none.
     robustness
@@ -88,7 +88,7 @@ def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, emotio
         predictions=tables,
         metrics={model: judged[model] | robustness.numbers(found) for model, found in stressed.items()},
         board=headline.leaderboard(judged, tied=_tied(tested, settings, seed=seed)),
-        pairs=uncertainty.compare(tested, resamples=settings.resamples, seed=seed),
+        pairs=significance.compare(tested, resamples=settings.resamples, seed=seed),
         people=_beside_people(tested, settings, emotions=emotions, seed=seed),
         robustness=stressed,
     )
@@ -96,9 +96,9 @@ def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, emotio
 
 def _tied(tested: Mapping[str, pd.DataFrame], settings: Evaluate, *, seed: int) -> list[str]:
     """Name the models that are not shown to be worse than the best: all of them, where too few speakers are known."""
-    if count_known(next(iter(tested.values()))) < uncertainty.ENOUGH:
+    if count_known(next(iter(tested.values()))) < significance.ENOUGH:
         return list(tested)
-    return uncertainty.tied_with_best(tested, resamples=settings.resamples, seed=seed)
+    return significance.tied_with_best(tested, resamples=settings.resamples, seed=seed)
 
 
 def _beside_people(

@@ -15,8 +15,8 @@ from ser.files import replacing, write_json, write_text
 from ser.params import Split, TrainLstm
 from ser.predictions import classes_of
 from ser.protocol import GROUPS, count_folds, describe_protocol, find_held_out
+from ser.significance import ENOUGH
 from ser.text import count
-from ser.uncertainty import ENOUGH
 
 SYNTHETIC = (
     "The voices of the demo corpus are synthetic: these numbers show that the pipeline works "

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ser import headline, uncertainty
+from ser import headline, significance
 from ser.errors import InputError
 
 ALPHA = 0.05
@@ -32,10 +32,10 @@ def verdict(candidate: pd.DataFrame, champion: pd.DataFrame, *, resamples: int, 
     """
     a, b = headline.tested(candidate), headline.tested(champion)
     try:
-        found = uncertainty.difference(a, b, resamples=resamples, seed=seed)
+        found = significance.difference(a, b, resamples=resamples, seed=seed)
     except InputError as error:
         return Verdict(False, f"the two cannot be compared: {error}")
-    test = uncertainty.mcnemar(*(rows[rows.seed == rows.seed.min()] for rows in (a, b)))
+    test = significance.mcnemar(*(rows[rows.seed == rows.seed.min()] for rows in (a, b)))
     worse_by_clips = test.only_a < test.only_b and test.p < ALPHA
     worse_by_speakers = found.high < 0
     interval = "" if pd.isna(found.low) else f" (95 % interval {found.low:+.3f} to {found.high:+.3f})"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from ser import calibration, headline, paths, uncertainty
+from ser import calibration, headline, paths, significance
 from ser.clip_metadata import are_unknown
 from ser.errors import InputError
 from ser.params import Change, Check, Evaluate
@@ -440,11 +440,11 @@ def _proof(pair: _Pair, metric: str, means: _Means, *, alpha: float) -> _Proof:
         return _by_intervals(pair, metric)
     old, new = pair.rows
     of_class = metric.removeprefix("recall_") if metric.startswith("recall_") else None
-    found = uncertainty.difference(
+    found = significance.difference(
         new, old, metric=metric, resamples=means.evaluate.resamples, level=1 - alpha, seed=means.seed
     )
-    test = uncertainty.mcnemar(*(_one_seed(table, of_class) for table in (old, new)))
-    by_speakers = found.speakers >= uncertainty.ENOUGH and found.high < 0
+    test = significance.mcnemar(*(_one_seed(table, of_class) for table in (old, new)))
+    by_speakers = found.speakers >= significance.ENOUGH and found.high < 0
     by_clips = test.p < alpha and test.only_a > test.only_b
     return _Proof(by_speakers or by_clips, found.low, found.high, test.p)
 
@@ -455,7 +455,7 @@ def _by_swapping(pair: _Pair, statistic: Callable[[pd.DataFrame], float], means:
         return float("nan")
     old, new = pair.rows
     draws = max(199, round(2 / means.alpha))  # fewer could not go below alpha
-    return uncertainty.swap_test(new, old, statistic, draws=draws, seed=means.seed)
+    return significance.swap_test(new, old, statistic, draws=draws, seed=means.seed)
 
 
 def _one_seed(table: pd.DataFrame, emotion: str | None) -> pd.DataFrame:
@@ -475,7 +475,7 @@ def _by_intervals(pair: _Pair, metric: str) -> _Proof:
     ends = [
         numbers.get(f"{metric}_{side}", np.nan) for numbers in (pair.before, pair.after) for side in ("low", "high")
     ]
-    few = min(numbers.get("speakers", 0) for numbers in (pair.before, pair.after)) < uncertainty.ENOUGH
+    few = min(numbers.get("speakers", 0) for numbers in (pair.before, pair.after)) < significance.ENOUGH
     if few or not np.isfinite(ends).all():
         return _Proof(False, np.nan, np.nan, np.nan)
     change = pair.after[metric] - pair.before[metric]

@@ -93,7 +93,7 @@ def write(
         roc_auc, kappa, top2, ece, ece_raw (before temperature), uar_seed_sd, uar_fold_mean, uar_fold_sd (NaN where
         there is one), val_uar, speakers, clips, and tied_with_best, whether it is not shown to be below the best.
     pairs
-        As `ser.uncertainty.compare` makes it; no rows with one model.
+        As `ser.significance.compare` makes it; no rows with one model.
     people
         People and models on the clips that people judged, as `ser.evaluation.judge_all` makes it; or no rows.
     robustness

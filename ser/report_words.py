@@ -10,9 +10,9 @@ import pandas as pd
 
 from ser import pages
 from ser.report_tables import share, uncertain
+from ser.significance import ENOUGH
 from ser.subgroups import sex_gap
 from ser.text import join_names, shorten
-from ser.uncertainty import ENOUGH
 
 PROBES = {
     "leak_clip": "random split: the same voices in training and test",

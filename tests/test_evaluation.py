@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from three_models import ANSWERS, CLASSES, PARTS, SETTINGS, TRUE, judged, table, write_predictions
 
-from ser import headline, uncertainty
+from ser import headline, significance
 from ser.errors import InputError
 
 
@@ -33,7 +33,7 @@ def test_models_are_compared_on_test_clips(folder: Path) -> None:
     """Each two models are compared, and those marked that are not shown to be worse than the best."""
     found = judged(folder)
     tested = {model: headline.tested(table(model)) for model in ANSWERS}
-    pd.testing.assert_frame_equal(found.pairs, uncertainty.compare(tested, resamples=100, seed=1))
+    pd.testing.assert_frame_equal(found.pairs, significance.compare(tested, resamples=100, seed=1))
     assert list(found.board.model[found.board.tied_with_best]) == ["lstm", "knn", "svm"]  # two speakers tell nothing
 
 
@@ -53,7 +53,7 @@ def test_one_model_alone(folder: Path) -> None:
     found = judged(folder, "lstm")
     assert list(found.board.tied_with_best) == [True]
     assert found.pairs.empty
-    assert list(found.pairs) == list(uncertainty.COMPARED)
+    assert list(found.pairs) == list(significance.COMPARED)
 
 
 def test_a_missing_table_is_named(folder: Path) -> None:

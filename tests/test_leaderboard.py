@@ -12,7 +12,7 @@ import pytest
 import tables
 from three_models import ANSWERS, TRUE, judged, table, write_predictions
 
-from ser import emotions, headline, leaderboard, paths, plots, uncertainty
+from ser import emotions, headline, leaderboard, paths, plots, significance
 from ser.corpora.facts import published_folds
 from ser.errors import InputError
 from ser.params import Split
@@ -352,7 +352,7 @@ def test_the_results_of_one_model_alone(folder: Path) -> None:
     """A run without baselines has a leaderboard of one, and a table of pairs without rows."""
     leaderboard.write(judged(folder, "lstm"), corpora=["ravdess"], split=tables.split("speaker"), lstm=LSTM, leaks=[])
     assert len(pd.read_csv("reports/leaderboard.csv")) == 1
-    assert list(pd.read_csv("reports/pairs.csv")) == list(uncertainty.COMPARED)
+    assert list(pd.read_csv("reports/pairs.csv")) == list(significance.COMPARED)
 
 
 def test_confusion_tables_have_a_row_a_clip(folder: Path) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import tables
 
-from ser import headline, metrics, robustness, uncertainty
+from ser import headline, metrics, robustness, significance
 
 CLASSES = ["neutral", "happy", "sad"]
 OTHER = {"neutral": "sad", "happy": "neutral", "sad": "happy"}
@@ -69,7 +69,7 @@ def test_limits_are_those_of_the_difference_over_speakers() -> None:
     rows = table()
     noisy = rows[rows.augmentation == "stress_noise_0db"].assign(clip_id=lambda r: r.source)
     clean = rows[(rows.augmentation == "") & rows.clip_id.isin(noisy.clip_id)]
-    expected = uncertainty.difference(noisy, clean, resamples=200, seed=1)
+    expected = significance.difference(noisy, clean, resamples=200, seed=1)
     one = judge(rows).loc["stress_noise_0db"]
     assert (one.low, one.high) == pytest.approx((expected.low, expected.high))
 
