@@ -11,7 +11,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from ser import headline, paths, significance
+from ser import bootstrap, headline, paths
 from ser.errors import InputError, one_sentence
 from ser.params import read_params
 
@@ -39,7 +39,7 @@ def main(model: Annotated[str, typer.Option(help="A model of the last run.")] = 
 
 def said(name: str, table: pd.DataFrame, *, resamples: int) -> str:
     """Say the UAR of a prediction table, with its interval over speakers."""
-    found = significance.bootstrap(table, ["uar"], resamples=resamples, seed=1).loc["uar"]
+    found = bootstrap.bootstrap(table, ["uar"], resamples=resamples, seed=1).loc["uar"]
     return f"{name:15} test UAR {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 import typer
 
 from benchmarks import measuring
-from ser import batches, datasets, predictions, seeds, significance, trainer
+from ser import batches, bootstrap, datasets, predictions, seeds, significance, trainer
 from ser.batches import Inputs
 from ser.columns import Array
 from ser.datasets import Dataset
@@ -140,7 +140,7 @@ def rows(tables: dict[str, pd.DataFrame], *, resamples: int) -> Iterator[str]:
     """Write the table that compares both, and their difference."""
     yield from ("| | validation UAR | 95 % interval over speakers | minutes a network |", "|---|---|---|---|")
     for way, table in tables.items():
-        uar = significance.bootstrap(table, ["uar"], resamples=resamples, seed=1).loc["uar"]
+        uar = bootstrap.bootstrap(table, ["uar"], resamples=resamples, seed=1).loc["uar"]
         yield f"| {way} | {uar.value:.3f} | {uar.low:.3f} to {uar.high:.3f} | {table.minutes.mean():.1f} |"
     apart = significance.difference(tables["ours"], tables["plain"], resamples=resamples, seed=1)
     yield from ("", f"Ours is better by {apart.difference:.3f} [{apart.low:.3f}, {apart.high:.3f}].")

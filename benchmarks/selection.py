@@ -19,7 +19,7 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from ser import calibration, datasets, paths, predictions, significance, store, trainer
+from ser import bootstrap, calibration, datasets, paths, predictions, store, trainer
 from ser.datasets import Dataset
 from ser.errors import InputError, one_sentence
 from ser.parallel import map_long, workers
@@ -107,7 +107,7 @@ def numbers(tables: dict[int, pd.DataFrame], *, resamples: int) -> dict[str, flo
     each = {f"fold{fold}_val_uar": _uar(table) for fold, table in tables.items()}
     # As seeds: somebody may validate in several folds, and intervals take a clip once a seed.
     whole = pd.concat([table.assign(seed=fold) for fold, table in tables.items()], ignore_index=True)
-    found = significance.bootstrap(whole, ["uar"], resamples=resamples, seed=1).loc["uar"]
+    found = bootstrap.bootstrap(whole, ["uar"], resamples=resamples, seed=1).loc["uar"]
     judged = {"val_uar": float(found.value), "val_uar_low": float(found.low), "val_uar_high": float(found.high)}
     return judged | {"val_nll": calibration.nll(whole)} | each
 

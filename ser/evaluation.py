@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser import headline, metrics, people, predictions, robustness, significance
+from ser import bootstrap, headline, metrics, people, predictions, robustness, significance
 from ser.clip_metadata import are_unknown, count_known
 from ser.errors import InputError
 from ser.params import Emotions, Evaluate
@@ -96,7 +96,7 @@ def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, emotio
 
 def _tied(tested: Mapping[str, pd.DataFrame], settings: Evaluate, *, seed: int) -> list[str]:
     """Name the models that are not shown to be worse than the best: all of them, where too few speakers are known."""
-    if count_known(next(iter(tested.values()))) < significance.ENOUGH:
+    if count_known(next(iter(tested.values()))) < bootstrap.ENOUGH:
         return list(tested)
     return significance.tied_with_best(tested, resamples=settings.resamples, seed=seed)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import binary_tasks, calibration, metrics, significance, subgroups
+from ser import binary_tasks, bootstrap, calibration, metrics, subgroups
 from ser.clip_metadata import are_unknown, count_known
 from ser.params import Binary, Evaluate
 from ser.predictions import classes_of
@@ -94,7 +94,7 @@ def headline(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, 
 
 def _intervals(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, float]:
     present = [f"recall_{name}" for name in _occurring(rows)]
-    found = significance.bootstrap(rows, [*WITH_INTERVALS, *present], resamples=settings.resamples, seed=seed)
+    found = bootstrap.bootstrap(rows, [*WITH_INTERVALS, *present], resamples=settings.resamples, seed=seed)
     return {f"{metric}_{side}": float(found.loc[metric, side]) for metric in found.index for side in ("low", "high")}
 
 
@@ -106,7 +106,7 @@ def _spread(rows: pd.DataFrame) -> dict[str, float]:
     """Say how UAR varies over seeds and over folds; with one of either there is no deviation."""
     folds = [metrics.uar(fold.emotion, fold.predicted) for _, fold in rows.groupby("fold")]
     return {
-        "uar_seed_sd": float(significance.over_seeds(rows, ["uar"]).loc["uar", "sd"]),
+        "uar_seed_sd": float(bootstrap.over_seeds(rows, ["uar"]).loc["uar", "sd"]),
         "uar_fold_mean": float(np.mean(folds)),
         "uar_fold_sd": float(np.std(folds, ddof=1)) if len(folds) > 1 else float("nan"),
     }

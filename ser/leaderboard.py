@@ -7,6 +7,7 @@ from typing import TypedDict
 import pandas as pd
 
 from ser import headline, metrics, model_card, paths, plots
+from ser.bootstrap import ENOUGH
 from ser.clip_metadata import say_unknown
 from ser.corpora.facts import is_synthetic, published_folds
 from ser.errors import InputError
@@ -15,7 +16,6 @@ from ser.files import replacing, write_json, write_text
 from ser.params import Split, TrainLstm
 from ser.predictions import classes_of
 from ser.protocol import GROUPS, count_folds, describe_protocol, find_held_out
-from ser.significance import ENOUGH
 from ser.text import count
 
 SYNTHETIC = (

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from ser import calibration, headline, paths, significance
+from ser import bootstrap, calibration, headline, paths, significance
 from ser.clip_metadata import are_unknown
 from ser.errors import InputError
 from ser.params import Change, Check, Evaluate
@@ -444,7 +444,7 @@ def _proof(pair: _Pair, metric: str, means: _Means, *, alpha: float) -> _Proof:
         new, old, metric=metric, resamples=means.evaluate.resamples, level=1 - alpha, seed=means.seed
     )
     test = significance.mcnemar(*(_one_seed(table, of_class) for table in (old, new)))
-    by_speakers = found.speakers >= significance.ENOUGH and found.high < 0
+    by_speakers = found.speakers >= bootstrap.ENOUGH and found.high < 0
     by_clips = test.p < alpha and test.only_a > test.only_b
     return _Proof(by_speakers or by_clips, found.low, found.high, test.p)
 
@@ -475,7 +475,7 @@ def _by_intervals(pair: _Pair, metric: str) -> _Proof:
     ends = [
         numbers.get(f"{metric}_{side}", np.nan) for numbers in (pair.before, pair.after) for side in ("low", "high")
     ]
-    few = min(numbers.get("speakers", 0) for numbers in (pair.before, pair.after)) < significance.ENOUGH
+    few = min(numbers.get("speakers", 0) for numbers in (pair.before, pair.after)) < bootstrap.ENOUGH
     if few or not np.isfinite(ends).all():
         return _Proof(False, np.nan, np.nan, np.nan)
     change = pair.after[metric] - pair.before[metric]

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import auc
 
-from ser import binary_tasks, error_analysis, metrics, pages, significance, subgroups
+from ser import binary_tasks, bootstrap, error_analysis, metrics, pages, subgroups
 from ser import robustness as stress
+from ser.bootstrap import ENOUGH
 from ser.clip_metadata import are_unknown
 from ser.corpus_tables import sex_names
 from ser.errors import InputError
 from ser.params import Binary
 from ser.predictions import classes_of, probabilities
-from ser.significance import ENOUGH
 
 ALPHA = 0.05
 LISTED = 30
@@ -252,7 +252,7 @@ def by_class(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
     """
     classes = classes_of(rows)
     names = [f"recall_{name}" for name in classes]
-    found = significance.bootstrap(rows, names, resamples=resamples, seed=seed).set_axis(classes)
+    found = bootstrap.bootstrap(rows, names, resamples=resamples, seed=seed).set_axis(classes)
     counts = metrics.confusion(rows, classes=classes)
     answers = counts.sum(axis=0)
     right = pd.Series(np.diag(counts), index=classes)
@@ -318,7 +318,7 @@ def sliced(rows: pd.DataFrame, column: str, *, resamples: int, seed: int) -> pd.
         values = _named(rows, column)
         found = subgroups.by(rows.assign(**{column: values}), column)
         groups = [rows[values == value] for value in found.value]
-    limits = [significance.bootstrap(own, ["uar"], resamples=resamples, seed=seed) for own in groups]
+    limits = [bootstrap.bootstrap(own, ["uar"], resamples=resamples, seed=seed) for own in groups]
     return found.assign(**{side: [one[side].iloc[0] for one in limits] for side in ("low", "high")})
 
 

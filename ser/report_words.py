@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from ser import pages
+from ser.bootstrap import ENOUGH
 from ser.report_tables import share, uncertain
-from ser.significance import ENOUGH
 from ser.subgroups import sex_gap
 from ser.text import join_names, shorten
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ser import headline, paths, predictions, significance
+from ser import bootstrap, headline, paths, predictions
 from ser.errors import InputError
 from ser.files import file_hash
 from ser.regression import Result
@@ -214,7 +214,7 @@ def _fetch(commit: str, path: str, model: str, hashes: Mapping[str, str], root: 
 
 def _check_predictions_belong(numbers: Mapping[str, float], table: pd.DataFrame, *, model: str, name: str) -> None:
     """Refuse predictions that do not give the UAR that the metrics state."""
-    found = float(significance.over_seeds(headline.tested(table), ["uar"]).loc["uar", "mean"])
+    found = float(bootstrap.over_seeds(headline.tested(table), ["uar"]).loc["uar", "mean"])
     stated = numbers.get("uar", found)
     if not np.isclose(found, stated, atol=1e-6):
         raise InputError(

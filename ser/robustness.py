@@ -6,7 +6,7 @@ Prediction tables in, tables of numbers out. None of it is in a headline.
 import numpy as np
 import pandas as pd
 
-from ser import significance
+from ser import bootstrap, significance
 from ser.clip_metadata import STRESS, are_unknown, for_testing
 
 COLUMNS = ("condition", "clips", "uar_clean", "uar", "uar_low", "uar_high", "change", "low", "high", "unchanged")
@@ -50,7 +50,7 @@ def _compare(altered: pd.DataFrame, originals: pd.DataFrame, *, resamples: int, 
     altered = altered.assign(clip_id=altered.source)
     clean = originals[originals.clip_id.isin(altered.clip_id)]
     change = significance.difference(altered, clean, resamples=resamples, seed=seed)
-    uar = significance.bootstrap(altered, ["uar"], resamples=resamples, seed=seed).loc["uar"]
+    uar = bootstrap.bootstrap(altered, ["uar"], resamples=resamples, seed=seed).loc["uar"]
     limits = {"uar_low": uar.low, "uar_high": uar.high, "low": change.low, "high": change.high}
     if are_unknown(altered).any():
         limits = dict.fromkeys(limits, float("nan"))

@@ -1,13 +1,10 @@
-"""How sure a number is, and whether two models differ. Prediction tables in, intervals and p-values out.
+"""Test whether models differ: McNemar's test, paired bootstrap over speakers, permutation test.
 
-Conventions: a table holds the rows of one part (such as test) of one model; folds may be pooled, as each clip is tested
-once, and several seeds may be in one table. What varies is the speaker: clips of one speaker are alike, so an interval
-over clips would be far too narrow, and there is none here. Where there is one speaker, or somebody is unknown, who
-might be anybody, limits are NaN, and the caller says why. A number of several seeds is its mean over them, never its
-best.
+Prediction tables in, p-values and intervals out. Conventions: a table holds the rows of one part (such as test) of one
+model; folds may be pooled, as each clip is tested once, and several seeds may be in one table.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -17,18 +14,12 @@ import pandas as pd
 from scipy import stats
 
 from ser import seeds
-from ser.clip_metadata import are_unknown, count_known
+from ser.bootstrap import LEVEL, RESAMPLES, Scores, bootstrap_scores, expanded_percentiles
 from ser.errors import InputError
-from ser.metrics import judge
 from ser.predictions import classes_of
 
 Array = npt.NDArray[np.floating[Any]]
 
-RESAMPLES = 2000
-LEVEL = 0.95
-ENOUGH = 6
-"""Speakers. Over fewer, limits are a range and no interval, and no difference is shown: see `bootstrap`."""
-JUDGED = ("uar", "accuracy", "precision", "recall", "f1", "roc_auc")
 COMPARED = ("a", "b", "only_a", "only_b", "p", "p_holm", "difference", "low", "high", "speakers")
 
 
@@ -49,202 +40,6 @@ class Difference(NamedTuple):
     low: float
     high: float
     speakers: int
-
-
-# Intervals over speakers ----------------------------------------------------------------------------------------------
-
-
-def bootstrap(
-    table: pd.DataFrame, metrics: Sequence[str], *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int
-) -> pd.DataFrame:
-    """Find how far metrics would vary with other speakers.
-
-    Speakers are drawn with replacement, each with all their clips, and the metric is computed anew from each draw.
-    The limits are expanded percentiles of these draws: percentiles alone are too narrow, as if the standard deviation
-    were divided by n and the t distribution were normal; see `_tail`.
-
-    Parameters
-    ----------
-    table
-        A prediction table of one part.
-    metrics
-        Of uar, accuracy, precision, recall, f1 (macro) and recall_<emotion>, as `ser.metrics.judge` defines them.
-    resamples
-        How many draws.
-    level
-        Share of such intervals that should hold the true number.
-    seed
-        The run's. Tables of the same speakers get the same draws.
-
-    Returns
-    -------
-    DataFrame
-        A row a metric (index) with value, low, high, speakers (known ones) and clips. Low and high are NaN with one
-        speaker, and where some are unknown.
-
-    Raises
-    ------
-    InputError
-        If a metric is unknown or a clip stands twice for one seed.
-
-    Notes
-    -----
-    A draw may lack a class: averages over classes are then over those it has, and draws without the class are left
-    out for its recall. With several seeds, the metric of a draw is its mean over seeds: the interval speaks of other
-    speakers, not of other seeds. Speakers are drawn from all corpora at once, so the mix of corpora varies too.
-
-    With few speakers no bootstrap can be right, whatever its correction (Cameron et al. found BCa of little help): the
-    limits hardly lie beyond the worst and the best speaker, and the centre of a symmetric population lies outside the
-    range of n speakers once in 2^(n-1) times. So about 50 % of intervals over 2 speakers hold it, at most 75 % over 3
-    and 88 % over 4, and a level of 95 % needs 6. Simulated with 64 clips a speaker (8 classes, speakers' log odds of
-    being understood with a standard deviation of 0.6), 0.48, 0.75, 0.87, 0.92, 0.93, 0.94, 0.95 and 0.95 of the
-    intervals over 2, 3, 4, 5, 6, 12, 24 and 91 speakers held the true UAR; of plain percentiles, 0.48, 0.75, 0.80,
-    0.83, 0.87, 0.91, 0.93 and 0.95. Hence the column speakers: show it beside the interval, and below six call the
-    limits a range over speakers rather than a confidence interval.
-
-    References
-    ----------
-    Bisani & Ney (2004), Bootstrap estimates for confidence intervals in ASR performance evaluation.
-    Field & Welsh (2007), Bootstrapping clustered data.
-    Davison & Hinkley (1997), Bootstrap methods and their application, section 3.8.
-    Hesterberg (2015), What teachers should know about the bootstrap, on expanded percentiles.
-    Cameron, Gelbach & Miller (2008), Bootstrap-based improvements for inference with clustered errors.
-    """
-    counts = _counts(table)
-    drawn = _draw(counts, resamples=resamples, seed=seed)
-    sizes = {"speakers": count_known(table), "clips": table.clip_id.nunique()}
-    rows = []
-    for metric in metrics:
-        score = _score(metric, classes=classes_of(table))
-        value = float(_mean(score(counts.sum(axis=1))))
-        low, high = _limits(_mean(score(drawn)), speakers=_drawn_from(table), level=level)
-        rows.append({"value": value, "low": low, "high": high} | sizes)
-    return pd.DataFrame(rows, index=pd.Index(metrics, name="metric"))
-
-
-def _drawn_from(table: pd.DataFrame) -> int:
-    """Count the speakers that can be drawn: none where some are unknown, as two clips may be of one voice or of two."""
-    return 0 if are_unknown(table).any() else count_known(table)
-
-
-def _counts(table: pd.DataFrame) -> Array:
-    """Count answers: (seeds, speakers, classes, predicted classes), all in order, whatever the order of the rows."""
-    repeated = table[table.duplicated(["clip_id", "seed"])]
-    if len(repeated):
-        raise InputError(
-            f"predictions: {repeated.clip_id.iloc[0]} stands twice for seed {repeated.seed.iloc[0]}; an interval is "
-            "over clips judged once a seed: pass the rows of one part."
-        )
-    classes = classes_of(table)
-    seed, speaker = (pd.factorize(table[column], sort=True)[0] for column in ("seed", "speaker"))
-    labels = (pd.Categorical(table[column], categories=classes).codes for column in ("emotion", "predicted"))
-    shape = (table.seed.nunique(), table.speaker.nunique(), len(classes), len(classes))
-    cells = np.ravel_multi_index((seed, speaker, *labels), shape)
-    return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
-
-
-def _draw(counts: Array, *, resamples: int, seed: int) -> Array:
-    """Sum the counts of speakers drawn with replacement: (resamples, seeds, classes, predicted classes)."""
-    speakers = counts.shape[1]
-    times = seeds.generator(seed, "bootstrap").multinomial(speakers, [1 / speakers] * speakers, size=resamples)
-    return np.tensordot(times.astype(np.float64), counts, axes=(1, 1))
-
-
-def _limits(draws: Array, *, speakers: int, level: float) -> tuple[float, float]:
-    """Cut the tails off the draws that are numbers; one speaker, or none, has no interval."""
-    numbers = draws[~np.isnan(draws)]
-    if speakers < 2 or not len(numbers):
-        return float("nan"), float("nan")
-    tail = _tail(speakers, level=level)
-    low, high = np.quantile(numbers, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def _tail(speakers: int, *, level: float) -> float:
-    """Say what share of draws to cut off at each end, for a mean to get the width of its t interval.
-
-    References
-    ----------
-    Hesterberg (2015): expanded percentiles.
-    """
-    t = stats.t.ppf((1 + level) / 2, speakers - 1)
-    return float(stats.norm.sf(t * np.sqrt(speakers / (speakers - 1))))
-
-
-# Metrics of many confusion matrices at once: (..., classes, predicted classes) -> (...) -------------------------------
-
-
-def _score(metric: str, *, classes: Sequence[str]) -> Callable[[Array], Array]:
-    scores: dict[str, Callable[[Array], Array]] = {
-        "uar": lambda counts: _mean(_recalls(counts)),
-        "recall": lambda counts: _mean(_recalls(counts)),
-        "accuracy": lambda counts: _share(_hits(counts).sum(axis=-1), counts.sum(axis=(-2, -1))),
-        "precision": lambda counts: _over_present(counts, _share(_hits(counts), counts.sum(axis=-2))),
-        "f1": lambda counts: _over_present(
-            counts, _share(2 * _hits(counts), counts.sum(axis=-2) + counts.sum(axis=-1))
-        ),
-    }
-    own = {f"recall_{name}": lambda counts, n=n: _recalls(counts)[..., n] for n, name in enumerate(classes)}
-    known = scores | own
-    if metric not in known:
-        raise InputError(f"metric {metric} has no interval over speakers; known are {', '.join(known)}.")
-    return known[metric]
-
-
-def _hits(counts: Array) -> Array:
-    return np.diagonal(counts, axis1=-2, axis2=-1)
-
-
-def _recalls(counts: Array) -> Array:
-    return _share(_hits(counts), counts.sum(axis=-1))
-
-
-def _over_present(counts: Array, scores: Array) -> Array:
-    """Average over the classes that occur; one that is never predicted counts as 0 there, as in `judge`."""
-    return _mean(np.where(counts.sum(axis=-1) > 0, np.nan_to_num(scores), np.nan))
-
-
-def _share(part: Array, whole: Array) -> Array:
-    """Divide; a share of nothing is NaN."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
-
-
-def _mean(values: Array) -> Array:
-    """Average the numbers along the last axis; the mean of none is NaN."""
-    return _share(np.nansum(values, axis=-1), (~np.isnan(values)).sum(axis=-1))
-
-
-# Seeds ----------------------------------------------------------------------------------------------------------------
-
-
-def over_seeds(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Average metrics over seeds.
-
-    Parameters
-    ----------
-    table
-        A prediction table of one part and several seeds.
-    metrics
-        Of `ser.metrics.judge`.
-
-    Returns
-    -------
-    DataFrame
-        A row a metric (index) with mean, sd (divided by seeds - 1; NaN with one seed) and seeds.
-
-    Raises
-    ------
-    InputError
-        If a metric is unknown.
-    """
-    classes = classes_of(table)
-    unknown = sorted(set(metrics) - {*JUDGED, *(f"recall_{name}" for name in classes)})
-    if unknown:
-        raise InputError(f"metric {', '.join(unknown)} is unknown; known are {', '.join(JUDGED)} and recall_<emotion>.")
-    judged = pd.DataFrame([judge(rows, classes=classes) for _, rows in table.groupby("seed")])
-    scores = judged.reindex(columns=list(metrics))
-    found = pd.DataFrame({"mean": scores.mean(), "sd": scores.std(ddof=1), "seeds": scores.count()})
-    return found.rename_axis("metric")
 
 
 # Two models on the same clips -----------------------------------------------------------------------------------------
@@ -323,7 +118,7 @@ def difference(
     a, b
         Prediction tables of one part, of the same clips.
     metric, resamples, level, seed
-        As for `bootstrap`, the notes of which hold here too.
+        As for `ser.bootstrap.bootstrap`, the notes of which hold here too.
 
     Returns
     -------
@@ -340,25 +135,12 @@ def difference(
     Bisani & Ney (2004), Bootstrap estimates for confidence intervals in ASR performance evaluation.
     """
     _check_same_clips(a, b)
-    first, second = (_scored(table, metric, resamples=resamples, seed=seed) for table in (a, b))
+    first, second = (bootstrap_scores(table, [metric], resamples=resamples, seed=seed)[0] for table in (a, b))
     return _subtract(first, second, level=level)
 
 
-class _Scored(NamedTuple):
-    value: float
-    draws: Array
-    speakers: int
-
-
-def _scored(table: pd.DataFrame, metric: str, *, resamples: int, seed: int) -> _Scored:
-    counts = _counts(table)
-    score = _score(metric, classes=classes_of(table))
-    draws = _mean(score(_draw(counts, resamples=resamples, seed=seed)))
-    return _Scored(float(_mean(score(counts.sum(axis=1)))), draws, _drawn_from(table))
-
-
-def _subtract(a: _Scored, b: _Scored, *, level: float) -> Difference:
-    low, high = _limits(a.draws - b.draws, speakers=a.speakers, level=level)
+def _subtract(a: Scores, b: Scores, *, level: float) -> Difference:
+    low, high = expanded_percentiles(a.draws - b.draws, speakers=a.speakers, level=level)
     return Difference(a.value - b.value, low, high, a.speakers)
 
 
@@ -446,7 +228,7 @@ def compare(
     tables
         {model: prediction table} of one part, of the same clips.
     resamples, level, seed
-        As for `bootstrap`.
+        As for `ser.bootstrap.bootstrap`.
 
     Returns
     -------
@@ -484,7 +266,7 @@ def tied_with_best(
     tables
         {model: prediction table} of one part, of the same clips.
     resamples, level, seed
-        As for `bootstrap`.
+        As for `ser.bootstrap.bootstrap`.
 
     Returns
     -------
@@ -503,8 +285,10 @@ def tied_with_best(
     return [best, *(model for model in others if not _subtract(scored[best], scored[model], level=each).low > 0)]
 
 
-def _all_scored(tables: Mapping[str, pd.DataFrame], *, resamples: int, seed: int) -> dict[str, _Scored]:
+def _all_scored(tables: Mapping[str, pd.DataFrame], *, resamples: int, seed: int) -> dict[str, Scores]:
     first = next(iter(tables))
     for model in tables:
         _check_same_clips(tables[first], tables[model], names=(first, model))
-    return {model: _scored(table, "uar", resamples=resamples, seed=seed) for model, table in tables.items()}
+    return {
+        model: bootstrap_scores(table, ["uar"], resamples=resamples, seed=seed)[0] for model, table in tables.items()
+    }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import calibration, metrics, plots, significance, subgroups
+from ser import bootstrap, calibration, metrics, plots, significance, subgroups
 from ser.predictions import prediction_table
 from ser.temperature import apply_temperature, without_temperature
 
@@ -67,7 +67,7 @@ def headline(tables: Mapping[str, pd.DataFrame], *, resamples: int = 200) -> pd.
 
 
 def _judged(model: str, table: pd.DataFrame, *, resamples: int) -> dict[str, Any]:
-    found = significance.bootstrap(table, ["uar", "accuracy", "f1"], resamples=resamples, seed=1)
+    found = bootstrap.bootstrap(table, ["uar", "accuracy", "f1"], resamples=resamples, seed=1)
     limits = {
         f"{name}{end}": found.loc[name, column]
         for name in found.index
@@ -81,7 +81,7 @@ def _judged(model: str, table: pd.DataFrame, *, resamples: int) -> dict[str, Any
         "top2": metrics.top_k_accuracy(table, 2),
         "ece": calibration.ece(table),
         "ece_raw": calibration.ece(without_temperature(table)),
-        "uar_seed_sd": significance.over_seeds(table, ["uar"]).loc["uar", "sd"],
+        "uar_seed_sd": bootstrap.over_seeds(table, ["uar"]).loc["uar", "sd"],
         "uar_fold_mean": over_folds.mean() if len(over_folds) > 1 else np.nan,
         "uar_fold_sd": over_folds.std() if len(over_folds) > 1 else np.nan,
         "val_uar": limits["uar"] + 0.03,

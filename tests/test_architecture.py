@@ -190,7 +190,7 @@ def test_each_package_has_one_door(package: str) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("features", "splits", "metrics", "predictions", "significance", "calibration", "temperature"),
+        *("features", "splits", "metrics", "predictions", "bootstrap", "significance", "calibration", "temperature"),
         *("binary_tasks", "error_analysis", "subgroups", "regression", "speech", "windows"),
     ],
 )

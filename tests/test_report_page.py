@@ -14,7 +14,7 @@ import signals
 import tables
 from test_pages import Outline, Page
 
-from ser import audio_io, report_page, report_tables, report_words, reproduction, robustness, significance
+from ser import audio_io, bootstrap, report_page, report_tables, report_words, reproduction, robustness, significance
 
 EVIL = "<script>alert(1)</script>$ü_"
 CLASSES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
@@ -103,7 +103,7 @@ def row(page: Page, name: str, *, column: int = 0) -> str:
 
 def test_the_page_begins_with_the_score_and_how_sure_it_is(full: Full) -> None:
     """The first sentences name the best model, its UAR with the limits, over whom, chance, and the protocol."""
-    found = significance.bootstrap(full.models["svm"], ["uar"], resamples=200, seed=1).loc["uar"]
+    found = bootstrap.bootstrap(full.models["svm"], ["uar"], resamples=200, seed=1).loc["uar"]
     limits = f"{found.value:.3f} (95 % interval over 8 speakers: {found.low:.3f} to {found.high:.3f})"
     assert f"svm has the highest UAR, {limits}; guessing gives 0.111." in full.page.text
     said = f"R{PROTOCOL[1:]}. 160 test clips, 9 emotions, mean of 2 seeds, 4 folds together."
@@ -314,7 +314,7 @@ def test_slices_of_length_have_the_limits_of_their_own_clips() -> None:
     rows["seconds"] = [0.5 if n % 3 else 3.2 for n in range(len(rows))]
     found = report_tables.sliced(rows, "seconds", resamples=200, seed=1).set_index("value")
     assert list(found.index) == ["0 to 1 s", "3 to 4 s"]
-    own = significance.bootstrap(rows[rows.seconds > 3], ["uar"], resamples=200, seed=1).loc["uar"]
+    own = bootstrap.bootstrap(rows[rows.seconds > 3], ["uar"], resamples=200, seed=1).loc["uar"]
     assert (found.uar["3 to 4 s"], found.low["3 to 4 s"]) == (pytest.approx(own.value), own.low)
 
 
