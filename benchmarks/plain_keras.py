@@ -23,7 +23,7 @@ from ser.columns import Array
 from ser.datasets import Dataset
 from ser.errors import one_sentence
 from ser.network import build_for, mean_frame
-from ser.parallel import map_long, workers
+from ser.parallel import map_tasks, n_workers
 from ser.params import Params, TrainLstm, read_params
 from ser.training import Shares
 
@@ -118,10 +118,10 @@ def main(
     data.frames()  # read now, or each process would read all of them
     works = [(way, fold) for fold in folds or data.folds for way in ("ours", "plain")]
     found = pd.concat(
-        map_long(
+        map_tasks(
             partial(trial, data=data, params=params, seed=seed),
             works,
-            at_once=workers(),
+            n_jobs=n_workers(),
             description="both",
             unit="network",
         )

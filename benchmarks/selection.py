@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from ser import bootstrap, calibration, datasets, paths, predictions, store, trainer
 from ser.datasets import Dataset
 from ser.errors import InputError, one_sentence
-from ser.parallel import map_long, workers
+from ser.parallel import map_tasks, n_workers
 from ser.params import TrainLstm, read_params
 from ser.tracking import Run, flatten
 from ser.tracking import record as tracking_record
@@ -94,7 +94,7 @@ def main(
     chosen, hop = folds or data.folds, params.features.hop_seconds
     data.frames()  # read now, or each process would read all of them
     work = partial(trial, data=data, settings=settings, hop_seconds=hop, seed=seed, folder=folder)
-    seconds = map_long(work, chosen, at_once=workers(), description=name, unit="fold")
+    seconds = map_tasks(work, chosen, n_jobs=n_workers(), description=name, unit="fold")
     tables = {fold: pd.read_parquet(folder / f"{fold}.parquet") for fold in chosen}
     metrics = numbers(tables, resamples=params.evaluate.resamples)
     metrics |= {f"fold{fold}_seconds": spent for fold, spent in zip(chosen, seconds, strict=True)}

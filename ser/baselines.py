@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from ser import archives
 from ser.errors import InputError
 from ser.files import write_text
-from ser.parallel import workers
+from ser.parallel import n_workers
 from ser.splits import inner_folds
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def fit(
         {_place(key, pipeline, name=name): values for key, values in grid.items()},
         scoring=make_scorer(recall_score, average="macro", zero_division=np.nan),  # UAR of the classes that occur
         cv=folds,
-        n_jobs=workers(),
+        n_jobs=n_workers(),
         refit=False,
         error_score="raise",
     )
@@ -183,7 +183,7 @@ def fit(
             raise InputError(f"params.yaml: train_baselines.grids.{name}: {error}") from None
         best = pipeline.set_params(**search.best_params_)
         model = best if hasattr(best, "predict_proba") else CalibratedClassifierCV(best, cv=folds, ensemble=False)
-        with joblib.parallel_config("threading", n_jobs=workers()):  # trees, and the folds of a calibration
+        with joblib.parallel_config("threading", n_jobs=n_workers()):  # trees, and the folds of a calibration
             model.fit(vectors, labels)
     return model, _search_table(search)
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 from ser.clips import files_of, iterate_clips, read_metadata
 from ser.columns import Array, columns_of
 from ser.errors import InputError
-from ser.parallel import workers
+from ser.parallel import n_workers
 
 
 def read_names(paths: Iterable[Path], *, kinds: Sequence[str] | None = None) -> list[str]:
@@ -148,7 +148,7 @@ def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str], kinds: Sequen
     columns = np.flatnonzero(np.isin(names, read_names(paths, kinds=kinds)))
     copy = partial(_copy_frames, scratch=scratch, columns=columns, wanted=set(clip_ids))
     found: dict[str, tuple[int, int]] = {}
-    with ThreadPoolExecutor(workers()) as pool:  # of a file most time goes into decoding, for which Arrow needs no lock
+    with ThreadPoolExecutor(n_workers()) as pool:  # most time goes into decoding, for which Arrow needs no lock
         for part in pool.map(copy, (file for path in paths for file in files_of(path))):
             found |= part
     _check_found(clip_ids, found, paths=paths)

@@ -1,34 +1,39 @@
-"""The same function over many items, on every core, with the same result as on one."""
+"""Apply a function to many items in several processes, with the same results as in one."""
 
 import os
+import threading
+import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, as_completed
-from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import cache, partial
+from itertools import chain, islice
 from typing import TypeVar
 
 import joblib
-from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import threadpool_limits
 
 from ser import malloc
 from ser.errors import InputError
-from ser.progress import noted_in, progress, watching
+from ser.progress import progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+CHUNK = 16
+"""Batches per worker that joblib gets at a time: it does not wait for the caller to take the results."""
+IGNORED_WARNINGS = (
+    "A worker stopped while some jobs were given to the executor",  # loky replaces workers whose memory has grown
+    ".*You could benefit from adjusting the input task iterator",  # the caller failed or was interrupted
+)
 
-def workers() -> int:
-    """Say how many processes to use: SER_WORKERS where it is set, else the cores this process may use.
+
+def n_workers() -> int:
+    """Return the number of worker processes: `SER_WORKERS` if set, else the number of available cores.
 
     Raises
     ------
     InputError
-        If SER_WORKERS is not a number above 0.
+        If `SER_WORKERS` is not a positive integer.
     """
     wanted = os.environ.get("SER_WORKERS") or str(joblib.cpu_count())
     if not wanted.isdecimal() or int(wanted) < 1:
@@ -37,7 +42,7 @@ def workers() -> int:
 
 
 def batches(items: Iterable[Item], *, size: int) -> Iterator[list[Item]]:
-    """Cut a stream into lists of `size`; the last may be shorter."""
+    """Split a stream into lists of `size` items; the last may be shorter."""
     stream = iter(items)
     while batch := list(islice(stream, size)):
         yield batch
@@ -50,103 +55,95 @@ def map_batches(
     description: str,
     total: int | None = None,
 ) -> Iterator[Result]:
-    """Apply a function to every batch, in order, reading batches only as fast as they are worked off.
+    """Apply a function to each batch on `n_workers` processes, each with one BLAS thread.
 
     Parameters
     ----------
-    function
-        Takes a list and returns one result. It must be importable (a module's own), or a partial of such.
-    items
-        Batches, read lazily, so that a stream larger than memory may pass.
-    description
-        What the progress bar says, or lines in a log.
-    total
-        How many batches there will be, where that is known.
+    function : callable
+        Takes a list and returns one result. It must be picklable.
+    items : iterable of sequences
+        Batches. They are read lazily, so memory does not grow with their number.
+    description : str
+        Shown with the progress.
+    total : int, optional
+        Number of batches, if known.
 
     Yields
     ------
     Result
-        One a batch, in the order of the batches.
+        One per batch, in the order of the batches.
     """
-    results = _in_process(function, items) if workers() == 1 else _in_workers(function, items)
+    results = _in_chunks(partial(_on_one_thread, function), items, n_jobs=n_workers())
     yield from progress(results, description=description, total=total, unit="batch")
 
 
-def map_long(
-    function: Callable[[Item], Result], items: Sequence[Item], *, at_once: int, description: str, unit: str
+def map_tasks(
+    function: Callable[[Item], Result], items: Sequence[Item], *, n_jobs: int, description: str, unit: str
 ) -> list[Result]:
-    """Apply a function that takes long to each item: one after the other, or several at once, each on one core.
+    """Apply a function that takes minutes to each item, several at a time, each on one core.
 
     Parameters
     ----------
-    function
-        It must be importable (a module's own), or a partial of such; so must be what it is given and returns.
-    items
-        What it is applied to.
-    at_once
-        How many processes; with one, or one item, all happens in this one, which has all cores.
-    description, unit
-        What the progress bar says, and of what it counts.
+    function : callable
+        It must be picklable, as must its argument and its result.
+    items : sequence
+        Its arguments.
+    n_jobs : int
+        Number of processes. With one, or with one item, everything runs in this process on all cores.
+    description, unit : str
+        Shown with the progress: what is done, and the name of an item.
 
     Returns
     -------
     list of Result
         In the order of the items.
     """
-    if at_once == 1 or len(items) < 2:
-        return [function(item) for item in progress(items, description=description, total=len(items), unit=unit)]
-    # A worker that has grown is replaced by a new one between items, and nothing is lost: no reason to warn.
-    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
-    executor = get_reusable_executor(max_workers=min(at_once, len(items)))
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # somebody may still write there
-        notes = [Path(folder) / f"{number:06}" for number in range(len(items))]
-        pending = [executor.submit(_on_one_core, function, item, note) for item, note in zip(items, notes, strict=True)]
-        try:
-            done = progress(as_completed(pending), description=description, total=len(pending), unit=unit)
-            with watching(done, Path(folder)) as look:
-                for future in done:
-                    future.result()  # the first error ends the others
-                    look()
-        except KeyboardInterrupt:
-            executor.shutdown(wait=False, kill_workers=True)
-            raise
-        finally:
-            for future in pending:
-                future.cancel()
-    return [future.result() for future in pending]
+    n_jobs = max(1, min(n_jobs, len(items)))
+    results = []
+    with progress((), description=description, total=len(items), unit=unit) as bar:
+        for result in _parallel(function, items, n_jobs=n_jobs):
+            results.append(result)
+            bar.update()
+    return results
 
 
-def _on_one_core(function: Callable[[Item], Result], item: Item, note: Path) -> Result:
+def _in_chunks(
+    function: Callable[[list[Item]], Result], items: Iterable[Sequence[Item]], *, n_jobs: int
+) -> Iterator[Result]:
+    stream = map(list, items)
+    for first in stream:
+        yield from _parallel(function, chain([first], islice(stream, CHUNK * n_jobs - 1)), n_jobs=n_jobs)
+
+
+def _parallel(function: Callable[[Item], Result], items: Iterable[Item], *, n_jobs: int) -> Iterator[Result]:
+    for message in IGNORED_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    task = function if n_jobs == 1 else partial(_in_worker, function)
+    parallel = joblib.Parallel(n_jobs, return_as="generator", batch_size=1, max_nbytes=None)
+    return parallel(joblib.delayed(task)(item) for item in items)
+
+
+def _in_worker(function: Callable[[Item], Result], item: Item) -> Result:
     os.environ["SER_WORKERS"] = "1"
-    with noted_in(note):  # bars of several processes would overwrite each other
-        return function(item)
+    _end_with_parent()
+    return function(item)
 
 
-def _in_process(function: Callable[[list[Item]], Result], items: Iterable[Sequence[Item]]) -> Iterator[Result]:
-    return (_single_threaded(function, list(batch)) for batch in items)
+@cache
+def _end_with_parent() -> None:
+    """End this worker when its parent is killed; loky would finish the task first and wait for more."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
-def _in_workers(function: Callable[[list[Item]], Result], items: Iterable[Sequence[Item]]) -> Iterator[Result]:
-    """Keep two batches a worker under way; joblib.Parallel would run on while nobody takes the results."""
-    executor = get_reusable_executor(max_workers=workers())
-    pending: deque[Future[Result]] = deque()
-    try:
-        for batch in items:
-            pending.append(executor.submit(_single_threaded, function, list(batch)))
-            if len(pending) > 2 * workers():
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    except KeyboardInterrupt:
-        executor.shutdown(wait=False, kill_workers=True)  # or the process would wait for them at its end
-        raise
-    finally:
-        for future in pending:
-            future.cancel()
-
-
-def _single_threaded(function: Callable[[list[Item]], Result], batch: list[Item]) -> Result:
-    """BLAS on several threads adds up in another order, and fights the other workers for the cores."""
+def _on_one_thread(function: Callable[[list[Item]], Result], batch: list[Item]) -> Result:
+    """BLAS sums in another order on several threads, and would compete with the other workers for the cores."""
     malloc.keep_freed()
     with threadpool_limits(1):
         return function(batch)

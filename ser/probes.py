@@ -19,7 +19,7 @@ from ser import seeds
 from ser.clip_metadata import are_unknown, count_known, for_testing
 from ser.clip_selection import choose
 from ser.metrics import uar
-from ser.parallel import workers
+from ser.parallel import n_workers
 from ser.params import Emotions
 
 COLUMNS = ("probe", "corpus", "uar", "clips", "speakers", "classes", "note")
@@ -67,7 +67,7 @@ class _Forests:
             self.trees,
             max_features="log2",
             max_samples=draws,
-            n_jobs=workers(),
+            n_jobs=n_workers(),
             random_state=seeds.integer(self.seed, "probe", "forest"),
         )
 

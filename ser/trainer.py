@@ -19,7 +19,7 @@ from ser.batches import Batch, Buckets, Examples, Labels
 from ser.columns import Array
 from ser.files import write_text
 from ser.network import BRANCHES, build_for, mean_frame
-from ser.parallel import workers
+from ser.parallel import n_workers
 from ser.params import TrainLstm
 from ser.progress import progress
 
@@ -58,7 +58,7 @@ def _start() -> None:
         # Convolutions add up in another order with several threads inside one operation; threads between operations
         # do not matter to the result, and run both directions of a bidirectional layer at once.
         tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(workers())
+        tf.config.threading.set_inter_op_parallelism_threads(n_workers())
         next(iter(tf.data.Dataset.from_generator(lambda: [0], output_signature=tf.TensorSpec((), tf.int32))))
     tf.config.experimental.enable_op_determinism()
 
@@ -301,21 +301,17 @@ def _validation(model: keras.Model, val: Examples, settings: TrainLstm, *, hop_s
 
     class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_begin(self, logs: Any = None) -> None:
-            self.bar = iter(
-                bar := progress(range(settings.epochs), description="train lstm", total=settings.epochs, unit="epoch")
-            )
-            self.shown = bar
-            next(self.bar, None)
+            self.bar = progress((), description="train lstm", total=settings.epochs, unit="epoch")
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             probabilities = predict(model, val.frames, settings, hop_seconds=hop_seconds, functionals=val.functionals)
             logs |= judge(probabilities, val.labels, smoothing=settings.label_smoothing)
             logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-            self.shown.set_postfix(loss=f"{logs['loss']:.3f}", val_uar=f"{logs['val_uar']:.3f}")
-            next(self.bar, None)
+            self.bar.set_postfix(loss=f"{logs['loss']:.3f}", val_uar=f"{logs['val_uar']:.3f}", refresh=False)
+            self.bar.update()
 
         def on_train_end(self, logs: Any = None) -> None:
-            self.shown.close()
+            self.bar.close()
 
     return Validation()
 

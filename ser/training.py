@@ -22,7 +22,7 @@ import ser
 from ser import predictions
 from ser.datasets import Dataset
 from ser.files import remove, replacing, write_json, write_text
-from ser.parallel import map_long
+from ser.parallel import map_tasks
 from ser.temperature import apply_temperature, fit_temperature
 from ser.text import count
 
@@ -58,7 +58,7 @@ def train_all(
     seeds: Sequence[int],
     settings: Mapping[str, Any],
     inputs: Iterable[Path],
-    at_once: int = 1,
+    n_jobs: int = 1,
 ) -> pd.DataFrame:
     """Train a model for every fold and seed, calibrate each on its validation clips, and collect what they predict.
 
@@ -76,7 +76,7 @@ def train_all(
         What the cards say of how they were trained.
     inputs
         Files and folders that the members are made from.
-    at_once
+    n_jobs
         Members that are trained side by side, each on a core of its own, where one alone cannot use all.
 
     Returns
@@ -90,11 +90,11 @@ def train_all(
     with _resumable(output, fingerprint=fingerprint) as folder:
         missing = [member for member in members if not (folder / member.name / PREDICTIONS).exists()]
         work = partial(_train_member, folder=folder, data=data, train=train, settings=settings)
-        if at_once > 1:
+        if n_jobs > 1:
             data.frames()  # read now, or each process would read all of them
         kept = len(members) - len(missing)
         about = f"train {output.name}" + (f" ({kept} were trained before)" if kept else "")
-        map_long(work, missing, at_once=at_once, description=about, unit="model")
+        map_tasks(work, missing, n_jobs=n_jobs, description=about, unit="model")
         return _take([folder / member.name / PREDICTIONS for member in members])
 
 

@@ -7,7 +7,7 @@ import typer
 from ser import datasets, paths, trainer, training
 from ser.errors import one_sentence
 from ser.files import replacing, write_text
-from ser.parallel import workers
+from ser.parallel import n_workers
 from ser.params import read_params
 
 
@@ -28,7 +28,7 @@ def main() -> None:
         seeds=params.seeds,
         settings=settings.model_dump(mode="json"),
         inputs=[*tables, paths.SPLITS],
-        at_once=workers(),
+        n_jobs=n_workers(),
     )
     with replacing(paths.predictions("lstm")) as unfinished:
         table.to_parquet(unfinished, index=False)

@@ -399,10 +399,10 @@ def test_members_side_by_side_are_the_same(tmp_path: Path) -> None:
     tables.write_features(tmp_path / "frames", CLIPS, payload="frames", values=values)
     split().to_csv(tmp_path / "splits.csv", index=False)
     found, processes = [], []
-    for at_once in (1, 2):
+    for n_jobs in (1, 2):
         data = datasets.read(tmp_path / "frames", ["ravdess"], tmp_path / "splits.csv", augmented=True)
-        output = tmp_path / f"at_once{at_once}"
-        about = {"seeds": SEEDS, "settings": {}, "inputs": [tmp_path / "splits.csv"], "at_once": at_once}
+        output = tmp_path / f"n_jobs{n_jobs}"
+        about = {"seeds": SEEDS, "settings": {}, "inputs": [tmp_path / "splits.csv"], "n_jobs": n_jobs}
         found.append(training.train_all(output, data, answer_by_frames, **about))
         processes.append({path.read_text() for path in output.glob("*/process")})
     pd.testing.assert_frame_equal(*found)
