@@ -8,17 +8,16 @@ that is fine.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
-from ser import bootstrap, calibration, headline, paths, significance
+from ser import calibration, headline, paths
+from ser._drop_significance import ModelPair, Numbers, TestResult, TestSettings, swap_test_p, test_drop
 from ser.clip_metadata import are_unknown
 from ser.errors import InputError
 from ser.params import Change, Check, Evaluate
-
-Numbers = Mapping[str, float]
 
 COLUMNS = ("model", "number", "before", "after", "change", "low", "high", "p", "verdict")
 OK, WORSE = "ok", "worse"
@@ -95,33 +94,6 @@ class Verdict:
         return pd.DataFrame(self.rows, columns=list(COLUMNS))
 
 
-class _Pair(NamedTuple):
-    """A model before and after: its numbers, and its test rows where both sides have them."""
-
-    model: str
-    before: Numbers
-    after: Numbers
-    rows: tuple[pd.DataFrame, pd.DataFrame] | None
-
-
-class _Proof(NamedTuple):
-    """Whether a drop is more than chance; limits of the change and p, NaN where there are none."""
-
-    shown: bool
-    low: float
-    high: float
-    p: float
-
-
-class _Means(NamedTuple):
-    """What tests need: the limits, the level for one model, and how much the bootstrap draws."""
-
-    limits: Check
-    alpha: float
-    evaluate: Evaluate
-    seed: int
-
-
 def declarable(words: Sequence[str]) -> list[Change]:
     """Take words for changes that are meant.
 
@@ -183,9 +155,9 @@ def compare(
     if not models:
         verdict.missing.append(f"{before.name} and {after.name} have no model in common; there is nothing to compare.")
         return verdict
-    means = _Means(limits, limits.alpha / (TESTS * len(models)), evaluate, seed)
+    settings = TestSettings(limits, limits.alpha / (TESTS * len(models)), evaluate, seed)
     for model in models:
-        _judge(verdict, _pair(model, before, after, means), means)
+        _judge(verdict, _pair(model, before, after, settings), settings)
     _say_what_was_blunt(verdict, before, after, models)
     return verdict
 
@@ -284,19 +256,19 @@ def _declare(verdict: Verdict, changes: Mapping[Change, str], declared: set[Chan
         verdict.notes.append(f"declared, but nothing changed: {', '.join(unused)}.")
 
 
-def _pair(model: str, before: Result, after: Result, means: _Means) -> _Pair:
+def _pair(model: str, before: Result, after: Result, settings: TestSettings) -> ModelPair:
     """Put both sides of a model together, cut down to the clips that both were tested on."""
     old, new = _tables(model, before, after)
     numbers = (before.metrics[model]["test"], after.metrics[model]["test"])
     common = _clips(old) & _clips(new)
     if not common:
-        return _Pair(model, *numbers, None)
+        return ModelPair(model, *numbers, None)
     if common == _clips(old) | _clips(new):
-        return _Pair(model, *numbers, (old, new))
+        return ModelPair(model, *numbers, (old, new))
     kept = {clip_id for clip_id, *_ in common}
     old, new = (table[table.clip_id.isin(kept)].reset_index(drop=True) for table in (old, new))
-    cut = [headline.judge(table, means.evaluate, seed=means.seed)["test"] for table in (old, new)]
-    return _Pair(model, cut[0], cut[1], (old, new))
+    cut = [headline.judge(table, settings.evaluate, seed=settings.seed)["test"] for table in (old, new)]
+    return ModelPair(model, cut[0], cut[1], (old, new))
 
 
 def _say_what_was_blunt(verdict: Verdict, before: Result, after: Result, models: Sequence[str]) -> None:
@@ -311,14 +283,14 @@ def _say_what_was_blunt(verdict: Verdict, before: Result, after: Result, models:
 # One model ------------------------------------------------------------------------------------------------------------
 
 
-def _judge(verdict: Verdict, pair: _Pair, means: _Means) -> None:
-    _judge_uar(verdict, pair, means)
-    _judge_recalls(verdict, pair, means)
-    _judge_bare(verdict, pair, means, metric="ece", limit="max_ece_rise", worse=1, statistic=calibration.ece)
+def _judge(verdict: Verdict, pair: ModelPair, settings: TestSettings) -> None:
+    _judge_uar(verdict, pair, settings)
+    _judge_recalls(verdict, pair, settings)
+    _judge_bare(verdict, pair, settings, metric="ece", limit="max_ece_rise", worse=1, statistic=calibration.ece)
     _judge_bare(
         verdict,
         pair,
-        means,
+        settings,
         metric="uar_worst_speaker",
         limit="max_worst_speaker_drop",
         worse=-1,
@@ -333,7 +305,7 @@ def _worst_speaker(rows: pd.DataFrame) -> float:
     return float(right.groupby("speaker").mean().min())
 
 
-def _both(verdict: Verdict, pair: _Pair, metric: str) -> tuple[float, float] | None:
+def _both(verdict: Verdict, pair: ModelPair, metric: str) -> tuple[float, float] | None:
     """Look a metric up on both sides; where one lacks it, say so, as a comparison with nothing would pass."""
     sides = ((verdict.before, pair.before), (verdict.after, pair.after))
     lacking = [name for name, numbers in sides if metric not in numbers]
@@ -345,24 +317,24 @@ def _both(verdict: Verdict, pair: _Pair, metric: str) -> tuple[float, float] | N
     return None if lacking else (pair.before[metric], pair.after[metric])
 
 
-def _judge_uar(verdict: Verdict, pair: _Pair, means: _Means) -> None:
+def _judge_uar(verdict: Verdict, pair: ModelPair, settings: TestSettings) -> None:
     sides = _both(verdict, pair, "uar")
     if sides is None:
         return
-    drop, proof, limits = sides[0] - sides[1], _proof(pair, "uar", means, alpha=means.alpha), means.limits
-    fails = _over(drop, limits.max_drop_unshown) or (_over(drop, limits.max_drop) and proof.shown)
-    _add(verdict, pair, "uar", sides, proof, fails=fails)
+    drop, test, limits = sides[0] - sides[1], test_drop(pair, "uar", settings, alpha=settings.alpha), settings.limits
+    fails = _over(drop, limits.max_drop_unshown) or (_over(drop, limits.max_drop) and test.significant)
+    _add(verdict, pair, "uar", sides, test, fails=fails)
     if fails:
-        said = "which is shown" if proof.shown else f"which is not shown, but above {limits.max_drop_unshown:g}"
+        said = "which is shown" if test.significant else f"which is not shown, but above {limits.max_drop_unshown:g}"
         verdict.regressions.append(
             f"{pair.model}: test UAR fell by {drop:.3f}, from {sides[0]:.3f} to {sides[1]:.3f}, {said} "
-            f"(check.max_drop: {limits.max_drop:g}; {_say(proof)})."
+            f"(check.max_drop: {limits.max_drop:g}; {_say(test)})."
         )
     elif _over(drop, limits.max_drop):
-        verdict.notes.append(f"{pair.model}: test UAR fell by {drop:.3f}, which may be chance ({_say(proof)}).")
+        verdict.notes.append(f"{pair.model}: test UAR fell by {drop:.3f}, which may be chance ({_say(test)}).")
 
 
-def _judge_recalls(verdict: Verdict, pair: _Pair, means: _Means) -> None:
+def _judge_recalls(verdict: Verdict, pair: ModelPair, settings: TestSettings) -> None:
     """Look at every emotion, and show the one whose recall fell most."""
     names = _classes(pair.before)
     found = []
@@ -370,25 +342,25 @@ def _judge_recalls(verdict: Verdict, pair: _Pair, means: _Means) -> None:
         sides = _both(verdict, pair, f"recall_{name}")
         if sides is None:
             continue
-        drop, proof = sides[0] - sides[1], _Proof(False, np.nan, np.nan, np.nan)
-        if _over(drop, means.limits.max_recall_drop):
-            proof = _proof(pair, f"recall_{name}", means, alpha=means.alpha / len(names))
-        fails = _over(drop, means.limits.max_recall_drop) and (proof.shown or sides[1] == 0)
-        found.append((drop, name, sides, proof, fails))
+        drop, test = sides[0] - sides[1], TestResult()
+        if _over(drop, settings.limits.max_recall_drop):
+            test = test_drop(pair, f"recall_{name}", settings, alpha=settings.alpha / len(names))
+        fails = _over(drop, settings.limits.max_recall_drop) and (test.significant or sides[1] == 0)
+        found.append((drop, name, sides, test, fails))
         if fails:
             verdict.regressions.append(
                 f"{pair.model}: the recall of {name} collapsed from {sides[0]:.3f} to {sides[1]:.3f} "
-                f"(check.max_recall_drop: {means.limits.max_recall_drop:g})."
+                f"(check.max_recall_drop: {settings.limits.max_recall_drop:g})."
             )
-    for drop, name, sides, proof, fails in found:
+    for drop, name, sides, test, fails in found:
         if fails or drop == max(one[0] for one in found) > 0:
-            _add(verdict, pair, f"recall of {name}", sides, proof, fails=fails)
+            _add(verdict, pair, f"recall of {name}", sides, test, fails=fails)
 
 
 def _judge_bare(
     verdict: Verdict,
-    pair: _Pair,
-    means: _Means,
+    pair: ModelPair,
+    settings: TestSettings,
     *,
     metric: str,
     limit: str,
@@ -399,14 +371,14 @@ def _judge_bare(
     sides = _both(verdict, pair, metric)
     if sides is None:
         return
-    most = getattr(means.limits, limit) * (1 if pair.rows is not None else UNTESTED)
+    most = getattr(settings.limits, limit) * (1 if pair.rows is not None else UNTESTED)
     change = worse * (sides[1] - sides[0])
     if not _over(change, most):
-        _add(verdict, pair, metric, sides, _Proof(False, np.nan, np.nan, np.nan), fails=False)
+        _add(verdict, pair, metric, sides, TestResult(), fails=False)
         return
-    p = _by_swapping(pair, statistic, means)
-    fails = not p >= means.alpha  # without predictions there is no p, and the limit alone decides
-    _add(verdict, pair, metric, sides, _Proof(fails, np.nan, np.nan, p), fails=fails)
+    p = swap_test_p(pair, statistic, settings)
+    fails = not p >= settings.alpha  # without predictions there is no p, and the limit alone decides
+    _add(verdict, pair, metric, sides, TestResult(fails, p=p), fails=fails)
     test = f"p {p:.2g} by swapping answers" if np.isfinite(p) else "not tested, for want of predictions"
     said = f"{pair.model}: {metric} went from {sides[0]:.3f} to {sides[1]:.3f}"
     if fails:
@@ -419,66 +391,15 @@ def _over(change: float, limit: float) -> bool:
     return change > limit + 1e-9  # 0.60 - 0.59 is a little more than 0.01
 
 
-def _add(verdict: Verdict, pair: _Pair, number: str, sides: tuple[float, float], proof: _Proof, *, fails: bool) -> None:
+def _add(
+    verdict: Verdict, pair: ModelPair, number: str, sides: tuple[float, float], test: TestResult, *, fails: bool
+) -> None:
     change = {"before": sides[0], "after": sides[1], "change": sides[1] - sides[0]}
-    limits = {"low": proof.low, "high": proof.high, "p": proof.p}
+    limits = {"low": test.low, "high": test.high, "p": test.p}
     verdict.rows.append({"model": pair.model, "number": number, **change, **limits, "verdict": WORSE if fails else OK})
 
 
-def _say(proof: _Proof) -> str:
-    interval = f"interval of the change [{proof.low:.3f}, {proof.high:.3f}]" if np.isfinite(proof.low) else ""
-    test = f"McNemar's p {proof.p:.2g}" if np.isfinite(proof.p) else ""
-    return ", ".join(part for part in (interval, test) if part) or "neither an interval nor predictions to test it by"
-
-
-# Chance ---------------------------------------------------------------------------------------------------------------
-
-
-def _proof(pair: _Pair, metric: str, means: _Means, *, alpha: float) -> _Proof:
-    """Say whether a metric's drop is more than chance."""
-    if pair.rows is None:
-        return _by_intervals(pair, metric)
-    old, new = pair.rows
-    of_class = metric.removeprefix("recall_") if metric.startswith("recall_") else None
-    found = significance.difference(
-        new, old, metric=metric, resamples=means.evaluate.resamples, level=1 - alpha, seed=means.seed
-    )
-    test = significance.mcnemar(*(_one_seed(table, of_class) for table in (old, new)))
-    by_speakers = found.speakers >= bootstrap.ENOUGH and found.high < 0
-    by_clips = test.p < alpha and test.only_a > test.only_b
-    return _Proof(by_speakers or by_clips, found.low, found.high, test.p)
-
-
-def _by_swapping(pair: _Pair, statistic: Callable[[pd.DataFrame], float], means: _Means) -> float:
-    """Find p for a number being higher afterwards; NaN without predictions."""
-    if pair.rows is None:
-        return float("nan")
-    old, new = pair.rows
-    draws = max(199, round(2 / means.alpha))  # fewer could not go below alpha
-    return significance.swap_test(new, old, statistic, draws=draws, seed=means.seed)
-
-
-def _one_seed(table: pd.DataFrame, emotion: str | None) -> pd.DataFrame:
-    """Select what McNemar's test compares: two fitted models, on all clips or on those of an emotion."""
-    rows = table[table.seed == table.seed.min()]
-    return rows if emotion is None else rows[rows.emotion == emotion]
-
-
-def _by_intervals(pair: _Pair, metric: str) -> _Proof:
-    """Compare two numbers by their intervals as if they were of other clips, for want of the predictions.
-
-    References
-    ----------
-    Zou & Donner (2008), Construction of confidence limits about effect measures: the limits of a difference are the
-    difference, and beside it the roots of the sums of squares of the distances to the limits.
-    """
-    ends = [
-        numbers.get(f"{metric}_{side}", np.nan) for numbers in (pair.before, pair.after) for side in ("low", "high")
-    ]
-    few = min(numbers.get("speakers", 0) for numbers in (pair.before, pair.after)) < bootstrap.ENOUGH
-    if few or not np.isfinite(ends).all():
-        return _Proof(False, np.nan, np.nan, np.nan)
-    change = pair.after[metric] - pair.before[metric]
-    low = change - np.hypot(pair.after[metric] - ends[2], ends[1] - pair.before[metric])
-    high = change + np.hypot(ends[3] - pair.after[metric], pair.before[metric] - ends[0])
-    return _Proof(bool(high < 0), float(low), float(high), np.nan)
+def _say(test: TestResult) -> str:
+    interval = f"interval of the change [{test.low:.3f}, {test.high:.3f}]" if np.isfinite(test.low) else ""
+    p = f"McNemar's p {test.p:.2g}" if np.isfinite(test.p) else ""
+    return ", ".join(part for part in (interval, p) if part) or "neither an interval nor predictions to test it by"
