@@ -1,6 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
-CHECK := from ser.checking import check; from ser.errors import one_sentence; one_sentence(check)()
+CHECK := from ser.download.preflight import check; from ser.utils.errors import one_sentence; one_sentence(check)()
 # All but the stage record, which always runs: where nothing has changed, it only looks whether MLflow has the result.
 RESULTS := describe export report
 export DVC_NO_ANALYTICS := 1

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ser import paths
-from ser.errors import InputError, one_sentence
+from ser.utils.errors import InputError, one_sentence
 
 # Help in frames calls a switch <bool>; plain help says what is to be typed.
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -90,7 +90,7 @@ def _refuse_idle(ctx: typer.Context, *, files: bool, whole: bool) -> None:
 
 
 def _folder(folder: Path, csv: Path, *, model: Path, least: float) -> None:
-    from ser.answer_tables import judge_folder
+    from ser.inference.folder import judge_folder
 
     counts = judge_folder(model, folder, csv, least=least)
     for name, error in counts.errors.items():
@@ -102,25 +102,27 @@ def _folder(folder: Path, csv: Path, *, model: Path, least: float) -> None:
 
 
 def _files(files: list[str], *, model: Path, least: float, as_json: bool, transcribe: bool, speak: bool) -> None:
-    from ser import answering, load, voice
+    from ser import load
+    from ser.inference import formatting, speech_to_text
 
     loaded, failed = load(model), False
     for name in files:
         recording = sys.stdin.buffer.read() if name == "-" else Path(name)
-        told = answering.ask(loaded, recording, name=name, least=least)
+        told = formatting.ask(loaded, recording, name=name, least=least)
         failed = failed or told.answer is None
-        text = voice.transcribe(recording) if transcribe and told.answer else None
-        typer.echo(answering.json_line(told, text=text) if as_json else answering.chart(told, text=text))
+        text = speech_to_text.transcribe(recording) if transcribe and told.answer else None
+        typer.echo(formatting.json_line(told, text=text) if as_json else formatting.chart(told, text=text))
         if speak:
-            voice.speak(told.label or told.error)
+            speech_to_text.speak(told.label or told.error)
     raise typer.Exit(1 if failed else 0)
 
 
 def _live(model: Path, *, rate: int | None, **shape: float) -> None:
     """Answer while the sound comes: from standard input at a rate in Hz, or from the microphone where it is None."""
-    from ser import load, streaming
-    from ser.windowed import Windowed
-    from ser.windows import Layout
+    from ser import load
+    from ser.inference import streaming
+    from ser.inference.sliding_window import Layout
+    from ser.inference.window_model import Windowed
 
     layout, judge = Layout.of_options(**shape, mark="--"), Windowed(load(model))
     judge.warm()
@@ -130,7 +132,7 @@ def _live(model: Path, *, rate: int | None, **shape: float) -> None:
 
 
 def _piped(rate: int, *, to: int) -> Any:
-    from ser import streaming
+    from ser.inference import streaming
 
     if sys.stdin.isatty():
         raise InputError(
@@ -142,8 +144,8 @@ def _piped(rate: int, *, to: int) -> Any:
 
 def _timelines(files: list[str], *, model: Path, as_json: bool, save: Path | None, **shape: float) -> None:
     from ser import load
-    from ser.windowed import Windowed
-    from ser.windows import Layout
+    from ser.inference.sliding_window import Layout
+    from ser.inference.window_model import Windowed
 
     if save is not None and len(files) > 1:
         raise InputError(f"--save: found {len(files)} recordings; expected one, or their files would be the same.")
@@ -155,7 +157,8 @@ def _timelines(files: list[str], *, model: Path, as_json: bool, save: Path | Non
 
 def _timeline(name: str, judge: Any, layout: Any, *, as_json: bool, save: Path | None) -> bool:
     """Tell a recording's timeline, and whether there is one."""
-    from ser import ffmpeg, timeline
+    from ser.audio import ffmpeg
+    from ser.inference import timeline
 
     recording = sys.stdin.buffer.read() if name == "-" else Path(name)
     try:
@@ -171,7 +174,8 @@ def _timeline(name: str, judge: Any, layout: Any, *, as_json: bool, save: Path |
 
 
 def _saved(found: Any, stem: Path, source: Path | bytes, *, name: str, layout: Any) -> list[Path]:
-    from ser import timeline, timeline_page
+    from ser.inference import timeline
+    from ser.serving import timeline_page
 
     try:
         pages = timeline_page.save(found, stem, recording=source, name=name, layout=layout)

@@ -11,9 +11,10 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from ser import bootstrap, headline, paths
-from ser.errors import InputError, one_sentence
+from ser import paths
+from ser.evaluation import bootstrap, summary
 from ser.params import read_params
+from ser.utils.errors import InputError, one_sentence
 
 
 def averaged(table: pd.DataFrame) -> pd.DataFrame:
@@ -30,7 +31,7 @@ def main(model: Annotated[str, typer.Option(help="A model of the last run.")] = 
     settings, path = read_params().evaluate, paths.predictions(model)
     if not path.is_file():
         raise InputError(f"{path} was not found; `make repro` makes it.")
-    tested = headline.tested(pd.read_parquet(path))
+    tested = summary.tested(pd.read_parquet(path))
     for seed, table in tested.groupby("seed"):
         typer.echo(said(f"seed {seed}", table, resamples=settings.resamples))
     typer.echo(said("mean of seeds", tested, resamples=settings.resamples))

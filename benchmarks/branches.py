@@ -3,7 +3,7 @@
     .venv/bin/dvc exp run -S 'seeds=[1,2,3]' … train_lstm
     .venv/bin/python -m benchmarks.branches
 
-The names are those of `ser.network.BRANCHES`; the leaderboard shows all together.
+The names are those of `ser.models.network.BRANCHES`; the leaderboard shows all together.
 """
 
 import json
@@ -14,12 +14,16 @@ import pandas as pd
 import typer
 
 from benchmarks.averaged import said
-from ser import datasets, headline, paths, predictions, trainer
-from ser.datasets import Dataset
-from ser.errors import InputError, one_sentence
-from ser.network import BRANCHES
+from ser import paths
+from ser.evaluation import summary
+from ser.models import dataset as training_data
+from ser.models import trainer
+from ser.models.cross_validation import CARD, Shares
+from ser.models.dataset import Dataset
+from ser.models.network import BRANCHES
 from ser.params import TrainLstm, read_params
-from ser.training import CARD, Shares
+from ser.predictions import table as prediction_table
+from ser.utils.errors import InputError, one_sentence
 
 TOGETHER = "together"
 
@@ -45,7 +49,7 @@ def main() -> None:
     cards = sorted(folder.glob(f"*/{CARD}"))
     if not cards:
         raise InputError(f"{folder} holds no network; `make repro` makes it. (Of an ensemble no branches are told.)")
-    data = datasets.for_network(params.train_lstm, params.corpora)
+    data = training_data.for_network(params.train_lstm, params.corpora)
     tables: dict[str, list[pd.DataFrame]] = {}
     for path in cards:
         card = json.loads(path.read_text(encoding="utf-8"))
@@ -53,10 +57,10 @@ def main() -> None:
         given = shares_of(model, fold, params.train_lstm, hop_seconds=params.features.hop_seconds)
         for name, shares in given.items():
             clips = fold.clips("test")
-            table = predictions.prediction_table(clips, shares, classes=data.classes, seed=card["seed"])
+            table = prediction_table.prediction_table(clips, shares, classes=data.classes, seed=card["seed"])
             tables.setdefault(name, []).append(table)
     for name, found in tables.items():
-        typer.echo(said(name, headline.tested(pd.concat(found)), resamples=params.evaluate.resamples))
+        typer.echo(said(name, summary.tested(pd.concat(found)), resamples=params.evaluate.resamples))
 
 
 if __name__ == "__main__":

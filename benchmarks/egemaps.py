@@ -22,11 +22,14 @@ import pyarrow as pa
 import typer
 from sklearn.metrics import recall_score
 
-from ser import audio_io, baselines, datasets, paths
-from ser.clips import COLUMNS, clip_writer, iterate_clips
-from ser.datasets import Dataset
+from ser import paths
+from ser.audio import io as audio_io
+from ser.dataset.clips import COLUMNS, clip_writer, iterate_clips
+from ser.dataset.splits import inner_folds
+from ser.models import baselines
+from ser.models import dataset as training_data
+from ser.models.dataset import Dataset
 from ser.params import read_params
-from ser.splits import inner_folds
 
 EGEMAPS = paths.DATA / "egemaps"
 GRID: dict[str, list[Any]] = {"kernel": ["linear"], "C": [0.001, 0.01, 0.1, 1]}
@@ -64,7 +67,7 @@ def main() -> None:
     params = read_params()
     for corpus in params.corpora:
         measure(paths.clips(corpus), EGEMAPS / f"{corpus}.parquet")
-    data = datasets.read(EGEMAPS, params.corpora, paths.SPLITS, augmented=False)
+    data = training_data.read(EGEMAPS, params.corpora, paths.SPLITS, augmented=False)
     pairs = answers(data, folds=params.train_baselines.folds, seed=params.seeds[0])
     labels, predicted = map(np.concatenate, zip(*pairs, strict=True))
     uar = recall_score(labels, predicted, average="macro", zero_division=np.nan)

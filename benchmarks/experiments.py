@@ -21,8 +21,8 @@ import typer
 import yaml
 
 from ser import paths
-from ser.store import prepare
-from ser.tracking import flatten
+from ser.tracking.mlflow_runs import flatten
+from ser.tracking.store import prepare
 
 ROOT = Path(__file__).parents[1]
 SMALL: dict[str, Any] = {

@@ -15,9 +15,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks import measuring
-from ser.columns import Array
-from ser.features import frame_features
-from ser.functionals import functionals
+from ser.features.columns import Array
+from ser.features.frame_features import frame_features
+from ser.features.functionals import functionals
 from ser.params import Features, read_params
 
 CLIPS, SECONDS, RATE = 100, 2.5, 16_000

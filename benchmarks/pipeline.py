@@ -23,8 +23,8 @@ import yaml
 
 from benchmarks import measuring
 from ser import paths
-from ser.errors import one_sentence
 from ser.params import Params, read_params
+from ser.utils.errors import one_sentence
 
 LEFT = (".git", ".dvc", ".venv", "mlartifacts", "mlflow.db", "data", "models", "trained", "tests", "docs")
 

@@ -17,15 +17,19 @@ import pandas as pd
 import typer
 
 from benchmarks import measuring
-from ser import batches, bootstrap, datasets, predictions, seeds, significance, trainer
-from ser.batches import Inputs
-from ser.columns import Array
-from ser.datasets import Dataset
-from ser.errors import one_sentence
-from ser.network import build_for, mean_frame
-from ser.parallel import map_tasks, n_workers
+from ser.evaluation import bootstrap, significance
+from ser.features.columns import Array
+from ser.models import batching, trainer
+from ser.models import dataset as training_data
+from ser.models.batching import Inputs
+from ser.models.cross_validation import Shares
+from ser.models.dataset import Dataset
+from ser.models.network import build_for, mean_frame
 from ser.params import Params, TrainLstm, read_params
-from ser.training import Shares
+from ser.predictions import table as prediction_table
+from ser.utils import seeding
+from ser.utils.errors import one_sentence
+from ser.utils.parallel import map_tasks, n_workers
 
 
 def masked(model: Any, settings: TrainLstm, *, blank: Array) -> Any:
@@ -55,22 +59,22 @@ def padded(frames: Iterable[Array], *, length: int, blank: Array) -> Array:
 
 def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
     """Train the plain network on a fold, and predict its validation clips."""
-    trainer.set_up(seeds.integer(seed, "lstm"))
+    trainer.set_up(seeding.integer(seed, "lstm"))
     (train, val), n_classes = (trainer.examples(one, settings, part) for part in ("train", "val")), len(one.classes)
     network = build_for(train, settings, n_classes=n_classes)
     frames, blank = train.frames, mean_frame(network)
     model, longest = masked(network, settings, blank=blank), max(map(len, frames))
     steps = -(-len(frames) // settings.batch_size)
     learner = trainer.learner_of(model, settings, steps=steps * settings.epochs)
-    targets = batches.targets_of(train.labels, settings, n_classes=n_classes)
+    targets = batching.targets_of(train.labels, settings, n_classes=n_classes)
 
     def stream() -> Iterator[tuple[Inputs, tuple[Array, ...]]]:
         for epoch in range(settings.epochs):
-            rng = seeds.generator(seed, "batches", str(epoch))
+            rng = seeding.generator(seed, "batches", str(epoch))
             for chosen in np.array_split(rng.permutation(len(frames)), steps):
                 stacked = padded((frames[clip] for clip in chosen), length=longest, blank=blank)
                 functionals = None if train.functionals is None else train.functionals[chosen]
-                inputs, shares = batches.altered(
+                inputs, shares = batching.altered(
                     stacked, functionals, targets[chosen], settings, blank=blank, rng=rng, seen=train.seen
                 )
                 yield inputs, (shares,) * len(learner.outputs)
@@ -80,7 +84,7 @@ def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
     shares = []
     for n, clip in enumerate(val.frames):
         beside = None if val.functionals is None else val.functionals[[n]]
-        given = batches.together(padded([clip], length=longest, blank=blank), beside)
+        given = batching.together(padded([clip], length=longest, blank=blank), beside)
         shares.append(model.predict_on_batch(given))
     return np.concatenate(shares)
 
@@ -102,7 +106,7 @@ def trial(work: tuple[str, int], *, data: Dataset, params: Params, seed: int) ->
         shares = ours(one, params.train_lstm, seed=seed, hop_seconds=params.features.hop_seconds)
     else:
         shares = plain(one, params.train_lstm, seed=seed)
-    table = predictions.prediction_table(one.clips("val"), shares, classes=data.classes, seed=fold)
+    table = prediction_table.prediction_table(one.clips("val"), shares, classes=data.classes, seed=fold)
     return table.assign(way=way, minutes=(time.perf_counter() - start) / 60)
 
 
@@ -114,7 +118,7 @@ def main(
     """Train both on the training clips of some folds, and judge them on the validation clips."""
     params = read_params()
     settings, resamples = params.train_lstm, params.evaluate.resamples
-    data = datasets.for_network(settings, params.corpora)
+    data = training_data.for_network(settings, params.corpora)
     data.frames()  # read now, or each process would read all of them
     works = [(way, fold) for fold in folds or data.folds for way in ("ours", "plain")]
     found = pd.concat(

@@ -65,9 +65,9 @@ def plain(recording: Path) -> dict[str, float]:
     import keras
     import librosa
 
-    from ser.columns import columns_of, feature_names
-    from ser.features import frame_features
-    from ser.functionals import functionals
+    from ser.features.columns import columns_of, feature_names
+    from ser.features.frame_features import frame_features
+    from ser.features.functionals import functionals
 
     params = read_params()
     settings = params.features
@@ -93,7 +93,7 @@ VARIANTS = {"ours": ours, "plain": plain}
 
 def folder_speed(folder: Path) -> str:
     """Judge a folder on all cores."""
-    from ser.answer_tables import judge_folder
+    from ser.inference.folder import judge_folder
 
     with tempfile.TemporaryDirectory() as place:
         start = time.perf_counter()

@@ -19,13 +19,18 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from ser import bootstrap, calibration, datasets, paths, predictions, store, trainer
-from ser.datasets import Dataset
-from ser.errors import InputError, one_sentence
-from ser.parallel import map_tasks, n_workers
+from ser import paths
+from ser.evaluation import bootstrap, calibration
+from ser.models import dataset as training_data
+from ser.models import trainer
+from ser.models.dataset import Dataset
 from ser.params import TrainLstm, read_params
-from ser.tracking import Run, flatten
-from ser.tracking import record as tracking_record
+from ser.predictions import table as prediction_table
+from ser.tracking import store as tracking_store
+from ser.tracking.mlflow_runs import Run, flatten
+from ser.tracking.mlflow_runs import record as tracking_record
+from ser.utils.errors import InputError, one_sentence
+from ser.utils.parallel import map_tasks, n_workers
 
 EXPERIMENT = "lstm-selection"
 
@@ -65,7 +70,7 @@ def trial(fold: int, *, data: Dataset, settings: TrainLstm, hop_seconds: float, 
     )
     seconds = time.perf_counter() - start
     shares = trainer.predict(model, val.frames, settings, hop_seconds=hop_seconds, functionals=val.functionals)
-    table = predictions.prediction_table(one.clips("val"), shares, classes=data.classes, seed=seed)
+    table = prediction_table.prediction_table(one.clips("val"), shares, classes=data.classes, seed=seed)
     table.to_parquet(folder / f"{fold}.parquet", index=False)
     history.to_csv(folder / f"{fold}.csv", index=False)
     return seconds
@@ -74,7 +79,7 @@ def trial(fold: int, *, data: Dataset, settings: TrainLstm, hop_seconds: float, 
 def record(name: str, *, settings: TrainLstm, metrics: dict[str, float], folder: Path) -> None:
     """Keep a trial in MLflow: its settings, its numbers, and its predictions and histories as files."""
     params, files = flatten({"train_lstm": settings.model_dump(mode="json")}), sorted(folder.iterdir())
-    key = store.origin_key(store.content_key(files, settings=params), experiment=name)
+    key = tracking_store.origin_key(tracking_store.content_key(files, settings=params), experiment=name)
     run = Run(name, params=params, metrics=metrics, files=dict.fromkeys(files, ""))
     tracking_record(EXPERIMENT, run, key=key)
 
@@ -90,7 +95,7 @@ def main(
     params = read_params()
     settings, folder = replaced(params.train_lstm, change or []), paths.DATA / "selection" / name
     folder.mkdir(parents=True, exist_ok=True)
-    data = datasets.for_network(settings, params.corpora)
+    data = training_data.for_network(settings, params.corpora)
     chosen, hop = folds or data.folds, params.features.hop_seconds
     data.frames()  # read now, or each process would read all of them
     work = partial(trial, data=data, settings=settings, hop_seconds=hop, seed=seed, folder=folder)

@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks import measuring
-from ser.text import count
+from ser.utils.text import count
 
 RATE, MINUTES = 16000, 10
 EARLY = 60

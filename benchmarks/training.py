@@ -18,11 +18,11 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import measuring
 from benchmarks.plain_keras import masked, padded
-from ser import trainer
-from ser.batches import Buckets, Examples, Seen
-from ser.columns import columns_of, feature_names
-from ser.functionals import functional_names
-from ser.network import BRANCHES, build_for, mean_frame
+from ser.features.columns import columns_of, feature_names
+from ser.features.functionals import functional_names
+from ser.models import trainer
+from ser.models.batching import Buckets, Examples, Seen
+from ser.models.network import BRANCHES, build_for, mean_frame
 from ser.params import Params, TrainLstm, read_params
 
 CLIPS, CLASSES, EPOCHS = 2400, 8, 2

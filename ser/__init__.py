@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ser.inference import load
+    from ser.inference.model import load
 
 __all__ = ["load"]
 
@@ -11,6 +11,6 @@ __all__ = ["load"]
 def __getattr__(name: str) -> Any:
     if name != "load":
         raise AttributeError(f"module 'ser' has no attribute {name!r}")
-    from ser.inference import load
+    from ser.inference.model import load
 
     return load

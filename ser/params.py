@@ -20,8 +20,8 @@ from pydantic import (
 )
 
 from ser import paths
-from ser.emotions import WORD
-from ser.errors import InputError
+from ser.labels import WORD
+from ser.utils.errors import InputError
 
 Emotion = Literal["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
 FrameFeature = Literal["mfcc", "mel", "chroma", "rms", "zcr", "pitch", "spectral"]
@@ -62,8 +62,6 @@ Word = Annotated[str, StringConstraints(pattern=f"^{WORD}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
-
-
 CorpusName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$")]
 
 
@@ -443,12 +441,9 @@ def _sentence(path: Path, problem: Any) -> str:
 
 
 def _suggestion(location: Sequence[str]) -> str:
-    known = _keys(Params, location[:-1])
+    model: Any = Params
+    for name in location[:-1]:
+        model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[name].annotation
+    known = list(model.model_fields)
     close = difflib.get_close_matches(location[-1], known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}"
-
-
-def _keys(model: Any, location: Sequence[str]) -> list[str]:
-    for name in location:
-        model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[name].annotation
-    return list(model.model_fields)

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from ser import paths
-from ser.augmentation import make_copies
-from ser.clips import AUDIO, clip_writer
-from ser.errors import one_sentence
+from ser.augmentation.training import make_copies
+from ser.dataset.clips import AUDIO, clip_writer
 from ser.params import read_params
+from ser.utils.errors import one_sentence
 
 
 @one_sentence

@@ -6,10 +6,13 @@ from typing import Annotated, get_args
 
 import typer
 
-from ser import paths, regression, regression_page, revisions
-from ser.errors import InputError, one_sentence
-from ser.files import write_text
+from ser import paths
+from ser.evaluation import regression_check
 from ser.params import Change, read_params
+from ser.reporting import regression_report
+from ser.reproduce import revisions
+from ser.utils.errors import InputError, one_sentence
+from ser.utils.files import write_text
 
 
 @partial(one_sentence, code=2)
@@ -25,21 +28,21 @@ def main(
     Reads metrics/metrics.json, dvc.lock and data/predictions of both sides; limits are the section `check` of
     params.yaml. Exit code 0: no worse, 1: worse, 2: could not compare. docs/regression.md says what is checked.
     """
-    params, declared = read_params(), regression.declarable(declare or [])
+    params, declared = read_params(), regression_check.declarable(declare or [])
     after, notes = revisions.read_result(candidate)
     before, others = revisions.read_result(against)
     if after is None:
         raise InputError(f"{candidate or 'the workspace'} has no {paths.METRICS}; `make repro` makes it.")
     if before is None:
-        verdict = regression.first_run(against, after)
+        verdict = regression_check.first_run(against, after)
     else:
-        verdict = regression.compare(
+        verdict = regression_check.compare(
             before, after, params.check, evaluate=params.evaluate, seed=params.seed, declared=declared
         )
     verdict.notes += [*notes, *others]
     if markdown is not None:
-        write_text(markdown, regression_page.markdown(verdict, pictures=picture or []))
-    typer.echo(regression_page.terminal(verdict))
+        write_text(markdown, regression_report.markdown(verdict, pictures=picture or []))
+    typer.echo(regression_report.terminal(verdict))
     raise typer.Exit(verdict.code)
 
 

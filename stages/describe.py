@@ -3,11 +3,12 @@
 import pandas as pd
 import typer
 
-from ser import corpus_report, paths
-from ser.clips import read_clips
-from ser.emotions import label_map
-from ser.errors import one_sentence
+from ser import paths
+from ser.dataset.clips import read_clips
+from ser.labels import label_map
 from ser.params import read_params
+from ser.reporting import data_report
+from ser.utils.errors import one_sentence
 
 
 @one_sentence
@@ -18,10 +19,10 @@ def main() -> None:
     reports/corpora.html and the pictures in it to reports/corpora.
     """
     params = read_params()
-    corpus_report.write(
+    data_report.write(
         paths.DATA_REPORT,
         paths.DATA_FIGURES,
-        sources=corpus_report.gather(params.corpora, own_recordings=params.own),
+        sources=data_report.gather(params.corpora, own_recordings=params.own),
         clips=read_clips(map(paths.clips, params.corpora)),
         left_out=pd.read_csv(paths.LEFT_OUT),
         left_out_file=str(paths.LEFT_OUT),

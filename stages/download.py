@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from ser import paths, sources
-from ser.errors import one_sentence
-from ser.files import replacing
+from ser import paths
+from ser.dataset.recordings import write_recordings
+from ser.download import corpus as download_corpus
 from ser.params import read_params
-from ser.recordings import write_recordings
+from ser.utils.errors import one_sentence
+from ser.utils.files import replacing
 
 
 @one_sentence
@@ -18,9 +19,9 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     Writes data/recordings/CORPUS.csv: what each file's name, or its label, says.
     """
     params = read_params()
-    typer.echo(sources.announce(corpus, params.own))
+    typer.echo(download_corpus.announce(corpus, params.own))
     with replacing(paths.raw(corpus)) as folder:
-        brought = sources.bring(corpus, folder, params.download, own_recordings=params.own, seed=params.seed)
+        brought = download_corpus.bring(corpus, folder, params.download, own_recordings=params.own, seed=params.seed)
         write_recordings(paths.recordings(corpus), brought.recordings)
     typer.echo("\n".join(brought.notes))
 

@@ -4,9 +4,11 @@ from typing import Annotated
 
 import typer
 
-from ser import evaluation, leaderboard, paths, probes
-from ser.errors import one_sentence
+from ser import paths
+from ser.evaluation import evaluate, leakage
 from ser.params import read_params
+from ser.reporting import leaderboard
+from ser.utils.errors import one_sentence
 
 
 @one_sentence
@@ -20,10 +22,10 @@ def main(
     if not show:
         params = read_params()
         models = ["lstm", *params.baselines]
-        judged = evaluation.judge_all(
+        judged = evaluate.judge_all(
             paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.seed
         )
-        leaks = probes.probe_sentences(evaluation.read_probe(paths.LEAKAGE_CSV))
+        leaks = leakage.probe_sentences(evaluate.read_probe(paths.LEAKAGE_CSV))
         leaderboard.write(judged, corpora=params.corpora, split=params.split, lstm=params.train_lstm, leaks=leaks)
     # A later stage ends a run by showing it.
     typer.echo(leaderboard.terminal() if show else f"Leaderboard           {paths.LEADERBOARD_MD}")

@@ -4,14 +4,15 @@ from functools import cache
 
 import typer
 
-from ser import exporting, paths
-from ser.clip_metadata import are_unknown
-from ser.clips import read_clips
-from ser.corpora.facts import published_folds
-from ser.errors import one_sentence
-from ser.exporting import Processing, Trained
+from ser import paths
+from ser.corpora.base import published_folds
+from ser.dataset.clip_metadata import are_unknown
+from ser.dataset.clips import read_clips
+from ser.dataset.protocol import describe_protocol
+from ser.export import export as exporting
+from ser.export.export import Processing, Trained
 from ser.params import read_params
-from ser.protocol import describe_protocol
+from ser.utils.errors import one_sentence
 
 
 @one_sentence

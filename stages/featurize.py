@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from ser import extraction, paths
-from ser.clips import clip_writer
-from ser.errors import one_sentence
-from ser.files import replacing
+from ser import paths
+from ser.dataset.clips import clip_writer
+from ser.features import extraction
 from ser.params import read_params
+from ser.utils.errors import one_sentence
+from ser.utils.files import replacing
 
 
 @one_sentence

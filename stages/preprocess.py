@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from ser import paths
-from ser.clips import AUDIO, clip_writer
-from ser.errors import one_sentence
-from ser.files import write_csv, write_json
+from ser.dataset.clips import AUDIO, clip_writer
+from ser.dataset.preprocess import MEASURED, UNUSABLE, Outcome, make_clips
+from ser.dataset.recordings import read_recordings
 from ser.params import read_params
-from ser.preprocessing import MEASURED, UNUSABLE, Outcome, make_clips
-from ser.recordings import read_recordings
+from ser.utils.errors import one_sentence
+from ser.utils.files import write_csv, write_json
 
 
 @one_sentence

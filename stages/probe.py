@@ -2,12 +2,13 @@
 
 import typer
 
-from ser import paths, probes
-from ser.clips import read_clips
-from ser.errors import one_sentence
-from ser.feature_store import read_functionals
-from ser.files import write_text
+from ser import paths
+from ser.dataset.clips import read_clips
+from ser.evaluation import leakage
+from ser.features.store import read_functionals
 from ser.params import read_params
+from ser.utils.errors import one_sentence
+from ser.utils.files import write_text
 
 
 @one_sentence
@@ -20,9 +21,9 @@ def main() -> None:
     functionals = [paths.functionals(corpus) for corpus in sorted(params.corpora)]
     clips = read_clips(functionals)
     vectors = read_functionals(functionals, clip_ids=list(clips.clip_id))
-    table = probes.measure(clips, vectors, emotions=params.emotions, trees=params.probe.trees, seed=params.seed)
+    table = leakage.measure(clips, vectors, emotions=params.emotions, trees=params.probe.trees, seed=params.seed)
     write_text(paths.LEAKAGE_CSV, table.to_csv(index=False, lineterminator="\n"))
-    typer.echo("\n".join(probes.probe_sentences(table)))
+    typer.echo("\n".join(leakage.probe_sentences(table)))
 
 
 if __name__ == "__main__":

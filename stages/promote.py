@@ -4,16 +4,16 @@ from typing import Annotated
 
 import typer
 
-from ser import promotion, registry, tracking
-from ser.errors import InputError, one_sentence
 from ser.params import read_params
+from ser.tracking import mlflow_runs, promotion, registry
+from ser.utils.errors import InputError, one_sentence
 
 
 @one_sentence
 def main(run: Annotated[str, typer.Option(help="The id of a model's run in MLflow, or of an experiment's.")]) -> None:
     """Make a recorded model the champion, unless it is worse than the present one on the same test clips."""
     params = read_params()
-    client = tracking.connect()
+    client = mlflow_runs.connect()
     candidate, champion = registry.of_run(client, run), registry.champion(client)
     if champion is None:
         reason = "there was no champion"

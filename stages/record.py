@@ -2,9 +2,10 @@
 
 import typer
 
-from ser import origin, store
-from ser.errors import one_sentence
 from ser.params import read_params
+from ser.tracking import run_metadata
+from ser.tracking import store as tracking_store
+from ser.utils.errors import one_sentence
 
 
 @one_sentence
@@ -15,15 +16,18 @@ def main() -> None:
     recorded again.
     """
     params = read_params()
-    models, settings = ["lstm", *params.baselines], origin.read_settings()
-    key = origin.key(models, settings)
-    if store.holds(key):
+    models, settings = ["lstm", *params.baselines], run_metadata.read_settings()
+    key = run_metadata.key(models, settings)
+    if tracking_store.holds(key):
         typer.echo("MLflow                has this result already")
         return
-    from ser import records, tracking  # which take seconds: not when there is nothing to do
+    from ser.tracking import (
+        collect,
+        mlflow_runs,  # which take seconds: not when there is nothing to do
+    )
 
-    parent, children = records.collect(settings)
-    tracking.record(params.evaluate.experiment, parent, children, key=key)
+    parent, children = collect.collect(settings)
+    mlflow_runs.record(params.evaluate.experiment, parent, children, key=key)
     typer.echo(f"MLflow                {parent.name}, and a run a model")
 
 

@@ -2,9 +2,11 @@
 
 import typer
 
-from ser import evaluation, leaderboard, paths, report_page
-from ser.errors import one_sentence
+from ser import paths
+from ser.evaluation import evaluate
 from ser.params import read_params
+from ser.reporting import evaluation_report, leaderboard
+from ser.utils.errors import one_sentence
 
 
 @one_sentence
@@ -16,10 +18,8 @@ def main() -> None:
     """
     params = read_params()
     models = ["lstm", *params.baselines]
-    judged = evaluation.judge_all(
-        paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.seed
-    )
-    report_page.write(
+    judged = evaluate.judge_all(paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.seed)
+    evaluation_report.write(
         paths.EVALUATION_REPORT,
         paths.EVALUATION_FIGURES,
         tables=judged.predictions,
@@ -27,7 +27,7 @@ def main() -> None:
         pairs=judged.pairs,
         people=judged.people,
         robustness=judged.robustness,
-        probe=evaluation.read_probe(paths.LEAKAGE_CSV),
+        probe=evaluate.read_probe(paths.LEAKAGE_CSV),
         **leaderboard.words(judged, corpora=params.corpora, split=params.split, ensemble=params.train_lstm.ensemble),
         confusion=paths.CONFUSION,
         clips=[paths.clips(corpus) for corpus in params.corpora],

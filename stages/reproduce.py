@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
-from ser import paths, rebuilding, revisions, sameness, tracking
-from ser.errors import InputError, one_sentence
+from ser import paths
+from ser.reproduce import diff, rebuild, revisions
+from ser.tracking import mlflow_runs
+from ser.utils.errors import InputError, one_sentence
 
 
 @partial(one_sentence, code=2)
@@ -24,22 +26,22 @@ def main(
     """
     if bool(rev) == bool(run):
         raise InputError("name one of --rev and --run: make reproduce REV=<revision> or RUN=<MLflow's run id>.")
-    found = tracking.find_run(run) if run else None
+    found = mlflow_runs.find_run(run) if run else None
     commit = revisions.resolve(found.revision if found else rev)
     committed = revisions.read_settings(commit)
-    settings = rebuilding.recorded_settings(found, committed) if found else committed
-    rebuilding.prepare(commit, folder, settings=settings if settings != committed else None)
-    for sentence in rebuilding.warnings(commit):
+    settings = rebuild.recorded_settings(found, committed) if found else committed
+    rebuild.prepare(commit, folder, settings=settings if settings != committed else None)
+    for sentence in rebuild.warnings(commit):
         typer.echo(f"note: {sentence}")
-    stages = rebuilding.rebuild(folder, stages=stage or [], keep=keep or [])
+    stages = rebuild.rebuild(folder, stages=stage or [], keep=keep or [])
     if settings == committed:
-        hashes, numbers = rebuilding.compare(commit, folder, stages)
+        hashes, numbers = rebuild.compare(commit, folder, stages)
     else:  # the commit's outputs are those of other settings
-        hashes, numbers = sameness.compare_hashes({}, {}), {}
+        hashes, numbers = diff.compare_hashes({}, {}), {}
     if found:
-        numbers |= rebuilding.compare_run(found, folder)
-    typer.echo(f"\n{sameness.say(hashes, numbers)}\nRebuilt from {commit[:7]} in {folder}")
-    differs = (hashes.verdict != sameness.SAME).any() or any(len(table) for table in numbers.values())
+        numbers |= rebuild.compare_run(found, folder)
+    typer.echo(f"\n{diff.say(hashes, numbers)}\nRebuilt from {commit[:7]} in {folder}")
+    differs = (hashes.verdict != diff.SAME).any() or any(len(table) for table in numbers.values())
     raise typer.Exit(int(differs))
 
 

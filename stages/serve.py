@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 from threadpoolctl import threadpool_limits
 
-from ser import load, parallel, paths, service
-from ser.errors import one_sentence
-from ser.windowed import Windowed
+from ser import load, paths
+from ser.inference.window_model import Windowed
+from ser.serving import app
+from ser.utils import parallel
+from ser.utils.errors import one_sentence
 
-DEFAULTS = service.Limits()
+DEFAULTS = app.Limits()
 
 
 @one_sentence
@@ -25,13 +27,11 @@ def main(
 ) -> None:
     """Serve a model over HTTP: a web page to record or upload a voice, and a JSON API."""
     workers = parallel.n_workers()
-    limits = service.Limits(
-        megabytes=megabytes, minutes=minutes, seconds=seconds, workers=workers, max_queued=max_queued
-    )
+    limits = app.Limits(megabytes=megabytes, minutes=minutes, seconds=seconds, workers=workers, max_queued=max_queued)
     served = Windowed(load(model))
     served.warm()
     with threadpool_limits(1):
-        service.run(service.create_app(served, limits=limits), host=host, port=port, started=typer.echo)
+        app.run(app.create_app(served, limits=limits), host=host, port=port, started=typer.echo)
 
 
 if __name__ == "__main__":

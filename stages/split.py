@@ -3,15 +3,15 @@
 import typer
 
 from ser import paths
-from ser.clip_selection import choose
-from ser.clips import read_clips
-from ser.corpora.facts import published_folds
-from ser.errors import one_sentence
-from ser.files import write_text
+from ser.corpora.base import published_folds
+from ser.dataset.clips import read_clips
+from ser.dataset.protocol import told
+from ser.dataset.selection import choose
+from ser.dataset.splits import split_clips
 from ser.params import read_params
-from ser.protocol import told
-from ser.splits import split_clips
-from ser.text import count
+from ser.utils.errors import one_sentence
+from ser.utils.files import write_text
+from ser.utils.text import count
 
 
 @one_sentence

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-from ser import baselines, datasets, paths, training
-from ser.errors import one_sentence
-from ser.files import replacing
+from ser import paths
+from ser.models import baselines, cross_validation
+from ser.models import dataset as training_data
 from ser.params import read_params
+from ser.utils.errors import one_sentence
+from ser.utils.files import replacing
 
 
 @one_sentence
@@ -21,9 +23,9 @@ def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or 
     params = read_params()
     settings = params.train_baselines
     grid = settings.grid_of(baseline)
-    table = training.train_all(
+    table = cross_validation.train_all(
         paths.checkpoint(baseline),
-        datasets.read(paths.FUNCTIONALS, params.corpora, paths.SPLITS, augmented=settings.augmented),
+        training_data.read(paths.FUNCTIONALS, params.corpora, paths.SPLITS, augmented=settings.augmented),
         partial(baselines.train, name=baseline, grid=grid, folds=settings.folds, hold_out=params.split.hold_out),
         seeds=params.seeds,
         settings={"augmented": settings.augmented, "folds": settings.folds, "grid": grid},
@@ -31,7 +33,7 @@ def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or 
     )
     with replacing(paths.predictions(baseline)) as unfinished:
         table.to_parquet(unfinished, index=False)
-    typer.echo(training.told(baseline, table))
+    typer.echo(cross_validation.told(baseline, table))
 
 
 if __name__ == "__main__":

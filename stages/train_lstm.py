@@ -4,11 +4,13 @@ from functools import partial
 
 import typer
 
-from ser import datasets, paths, trainer, training
-from ser.errors import one_sentence
-from ser.files import replacing, write_text
-from ser.parallel import n_workers
+from ser import paths
+from ser.models import cross_validation, trainer
+from ser.models import dataset as training_data
 from ser.params import read_params
+from ser.utils.errors import one_sentence
+from ser.utils.files import replacing, write_text
+from ser.utils.parallel import n_workers
 
 
 @one_sentence
@@ -21,9 +23,9 @@ def main() -> None:
     params = read_params()
     settings, trained = params.train_lstm, paths.checkpoint("lstm")
     tables = [*map(paths.frames, params.corpora), *map(paths.functionals, params.corpora)]
-    table = training.train_all(
+    table = cross_validation.train_all(
         trained,
-        datasets.for_network(settings, params.corpora),
+        training_data.for_network(settings, params.corpora),
         partial(trainer.train, settings=settings, hop_seconds=params.features.hop_seconds),
         seeds=params.seeds,
         settings=settings.model_dump(mode="json"),
@@ -32,8 +34,8 @@ def main() -> None:
     )
     with replacing(paths.predictions("lstm")) as unfinished:
         table.to_parquet(unfinished, index=False)
-    typer.echo(training.told("lstm", table))
-    history = training.collect(trained, trainer.HISTORY)
+    typer.echo(cross_validation.told("lstm", table))
+    history = cross_validation.collect(trained, trainer.HISTORY)
     write_text(paths.HISTORY_CSV, history.to_csv(index=False, lineterminator="\n"))
 
 

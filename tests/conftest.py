@@ -4,33 +4,28 @@ import os
 from pathlib import Path
 
 import pytest
-import signals
+
+from tests.helpers import signals
+from tests.helpers.fake_corpora import RAVDESS, TESS
 
 ROOT = Path(__file__).parents[1]
 
 LONG = (
     "pipeline",
-    "lstm",
-    "archives",
-    "training",
-    "inference",
+    "trainer",
+    "network",
+    "serialization",
+    "cross_validation",
+    "model",
     "interruptions",
     "benchmarks",
-    "rebuilding",
+    "rebuild",
     "revisions",
 )
 """Files of tests that take longest: they begin first, or one process would be left with the longest at the end."""
 
 # Processes are started only where a test is about them.
 os.environ.setdefault("SER_WORKERS", "1")
-
-RAVDESS = [
-    "Actor_01/03-01-01-01-01-01-01.wav",
-    "Actor_01/03-01-05-01-01-01-01.wav",
-    "Actor_02/03-01-03-02-02-01-02.wav",
-    "Actor_24/03-01-08-02-02-02-24.wav",
-]
-TESS = ["OAF_angry/OAF_back_angry.wav", "OAF_neutral/OA_bite_neutral.wav", "YAF_pleasant_surprise/YAF_dog_ps.wav"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

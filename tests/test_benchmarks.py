@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import tables
-import tiny
 
 from benchmarks import branches, plain_keras, selection, training
-from ser import batches, datasets, trainer
-from ser.datasets import Dataset
-from ser.errors import InputError
-from ser.network import BRANCHES, build, build_for
+from ser.models import batching, trainer
+from ser.models import dataset as training_data
+from ser.models.dataset import Dataset
+from ser.models.network import BRANCHES, build, build_for
+from ser.utils.errors import InputError
+from tests.helpers import factories, tiny_models
 
 NAMES = [f"03-01-{code}-01-{text}-{actor:02}" for actor in range(1, 7) for code in ("01", "03", "04")
          for text in ("01-01", "01-02", "02-01", "02-02")]  # fmt: skip
-CLIPS = tables.clips("ravdess", NAMES)
+CLIPS = factories.clips("ravdess", NAMES)
 EASY = {"architecture": "lstm", "inputs": ["mel"], "patience": None, "epochs": 10, "learning_rate": 0.05}
 
 
@@ -28,24 +28,24 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     classes = sorted(set(CLIPS.emotion))
     levels = 4.0 * np.eye(3)[[classes.index(emotion) for emotion in CLIPS.emotion]] + 50
     frames = [(level + rng.normal(size=(rng.integers(10, 17), 3))).astype(np.float32) for level in levels]
-    tables.write_features(folder / "frames", CLIPS, payload="frames", values=frames)
+    factories.write_features(folder / "frames", CLIPS, payload="frames", values=frames)
     vectors = list(np.stack([clip.mean(axis=0) for clip in frames]))
-    tables.write_features(folder / "functionals", CLIPS, payload="functionals", values=vectors)
+    factories.write_features(folder / "functionals", CLIPS, payload="functionals", values=vectors)
     parts = CLIPS.speaker.str[-2:].map(lambda actor: {"01": "test", "02": "test", "03": "val", "04": "val"}.get(actor))
     split = CLIPS.assign(fold=1, part=parts.fillna("train"))[["clip_id", "emotion", "fold", "part"]]
     split.sort_values("clip_id").to_csv(folder / "splits.csv", index=False)
     functionals = folder / "functionals"
-    return datasets.read(folder / "frames", ["ravdess"], folder / "splits.csv", augmented=True, beside=functionals)
+    return training_data.read(folder / "frames", ["ravdess"], folder / "splits.csv", augmented=True, beside=functionals)
 
 
 def test_a_mask_hides_padding_and_nothing_else() -> None:
     """Without padding the copy answers as the network does; with padding, its recurrent layer hears less of it."""
     trainer.set_up(1)
-    frames = tiny.examples(1).frames[0]
-    mean, variance = batches.moments([frames])
+    frames = tiny_models.examples(1).frames[0]
+    mean, variance = batching.moments([frames])
     blank = mean.astype(np.float32)
     for architecture in ("lstm", "cnn_bilstm"):
-        settings = tiny.lstm_settings(architecture=architecture, stride=2)
+        settings = tiny_models.lstm_settings(architecture=architecture, stride=2)
         network = build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=3)
         copy = plain_keras.masked(network, settings, blank=blank)
         copy.set_weights(network.get_weights())
@@ -63,8 +63,8 @@ def test_padding_cuts_and_lengthens() -> None:
 
 def test_both_ways_of_training_learn(data: Dataset) -> None:
     """On an easy problem either is right about validation clips, which alone are in its table."""
-    changes = tiny.lstm_settings(**EASY, mixup=0.1, masks=True, average=0.5).model_dump()
-    params = tables.settings(train_lstm=changes)
+    changes = tiny_models.lstm_settings(**EASY, mixup=0.1, masks=True, average=0.5).model_dump()
+    params = factories.settings(train_lstm=changes)
     found_by = {way: plain_keras.trial((way, 1), data=data, params=params, seed=1) for way in ("ours", "plain")}
     for way, found in found_by.items():
         assert set(found.clip_id) == set(data.fold(1).clips("val").clip_id)
@@ -77,8 +77,8 @@ def test_both_ways_of_training_learn(data: Dataset) -> None:
 
 def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) -> None:
     """Its table and numbers are of those, and its history has an epoch a row."""
-    settings = tiny.lstm_settings(**EASY)
-    seconds = selection.trial(1, data=data, settings=settings, hop_seconds=tiny.HOP, seed=1, folder=tmp_path)
+    settings = tiny_models.lstm_settings(**EASY)
+    seconds = selection.trial(1, data=data, settings=settings, hop_seconds=tiny_models.HOP, seed=1, folder=tmp_path)
     assert 0 < seconds < 600
     table = pd.read_parquet(tmp_path / "1.parquet")
     assert set(table.clip_id) == set(data.fold(1).clips("val").clip_id)
@@ -92,13 +92,13 @@ def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) ->
 
 def test_each_branch_is_asked(data: Dataset, tmp_path: Path) -> None:
     """Alone each gives shares of test clips, and the weighted mean of their logits is the answer of all."""
-    settings, fold = tiny.lstm_settings(functionals_weight=2), data.fold(1)
-    train = replace(trainer.examples(fold, settings, "train"), seen=batches.Seen(movement=[(0, 1), (2, 3)]))
+    settings, fold = tiny_models.lstm_settings(functionals_weight=2), data.fold(1)
+    train = replace(trainer.examples(fold, settings, "train"), seen=batching.Seen(movement=[(0, 1), (2, 3)]))
     trainer.set_up(1)
     trainer.save(build_for(train, settings, n_classes=3), tmp_path)
     trainer.set_up(1)  # names of layers are counted anew, as in another process
     model = trainer.load(tmp_path)
-    found = branches.shares_of(model, fold, settings, hop_seconds=tiny.HOP)
+    found = branches.shares_of(model, fold, settings, hop_seconds=tiny_models.HOP)
     assert list(found) == ["by_frames", "by_functionals", "by_movement", "together"]
     assert {share.shape for share in found.values()} == {(len(fold.clips("test")), 3)}
     logits = sum(weight * np.log(found[name]) for name, weight in zip(found, (1, 2, 2, 0), strict=True)) / 5
@@ -108,7 +108,7 @@ def test_each_branch_is_asked(data: Dataset, tmp_path: Path) -> None:
 
 def test_a_trial_changes_known_keys_only() -> None:
     """Values are YAML; what is no key of train_lstm is refused by name."""
-    settings = tiny.lstm_settings()
+    settings = tiny_models.lstm_settings()
     assert selection.replaced(settings, ["units=7", "train_lstm.convolutions=[3, 4]"]).convolutions == (3, 4)
     assert selection.replaced(settings, ["units=7"]).units == 7
     with pytest.raises(InputError, match="unitz"):
@@ -119,31 +119,31 @@ def test_a_trial_changes_known_keys_only() -> None:
 
 def test_operations_are_counted() -> None:
     """Of a convolution at every second frame, its pooling, a recurrent layer and dense ones, by hand; three times."""
-    settings = tiny.lstm_settings(architecture="cnn_bilstm", convolutions=[6], stride=2, units=5, dense=7)
-    clips = batches.Examples([np.ones((8, 7), np.float32)], np.zeros(1, np.int64))
+    settings = tiny_models.lstm_settings(architecture="cnn_bilstm", convolutions=[6], stride=2, units=5, dense=7)
+    clips = batching.Examples([np.ones((8, 7), np.float32)], np.zeros(1, np.int64))
     convolution, recurrent = 4 * 5 * 7 * 6, 2 * 2 * (6 + 5) * 4 * 5
     dense = 2 * 10 * 1 + 10 * 7 + 7 * training.CLASSES
-    found = training.operations(settings, clips, hop_seconds=tiny.HOP)
+    found = training.operations(settings, clips, hop_seconds=tiny_models.HOP)
     assert found == 3 * 2 * (convolution + recurrent + dense)
 
 
 def test_operations_of_all_branches_are_counted() -> None:
     """A second recurrent branch has those of its own features, and dense ones those of functionals, once a clip."""
-    settings = tiny.lstm_settings(architecture="lstm", units=5, dense=7, functionals=3)
-    seen = batches.Seen(inputs=[(0, 4)], prosody=[(4, 7)], movement=[(0, 2)])
-    clips = batches.Examples([np.ones((8, 7), np.float32)], np.zeros(1, np.int64), np.ones((1, 6), np.float32), seen)
+    settings = tiny_models.lstm_settings(architecture="lstm", units=5, dense=7, functionals=3)
+    seen = batching.Seen(inputs=[(0, 4)], prosody=[(4, 7)], movement=[(0, 2)])
+    clips = batching.Examples([np.ones((8, 7), np.float32)], np.zeros(1, np.int64), np.ones((1, 6), np.float32), seen)
     recurrent = sum(8 * (features + 5) * 4 * 5 + 8 * 5 + 5 * 7 + 7 * training.CLASSES for features in (4, 3))
     dense = sum(values * 3 + 3 * training.CLASSES for values in (6, 2))
-    found = training.operations(settings, clips, hop_seconds=tiny.HOP)
+    found = training.operations(settings, clips, hop_seconds=tiny_models.HOP)
     assert found == 3 * 2 * (recurrent + dense)
 
 
 def test_an_epoch_is_measured_with_all_branches() -> None:
     """Both ways of training take made-up clips with what each branch of the settings sees."""
-    params = tables.settings(train_lstm=tiny.lstm_settings(architecture="lstm").model_dump())
+    params = factories.settings(train_lstm=tiny_models.lstm_settings(architecture="lstm").model_dump())
     clips = training.clips(params)
     assert clips.functionals is not None and clips.seen.prosody and clips.seen.movement
-    few = batches.Examples(clips.frames[:9], clips.labels[:9], clips.functionals[:9], clips.seen)
+    few = batching.Examples(clips.frames[:9], clips.labels[:9], clips.functionals[:9], clips.seen)
     for way in training.VARIANTS.values():
         trainer.set_up(1)
         history = way(params.train_lstm, few, hop_seconds=params.features.hop_seconds)().history

@@ -115,7 +115,7 @@ def test_dvc_sends_nothing() -> None:
 def test_mlflow_sends_nothing(tmp_path: Path) -> None:
     """Its telemetry is off before it is imported, also where no Makefile said so."""
     program = (
-        "import os, sys; sys.path.insert(0, sys.argv[1]); from ser import tracking; tracking.connect();"
+        "import os, sys; sys.path.insert(0, sys.argv[1]); from ser.tracking import mlflow_runs; mlflow_runs.connect();"
         "from mlflow.telemetry.utils import is_telemetry_disabled;"
         "print(is_telemetry_disabled(), os.environ['MLFLOW_DISABLE_TELEMETRY'])"
     )

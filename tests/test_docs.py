@@ -6,12 +6,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import tables
 import yaml
 from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
 from ser.params import read_params
-from ser.tracking import flatten
+from ser.tracking.mlflow_runs import flatten
+from tests.helpers import factories
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
@@ -34,7 +34,7 @@ def test_the_comparison_shows_scores_and_settings() -> None:
     """Of the columns of `dvc exp show`, the command of the README leaves one score and every setting."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     [(keep, drop)] = re.findall(r"exp show .*--keep '(.*?)' --drop '(.*?)'", text)
-    settings = flatten(tables.ordinary())
+    settings = flatten(factories.ordinary())
     scores = [
         f"{model}.{part}.{name}" for model in ("lstm", "svm") for part in ("test", "val") for name in ("uar", "f1")
     ]
@@ -48,6 +48,6 @@ def test_overrides_make_settings(page: str, tmp_path: Path) -> None:
     """Quotes, plus signs and names of settings are right, also of each experiment of a grid."""
     sweeps = [sweep["params.yaml"] for found in commands(page) for sweep in get_hydra_sweeps({"params.yaml": found})]
     for overrides in sweeps:
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(tables.ordinary()), encoding="utf-8")
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(factories.ordinary()), encoding="utf-8")
         apply_overrides(tmp_path / "params.yaml", overrides)
         read_params(tmp_path / "params.yaml")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import signals
 import yaml
 
-from ser.emotions import EMOTIONS as EIGHT
+from ser.labels import EMOTIONS as EIGHT
+from tests.helpers import signals
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "adding-a-corpus.md").read_text(encoding="utf-8")

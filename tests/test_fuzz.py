@@ -20,15 +20,16 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import tables
-from signals import encode, noise, ravdess_names, sine
 
-from ser import audio_clean, audio_io
-from ser.audio_io import AudioError
-from ser.corpora.facts import load_corpus
+from ser.audio import clean as audio_clean
+from ser.audio import io as audio_io
+from ser.audio.io import AudioError
+from ser.corpora.base import load_corpus
+from ser.dataset.preprocess import Outcome, make_clips
+from ser.dataset.recordings import list_recordings
 from ser.params import Preprocess
-from ser.preprocessing import Outcome, make_clips
-from ser.recordings import list_recordings
+from tests.helpers import factories
+from tests.helpers.signals import encode, noise, ravdess_names, sine
 
 ROOT = Path(__file__).parents[1]
 TONE = sine(440, seconds=0.2)
@@ -62,7 +63,7 @@ WORDS = [bytes(4), b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0
 
 def preprocess(**changes: Any) -> Preprocess:
     quick = {"sample_rate": 16000, "denoise": 0, "min_seconds": 0.01, "normalise": "rms"}
-    return tables.settings(preprocess=quick | changes).preprocess
+    return factories.settings(preprocess=quick | changes).preprocess
 
 
 def files() -> dict[str, bytes]:

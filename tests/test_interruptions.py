@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
-from project import Project
-from server import Reply, Server, serving
 
-from ser.corpora.facts import load_corpus
+from ser.corpora.base import load_corpus
+from tests.helpers.dvc_project import Project
+from tests.helpers.http_servers import Reply, Server, serving
 
 LAST = "featurize@ravdess"
 ARCHIVE = "Audio_Speech_Actors_01-24.zip"

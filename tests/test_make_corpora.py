@@ -2,8 +2,8 @@
 
 import pytest
 
-from ser.corpora.facts import known_corpora, load_corpus
-from ser.emotions import EMOTIONS
+from ser.corpora.base import known_corpora, load_corpus
+from ser.labels import EMOTIONS
 from tools.make_corpora import OUTPUT, corpora_markdown, counts
 
 

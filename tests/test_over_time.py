@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_model import EMOTIONS, RATE, FakeModel, call
-from signals import encode
 from typer.testing import CliRunner
 
 import predict
 import ser
-from ser import timeline
-from ser.windows import Layout
+from ser.inference import timeline
+from ser.inference.sliding_window import Layout
+from tests.helpers.fake_model import EMOTIONS, RATE, FakeModel, call
+from tests.helpers.signals import encode
 
 
 class Loaded:

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tables
 import yaml
 from pydantic import ValidationError
 
-from ser.errors import InputError
 from ser.params import Params, read_params
+from ser.utils.errors import InputError
+from tests.helpers import factories
 
 ROOT = Path(__file__).parents[1]
 MISSING = object()
@@ -17,7 +17,7 @@ MISSING = object()
 
 def changed(key: str, value: Any) -> dict[str, Any]:
     """Take ordinary settings and set one key, given by its path; MISSING takes it out."""
-    content = tables.ordinary()
+    content = factories.ordinary()
     *sections, last = key.split(".")
     section = content
     for name in sections:
@@ -56,7 +56,7 @@ def test_limits_of_the_check_fit_together(tmp_path: Path) -> None:
 
 def test_limits_of_the_check_are_in_no_result() -> None:
     """What is written down of a run is what its numbers come from; how they are judged afterwards is not."""
-    assert "check" not in tables.settings().model_dump()
+    assert "check" not in factories.settings().model_dump()
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_an_unknown_name_in_a_list_is_named(tmp_path: Path, key: str, name: str,
 
 
 def read_list(key: str) -> list[str]:
-    value: Any = tables.ordinary()
+    value: Any = factories.ordinary()
     for name in key.split("."):
         value = value[name]
     return list(value)
@@ -317,7 +317,7 @@ def test_emotions_are_classes(tmp_path: Path, emotions: dict[str, list[str]], sa
 
 def test_own_recordings(tmp_path: Path) -> None:
     """A misspelt key of one's own recordings is named, and so are a pattern that is none and two places of labels."""
-    mine = tables.ordinary()["own"]["mine"]
+    mine = factories.ordinary()["own"]["mine"]
     assert "own.us.foldr is not a known key; did you mean folder?" in message(
         tmp_path, changed("own", {"us": {key.replace("folder", "foldr"): value for key, value in mine.items()}})
     )

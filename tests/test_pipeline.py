@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 import pytest
-from project import Project
 
 from ser import load
+from tests.helpers.dvc_project import Project
 
 UP_TO_DATE = "Data and pipelines are up to date"
 RESULTS = ("describe", "export", "report")
@@ -122,6 +122,9 @@ def test_a_setting_reruns_only_what_reads_it(untouched: Project, edit, stages: s
     assert untouched.changed() == stages
 
 
+CORPORA = ("ravdess", "tess")
+
+
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
@@ -129,8 +132,19 @@ def test_a_setting_reruns_only_what_reads_it(untouched: Project, edit, stages: s
             "ser/corpora/tess.py",
             {"download@ravdess", "download@tess", "split", "describe", "evaluate", "export", "report"},
         ),
-        ("ser/metrics.py", {"probe", "evaluate", "export", "report"}),
-        ("ser/trainer.py", {"train_lstm", "export"}),
+        (
+            "ser/audio/effects.py",  # and no training, unless the features change
+            {
+                *(
+                    f"{stage}@{corpus}"
+                    for stage in ("download", "preprocess", "augment", "featurize")
+                    for corpus in CORPORA
+                ),
+                *("describe", "export", "report"),
+            },
+        ),
+        ("ser/evaluation/metrics.py", {"probe", "evaluate", "report"}),
+        ("ser/models/trainer.py", {"train_lstm", "train_baselines@svm", "train_baselines@decision_tree", "export"}),
     ],
 )
 def test_code_reruns_only_what_imports_it(untouched: Project, file: str, stages: set[str]) -> None:

@@ -9,27 +9,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import tables
 from sklearn.neighbors import KNeighborsClassifier
-from test_probes import codes
 
-from ser import metrics, splits
-from ser.corpora.facts import known_corpora, load_corpus, published_folds
-from ser.errors import InputError
+from ser.corpora.base import known_corpora, load_corpus, published_folds
+from ser.dataset import splits
+from ser.evaluation import metrics
+from ser.utils.errors import InputError
+from tests.evaluation.test_leakage import codes
+from tests.helpers import factories
 
-MERGED = tables.emotions(calm="neutral")
+MERGED = factories.emotions(calm="neutral")
 """The classes that RAVDESS, SAVEE, TESS and the demo share."""
 
 
 @cache
 def table(corpora: str) -> pd.DataFrame:
-    made = {"ravdess": tables.ravdess, "tess": lambda: tables.tess(n_words=40), "demo": tables.demo, "savee": savee}
-    return tables.joined(*(made[corpus]() for corpus in corpora.split("+")))
+    made = {
+        "ravdess": factories.ravdess,
+        "tess": lambda: factories.tess(n_words=40),
+        "demo": factories.demo,
+        "savee": savee,
+    }
+    return factories.joined(*(made[corpus]() for corpus in corpora.split("+")))
 
 
 def savee() -> pd.DataFrame:
     """List SAVEE: four men, fifteen sentences an emotion, thirty for neutral."""
-    return tables.clips("savee", load_corpus("savee").names())
+    return factories.clips("savee", load_corpus("savee").names())
 
 
 def split_of(clips: pd.DataFrame, settings: Any, *, seed: int = 1, emotions: Any = MERGED) -> pd.DataFrame:
@@ -50,7 +56,7 @@ class Case:
     @cached_property
     def settings(self) -> Any:
         drawn = self.folds if self.published is None else 1
-        return tables.split(self.hold_out, folds=drawn, published=self.published)
+        return factories.split(self.hold_out, folds=drawn, published=self.published)
 
     @property
     def group(self) -> str:
@@ -144,7 +150,7 @@ def test_a_protocol_depends_on_the_seed_alone(case: Case) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_copies_are_in_training_only_in_each_fold(case: Case) -> None:
     """No copy of a clip that a fold validates or tests on is in that fold, and its training has all copies."""
-    clips = splits.with_parts(tables.with_copies(table(case.corpora), kinds=("noise",)), made(case))
+    clips = splits.with_parts(factories.with_copies(table(case.corpora), kinds=("noise",)), made(case))
     copies = clips[clips.augmentation != ""]
     assert set(copies.part) == {"train"}
     training = clips[(clips.part == "train") & (clips.augmentation == "")]
@@ -176,7 +182,7 @@ def test_a_corpus_of_few_speakers_is_tested_first() -> None:
 @pytest.mark.parametrize("hold_out", ["speaker", "text", "clip"])
 def test_folds_are_alike_in_any_company(hold_out: str) -> None:
     """RAVDESS has the same folds alone and beside SAVEE, so that their results can be compared."""
-    settings = tables.split(hold_out, folds=2)
+    settings = factories.split(hold_out, folds=2)
     both, alone = (split_of(table(corpora), settings) for corpora in ("ravdess+savee", "ravdess"))
     own = both[both.clip_id.str.startswith("ravdess")].reset_index(drop=True)
     pd.testing.assert_frame_equal(own, alone)
@@ -185,7 +191,7 @@ def test_folds_are_alike_in_any_company(hold_out: str) -> None:
 @pytest.mark.parametrize("folds", [1, 3])
 def test_sentences_of_a_share(folds: int) -> None:
     """With one fold 15 % of TESS's words are tested; with any, 15 % validate, whoever says them."""
-    clips = splits.with_parts(table("tess"), split_of(table("tess"), tables.split("text", folds=folds)))
+    clips = splits.with_parts(table("tess"), split_of(table("tess"), factories.split("text", folds=folds)))
     for _, fold in clips.groupby("fold"):
         n_texts = fold.groupby("part").text.nunique() / 40
         assert n_texts["test"] == pytest.approx(0.15 if folds == 1 else 1 / folds, abs=0.03)
@@ -205,7 +211,7 @@ def test_folds_of_unknown_speakers_are_random() -> None:
     """A corpus of which nobody knows who speaks has folds of clips, another beside it of speakers."""
     clips = table("ravdess+tess")
     clips = clips.assign(speaker=clips.speaker.where(clips.corpus == "ravdess", "tess-"))
-    joined = splits.with_parts(clips, split_of(clips, tables.split("speaker", folds=3)))
+    joined = splits.with_parts(clips, split_of(clips, factories.split("speaker", folds=3)))
     for _, fold in joined.groupby("fold"):
         parts = fold.groupby("speaker").part.agg(set)
         assert parts["tess-"] == {"train", "val", "test"}
@@ -224,19 +230,19 @@ def test_corpora_are_tested_by_name() -> None:
 
 def test_a_corpus_validates_on_a_share_of_the_only_other_one() -> None:
     """Of two corpora 15 % of the other's speakers validate, its texts where it has one speaker, else its clips."""
-    clips = tables.joined(table("ravdess"), table("tess").query("speaker == 'tess-OAF'"))
-    made = splits.with_parts(clips, split_of(clips, tables.split("corpus")))
+    clips = factories.joined(table("ravdess"), table("tess").query("speaker == 'tess-OAF'"))
+    made = splits.with_parts(clips, split_of(clips, factories.split("corpus")))
     val = made[made.part == "val"]
     assert val[val.fold == 2].speaker.nunique() == 4
     assert val[val.fold == 1].text.nunique() / 40 == pytest.approx(0.15, abs=0.03)
     unknown = clips.assign(speaker=clips.corpus + "-")
-    made = split_of(unknown, tables.split("corpus"))
+    made = split_of(unknown, factories.split("corpus"))
     assert (made[made.fold == 1].part == "val").sum() == pytest.approx(0.15 * 280, abs=1)
 
 
 def test_either_number_of_corpora_is_meant() -> None:
     """Whether folds says one or the number of corpora, each corpus is tested once."""
-    one, three = (split_of(table("ravdess+savee+tess"), tables.split("corpus", folds=folds)) for folds in (1, 3))
+    one, three = (split_of(table("ravdess+savee+tess"), factories.split("corpus", folds=folds)) for folds in (1, 3))
     pd.testing.assert_frame_equal(one, three)
 
 
@@ -282,7 +288,7 @@ def test_emobox_folds_are_those_it_lists(name: str, corpora: Path) -> None:
     if not listing.is_file():
         pytest.skip(f"{listing} is not there; set SER_CORPORA to a folder that has it")
     listed = pd.read_csv(listing)
-    clips = tables.clips(name, listed.file.str.removesuffix(".wav"))
+    clips = factories.clips(name, listed.file.str.removesuffix(".wav"))
     expected = dict(zip(clips.clip_id, clips.speaker.map(published_folds([name], "emobox")), strict=True))
     assert dict(zip(name + "/" + listed.file.str.removesuffix(".wav"), listed.test_fold, strict=True)) == expected
 
@@ -311,17 +317,17 @@ def test_an_unpublished_table_is_refused(names: list[str]) -> None:
     [
         (
             "ravdess",
-            tables.split("speaker", folds=25),
+            factories.split("speaker", folds=25),
             "no corpus has more than 24 speakers .* set folds to 24 or less",
         ),
-        ("ravdess+savee", tables.split("text", folds=31), "no corpus has more than 30 texts"),
+        ("ravdess+savee", factories.split("text", folds=31), "no corpus has more than 30 texts"),
         (
             "ravdess",
-            tables.split("clip", folds=200),
+            factories.split("clip", folds=200),
             "ravdess has too few clips of some emotion: 192 of .* lower folds",
         ),
-        ("ravdess", tables.split("corpus"), "at least two corpora, the run has ravdess alone"),
-        ("ravdess+tess", tables.split("corpus", folds=3), "each of the 2 corpora .* set folds to 1 or 2"),
+        ("ravdess", factories.split("corpus"), "at least two corpora, the run has ravdess alone"),
+        ("ravdess+tess", factories.split("corpus", folds=3), "each of the 2 corpora .* set folds to 1 or 2"),
     ],
 )
 def test_impossible_folds_are_refused(corpora: str, settings: Any, message: str) -> None:
@@ -333,7 +339,7 @@ def test_impossible_folds_are_refused(corpora: str, settings: Any, message: str)
 def test_a_class_that_training_lacks_is_named() -> None:
     """Nobody trained on TESS knows calm; the error says what to restrict or merge."""
     with pytest.raises(InputError, match=r"part train of fold 1 has no clip of calm .*emotions\.use.*emotions\.merge"):
-        split_of(table("ravdess+tess"), tables.split("corpus"), emotions=tables.emotions())
+        split_of(table("ravdess+tess"), factories.split("corpus"), emotions=factories.emotions())
 
 
 def test_sentences_must_be_known() -> None:
@@ -343,17 +349,17 @@ def test_sentences_must_be_known() -> None:
     with pytest.raises(
         InputError, match=r"but 1440 clips of ravdess \(of 1440\) have none; .*hold_out: speaker or clip"
     ):
-        split_of(without, tables.split("text"))
+        split_of(without, factories.split("text"))
     with pytest.raises(InputError, match="at least two texts, ravdess has 1"):
-        split_of(clips.assign(text="01"), tables.split("text"))
+        split_of(clips.assign(text="01"), factories.split("text"))
 
 
 @pytest.mark.parametrize("folds", [2, 5])
 def test_one_speaker_has_no_folds(folds: int) -> None:
     """A corpus of one speaker is refused beside one of many, as it is with one fold."""
-    clips = tables.joined(table("ravdess"), table("tess").query("speaker == 'tess-OAF'"))
+    clips = factories.joined(table("ravdess"), table("tess").query("speaker == 'tess-OAF'"))
     with pytest.raises(InputError, match="at least two speakers, tess has 1"):
-        split_of(clips, tables.split("speaker", folds=folds))
+        split_of(clips, factories.split("speaker", folds=folds))
 
 
 @pytest.mark.parametrize(
@@ -366,15 +372,15 @@ def test_one_speaker_has_no_folds(folds: int) -> None:
 def test_a_part_of_a_corpus_lacks_published_folds(actors: list[int], message: str) -> None:
     """Where the recordings of a fold's speakers are missing, or all others, the error asks for the whole corpus."""
     with pytest.raises(InputError, match=message):
-        split_of(tables.ravdess(actors=actors), tables.split("speaker", published="emobox"))
+        split_of(factories.ravdess(actors=actors), factories.split("speaker", published="emobox"))
 
 
 def test_a_speaker_without_a_published_fold_is_named() -> None:
     """A table that does not know a speaker cannot say when to test on them."""
     with pytest.raises(InputError, match="emobox says nothing of ravdess-02; set table: null"):
         splits.split_clips(
-            tables.ravdess(actors=[1, 2]),
-            tables.split("speaker", published="emobox"),
+            factories.ravdess(actors=[1, 2]),
+            factories.split("speaker", published="emobox"),
             emotions=MERGED,
             seed=1,
             published={"ravdess-01": 1},
@@ -386,7 +392,7 @@ def test_a_speaker_without_a_published_fold_is_named() -> None:
 
 def cheat(corpora: str, hold_out: str, by: str) -> float:
     """Let the nearest neighbour tell emotions that sound otherwise for each value of `by`, under a protocol: UAR."""
-    clips, asked = table(corpora), tables.split(hold_out, folds=1 if hold_out == "corpus" else 3)
+    clips, asked = table(corpora), factories.split(hold_out, folds=1 if hold_out == "corpus" else 3)
     sounds = codes(clips, by, "emotion")
     rows = splits.with_parts(clips.assign(row=np.arange(len(clips))), split_of(clips, asked))
     answers = []

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import tables
 import yaml
 
-from ser import baselines, predictions, splits, trainer
+from ser.dataset import splits
+from ser.models import baselines, trainer
+from ser.predictions import table as prediction_table
 from stages import probe, train_baselines, train_lstm
+from tests.helpers import factories
 
 ROOT = Path(__file__).parents[1]
 STAGES = {
@@ -123,8 +125,8 @@ def test_a_misspelt_key_stops_a_stage(tmp_path: Path, stage: str) -> None:
 
 # What reaches training ------------------------------------------------------------------------------------------------
 
-CLIPS = tables.with_copies(tables.joined(tables.ravdess(actors=range(1, 9)), tables.tess(n_words=8)))
-SPLIT = splits.split_clips(CLIPS, tables.split("speaker"), emotions=tables.emotions(), seed=1)
+CLIPS = factories.with_copies(factories.joined(factories.ravdess(actors=range(1, 9)), factories.tess(n_words=8)))
+SPLIT = splits.split_clips(CLIPS, factories.split("speaker"), emotions=factories.emotions(), seed=1)
 MARKS = CLIPS.clip_id.rank().to_numpy(dtype=np.float32)
 """A number for each clip, which its features hold, so that one sees where a clip ends up."""
 
@@ -133,14 +135,14 @@ MARKS = CLIPS.clip_id.rank().to_numpy(dtype=np.float32)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a project's root with features and a split, but no model yet."""
     monkeypatch.chdir(tmp_path)
-    settings = tables.ordinary() | {"corpora": ["tess", "ravdess"], "seed": 11, "seeds": [13, 17]}
+    settings = factories.ordinary() | {"corpora": ["tess", "ravdess"], "seed": 11, "seeds": [13, 17]}
     for section in ("train_lstm", "train_baselines"):
         settings[section]["augmented"] = True
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
     vectors = [np.array([mark, 1], dtype=np.float32) for mark in MARKS]
-    tables.write_features(tmp_path / "data" / "functionals", CLIPS, payload="functionals", values=vectors)
+    factories.write_features(tmp_path / "data" / "functionals", CLIPS, payload="functionals", values=vectors)
     frames = {"payload": "frames", "values": [v[None] for v in vectors], "names": '["mel.0", "mel.1"]'}
-    tables.write_features(tmp_path / "data" / "frames", CLIPS, **frames)
+    factories.write_features(tmp_path / "data" / "frames", CLIPS, **frames)
     SPLIT.to_csv(tmp_path / "data" / "splits.csv", index=False)
     return tmp_path
 
@@ -148,12 +150,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def rows(*parts: str, copies: bool) -> pd.DataFrame:
     """Pick clips of some parts by hand, sorted, each with its mark and label."""
     part = CLIPS.source.map(SPLIT.set_index("clip_id").part)
-    found = CLIPS.assign(mark=MARKS, part=part, label=CLIPS.emotion.map(list(tables.EMOTIONS).index))
+    found = CLIPS.assign(mark=MARKS, part=part, label=CLIPS.emotion.map(list(factories.EMOTIONS).index))
     return found[found.part.isin(parts) & ((found.augmentation == "") | copies)]
 
 
 def shares(n: int) -> Any:
-    return np.full((n, len(tables.EMOTIONS)), 1 / len(tables.EMOTIONS))
+    return np.full((n, len(factories.EMOTIONS)), 1 / len(factories.EMOTIONS))
 
 
 def saved(_model: Any, folder: Path) -> None:
@@ -204,7 +206,7 @@ def test_the_grid_search_has_folds_of_training_speakers(calls: SimpleNamespace) 
     """Positions in the folds are of training rows, and no speaker is on both sides of a fold."""
     train_baselines.main("svm")
     speaker = rows("train", copies=True).speaker.to_numpy()
-    assert len(calls.folds) == tables.settings().train_baselines.folds
+    assert len(calls.folds) == factories.settings().train_baselines.folds
     for train, test in calls.folds:
         assert sorted([*train, *test]) == list(range(len(speaker)))
         assert not set(speaker[train]) & set(speaker[test])
@@ -232,7 +234,7 @@ def test_what_training_leaves(project: Path, train: Any, model: str) -> None:
     for member in members:
         assert {path.name for path in member.iterdir()} == {"model", "card.json", table}
     predicted = pd.read_parquet(project / "data" / "predictions" / f"{model}.parquet")
-    predictions.validate(predicted, name=model)
+    prediction_table.validate(predicted, name=model)
     assert list(predicted.clip_id) == list(rows("val", "test", copies=False).clip_id) * 2
     assert list(predicted.seed.unique()) == [13, 17]
     assert set(predicted.augmentation) == {""}
@@ -245,7 +247,7 @@ def test_what_training_leaves(project: Path, train: Any, model: str) -> None:
 def test_a_card_has_the_settings_of_its_model(project: Path, train: Any, section: str) -> None:
     """One who finds a model finds with it all settings that it was trained with."""
     train()
-    settings = tables.settings(train_lstm={"augmented": True}, train_baselines={"augmented": True})
+    settings = factories.settings(train_lstm={"augmented": True}, train_baselines={"augmented": True})
     grids = settings.train_baselines
     expected = {
         "lstm": settings.train_lstm.model_dump(mode="json"),
@@ -339,10 +341,10 @@ def test_probes_get_each_row_with_its_features(project: Path, monkeypatch: pytes
 
     def measure(clips: pd.DataFrame, vectors: Any, **more: Any) -> pd.DataFrame:
         assert dict(zip(clips.clip_id, vectors[:, 0], strict=True)) == dict(zip(CLIPS.clip_id, MARKS, strict=True))
-        assert more == {"emotions": tables.emotions(), "trees": tables.settings().probe.trees, "seed": 11}
-        return pd.DataFrame([("leak_clip", "", 0.5, 9, 4, 2, "")], columns=list(probe.probes.COLUMNS))
+        assert more == {"emotions": factories.emotions(), "trees": factories.settings().probe.trees, "seed": 11}
+        return pd.DataFrame([("leak_clip", "", 0.5, 9, 4, 2, "")], columns=list(probe.leakage.COLUMNS))
 
-    monkeypatch.setattr(probe.probes, "measure", measure)
+    monkeypatch.setattr(probe.leakage, "measure", measure)
     probe.main()
     written = (project / "reports" / "probe.csv").read_text().splitlines()
     assert written == ["probe,corpus,uar,clips,speakers,classes,note", "leak_clip,,0.5,9,4,2,"]

@@ -1,4 +1,4 @@
-"""Write ser/acoustic_classes.csv, the acoustic classes of `ser.sounds`, anew: python -m tools.make_acoustic_classes.
+"""Write ser/features/acoustic_classes.csv: python -m tools.make_acoustic_classes.
 
 Nobody's recordings are in them: the voices of the demo corpus read the first twenty of the Harvard sentences (IEEE,
 1969), which are made to have the sounds of English as often as speech does. Denoised, trimmed and measured by the
@@ -12,11 +12,13 @@ import numpy.typing as npt
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from ser import audio_clean, audio_io, synthesis
-from ser.columns import columns_of, feature_names
-from ser.features import frame_features
+from ser.audio import clean as audio_clean
+from ser.audio import io as audio_io
+from ser.download import demo_speech
+from ser.features.acoustic_classes import CENTROIDS, COEFFICIENTS, Shares, standardised
+from ser.features.columns import columns_of, feature_names
+from ser.features.frame_features import frame_features
 from ser.params import Params, read_params
-from ser.sounds import CENTROIDS, COEFFICIENTS, Shares, standardised
 
 CLASSES = 32
 SENTENCES = """
@@ -39,12 +41,12 @@ def texts() -> dict[str, str]:
 def spoken(params: Params) -> Iterator[Shares]:
     """Give the standardised cepstra of what each voice says: (frames, coefficients) each."""
     chosen = columns_of(feature_names(params.features), ["mfcc"])[1 : 1 + COEFFICIENTS]
-    for speaker in synthesis.SPEAKERS:
+    for speaker in demo_speech.SPEAKERS:
         for text in texts():
-            utterance = synthesis.Utterance(speaker, "neutral", text)
-            speech = synthesis.synthesise(utterance, seed=params.seed, texts=texts())
+            utterance = demo_speech.Utterance(speaker, "neutral", text)
+            speech = demo_speech.synthesise(utterance, seed=params.seed, texts=texts())
             try:
-                clip = audio_clean.clean_signal(speech, params.preprocess, rate=synthesis.SAMPLE_RATE)
+                clip = audio_clean.clean_signal(speech, params.preprocess, rate=demo_speech.SAMPLE_RATE)
             except audio_io.NothingHeardError:  # two voices stumble over a sentence
                 continue
             frames = frame_features(clip, params.features, rate=params.preprocess.sample_rate)

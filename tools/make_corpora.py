@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from ser.corpora.facts import Corpus, RemoteFile, known_corpora, load_corpus
-from ser.emotions import EMOTIONS, in_order
-from ser.text import join_names
+from ser.corpora.base import Corpus, RemoteFile, known_corpora, load_corpus
+from ser.labels import EMOTIONS, in_order
+from ser.utils.text import join_names
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "corpora.md"
 

@@ -1,0 +1,1 @@
+"""One module per published corpus: file names, labels, speakers, licence, checksums and folds."""

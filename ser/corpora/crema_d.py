@@ -5,7 +5,7 @@ import csv
 import gzip
 from pathlib import Path
 
-from ser.corpora.facts import Corpus, RemoteFile
+from ser.corpora.base import Corpus, RemoteFile
 
 _WOMEN = (
     *(1002, 1003, 1004, 1006, 1007, 1008, 1009, 1010, 1012, 1013, 1018, 1020, 1021, 1024, 1025, 1028, 1029, 1030),

@@ -1,6 +1,6 @@
 """The demo corpus: synthetic voices, made on the spot without a network."""
 
-from ser.corpora.facts import Corpus
+from ser.corpora.base import Corpus
 
 CORPUS = Corpus(
     name="demo",

@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from ser.corpora.facts import Corpus, RemoteFile
+from ser.corpora.base import Corpus, RemoteFile
 
 
 def _names() -> list[str]:

@@ -1,6 +1,6 @@
 """SAVEE, the audio: four men, 7 emotions, 15 sentences each (30 for neutral)."""
 
-from ser.corpora.facts import Corpus
+from ser.corpora.base import Corpus
 
 
 def _names() -> list[str]:

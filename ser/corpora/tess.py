@@ -1,6 +1,6 @@
 """TESS: two actresses, 7 emotions, "Say the word …" with 200 words."""
 
-from ser.corpora.facts import Corpus, Dataverse
+from ser.corpora.base import Corpus, Dataverse
 
 _WORDS = """
 back bar base bath bean beg bite boat bone book bought burn cab calm came cause chain chair chalk chat check cheek

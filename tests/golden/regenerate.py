@@ -35,9 +35,9 @@ def signal() -> np.ndarray:
 
 def measure() -> dict[str, list[float]]:
     """Measure mean and standard deviation of every feature."""
-    from ser.columns import feature_names
-    from ser.features import frame_features
-    from ser.functionals import functionals
+    from ser.features.columns import feature_names
+    from ser.features.frame_features import frame_features
+    from ser.features.functionals import functionals
     from ser.params import Features
 
     settings = Features.model_validate(SETTINGS)

@@ -1,0 +1,1 @@
+"""Decode, resample, denoise, trim, normalize and encode; voice activity detection."""

@@ -1,0 +1,111 @@
+"""Make clips of recordings: decode, downmix, resample, denoise, trim, normalise."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ser.audio.effects import amplitude_to_db, denoise, mono, normalise, peak_db, resample, resampled_blocks, trim
+from ser.audio.io import NothingHeardError, open_recording, read_blocks
+from ser.audio.types import Signal
+from ser.params import Preprocess
+
+SILENCE_DB = -80.0
+"""A recording whose largest sample stays below this (dBFS) holds nothing."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """What a recording was like: rate in Hz, channels, seconds, RMS level and peak in dBFS of the channels' mean."""
+
+    sample_rate: int
+    channels: int
+    seconds: float
+    level_db: float
+    peak_db: float
+
+
+class _Meter:
+    """Measures a signal that passes by in blocks."""
+
+    def __init__(self) -> None:
+        self._n_samples, self._energy, self._peak = 0, 0.0, 0.0
+
+    def watch(self, blocks: Iterable[Signal]) -> Iterator[Signal]:
+        for block in blocks:
+            self._n_samples += len(block)
+            self._energy += float(np.square(block, dtype=np.float64).sum())
+            self._peak = max(self._peak, float(np.abs(block).max()))
+            yield block
+
+    def read(self, *, rate: int, channels: int) -> Original:
+        level = float(np.sqrt(self._energy / self._n_samples))
+        return Original(rate, channels, self._n_samples / rate, amplitude_to_db(level), amplitude_to_db(self._peak))
+
+
+def clean(recording: Path | bytes, settings: Preprocess) -> Signal:
+    """Make a clip of a recording; `clean_and_measure` without the measures."""
+    return clean_and_measure(recording, settings)[0]
+
+
+def clean_and_measure(recording: Path | bytes, settings: Preprocess) -> tuple[Signal, Original]:
+    """Make a clip of a recording: decode, downmix, resample, denoise, trim, normalise.
+
+    Parameters
+    ----------
+    recording
+        A file, or the bytes of one.
+    settings
+        The section `preprocess` of the settings.
+
+    Returns
+    -------
+    signal : (n_samples,) float32
+        At ``settings.sample_rate``.
+    original : Original
+        What the recording was like.
+
+    Raises
+    ------
+    AudioError
+        With the reason why the recording is unusable.
+    """
+    meter = _Meter()
+    with open_recording(recording) as (file, stream):
+        _check_length(file.frames, rate=file.samplerate, least=settings.min_seconds)
+        blocks = meter.watch(mono(block) for block in read_blocks(file, stream))
+        resampled = resampled_blocks(blocks, rate=file.samplerate, to=settings.sample_rate)
+        signal = np.concatenate(list(resampled))
+        original = meter.read(rate=file.samplerate, channels=file.channels)
+    return finish(signal, settings), original
+
+
+def clean_signal(signal: Signal, settings: Preprocess, *, rate: int) -> Signal:
+    """Make a clip of a (n_samples,) float32 signal at any rate in Hz, as `clean` makes one of a recording."""
+    _check_length(len(signal), rate=rate, least=settings.min_seconds)
+    return finish(resample(signal, rate=rate, to=settings.sample_rate), settings)
+
+
+def finish(signal: Signal, settings: Preprocess) -> Signal:
+    """Denoise, trim and normalise a signal at the clips' rate.
+
+    Raises
+    ------
+    AudioError
+        If it is silent or too short.
+    """
+    signal = denoise(signal, rate=settings.sample_rate, share=settings.denoise)
+    # Only now: what lay beyond the new rate's band, or was but noise, is gone.
+    if peak_db(signal) < SILENCE_DB:
+        raise NothingHeardError(f"all silence (no sample above {SILENCE_DB:g} dBFS)", flag="silence")
+    signal = trim(signal, below_db=settings.trim_db)
+    _check_length(len(signal), rate=settings.sample_rate, least=settings.min_seconds)
+    return normalise(signal, rate=settings.sample_rate, method=settings.normalise, level_db=settings.level_db)
+
+
+def _check_length(n_samples: int, *, rate: int, least: float) -> None:
+    seconds = n_samples / rate
+    if seconds < least:
+        reason = f"too short: {seconds:.2f} s without silence at the ends, at least {least:g} s are needed"
+        raise NothingHeardError(reason, flag="too_short")

@@ -1,0 +1,137 @@
+"""Change signals: downmix, resample, denoise, trim and normalise; measure levels.
+
+Only this module imports soxr and pyloudnorm.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from ser.audio import spectra
+from ser.audio.types import Samples, Signal
+
+PEAK = 0.99
+"""Level normalisation never drives a sample beyond this; 16-bit files would clip."""
+
+
+def mono(samples: Samples) -> Signal:
+    """Average the channels of a (n_samples, channels) array."""
+    return np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
+
+
+def resample(signal: Signal, *, rate: int, to: int) -> Signal:
+    """Change the sample rate (both in Hz), band-limited, by the SoX resampler at high quality."""
+    return signal if rate == to else np.concatenate(list(resampled_blocks([signal], rate=rate, to=to)))
+
+
+def resampled_blocks(blocks: Iterable[Signal], *, rate: int, to: int) -> Iterator[Signal]:
+    """Resample a signal that comes in blocks, to the same samples as if it came in one.
+
+    Parameters
+    ----------
+    blocks
+        Signals of any length, the parts of one.
+    rate, to
+        The sample rate that it has and the one that it gets, in Hz.
+
+    Yields
+    ------
+    (n_samples,) float32
+        As soon as they are known: at another rate that is some milliseconds later.
+    """
+    if rate == to:
+        yield from blocks
+        return
+    import soxr
+
+    stream = soxr.ResampleStream(rate, to, num_channels=1, quality="HQ")
+    n_in, n_out = 0, 0
+    for block in blocks:
+        n_in += len(block)
+        made = stream.resample_chunk(block)
+        n_out += len(made)
+        yield made
+    rest = stream.resample_chunk(np.empty(0, dtype=np.float32), last=True)
+    yield _exactly(rest, math.ceil(n_in * (to / rate)) - n_out)
+
+
+def _exactly(signal: Signal, n_samples: int) -> Signal:
+    """Cut a signal to a length, or lengthen it with silence."""
+    return np.pad(signal[:n_samples], (0, max(n_samples - len(signal), 0)))
+
+
+def denoise(signal: Signal, *, rate: int, share: float) -> Signal:
+    """Take stationary noise away by spectral gating.
+
+    Parameters
+    ----------
+    signal : (n_samples,) float32
+    rate
+        In Hz.
+    share
+        Of the gated energy's amplitude that is removed, 0 (none) to 1 (all).
+
+    References
+    ----------
+    Sainburg, Thielk & Gentner (2020), doi:10.1371/journal.pcbi.1008228.
+    """
+    if share == 0 or len(signal) < rate // 10:
+        return signal
+    return spectra.gated(signal, rate=rate, share=share)
+
+
+def trim(signal: Signal, *, below_db: float | None) -> Signal:
+    """Cut both ends where frames stay more than `below_db` dB below the loudest; None keeps all."""
+    if below_db is None:
+        return signal
+    return signal[spectra.loud_part(signal, below_db=below_db, size=512, hop=128)]
+
+
+def normalise(signal: Signal, *, rate: int, method: str, level_db: float) -> Signal:
+    """Scale a signal to a level, but never beyond full scale.
+
+    Parameters
+    ----------
+    signal : (n_samples,) float32
+    rate
+        In Hz.
+    method
+        ``peak`` and ``rms`` (dBFS), ``loudness`` (LUFS, ITU-R BS.1770-4) or ``none``.
+    level_db
+        The level wanted.
+
+    Returns
+    -------
+    (n_samples,) float32
+        A peak that would pass 0.99 is brought down to it, whatever the method.
+    """
+    peak = float(np.abs(signal).max())
+    gain = 1.0 if method == "none" else 10 ** ((level_db - _level(signal, rate=rate, method=method)) / 20)
+    return (signal * np.float32(min(gain, PEAK / peak))).astype(np.float32)
+
+
+def _level(signal: Signal, *, rate: int, method: str) -> float:
+    if method in ("peak", "rms"):
+        return peak_db(signal) if method == "peak" else rms_db(signal)
+    import pyloudnorm
+
+    # The standard measures blocks of 0.4 s: a shorter clip is one block.
+    meter = pyloudnorm.Meter(rate, block_size=min(0.4, (len(signal) - 0.5) / rate))
+    loudness = float(meter.integrated_loudness(signal.astype(np.float64)))
+    return loudness if np.isfinite(loudness) else rms_db(signal)
+
+
+def amplitude_to_db(amplitude: float) -> float:
+    """Convert an amplitude to dBFS, at least -200."""
+    return 20 * float(np.log10(max(amplitude, 1e-10)))
+
+
+def rms_db(signal: Signal) -> float:
+    """Measure the RMS level of a (n_samples,) signal, in dBFS."""
+    return amplitude_to_db(float(np.sqrt(np.mean(np.square(signal, dtype=np.float64)))))
+
+
+def peak_db(signal: Signal) -> float:
+    """Measure the largest sample of a (n_samples,) signal, in dBFS."""
+    return amplitude_to_db(float(np.abs(signal).max()))

@@ -1,0 +1,1 @@
+"""Training augmentation, and corruptions for robustness tests."""

@@ -1,0 +1,117 @@
+"""What can happen to a recording before a model hears it: noise, a telephone, a room, another level.
+
+Copies that are altered so are for testing only. They go through preprocessing once more, as a recording from such a
+place would. Conventions: a signal is a float32 array of shape (n_samples,), full scale at 1.
+"""
+
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from scipy import signal as filters
+
+from ser.audio import clean as audio_clean
+from ser.audio import effects
+from ser.audio import io as audio_io
+from ser.audio.types import Signal
+from ser.dataset.clip_metadata import STRESS
+from ser.params import Preprocess, Stress
+from ser.utils import seeding
+
+Alter: TypeAlias = Callable[[Signal, int, np.random.Generator], Signal]
+"""Takes a signal, its rate in Hz, and a source of randomness."""
+
+TELEPHONE_HZ = 8000
+TELEPHONE_BAND_HZ = (300, 3400)
+
+
+def _noise(signal: Signal, rate: int, rng: np.random.Generator, *, snr_db: float) -> Signal:
+    """Add pink noise: unlike the white noise of training copies, and like that of rooms and streets."""
+    white = np.fft.rfft(rng.standard_normal(len(signal)))
+    pink = np.fft.irfft(white / np.sqrt(np.maximum(np.arange(len(white)), 1)), n=len(signal)).astype(np.float32)
+    gain = 10 ** ((effects.rms_db(signal) - effects.rms_db(pink) - snr_db) / 20)
+    return signal + np.float32(gain) * pink
+
+
+def _telephone(signal: Signal, rate: int, rng: np.random.Generator) -> Signal:
+    """Pass a signal through a telephone: 300 to 3400 Hz, 8000 samples a second, 8 bits by the mu law (ITU-T G.711)."""
+    narrow = effects.resample(signal, rate=rate, to=TELEPHONE_HZ)
+    band = filters.butter(4, TELEPHONE_BAND_HZ, "bandpass", fs=TELEPHONE_HZ, output="sos")
+    coded = audio_io.through_mu_law(filters.sosfilt(band, narrow).astype(np.float32), rate=TELEPHONE_HZ)
+    return effects.resample(coded, rate=TELEPHONE_HZ, to=rate)[: len(signal)]
+
+
+def _reverberation(signal: Signal, rate: int, rng: np.random.Generator, *, seconds: float) -> Signal:
+    """Put a signal into a room whose echoes fall by 60 dB in some seconds, and are as strong as the direct sound.
+
+    References
+    ----------
+    Polack (1988): late echoes are noise that decays exponentially.
+    """
+    times = np.arange(round(seconds * rate)) / rate
+    echoes = rng.standard_normal(len(times)) * 10 ** (-3 * times / seconds)
+    echoes /= np.linalg.norm(echoes)
+    heard = filters.fftconvolve(signal, echoes)
+    heard[: len(signal)] += signal
+    return heard.astype(np.float32)
+
+
+def _level(signal: Signal, rate: int, rng: np.random.Generator, *, db: float) -> Signal:
+    """Turn the level up or down, and cut off what passes full scale, as a converter does."""
+    return np.clip(signal * np.float32(10 ** (db / 20)), -1, 1)
+
+
+def conditions(settings: Stress) -> dict[str, Alter]:
+    """List the ways in which test clips are altered, by what their copies' column `augmentation` says."""
+    found: dict[str, Alter] = {}
+    found |= {f"noise_{snr:g}db": partial(_noise, snr_db=snr) for snr in settings.noise_snr_db}
+    found |= {"telephone": _telephone} if settings.telephone else {}
+    found |= {f"reverberation_{s:g}s": partial(_reverberation, seconds=s) for s in settings.reverberation_seconds}
+    found |= {f"level_{db:g}db": partial(_level, db=db) for db in settings.level_db}
+    return {STRESS + name: alter for name, alter in found.items()}
+
+
+def choose(clips: pd.DataFrame, settings: Stress, *, seed: int) -> Collection[str]:
+    """Choose the clips that are altered, as evenly over speakers and emotions as may be: their clip_ids.
+
+    Parameters
+    ----------
+    clips
+        The clip table of a corpus, originals only.
+    settings
+        The section `augment.stress` of the settings.
+    seed
+        The run's.
+    """
+    drawn = clips.assign(lot=[seeding.integer(seed, "stress", clip_id) for clip_id in clips.clip_id]).sort_values("lot")
+    turn = drawn.groupby(["speaker", "emotion"]).cumcount()
+    return set(drawn.assign(turn=turn).sort_values(["turn", "lot"]).clip_id[: settings.clips])
+
+
+def alter(signal: Signal, how: Alter, settings: Preprocess, *, name: str, seed: int, clip_id: str) -> Signal:
+    """Alter a clip, and preprocess what comes of it.
+
+    Parameters
+    ----------
+    signal : (n_samples,) float32
+        At ``settings.sample_rate``.
+    how
+        One of `conditions`.
+    settings
+        The section `preprocess` of the settings.
+    name, seed, clip_id
+        All that the randomness depends on.
+
+    Returns
+    -------
+    (n_samples',) float32
+
+    Raises
+    ------
+    AudioError
+        If preprocessing finds the result unusable.
+    """
+    altered = how(signal, settings.sample_rate, seeding.generator(seed, "stress", clip_id, name))
+    return audio_clean.finish(altered, settings)

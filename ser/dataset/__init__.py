@@ -1,0 +1,1 @@
+"""Recording and clip tables, preprocessing, and train/validation/test splits."""

@@ -1,0 +1,172 @@
+"""From a corpus's recordings to its clip table: what each was, what became of it, and why some became nothing."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ser.audio import clean as audio_clean
+from ser.audio import effects
+from ser.audio import io as audio_io
+from ser.audio.types import Signal
+from ser.dataset.recordings import Recording
+from ser.params import Preprocess
+from ser.utils.errors import InputError
+from ser.utils.parallel import batches, map_batches
+
+BATCH = 16
+UNUSABLE = ("file", "reason")
+MEASURED = ("file", "sample_rate", "channels", "seconds", "level_db", "peak_db", "clip_seconds", "clip_level_db")
+"""Columns: of the recording its rate in Hz, length in s, RMS level and peak in dBFS; of the clip length and level."""
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A recording that does not become a clip, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A clip, a row of the clip table, and a row with `MEASURED` about the recording that it was made of."""
+
+    clip: dict[str, Any]
+    measured: dict[str, Any]
+
+
+@dataclass
+class Outcome:
+    """What is noted while clips are made.
+
+    Attributes
+    ----------
+    unusable
+        Recordings that give no clip.
+    measured
+        A row with `MEASURED` of each that does.
+    """
+
+    unusable: list[Unusable] = field(default_factory=list)
+    measured: list[dict[str, Any]] = field(default_factory=list)
+    _sounds: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def take(self, made: "_Made | Unusable") -> bool:
+        """Note a result; say whether it is a clip, which it is not if an earlier recording holds the same sound."""
+        if isinstance(made, _Made):
+            file, emotion = self._sounds.setdefault(made.clip["content"], (made.measured["file"], made.clip["emotion"]))
+            if file == made.measured["file"]:
+                self.measured.append(made.measured)
+                return True
+            label = "" if emotion == made.clip["emotion"] else f", which is labelled {emotion}"
+            made = Unusable(made.measured["file"], f"holds the same sound as {file}{label}")
+        self.unusable.append(made)
+        return False
+
+    def counts(self) -> dict[str, int]:
+        """Count recordings, and the usable and unusable among them."""
+        usable, unusable = len(self.measured), len(self.unusable)
+        return {"recordings": usable + unusable, "usable": usable, "unusable": unusable}
+
+    def check(self, *, corpus: str, most: float) -> None:
+        """Refuse a corpus of which too much is unusable.
+
+        Raises
+        ------
+        InputError
+            If the share of unusable recordings is above `most`, naming the first of them.
+        """
+        of, share = self.counts()["recordings"], len(self.unusable) / self.counts()["recordings"]
+        if share > most:
+            first = self.unusable[0]
+            raise InputError(
+                f"{corpus}: {len(self.unusable)} of {of} recordings are unusable ({share:.1%}), "
+                f"preprocess.max_unusable allows {most:.1%}. The first: {first.file}: {first.reason}. "
+                "Mend or remove them, or raise the limit."
+            )
+
+
+def make_clips(
+    folder: Path, recordings: Sequence[Recording], settings: Preprocess, *, corpus: str, outcome: Outcome
+) -> Iterator[list[dict[str, Any]]]:
+    """Turn the recordings of a corpus into rows of the clip table, in parallel.
+
+    Parameters
+    ----------
+    folder
+        Where the files are.
+    recordings
+        Their table, sorted by name.
+    settings
+        The section `preprocess` of the settings.
+    corpus
+        Its name.
+    outcome
+        Takes note of what was measured, and of recordings that give no clip, with the reason.
+
+    Yields
+    ------
+    list of dict
+        Rows with the column ``audio`` (FLAC bytes).
+    """
+    work = partial(_make, folder=folder, corpus=corpus, settings=settings)
+    results = map_batches(
+        work,
+        batches(recordings, size=BATCH),
+        description=f"preprocess {corpus}",
+        total=-(-len(recordings) // BATCH),
+    )
+    for made in results:
+        yield [one.clip for one in made if outcome.take(one) and isinstance(one, _Made)]
+
+
+def _make(recordings: list[Recording], *, folder: Path, corpus: str, settings: Preprocess) -> "list[_Made | Unusable]":
+    return [_make_one(recording, folder=folder, corpus=corpus, settings=settings) for recording in recordings]
+
+
+def _make_one(recording: Recording, *, folder: Path, corpus: str, settings: Preprocess) -> "_Made | Unusable":
+    if recording.problem:
+        return Unusable(recording.file, recording.problem)
+    try:
+        signal, original = audio_clean.clean_and_measure(folder / recording.file, settings)
+    except audio_io.AudioError as error:
+        return Unusable(recording.file, str(error))
+    clip = _clip(recording, signal, corpus=corpus, rate=settings.sample_rate)
+    return _Made(clip, _measured(recording.file, original, signal, rate=settings.sample_rate))
+
+
+def _clip(recording: Recording, signal: Signal, *, corpus: str, rate: int) -> dict[str, Any]:
+    clip_id = f"{corpus}/{recording.name}"
+    sound = audio_io.to_flac(signal, rate=rate)
+    return {
+        "clip_id": clip_id,
+        "corpus": corpus,
+        "speaker": recording.speaker,
+        "sex": recording.sex,
+        "language": recording.language,
+        "emotion": recording.emotion,
+        "intensity": recording.intensity,
+        "text": recording.text,
+        "content": hashlib.sha256(sound).hexdigest()[:32],
+        "source": clip_id,
+        "augmentation": "",
+        "n_samples": len(signal),
+        "sample_rate": rate,
+        "audio": sound,
+    }
+
+
+def _measured(file: str, original: audio_clean.Original, signal: Signal, *, rate: int) -> dict[str, Any]:
+    numbers = {
+        "seconds": original.seconds,
+        "level_db": original.level_db,
+        "peak_db": original.peak_db,
+        "clip_seconds": len(signal) / rate,
+        "clip_level_db": effects.rms_db(signal),
+    }
+    rounded = {name: round(value, 3) for name, value in numbers.items()}
+    row = {"file": file, "sample_rate": original.sample_rate, "channels": original.channels} | rounded
+    return {column: row[column] for column in MEASURED}

@@ -1,0 +1,90 @@
+"""Describe a split in words: its evaluation protocol, and how many speakers and clips each part has."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from ser.dataset.clip_metadata import are_unknown, count_known
+from ser.params import Split
+from ser.utils.text import count
+
+TABLES = {
+    "emobox": "EmoBox's folds",
+    "luna_jimenez": "the folds of Luna-Jiménez et al. (2021)",
+    "both_ways": "training on one actress and testing on the other",
+}
+"""Published cross-validations, as a sentence names them."""
+
+GROUPS = {"speaker": "speakers", "text": "sentences", "corpus": "corpora", "clip": "random clips"}
+"""What `hold_out` holds out, in words."""
+
+OPTIMISTIC = "the same speakers in training: optimistic, new voices will do worse"
+
+
+def describe_protocol(
+    corpora: Sequence[str], split: Split, *, unknown: Sequence[str], published: Mapping[str, int]
+) -> str:
+    """Describe in one sentence what is tested on what.
+
+    Parameters
+    ----------
+    corpora
+        Of the run.
+    split
+        The section `split` of the settings.
+    unknown
+        Corpora whose speakers are unknown.
+    published
+        Speaker -> fold of the published cross-validation that `split.table` names, as
+        `ser.corpora.base.published_folds` gives it; empty without a table.
+    """
+    held_out = find_held_out(corpora, split, unknown=unknown)
+    folds = count_folds(corpora, split, published=published)
+    once = {
+        "speaker": "tested on speakers who are not in training",
+        "text": f"tested on sentences that are not in training, {OPTIMISTIC}",
+        "clip": f"random clips held out, {OPTIMISTIC}",
+    }
+    besides = f" (random clips of {' and '.join(unknown)})" if unknown and held_out == "speaker" else ""
+    how = once[held_out] if folds == 1 else _cross_validation(held_out, split, folds=folds)
+    return f"{' + '.join(sorted(corpora))}, {how}{besides}"
+
+
+def find_held_out(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
+    """Find what is held out in fact, a key of `GROUPS`: clips, where the speakers of all corpora are unknown."""
+    return "clip" if split.hold_out == "speaker" and set(unknown) == set(corpora) else split.hold_out
+
+
+def count_folds(corpora: Sequence[str], split: Split, *, published: Mapping[str, int]) -> int:
+    """Count the folds of a split; `published` is as for `describe_protocol`."""
+    if split.hold_out == "corpus":
+        return len(corpora)
+    return max(published.values(), default=split.folds)
+
+
+def _cross_validation(held_out: str, split: Split, *, folds: int) -> str:
+    how = {
+        "speaker": "each tested by a model that never heard the voice",
+        "text": OPTIMISTIC,
+        "corpus": "each tested by a model that was trained on others",
+        "clip": OPTIMISTIC,
+    }
+    by = "" if split.table is None else f"by {TABLES.get(split.table, f'the folds {split.table}')}, "
+    return f"{folds}-fold cross-validation over {GROUPS[held_out]}, {by}{how[held_out]}"
+
+
+def told(clips: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
+    """Count the speakers and clips, without copies, of each part of a split: a line per fold."""
+    table, folds = splits.merge(clips[["clip_id", "corpus", "speaker"]], on="clip_id"), splits.fold.nunique()
+    lines = []
+    for fold, rows in table.groupby("fold"):
+        parts = {part: rows[rows.part == part] for part in ("train", "val", "test")}
+        sizes = [f"{part} {_voices(own)}, {count(len(own), 'clip')}" for part, own in parts.items()]
+        lines.append(f"{f'fold {fold}: ' if folds > 1 else ''}{'; '.join(sizes)}")
+    return lines
+
+
+def _voices(clips: pd.DataFrame) -> str:
+    """Count the speakers of some clips; unknown ones cannot be counted."""
+    known = [count(count_known(clips), "speaker")] if len(clips) == 0 or not are_unknown(clips).all() else []
+    return " and ".join([*known, *(["unknown speakers"] if are_unknown(clips).any() else [])])

@@ -1,0 +1,62 @@
+"""Select the clips of a run: originals of its emotions, each recording once."""
+
+import pandas as pd
+
+from ser.labels import EMOTIONS, in_order, label_map
+from ser.params import Emotions
+from ser.utils.errors import InputError
+
+LEFT_OUT = ("clip_id", "reason")
+
+
+def choose(clips: pd.DataFrame, emotions: Emotions) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Choose the clips of a run: originals of its classes, each sound once.
+
+    Parameters
+    ----------
+    clips
+        A clip table; copies in it are left aside.
+    emotions
+        The section `emotions` of the settings.
+
+    Returns
+    -------
+    chosen : DataFrame
+        Clips with merged emotions renamed, sorted by clip_id.
+    left_out : DataFrame
+        `LEFT_OUT` of the other originals, sorted by clip_id.
+
+    Raises
+    ------
+    InputError
+        If fewer than two classes have clips, or the settings name an emotion beyond the usual that no corpus has.
+    """
+    originals = clips[clips.augmentation == ""].sort_values("clip_id", ignore_index=True)
+    _check_named(originals, emotions)
+    labels = originals.emotion.map(label_map(emotions.classes, emotions.merge))
+    first = originals.groupby("content").clip_id.transform("first")
+    repeated = originals.clip_id != first
+    chosen = originals.assign(emotion=labels)[labels.notna() & ~repeated].reset_index(drop=True)
+    if chosen.emotion.nunique() < 2:
+        raise InputError(
+            f"emotions.use leaves clips of {in_order(list(chosen.emotion)) or 'no emotion'}; at least two classes are "
+            f"needed, and the corpora have {', '.join(in_order(list(clips.emotion)))}."
+        )
+    reasons = ("emotions: " + originals.emotion + " is none of this run's").where(
+        ~repeated, "holds the same sound as " + first
+    )
+    left_out = originals.assign(reason=reasons)[labels.isna() | repeated]
+    return chosen, left_out[list(LEFT_OUT)].reset_index(drop=True)
+
+
+def _check_named(clips: pd.DataFrame, emotions: Emotions) -> None:
+    """Refuse words that mean nothing here: of the usual emotions a corpus may lack some, other words must be found."""
+    named = {"extra": set(emotions.extra), "merge": set(emotions.merge) | set(emotions.merge.values())}
+    found = {*EMOTIONS, *emotions.extra, *clips.emotion}
+    for key, words in named.items():
+        unknown = sorted(words - (found if key == "merge" else set(clips.emotion)))
+        if unknown:
+            raise InputError(
+                f"emotions.{key}: no clip is labelled {', '.join(unknown)}; the corpora have "
+                f"{', '.join(in_order(list(clips.emotion)))}."
+            )

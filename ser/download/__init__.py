@@ -1,0 +1,1 @@
+"""Fetch, verify and unpack corpora; import custom corpora; synthesize the demo corpus."""

@@ -1,0 +1,173 @@
+"""Where recordings come from: a local folder, the official source, Kaggle, the synthesiser, or a user's own folder."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from ser.audio import io as audio_io
+from ser.corpora.base import Corpus, RemoteFile, known_corpora, load_corpus
+from ser.dataset.recordings import Recording, find_recordings, list_recordings
+from ser.download import custom, dataverse, demo_speech, fetch, kaggle
+from ser.download.archives import unpack
+from ser.download.demo_speech import Utterance
+from ser.download.validation import check_complete
+from ser.params import Download, Own
+from ser.utils.errors import InputError, set_to
+from ser.utils.files import file_hash
+from ser.utils.parallel import batches, map_batches
+from ser.utils.progress import progress
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Brought:
+    """The recordings that are there now, and sentences about them."""
+
+    recordings: Sequence[Recording]
+    notes: Sequence[str]
+
+
+def project_root() -> Path:
+    """Say where relative folders in params.yaml start: DVC's root, also when an experiment runs elsewhere."""
+    return Path(os.environ.get("DVC_ROOT", "."))
+
+
+def announce(name: str, own_recordings: Mapping[str, Own]) -> str:
+    """Say what a corpus is, what may be done with it, and whom to cite.
+
+    Raises
+    ------
+    InputError
+        If there is no such corpus, or a user's own recordings have the name of a published one.
+    """
+    if name in own_recordings:
+        if name in known_corpora():
+            raise InputError(f"own.{name}: a published corpus has this name; call your recordings otherwise.")
+        folder = own_recordings[name].folder
+        return f"{name}: your own recordings{f' in {folder}' if folder else ''}."
+    facts = load_corpus(name, own=own_recordings)
+    return f"{name}: {facts.title}. Licence: {facts.licence}. Cite: {facts.citation}. {facts.url}"
+
+
+def bring(name: str, folder: Path, settings: Download, *, own_recordings: Mapping[str, Own], seed: int) -> Brought:
+    """Bring a corpus's recordings into an empty folder, bytes as published, and make their table.
+
+    Parameters
+    ----------
+    name
+        Of the corpus.
+    folder
+        Is made, and filled.
+    settings
+        The section `download`. Where `local_dir`, relative to the project's root, holds ``<corpus>/…``, at any depth,
+        or ``<corpus>.zip``, nothing is fetched.
+    own_recordings
+        The section `own`.
+    seed
+        Of the demo corpus.
+
+    Raises
+    ------
+    InputError
+        If the corpus cannot be found, fetched or unpacked, or is not the one that was published.
+    """
+    if name in own_recordings:
+        return Brought(*custom.bring(own_recordings[name], folder, name=name, root=project_root()))
+    corpus = load_corpus(name)
+    if corpus.synthetic:
+        _synthesise(corpus, folder, seed=seed)
+    else:
+        _bring(_local(corpus, settings) or _fetched(corpus, settings), folder, name=name)
+        _drop_repeats(folder, corpus)
+    recordings = list_recordings(folder, corpus.parse, grammar=name)
+    return Brought(recordings, check_complete(recordings, corpus, allow_partial=settings.allow_partial))
+
+
+def _drop_repeats(folder: Path, corpus: Corpus) -> None:
+    """Keep one of several files that are the same recording: some archives in circulation hold everything twice."""
+    kept: dict[tuple[str, str], PurePosixPath] = {}
+    for file in find_recordings(folder):
+        content = file_hash(folder / file, "sha256")
+        if kept.setdefault((corpus.key(file) or str(file), content), file) != file:
+            (folder / file).unlink()
+
+
+def _local(corpus: Corpus, settings: Download) -> Path | None:
+    if settings.local_dir is None:
+        return None
+    local_dir = project_root() / Path(settings.local_dir).expanduser()
+    if not local_dir.is_dir():
+        raise InputError(f"download.local_dir: {local_dir} was not found; expected a folder that holds {corpus.name}/.")
+    return next((path for path in (local_dir / corpus.name, local_dir / f"{corpus.name}.zip") if path.exists()), None)
+
+
+def _fetched(corpus: Corpus, settings: Download) -> Path:
+    """Fetch a corpus into a cache, where it waits for the next time, and say where it is."""
+    instead = f"put it into FOLDER/{corpus.name}/ and {set_to('download.local_dir', 'FOLDER')}"
+    copy = f"; or take the copy at kaggle.com/datasets/{corpus.kaggle}: {set_to('download.kaggle', 'true')}"
+    from_kaggle = copy if corpus.kaggle else ""
+    try:
+        if settings.kaggle and corpus.kaggle:
+            return kaggle.fetch(corpus.kaggle)
+        if remotes := _remotes(corpus):
+            folder = fetch.cache() / corpus.name
+            fetch.fetch_all(remotes, folder)
+            return folder
+    except InputError as error:
+        raise InputError(f"{error} Or get it from {corpus.url}, {instead}{from_kaggle}.") from None
+    place = f"in download.local_dir ({settings.local_dir})" if settings.local_dir else "here"
+    raise InputError(
+        f"{corpus.name} is not {place} and cannot be fetched without asking: get it from {corpus.url} "
+        f"({corpus.licence}), {instead}{from_kaggle}."
+    )
+
+
+def _remotes(corpus: Corpus) -> Sequence[RemoteFile]:
+    if corpus.dataverse is not None:
+        return dataverse.files_of(corpus.dataverse.doi, server=corpus.dataverse.server)
+    return corpus.published()
+
+
+def _bring(source: Path, folder: Path, *, name: str) -> None:
+    """Copy the recordings of a folder, or unpack a zip; zips within a folder are unpacked too."""
+    if source.is_file():
+        unpack(source, folder)
+        return
+    archives = sorted(path for path in source.rglob("*") if path.suffix.lower() == ".zip" and path.is_file())
+    for archive in archives:
+        unpack(archive, folder / archive.relative_to(source).with_suffix(""))
+    if not archives or _has_recordings(source):
+        _copy(source, folder, name=name)
+
+
+def _has_recordings(folder: Path) -> bool:
+    try:
+        return bool(find_recordings(folder))
+    except InputError:
+        return False
+
+
+def _copy(source: Path, folder: Path, *, name: str) -> None:
+    files = find_recordings(source)
+    for file in progress(files, description=f"download {name}", total=len(files), unit="file"):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / file, folder / file)
+
+
+def _synthesise(corpus: Corpus, folder: Path, *, seed: int) -> None:
+    folder.mkdir(parents=True)
+    utterances = demo_speech.utterances()
+    work = partial(_speak, folder=folder, seed=seed)
+    total = -(-len(utterances) // BATCH)
+    for _ in map_batches(work, batches(utterances, size=BATCH), description=f"download {corpus.name}", total=total):
+        pass
+
+
+def _speak(utterances: Sequence[Utterance], *, folder: Path, seed: int) -> None:
+    for utterance in utterances:
+        signal = demo_speech.synthesise(utterance, seed=seed)
+        (folder / f"{utterance.name}.flac").write_bytes(audio_io.to_flac(signal, rate=demo_speech.SAMPLE_RATE))

@@ -1,0 +1,248 @@
+"""Recordings of a user's own: labels from a CSV file, from the folders' names, or read from paths by an expression."""
+
+import csv
+import re
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+
+from ser.audio import io as audio_io
+from ser.dataset.clip_metadata import name_speaker
+from ser.dataset.recordings import Recording, find_recordings, in_order
+from ser.download.validation import name_some
+from ser.labels import EMOTIONS
+from ser.params import Own
+from ser.utils.errors import InputError, set_to
+from ser.utils.files import file_hash
+from ser.utils.progress import progress
+from ser.utils.text import count
+
+LABELS = "labels.csv"
+REQUIRED = {"file", "emotion"}
+OPTIONAL = {"speaker", "sex", "text", "language", "intensity"}
+_SEXES = {"": "", "f": "f", "female": "f", "m": "m", "male": "m"}
+
+
+def bring(settings: Own, folder: Path, *, name: str, root: Path) -> tuple[list[Recording], list[str]]:
+    """Label a user's recordings, check them, and copy those that have a label.
+
+    Parameters
+    ----------
+    settings
+        The entry of the section `own`.
+    folder
+        Is made, and filled.
+    name
+        Of the corpus.
+    root
+        Where relative paths in the settings start.
+
+    Returns
+    -------
+    recordings : list of Recording
+        Their table.
+    notes : list of str
+        What a user should know: unknown speakers, repeated sounds, mixed rates, recordings without a label.
+
+    Raises
+    ------
+    InputError
+        If the folder or its labels cannot be read, labels name files that are missing or emotions that are unknown,
+        some speakers but not all are known, or one sound has two labels.
+    """
+    source = _folder(settings, name=name, root=root)
+    files = find_recordings(source)
+    labelled = _labelled(settings, source, files, root=root, name=name)
+    recordings = in_order(_finished(one, settings, name=name) for one in labelled)
+    _check_emotions(recordings, settings, name=name)
+    _check_speakers(recordings, name=name)
+    notes = [*_notes(recordings, files, name=name), *_repeats(recordings, source, name=name)]
+    notes += _rates(recordings, source, name=name)
+    for recording in progress(recordings, description=f"download {name}", total=len(recordings), unit="file"):
+        (folder / recording.file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / recording.file, folder / recording.file)
+    return recordings, notes
+
+
+def _folder(settings: Own, *, name: str, root: Path) -> Path:
+    if settings.folder is None:
+        raise InputError(
+            f"own.{name}.folder is null; say where the recordings are: {set_to(f'own.{name}.folder', 'FOLDER')}."
+        )
+    return root / Path(settings.folder).expanduser()
+
+
+def _labelled(settings: Own, source: Path, files: Sequence[PurePosixPath], *, root: Path, name: str) -> list[Recording]:
+    """Read the labels from where they stand."""
+    if settings.pattern is not None:
+        return [_by_pattern(file, settings.pattern, name=name) for file in files]
+    table = source / LABELS if settings.labels is None else root / Path(settings.labels).expanduser()
+    if settings.labels is not None or table.is_file():
+        return _by_table(table, files, source=source)
+    return [_by_folder(file, settings, name=name) for file in files]
+
+
+def _by_pattern(file: PurePosixPath, pattern: str, *, name: str) -> Recording:
+    found = re.search(f"(?:^|/)(?:{pattern})$", str(file.with_suffix("")))
+    if found is None:
+        raise InputError(f"own.{name}.pattern does not match {file}; mend the pattern, or take the file away.")
+    groups = {key: value or "" for key, value in found.groupdict().items() if key in REQUIRED | OPTIONAL}
+    return Recording(**{**groups, "file": str(file)})
+
+
+def _by_folder(file: PurePosixPath, settings: Own, *, name: str) -> Recording:
+    """Take the nearest folder that is called like an emotion; else the nearest of all, whose name is then refused."""
+    folders = list(reversed(file.parts[:-1]))
+    if not folders:
+        raise InputError(
+            f"own.{name}: {file} has no label; expected {LABELS} in the folder (file, emotion), a folder for each "
+            f"emotion (angry/{file}), or own.{name}.pattern."
+        )
+    words = {*EMOTIONS, *_keys(settings.emotions)}
+    emotion = next((folder for folder in folders if _key(folder) in words), folders[0])
+    return Recording(file=str(file), emotion=emotion)
+
+
+def _by_table(table: Path, files: Sequence[PurePosixPath], *, source: Path) -> list[Recording]:
+    rows = _rows(table)
+    here = set(map(str, files))
+    if not all((row["file"] or "").strip() for row in rows):
+        raise InputError(f"{table}: a row names no file; give its path in the column file, or take the row away.")
+    names = [str(PurePosixPath(row["file"].strip())) for row in rows]
+    missing = sorted(set(names) - here)
+    if missing:
+        raise InputError(f"{table}: not in {source}: {name_some(missing)}; paths start at that folder.")
+    repeated = [file for file, times in Counter(names).items() if times > 1]
+    if repeated:
+        raise InputError(f"{table}: {name_some(repeated)} stands there twice; keep one row a file.")
+    known = REQUIRED | OPTIONAL
+    return [
+        Recording(**{key: (value or "").strip() for key, value in row.items() if key in known} | {"file": file})
+        for row, file in zip(rows, names, strict=True)
+    ]
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            text = file.read()
+    except FileNotFoundError:
+        raise InputError(
+            f"{table} was not found; expected a CSV file with the columns file, emotion, from the project's root."
+        ) from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{table} cannot be read as UTF-8 text: {error}; save it as CSV in UTF-8.") from None
+    header = text.split("\n", 1)[0]
+    rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))
+    columns = [column.strip().lower() for column in rows.fieldnames or ()]
+    if not set(columns) >= REQUIRED:
+        raise InputError(
+            f"{table}: columns are {', '.join(columns) or 'none'}; expected file and emotion, and maybe "
+            f"{', '.join(sorted(OPTIONAL))}."
+        )
+    rows.fieldnames = columns
+    return [row for row in rows if any(row.values())]
+
+
+def _finished(recording: Recording, settings: Own, *, name: str) -> Recording:
+    """Translate the emotion, and put sex, speaker and language into the words of the table."""
+    sex = _SEXES.get(recording.sex.strip().lower())
+    if sex is None:
+        raise InputError(f"own.{name}: {recording.file} has the sex {recording.sex!r}; expected f, m or nothing.")
+    label = _key(recording.emotion)
+    return replace(
+        recording,
+        speaker=name_speaker(name, recording.speaker),
+        sex=sex,
+        emotion=_keys(settings.emotions).get(label, label),
+        language=recording.language or settings.language,
+    )
+
+
+def _key(label: str) -> str:
+    return label.strip().lower()
+
+
+def _keys(emotions: Mapping[str, str]) -> dict[str, str]:
+    return {_key(label): emotion for label, emotion in emotions.items()}
+
+
+def _check_emotions(recordings: Sequence[Recording], settings: Own, *, name: str) -> None:
+    known = {*EMOTIONS, *settings.emotions.values()}
+    unknown = Counter(one.emotion for one in recordings if one.emotion not in known)
+    if not unknown:
+        return
+    found = name_some([f"{label or 'no label'} ({count(times, 'recording')})" for label, times in unknown.items()])
+    raise InputError(
+        f"own.{name}: unknown emotion {found}; known are {', '.join(EMOTIONS)}. Say what each is: "
+        f"{_translation(min(unknown), name=name)}; a word that stands for itself, as in {{bored: bored}}, is an "
+        f"emotion of its own, left out of a run unless emotions.extra names it."
+    )
+
+
+def _translation(label: str, *, name: str) -> str:
+    """Show how a label is translated; what the command line of `dvc exp run` cannot take belongs into the file."""
+    meant = (get_close_matches(label, EMOTIONS, n=1, cutoff=0.5) or ["neutral"])[0]
+    written = label or "LABEL"
+    typed = f" (or dvc exp run -S '+own.{name}.emotions={{{written}: {meant}}}')" if _can_be_typed(label) else ""
+    return f"in params.yaml, own.{name}.emotions: {{'{written}': {meant}}}{typed}"
+
+
+def _can_be_typed(label: str) -> bool:
+    return re.fullmatch("[a-z_ ]*", label) is not None
+
+
+def _check_speakers(recordings: Sequence[Recording], *, name: str) -> None:
+    without = [one.file for one in recordings if one.speaker == name_speaker(name)]
+    if without and len(without) < len(recordings):
+        raise InputError(
+            f"own.{name}: no speaker is given for {name_some(without)}, but for others there is; they might be the "
+            "same people, on both sides of a split. Name the speaker of every recording, or of none."
+        )
+
+
+def _notes(recordings: Sequence[Recording], files: Sequence[PurePosixPath], *, name: str) -> list[str]:
+    emotions = Counter(recording.emotion for recording in recordings)
+    counts = ", ".join(f"{emotion} {times}" for emotion, times in sorted(emotions.items()))
+    unknown = recordings[0].speaker == name_speaker(name)
+    speakers = "unknown speakers" if unknown else count(len({recording.speaker for recording in recordings}), "speaker")
+    notes = [f"{name}: {count(len(recordings), 'recording')}, {speakers}; {counts}."]
+    if unknown:
+        notes.append(f"{name}: speakers are unknown: no score on these recordings will be speaker-independent.")
+    if extra := sorted(set(emotions) - set(EMOTIONS)):
+        notes.append(f"{name}: left out of a run unless emotions.extra names it: {', '.join(extra)}.")
+    unlabelled = set(map(str, files)) - {recording.file for recording in recordings}
+    if unlabelled:
+        notes.append(f"{name}: without a label, left aside: {name_some(unlabelled)}.")
+    return notes
+
+
+def _repeats(recordings: Iterable[Recording], source: Path, *, name: str) -> list[str]:
+    """Find files of the same bytes: with one label they are kept once, with two somebody must decide."""
+    groups: dict[str, list[Recording]] = defaultdict(list)
+    for recording in recordings:
+        groups[file_hash(source / recording.file, "sha256")].append(recording)
+    repeated = [group for group in groups.values() if len(group) > 1]
+    for group in repeated:
+        if len({(one.emotion, one.speaker) for one in group}) > 1:
+            labels = ", ".join(f"{one.file} ({one.emotion}, {one.speaker})" for one in group)
+            raise InputError(f"own.{name}: the same sound has different labels: {labels}; keep the right one.")
+    if not repeated:
+        return []
+    pairs = [f"{group[0].file} = {', '.join(one.file for one in group[1:])}" for group in repeated]
+    return [f"{name}: the same sound under several names, kept once: {name_some(pairs)}."]
+
+
+def _rates(recordings: Iterable[Recording], source: Path, *, name: str) -> list[str]:
+    rates = Counter(audio_io.sample_rate(source / recording.file) for recording in recordings)
+    known = {rate: times for rate, times in rates.items() if rate is not None}
+    if len(known) < 2:
+        return []
+    counts = ", ".join(f"{times} at {rate} Hz" for rate, times in sorted(known.items()))
+    return [
+        f"{name}: mixed sample rates: {counts}. A lower rate lacks the highest tones; where rates go with emotions or "
+        "speakers, a model will learn that instead."
+    ]

@@ -1,0 +1,74 @@
+"""Whether a corpus is the one that was published: counted, and each missing or surplus recording named."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import PurePosixPath
+
+from ser.corpora.base import Corpus
+from ser.dataset.recordings import Recording
+from ser.utils.errors import InputError, set_to
+
+NAMED = 10
+"""How many recordings a message names before it only counts."""
+
+
+def check_complete(recordings: Sequence[Recording], corpus: Corpus, *, allow_partial: bool) -> list[str]:
+    """Compare a corpus's recording table with the facts.
+
+    Parameters
+    ----------
+    recordings
+        The table.
+    corpus
+        Facts.
+    allow_partial
+        Whether a part of the corpus is enough.
+
+    Returns
+    -------
+    list of str
+        Sentences about what was counted, and what is not as published.
+
+    Raises
+    ------
+    InputError
+        If there are several recordings of one name, or, unless a part is enough, missing or surplus ones.
+    """
+    keys = Counter(key for one in recordings if (key := corpus.key(PurePosixPath(one.file))))
+    repeated = sorted(key for key, count in keys.items() if count > 1)
+    if repeated:
+        raise InputError(
+            f"{corpus.name}: there are {keys[repeated[0]]} different recordings named {repeated[0]}; keep one of them."
+        )
+    difference = _difference(set(keys), corpus)
+    if difference and not allow_partial:
+        raise InputError(
+            f"{corpus.name}: {_counts(recordings, corpus)}; {difference}. Mend the folder, or, if a part of the "
+            f"corpus is enough, {set_to('download.allow_partial', 'true')}."
+        )
+    return [f"{corpus.name}: {_counts(recordings, corpus)}{f'; {difference}' if difference else ''}."]
+
+
+def _difference(found: set[str], corpus: Corpus) -> str:
+    expected = set(corpus.names())
+    if not expected:  # nobody listed them
+        return "" if len(found) == corpus.n_clips else "which ones nobody listed"
+    differences = {"missing": expected - found, "not of the published corpus": found - expected}
+    return ", ".join(f"{what}: {name_some(names)}" for what, names in differences.items() if names)
+
+
+def _counts(recordings: Sequence[Recording], corpus: Corpus) -> str:
+    known = [recording for recording in recordings if recording.speaker]
+    counts = {
+        "recordings": (len(known), corpus.n_clips),
+        "speakers": (len({recording.speaker for recording in known}), len(corpus.sexes)),
+        "emotions": (len({recording.emotion for recording in known}), len(set(corpus.emotions.values()))),
+    }
+    return ", ".join(f"{found} of {published} {what}" for what, (found, published) in counts.items())
+
+
+def name_some(names: Collection[str]) -> str:
+    """Enumerate the first of some names, and count the rest."""
+    first = sorted(names)[:NAMED]
+    rest = len(names) - len(first)
+    return ", ".join(first) + (f" and {rest} more" if rest else "")

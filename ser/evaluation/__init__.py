@@ -1,0 +1,1 @@
+"""Metrics, confidence intervals, significance tests, subgroups, robustness, leakage and regression checks."""

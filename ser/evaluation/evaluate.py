@@ -1,0 +1,143 @@
+"""Compute the metrics, ranking and pairwise comparisons of all models from their prediction tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ser.dataset.clip_metadata import are_unknown, count_known
+from ser.evaluation import bootstrap, human_baseline, metrics, robustness, significance, summary
+from ser.params import Emotions, Evaluate
+from ser.predictions import table as prediction_table
+from ser.utils.errors import InputError
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Prediction tables by model, and what follows from them.
+
+    Attributes
+    ----------
+    predictions
+        {model: prediction table}.
+    metrics
+        {model: {part: {metric: number}}}; beside the parts stand the conditions of `robustness`.
+    board
+        A row a model, best first, as `ser.evaluation.summary.leaderboard` makes it.
+    pairs
+        A row a pair of models, as `ser.evaluation.significance.compare` makes it.
+    people
+        A row a model and one of people, by UAR, over the test clips that people judged; empty where there are none.
+    robustness
+        {model: a row a condition, as `ser.evaluation.robustness.judge` makes it}.
+    """
+
+    predictions: Mapping[str, pd.DataFrame]
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]]
+    board: pd.DataFrame
+    pairs: pd.DataFrame
+    people: pd.DataFrame
+    robustness: Mapping[str, pd.DataFrame]
+
+    @property
+    def classes(self) -> list[str]:
+        """The emotions that were told apart."""
+        return prediction_table.classes_of(next(iter(self.predictions.values())))
+
+    @property
+    def unknown_speakers(self) -> list[str]:
+        """The corpora of which nobody knows who speaks."""
+        table = next(iter(self.predictions.values()))
+        return sorted(table.corpus[are_unknown(table)].unique())
+
+
+def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, emotions: Emotions, seed: int) -> Judged:
+    """Read and judge the prediction tables of some models.
+
+    Parameters
+    ----------
+    folder
+        Holds ``<model>.parquet``.
+    models
+        Names.
+    settings, emotions
+        The sections `evaluate` and `emotions`.
+    seed
+        Of the bootstrap.
+
+    Raises
+    ------
+    InputError
+        If a table is missing or invalid, or models were judged on different clips.
+    """
+    tables = {model: _read(folder / f"{model}.parquet", model) for model in models}
+    clips = {model: set(zip(table.clip_id, table.part, table.emotion, strict=True)) for model, table in tables.items()}
+    first = models[0]
+    for model in models:
+        if clips[model] != clips[first]:
+            raise InputError(
+                f"{folder}: {model} and {first} were judged on different clips or classes; "
+                "run `dvc repro` to train both on one split."
+            )
+    judged = {model: summary.judge(table, settings, seed=seed) for model, table in tables.items()}
+    tested = {model: summary.tested(table) for model, table in tables.items()}
+    stressed = {
+        model: robustness.judge(table, resamples=settings.resamples, seed=seed) for model, table in tables.items()
+    }
+    return Judged(
+        predictions=tables,
+        metrics={model: judged[model] | robustness.numbers(found) for model, found in stressed.items()},
+        board=summary.leaderboard(judged, tied=_tied(tested, settings, seed=seed)),
+        pairs=significance.compare(tested, resamples=settings.resamples, seed=seed),
+        people=_beside_people(tested, settings, emotions=emotions, seed=seed),
+        robustness=stressed,
+    )
+
+
+def _tied(tested: Mapping[str, pd.DataFrame], settings: Evaluate, *, seed: int) -> list[str]:
+    """Name the models that are not shown to be worse than the best: all of them, where too few speakers are known."""
+    if count_known(next(iter(tested.values()))) < bootstrap.ENOUGH:
+        return list(tested)
+    return significance.tied_with_best(tested, resamples=settings.resamples, seed=seed)
+
+
+def _beside_people(
+    tested: Mapping[str, pd.DataFrame], settings: Evaluate, *, emotions: Emotions, seed: int
+) -> pd.DataFrame:
+    """Judge people, and each model on the clips that they judged, by the same code."""
+    heard = human_baseline.answers(next(iter(tested.values())), emotions, seed=seed)
+    if heard.empty:
+        return pd.DataFrame(columns=["model", "uar", "uar_low", "uar_high", "accuracy", "clips"])
+    same = {model: rows[rows.clip_id.isin(heard.clip_id)] for model, rows in tested.items()}
+    scores = {
+        model: metrics.judge(rows, classes=prediction_table.classes_of(rows))
+        | summary.headline(rows.reset_index(drop=True), settings, seed=seed)
+        for model, rows in {human_baseline.PEOPLE: heard, **same}.items()
+    }
+    table = pd.DataFrame([{"model": model, **numbers} for model, numbers in scores.items()])
+    columns = ["model", "uar", "uar_low", "uar_high", "accuracy", "clips"]
+    return table[columns].sort_values(["uar", "model"], ascending=[False, True], ignore_index=True)
+
+
+def _read(path: Path, model: str) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} was not found; run `dvc repro`, which trains {model}.") from None
+    prediction_table.validate(table, name=model)
+    return table
+
+
+def read_probe(path: Path) -> pd.DataFrame:
+    """Read the table that the stage `probe` writes.
+
+    Raises
+    ------
+    InputError
+        If it is missing.
+    """
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} was not found; run `dvc repro probe`, which makes it.") from None

@@ -1,0 +1,1 @@
+"""Convert trained models into self-contained model folders."""

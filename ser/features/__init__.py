@@ -1,0 +1,1 @@
+"""Frame-level features, clip-level functionals and the feature store."""

@@ -1,0 +1,47 @@
+"""Names and positions of the columns of feature tables, without computing features."""
+
+from collections.abc import Collection, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ser.params import Features
+
+Array: TypeAlias = npt.NDArray[np.float32]
+Span: TypeAlias = tuple[int, int]
+"""Neighbouring columns: the first, and the first after them."""
+
+CLIP_FUNCTIONAL_NAMES = frozenset({"covariance", "correlation", "modulation", "sounds"})
+"""Functionals that are computed from a whole clip: their names come first in a column's name."""
+
+
+def feature_names(settings: Features) -> list[str]:
+    """Name the columns of `ser.features.frame_features`, such as ``mel.0`` or ``rms.0``."""
+    widths = {
+        "mfcc": settings.mfcc.coefficients * (1 + settings.mfcc.deltas),
+        "mel": settings.mel.bands,
+        "chroma": settings.chroma.bins,
+        "rms": 1,
+        "zcr": 1,
+        "pitch": 3,
+        "spectral": 9,
+    }
+    return [f"{name}.{column}" for name in settings.frames for column in range(widths[name])]
+
+
+def columns_of(names: Sequence[str], kinds: Collection[str]) -> npt.NDArray[np.intp]:
+    """Find the columns of some kinds of features, such as mel, among columns named as by `feature_names`."""
+    return np.flatnonzero([name.partition(".")[0] in kinds for name in names])
+
+
+def spans_of(names: Sequence[str], chosen: Collection[str]) -> list[Span]:
+    """Find the spans of some functionals, such as rise, in columns named as by `functional_names`."""
+    told = [name.split(".")[0 if name.split(".")[0] in CLIP_FUNCTIONAL_NAMES else -1] in chosen for name in names]
+    return runs(np.flatnonzero(told))
+
+
+def runs(columns: npt.NDArray[np.intp]) -> list[Span]:
+    """Merge sorted columns into as few spans as possible."""
+    groups = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1) if len(columns) else []
+    return [(int(group[0]), int(group[-1]) + 1) for group in groups]

@@ -1,0 +1,1 @@
+"""Load an exported model and predict files, folders and streams, without TensorFlow."""

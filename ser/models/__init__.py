@@ -1,0 +1,1 @@
+"""Networks, baselines, training batches and cross-validation."""

@@ -1,0 +1,191 @@
+"""What a model is trained and judged on: features joined with the split."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ser import paths
+from ser.dataset import splits
+from ser.dataset.clips import read_clips
+from ser.features import store as feature_store
+from ser.features.store import Frames
+from ser.labels import in_order
+from ser.models.batching import Seen
+from ser.params import TrainLstm
+from ser.utils.errors import InputError
+
+
+class Store:
+    """The features of some clips, read once for all folds that ask for them.
+
+    `paths` are the tables that models learn from: of frames, of which they see some `kinds`, or of functionals. Tables
+    `beside` them are of functionals that a model sees in addition to frames.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        clip_ids: Sequence[str],
+        *,
+        kinds: Sequence[str] | None = None,
+        beside: Sequence[Path] = (),
+    ) -> None:
+        self.paths, self.kinds, self.beside = paths, kinds, beside
+        self._position = {clip_id: n for n, clip_id in enumerate(clip_ids)}
+
+    @cached_property
+    def _frames(self) -> Frames:
+        return feature_store.read_frames(self.paths, clip_ids=list(self._position), kinds=self.kinds)
+
+    @cached_property
+    def _functionals(self) -> npt.NDArray[np.float32]:
+        return feature_store.read_functionals(self.beside or self.paths, clip_ids=list(self._position))
+
+    def _positions(self, clip_ids: Iterable[str]) -> npt.NDArray[np.int64]:
+        return np.array([self._position[clip_id] for clip_id in clip_ids], dtype=np.int64)
+
+    def frames(self, clip_ids: Iterable[str]) -> Frames:
+        """Get the (n_frames, features) matrix of each clip, to be read from disk when asked for."""
+        return self._frames[self._positions(clip_ids)]
+
+    def functionals(self, clip_ids: Iterable[str]) -> npt.NDArray[np.float32]:
+        """Get the functionals of clips: (clips, features)."""
+        return self._functionals[self._positions(clip_ids)]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Clips with their part in each fold, and their features.
+
+    Attributes
+    ----------
+    table
+        Clips with class, fold and part, a row a fold; copies to learn from in training only, copies for testing in
+        testing only.
+    classes
+        The run's emotions, in canonical order; labels are positions in it.
+    store
+        Their features.
+    """
+
+    table: pd.DataFrame
+    classes: Sequence[str]
+    store: Store
+
+    @property
+    def folds(self) -> list[int]:
+        """The folds there are."""
+        return sorted(int(fold) for fold in self.table.fold.unique())
+
+    def fold(self, number: int) -> "Dataset":
+        """Select one fold."""
+        return replace(self, table=self.table[self.table.fold == number].reset_index(drop=True))
+
+    def clips(self, *parts: str) -> pd.DataFrame:
+        """Select the clips of some parts, sorted by source and clip_id."""
+        return self.table[self.table.part.isin(parts)]
+
+    def labels(self, *parts: str) -> npt.NDArray[np.int64]:
+        """Get the class index of each clip of some parts: (clips,)."""
+        return self.clips(*parts).emotion.map(list(self.classes).index).to_numpy(dtype=np.int64)
+
+    def frames(self, *parts: str) -> Frames:
+        """Get the (n_frames, features) matrix of each clip of some parts, to be read from disk when asked for."""
+        return self.store.frames(self.clips(*parts).clip_id)
+
+    def functionals(self, *parts: str) -> npt.NDArray[np.float32]:
+        """Get the functionals of the clips of some parts: (clips, features)."""
+        return self.store.functionals(self.clips(*parts).clip_id)
+
+    def seen(self, settings: TrainLstm) -> Seen:
+        """Say where what each branch of a network sees stands among the features; those that there are."""
+        return Seen.among(*self._names(), settings)
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        """Name the features of frames, and the functionals beside them."""
+        frames = feature_store.read_names(self.store.paths, kinds=self.store.kinds)
+        return frames, feature_store.read_names(self.store.beside) if self.store.beside else []
+
+    def card(self) -> dict[str, Any]:
+        """Note what a model trained on one fold must be known by: its classes, input columns, and who taught it."""
+        training, (frames, beside) = self.clips("train"), self._names()
+        return {
+            "classes": list(self.classes),
+            "features": frames,
+            "beside": beside,
+            "training_clips": len(training),
+            "training_speakers": sorted(training.speaker.unique()),
+        }
+
+
+def read(
+    folder: Path,
+    corpora: Sequence[str],
+    split_table: Path,
+    *,
+    augmented: bool,
+    kinds: Sequence[str] | None = None,
+    beside: Path | None = None,
+) -> Dataset:
+    """Join the feature tables of some corpora with a split.
+
+    Parameters
+    ----------
+    folder
+        Holds ``<corpus>.parquet``.
+    corpora
+        Names.
+    split_table
+        As the stage split writes it.
+    augmented
+        Whether training has the augmented copies too.
+    kinds
+        Of frame features, such as mel; or all.
+    beside
+        Holds tables of functionals, for a model that sees these beside the frames in `folder`.
+
+    Raises
+    ------
+    InputError
+        If a table is missing, or the split lists clips that have no features.
+    """
+    tables = [folder / f"{corpus}.parquet" for corpus in sorted(corpora)]
+    clips = read_clips(tables)
+    split = _read_splits(split_table)
+    missing = set(split.clip_id) - set(clips.clip_id)
+    if missing:
+        raise InputError(f"{split_table} lists {min(missing)}, which has no features in {folder}; run `dvc repro`.")
+    table = splits.with_parts(clips, split, augmented=augmented)
+    functionals = [] if beside is None else [beside / path.name for path in tables]
+    store = Store(tables, list(table.clip_id.unique()), kinds=kinds, beside=functionals)
+    return Dataset(table=table, classes=in_order(list(split.emotion)), store=store)
+
+
+def for_network(settings: TrainLstm, corpora: Sequence[str]) -> Dataset:
+    """Join what the network of these settings sees of some corpora with the split, all where the stages leave it."""
+    return read(
+        paths.FRAMES,
+        corpora,
+        paths.SPLITS,
+        augmented=settings.augmented,
+        kinds=[*settings.inputs, *settings.prosody],
+        beside=paths.FUNCTIONALS if settings.functionals else None,
+    )
+
+
+def _read_splits(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype={"clip_id": str})
+    except FileNotFoundError:
+        raise InputError(f"{path} was not found; run `dvc repro split`.") from None
+    if tuple(table.columns) != splits.COLUMNS:
+        raise InputError(
+            f"{path}: columns are {list(table.columns)}, expected {list(splits.COLUMNS)}; run `dvc repro split`."
+        )
+    return table

@@ -1,0 +1,1 @@
+"""The prediction table and temperature scaling: the interface between models and evaluation."""

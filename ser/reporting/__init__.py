@@ -1,0 +1,1 @@
+"""Figures, tables, HTML and Markdown reports, and the model card."""

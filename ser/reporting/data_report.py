@@ -1,0 +1,219 @@
+"""The page that shows what data a run is made of, from the tables that the stages leave."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser import paths
+from ser.corpora.base import load_corpus
+from ser.dataset.clip_metadata import are_unknown
+from ser.labels import in_order
+from ser.params import Features, Own, Preprocess
+from ser.reporting import data_examples, data_tables, data_warnings, html_page, plots
+from ser.reporting.data_tables import CorpusSource
+from ser.utils.errors import InputError
+from ser.utils.files import replacing
+from ser.utils.text import count
+
+BOXES = "A box holds the middle half, its line is the median, whiskers reach the smallest and the largest."
+
+
+def gather(corpora: Iterable[str], *, own_recordings: Mapping[str, Own]) -> list[CorpusSource]:
+    """Collect the facts and tables of some corpora.
+
+    Parameters
+    ----------
+    corpora
+        Names.
+    own_recordings
+        The section `own` of the settings.
+
+    Raises
+    ------
+    InputError
+        If a table is missing, or there is no such corpus.
+    """
+    return [_source(name, own_recordings.get(name)) for name in sorted(corpora)]
+
+
+def _source(name: str, own: Own | None) -> CorpusSource:
+    return CorpusSource(
+        name=name,
+        **_facts(name, own),
+        folder=paths.raw(name),
+        clips=paths.clips(name),
+        recordings=_read(paths.recordings(name)),
+        measured=_read(paths.audio_stats(name)),
+        unusable=_read(paths.rejected(name)),
+    )
+
+
+def _facts(name: str, own: Own | None) -> dict[str, Any]:
+    if own is not None:
+        title = f"Own recordings in {own.folder}"
+        return {"title": title, "licence": "", "citation": "", "url": "", "synthetic": False}
+    facts = load_corpus(name)
+    return {key: getattr(facts, key) for key in ("title", "licence", "citation", "url", "synthetic")}
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, keep_default_na=False)
+    except FileNotFoundError:
+        raise InputError(f"{path} was not found; run `dvc repro`, which makes it.") from None
+
+
+def write(
+    path: Path,
+    pictures: Path,
+    *,
+    sources: Sequence[CorpusSource],
+    clips: pd.DataFrame,
+    left_out: pd.DataFrame,
+    left_out_file: str,
+    labels: Mapping[str, str],
+    settings: Preprocess,
+    features: Features,
+) -> None:
+    """Write the page, and beside it the pictures that it holds.
+
+    Parameters
+    ----------
+    path
+        Of the page.
+    pictures
+        Folder of PNGs; it is made anew.
+    sources
+        Each corpus of the run.
+    clips
+        Clip table of their originals.
+    left_out
+        clip_id and reason of the clips that the run does not use.
+    left_out_file
+        Where all of these are, for the reader.
+    labels
+        Emotion -> class of this run, as `ser.labels.label_map` makes it.
+    settings, features
+        The sections `preprocess` and `features` of the settings.
+
+    Raises
+    ------
+    InputError
+        If a recording that is shown cannot be read.
+    """
+    sources = sorted(sources, key=lambda source: source.name)
+    rows = data_tables.join(clips, sources, left_out=left_out, labels=labels)
+    used = rows[rows.used].reset_index(drop=True)
+    matrix = data_tables.count_classes(used)
+    with replacing(pictures) as folder:
+        folder.mkdir()
+        drawn = _figures(rows, folder) if len(rows) else {}
+        examples = {source.name: _examples(source, rows, folder, features=features) for source in sources}
+    html_page.write(
+        path,
+        "corpora.html.j2",
+        headline=_headline(rows, sources),
+        remainder=_remainder(rows, sources),
+        notes=_notes(used, matrix, sources=sources, settings=settings),
+        merged={emotion: label for emotion, label in labels.items() if emotion != label},
+        tables=data_tables.describe(rows, matrix, sources=sources, settings=settings),
+        pictures=drawn,
+        examples={name: some for name, some in examples.items() if some},
+        unusable=[lost for source in sources if (lost := data_tables.unusable(source))],
+        left_out=data_tables.left_out(rows, left_out, file=left_out_file),
+        preprocessing=_preprocessing(settings),
+        sources=sources,
+    )
+
+
+def _examples(
+    source: CorpusSource, rows: pd.DataFrame, folder: Path, *, features: Features
+) -> list[data_examples.Example]:
+    own = rows[rows.corpus == source.name]
+    return data_examples.make(own, recordings=source.folder, clips=source.clips, pictures=folder, features=features)
+
+
+def _headline(rows: pd.DataFrame, sources: Sequence[CorpusSource]) -> str:
+    """Say in one sentence what there is."""
+    known = rows.speaker[~are_unknown(rows)].nunique()
+    voices = count(known, "known speaker" if len(rows) and _some_unknown(rows) else "speaker")
+    corpora = count(len(sources), "corpus", "corpora")
+    length = _length((rows.n_samples / rows.clip_rate).sum())
+    names = ", ".join(source.name for source in sources)
+    return f"{count(len(rows), 'clip')} by {voices}, {length}, from {corpora}: {names}."
+
+
+def _some_unknown(rows: pd.DataFrame) -> bool:
+    return bool(are_unknown(rows).any())
+
+
+def _remainder(rows: pd.DataFrame, sources: Sequence[CorpusSource]) -> str:
+    """Say how many of the recordings the run uses, and what became of the others."""
+    unusable = sum(len(source.unusable) for source in sources)
+    used = int(rows.used.sum())
+    left = f"; {len(rows) - used:,} are left out" if used < len(rows) else ""
+    emotions = count(rows.label[rows.used].nunique(), "emotion")
+    lost = f"{count(unusable, 'recording')} could not be used." if unusable else "No recording was unusable."
+    return f"This run uses {used:,} of them, in {emotions}{left}. {lost}"
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+
+
+def _notes(
+    used: pd.DataFrame, matrix: pd.DataFrame, *, sources: Sequence[CorpusSource], settings: Preprocess
+) -> list[html_page.Note]:
+    return [
+        *data_warnings.synthetic([source.name for source in sources if source.synthetic]),
+        *data_warnings.unknown_speakers(used),
+        *data_warnings.gaps(matrix),
+        *data_warnings.sexes(used),
+        *data_warnings.rates(used, sample_rate=settings.sample_rate),
+        *data_warnings.levels(used),
+    ]
+
+
+def _preprocessing(settings: Preprocess) -> str:
+    """Say in one sentence what was done to the recordings."""
+    unit = "LUFS" if settings.normalise == "loudness" else "dBFS"
+    noise, cut, level = "noise left as it is", "nothing cut off", "levels left as they are"
+    if settings.denoise:
+        noise = f"{settings.denoise:.0%} of stationary noise taken away"
+    if settings.trim_db is not None:
+        cut = f"ends cut off that stay {settings.trim_db:g} dB below the loudest"
+    if settings.normalise != "none":
+        level = f"brought to {html_page.decibels(settings.level_db)} {unit} ({settings.normalise})"
+    return f"mono at {settings.sample_rate / 1000:g} kHz, {noise}, {cut}, {level}"
+
+
+def _figures(rows: pd.DataFrame, folder: Path) -> dict[str, html_page.Picture]:
+    """Draw what is counted and measured, and take it into the page."""
+    order = in_order(rows.emotion)
+    counts = rows.assign(sex=data_tables.sex_names(rows.sex)).groupby(["corpus", "emotion", "sex"]).size()
+    names = ", ".join(sorted(rows.corpus.unique()))
+    plots.emotions(counts.rename("clips").reset_index(), folder / "emotions.png", order=order, title="Clips by emotion")
+    if len(voices := data_tables.count_speakers(rows)):
+        plots.speakers(voices, folder / "speakers.png", title="Clips by speaker")
+    _before_after(rows, folder / "seconds.png", "seconds", "clip_seconds", label="seconds", title="Length")
+    _before_after(rows, folder / "levels.png", "level_db", "clip_level_db", label="RMS level, dBFS", title="Level")
+    said = {
+        "emotions": ("Bars: clips by emotion and the speakers' sex", "Each corpus has a scale of its own."),
+        "speakers": ("Bars: clips of each speaker", "Each corpus has a scale of its own; most clips first."),
+        "seconds": ("Boxes: length of the recordings before and after preprocessing", BOXES),
+        "levels": ("Boxes: RMS level of the recordings before and after preprocessing", BOXES),
+    }
+    return {
+        name: html_page.picture(
+            folder / f"{name}.png", alt=f"{shows}, in {names}. The table below has the numbers.", caption=caption
+        )
+        for name, (shows, caption) in said.items()
+        if (folder / f"{name}.png").exists()
+    }
+
+
+def _before_after(rows: pd.DataFrame, path: Path, before: str, after: str, *, label: str, title: str) -> None:
+    table = pd.DataFrame({"corpus": rows.corpus, "before": rows[before], "after": rows[after]}).dropna()
+    plots.before_after(table, path, label=label, title=f"{title} before and after preprocessing")

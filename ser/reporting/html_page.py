@@ -1,0 +1,212 @@
+"""HTML reports: one look for all of them, in one file each that needs nothing else. The only door to jinja2.
+
+A report is a template in ser/templates that extends ``base.html.j2`` and is filled with facts and the parts below.
+Whatever stands in a table or a name is text: templates escape it. A page loads nothing and runs no script but those of
+its template.
+"""
+
+import base64
+import hashlib
+import re
+import struct
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ser.utils.files import write_text
+from ser.utils.wav import wav_bytes
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+NOTHING = "\N{EN DASH}"
+"""Stands where a table has no value."""
+Formats = Mapping[str, Callable[[Any], str]]
+"""Column -> what writes its values."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something a reader must know: in a few words, and in full."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value as it is written, how it is aligned, and whether it is marked."""
+
+    text: str
+    number: bool
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is written; `corner` heads the column of row names."""
+
+    caption: str
+    corner: str
+    columns: tuple[Cell, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture within the page; `alt` says what it shows to those who cannot see it, width and height are pixels."""
+
+    uri: str
+    alt: str
+    caption: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Player:
+    """A recording within the page, and its name."""
+
+    uri: str
+    label: str
+
+
+def table(
+    frame: pd.DataFrame, *, caption: str, formats: Formats | None = None, marked: pd.DataFrame | None = None
+) -> Table:
+    """Make a table of a data frame; its index gives the names of rows.
+
+    Parameters
+    ----------
+    frame
+        Several levels of the index are joined by commas.
+    caption
+        Says what the table shows.
+    formats
+        Column -> what writes its values, such as ``"{:.1f}".format``. Whole numbers get thousands separators without.
+    marked
+        Of the frame's shape: true where a cell is to be set apart. Its text must say why, as colour alone does not.
+    """
+    names = [", ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.index]
+    marks = np.zeros(frame.shape, dtype=bool) if marked is None else marked.to_numpy(dtype=bool)
+    numeric = [_is_numeric(frame.iloc[:, i]) for i in range(frame.shape[1])]
+    writers = [(formats or {}).get(str(name), plain) for name in frame.columns]
+    rows = [
+        tuple(map(_cell, values, writers, numeric, row_marks))
+        for values, row_marks in zip(frame.itertuples(index=False, name=None), marks, strict=True)
+    ]
+    columns = tuple(Cell(str(name), number) for name, number in zip(frame.columns, numeric, strict=True))
+    corner = ", ".join(str(name) for name in frame.index.names if name is not None)
+    return Table(caption, corner, columns, tuple(zip(names, rows, strict=True)))
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    """Say whether a column holds numbers; what is missing is none, though pandas has a float for it."""
+    return any(isinstance(value, (int, float, np.number)) and not pd.isna(value) for value in column)
+
+
+def _cell(value: Hashable, writer: Callable[[Any], str], number: bool, marked: bool) -> Cell:
+    return Cell(NOTHING if pd.isna(value) else writer(value), number, bool(marked))
+
+
+def plain(value: Any) -> str:
+    """Write a value: whole numbers with thousands separators, others with three digits, text as it is."""
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (int, np.integer)):
+        return f"{value:,}"
+    return f"{value:.3g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def decibels(value: float) -> str:
+    """Write a level with one digit and a true minus sign, and never a zero below zero."""
+    return f"{round(value, 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def picture(path: Path, *, alt: str, caption: str) -> Picture:
+    """Take a PNG into the page."""
+    content = path.read_bytes()
+    width, height = struct.unpack(">II", content[16:24])  # of the header, which PNG puts first
+    return Picture(data_uri(content, kind="image/png"), alt, caption, width, height)
+
+
+def player(signal: npt.NDArray[np.float32], *, rate: int, label: str) -> Player:
+    """Take a signal, (n_samples,) at a rate in Hz, into the page: as 16-bit WAV, which every browser plays."""
+    samples = (np.clip(signal, -1, 1) * 32767).round().astype(np.int16)
+    return Player(data_uri(wav_bytes(samples, rate=rate), kind="audio/wav"), label)
+
+
+def data_uri(content: bytes, *, kind: str) -> str:
+    """Write bytes of a media type as an address that holds them."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def write(path: Path, template: str, **content: Any) -> None:
+    """Fill a template and write the page, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Of the page.
+    template
+        File name within ser/templates.
+    content
+        What the template names; something it names and does not get is an error.
+    """
+    write_text(path, _environment().get_template(template).render(**content))
+
+
+def sealed(template: str, *, allowed: str, **content: Any) -> tuple[str, str]:
+    """Fill the template of a page that has scripts, which may run these and nothing else.
+
+    Parameters
+    ----------
+    template
+        File name within ser/templates; its block `policy` holds the variable of this name.
+    allowed
+        What the page may do besides, as Content-Security-Policy has it, such as ``media-src data:``.
+    content
+        What the template names.
+
+    Returns
+    -------
+    page, policy : str
+        The page, and its policy, which a server repeats as a header.
+
+    References
+    ----------
+    Content Security Policy Level 3, W3C: scripts and styles within a page are named by their SHA-256.
+    """
+    made = _environment().get_template(template)
+    draft = made.render(policy="", **content)
+    rules = ["default-src 'none'", "base-uri 'none'", "form-action 'none'", allowed]
+    rules += [f"{kind}-src {_hashes(draft, kind)}" for kind in ("script", "style")]
+    policy = "; ".join(rules)
+    return made.render(policy=policy, **content), policy
+
+
+def _hashes(page: str, kind: str) -> str:
+    """Name what stands between plain tags; with attributes it is data, which no browser runs."""
+    inside = re.findall(f"<{kind}>(.*?)</{kind}>", page, flags=re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") for text in inside]
+    return " ".join(f"'sha256-{digest}'" for digest in digests)
+
+
+@lru_cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

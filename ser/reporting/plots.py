@@ -1,0 +1,554 @@
+"""Figures from tables. The only door to matplotlib and seaborn."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+DPI = 90
+FINE_DPI = 120
+"""Of pictures within pages, which telephones show at more than one point a pixel."""
+BEFORE, AFTER = "#b8b8b8", "#4c78a8"
+PALE = "#b7c9dc"
+SAME_LINE = 0.005
+"""Shares that differ by less are one line in a picture of some inches."""
+SEX_COLOURS = {"female": "#e07b39", "male": "#4c78a8", "unknown": "#9a9a9a"}
+EMOTION_COLOURS = {
+    "neutral": "#7d8894",
+    "calm": "#2f9488",
+    "happy": "#b88600",
+    "sad": "#4c78a8",
+    "angry": "#cf4457",
+    "fearful": "#8a63b8",
+    "disgust": "#6a8d2f",
+    "surprised": "#d9691e",
+}
+"""Of ribbons and bars, which have names too; on white and on black each has a contrast of 3 or more."""
+OTHER_COLOURS = ("#a0522d", "#c2559d", "#5566cc", "#008b9e")
+"""Of emotions beyond these."""
+FEW_SPEAKERS = 30
+"""As many can be named below their bars."""
+QUIETEST_DB, LOUDEST_DB = -80, -15
+"""Of a band in a log-mel picture: white and darkest."""
+
+
+@contextmanager
+def _figure(
+    path: Path,
+    *,
+    width: float,
+    height: float,
+    dpi: int = DPI,
+    cropped: bool = False,
+    layout: Any = "constrained",
+    **grid: Any,
+) -> Iterator[Any]:
+    """Open a figure of some inches and save it as PNG, without the times and versions that would change its bytes.
+
+    `grid` goes to ``Figure.subplots``; `cropped` cuts the margins down to what is drawn.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with rc_context({"text.parse_math": False}):  # a $ in a file's name starts no formula
+        figure = Figure(figsize=(width, height), layout=layout, dpi=dpi)
+        FigureCanvasAgg(figure)
+        yield figure.subplots(**grid)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Software": None}, bbox_inches="tight" if cropped else None)
+
+
+def confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
+    """Draw a confusion matrix: each row in per cent of the emotion's clips, with the counts below.
+
+    Parameters
+    ----------
+    counts
+        As `ser.evaluation.metrics.confusion` makes it.
+    path
+        Of the PNG.
+    title
+        Says model, part and what was held out.
+    """
+    import seaborn as sns
+
+    shares = 100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    text = shares.round(0).astype(int).astype(str) + "%\n" + counts.astype(str)
+    size = 2.2 + 0.75 * len(counts)
+    with _figure(path, width=size + 0.6, height=size, cropped=True) as axes:
+        sns.heatmap(shares, annot=text, fmt="", cmap="Blues", vmin=0, vmax=100, square=True, ax=axes, cbar=False)
+        axes.set(title=title, xlabel="predicted", ylabel="true emotion")
+        axes.tick_params(axis="x", rotation=40)
+        axes.tick_params(axis="y", rotation=0)
+
+
+def history(table: pd.DataFrame, path: Path, *, title: str, last: bool = False) -> None:
+    """Draw loss, UAR and accuracy by epoch: of one model with the kept epoch, of several their mean and range.
+
+    Where validation clips are balanced over emotions, their accuracy is their UAR: one curve then stands for both.
+
+    Parameters
+    ----------
+    table
+        Histories as `ser.models.trainer.fit` returns them, with columns fold and seed.
+    path
+        Of the PNG.
+    title
+        Says what was held out.
+    last
+        Whether the weights of the last epoch were kept, and not those of the best on validation.
+    """
+    import seaborn as sns
+
+    models = table.groupby(["fold", "seed"])
+    best = models.epoch.max() if last else table.epoch[models.val_uar.idxmax()]
+    one = f"weights kept: epoch {best.iloc[0]}{', the last' if last else ''}"
+    kept = one if len(best) == 1 else f"mean and range of {len(best)} models"
+    table, shares = _without_twin(table)
+    curves = {"loss": ["loss", "val_loss"], "accuracy or UAR": shares}
+    dashes = {"val_accuracy": (2, 2)}  # it runs near val_uar, and lets it be seen where it lies on it
+    with _figure(path, width=9, height=4, ncols=2) as axes:
+        for panel, (label, columns) in zip(axes, curves.items(), strict=True):
+            long = table.melt("epoch", columns, var_name="curve", value_name="value")
+            styles = {name: dashes.get(name, "") for name in columns}
+            sns.lineplot(
+                long,
+                x="epoch",
+                y="value",
+                hue="curve",
+                style="curve",
+                dashes=styles,
+                linewidth=2,
+                errorbar=("pi", 100),
+                ax=panel,
+            )
+            panel.set_ylabel(label)
+            if len(best) == 1:
+                panel.axvline(best.iloc[0], color="grey", linestyle=":", linewidth=1)
+            panel.legend(title=None, frameon=False)
+        axes[0].set_title(kept, loc="left", fontsize="medium")
+        axes[0].figure.suptitle(title)
+
+
+def _without_twin(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Put one curve in place of validation's UAR and accuracy where a line's width would hide one behind the other."""
+    if (table.val_uar - table.val_accuracy).abs().max() > SAME_LINE:
+        return table, ["accuracy", "val_uar", "val_accuracy"]
+    both = "val_uar (val_accuracy is the same)"
+    return table.rename(columns={"val_uar": both}), ["accuracy", both]
+
+
+def leaderboard(table: pd.DataFrame, path: Path, *, chance: float, title: str, limits: str = "") -> None:
+    """Draw each model's test UAR as a bar with its limits over speakers, and chance as a line.
+
+    Parameters
+    ----------
+    table
+        As `ser.evaluation.summary.leaderboard` makes it. Models that are shown to be worse than the best are
+        pale; where a model has no limits, none are drawn.
+    path
+        Of the PNG.
+    chance
+        The UAR of guessing.
+    title
+        Says what was tested on what.
+    limits
+        Says what the limits are, and what they tell.
+    """
+    tied = table.get("tied_with_best", pd.Series(True, index=table.index)).astype(bool)
+    found = table.reindex(columns=["uar_low", "uar_high"])
+    places = np.arange(len(table))
+    about = "UAR on test clips (dashed: chance)"
+    with _figure(path, width=7, height=1 + 0.5 * len(table) + 0.2 * bool(limits)) as axes:
+        axes.barh(places, table.uar, height=0.8, color=np.where(tied, AFTER, PALE))
+        axes.axvline(chance, color="white", linewidth=3, zorder=3)
+        axes.axvline(chance, color="black", linestyle="--", linewidth=1.5, zorder=4)
+        # Percentiles of draws may leave out the score itself, so that limits are lines of their own, not errors of it.
+        for colour, width, caps in (("white", 4, 11), ("black", 1.5, 9)):  # white around black is seen on any bar
+            line = {"color": colour, "zorder": 5, "clip_on": False}
+            axes.hlines(places, found.uar_low, found.uar_high, linewidth=width, **line)
+            for ends in (found.uar_low, found.uar_high):
+                axes.plot(ends, places, linestyle="", marker="|", markersize=caps, markeredgewidth=width, **line)
+        for place, value in zip(places, table.uar, strict=True):
+            axes.text(1.02, place, f"{value:.3f}", transform=axes.get_yaxis_transform(), va="center")
+        axes.set_yticks(places, list(table.model))
+        axes.set(title=title, xlabel=f"{about}\n{limits}" if limits else about, xlim=(0, 1))
+        axes.set_ylim(len(table) - 0.5, -0.5)
+
+
+def emotions(counts: pd.DataFrame, path: Path, *, order: Sequence[str], title: str) -> None:
+    """Draw how many clips each corpus has of each emotion, by the speakers' sex: a panel a corpus, below each other.
+
+    Parameters
+    ----------
+    counts
+        Columns corpus, emotion, sex (``female``, ``male`` or ``unknown``) and clips.
+    path
+        Of the PNG.
+    order
+        Of the emotions, which stand in the same place in every panel.
+    title
+        Stands above all of them.
+    """
+    import seaborn as sns
+
+    with _panels(counts, path, title=title, height=1.25) as panels:
+        for panel, rows in panels:
+            look = {"palette": SEX_COLOURS, "hue_order": _sexes(rows), "order": order, "errorbar": None}
+            sns.barplot(rows, x="emotion", y="clips", hue="sex", ax=panel, **look)
+            panel.tick_params(axis="x", labelbottom=panel is panels[-1][0], rotation=30 if len(order) > 6 else 0)
+
+
+@contextmanager
+def _panels(table: pd.DataFrame, path: Path, *, title: str, height: float) -> Iterator[list[tuple[Any, pd.DataFrame]]]:
+    """Open a panel of some inches for each corpus of a table, below each other, each with its name and a legend."""
+    corpora = sorted(table.corpus.unique())
+    tall = 0.9 + height * len(corpora)
+    with _figure(path, width=6, height=tall, dpi=FINE_DPI, nrows=len(corpora), squeeze=False) as axes:
+        panels = list(axes[:, 0])
+        yield [(panel, table[table.corpus == name]) for panel, name in zip(panels, corpora, strict=True)]
+        for panel, name in zip(panels, corpora, strict=True):
+            panel.set_title(name, loc="left", fontsize="medium", fontweight="bold")
+            panel.set_xlabel("")
+            panel.spines[["top", "right"]].set_visible(False)
+            if panel.get_legend():
+                at = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.98), "borderaxespad": 0, "ncols": 3}
+                panel.legend(title=None, frameon=False, fontsize="small", **at)
+        panels[0].figure.suptitle(title, x=0.01, ha="left", fontsize="large")
+
+
+def _sexes(rows: pd.DataFrame) -> list[str]:
+    return [sex for sex in SEX_COLOURS if sex in set(rows.sex)]
+
+
+def before_after(table: pd.DataFrame, path: Path, *, label: str, title: str) -> None:
+    """Draw how a measure of the recordings spreads in each corpus, before and after preprocessing.
+
+    Parameters
+    ----------
+    table
+        A row a recording, with the columns corpus, before and after, in the unit that `label` names. Boxes hold the
+        middle half, with the median as a line; whiskers reach the smallest and largest.
+    path
+        Of the PNG.
+    label
+        Of the axis.
+    title
+        Stands above.
+    """
+    import seaborn as sns
+
+    long = table.melt("corpus", ["before", "after"], var_name="stage", value_name="value")
+    order = sorted(table.corpus.unique())
+    look = {"palette": {"before": BEFORE, "after": AFTER}, "hue_order": ["before", "after"], "order": order}
+    lines = {"whis": (0, 100), "gap": 0.15, "linewidth": 1.1, "linecolor": "#222222"}
+    with _figure(path, width=6, height=1.3 + 0.75 * len(order), dpi=FINE_DPI) as axes:
+        sns.boxplot(long, x="value", y="corpus", hue="stage", ax=axes, **look, **lines)
+        axes.set(xlabel=label, ylabel="")
+        axes.grid(axis="x", linewidth=0.4)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        at = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2, "ncols": 2}
+        axes.legend(title=None, frameon=False, fontsize="small", **at)
+        axes.set_title(title, loc="left", fontsize="large")
+
+
+def speakers(counts: pd.DataFrame, path: Path, *, title: str) -> None:
+    """Draw how many clips each speaker has: a panel a corpus, a bar a speaker, most clips first.
+
+    Parameters
+    ----------
+    counts
+        Columns corpus, speaker, sex (``female``, ``male`` or ``unknown``) and clips, in the order of the bars.
+    path
+        Of the PNG.
+    title
+        Stands above.
+    """
+    import seaborn as sns
+
+    with _panels(counts, path, title=title, height=1.2) as panels:
+        for panel, rows in panels:
+            look = {"palette": SEX_COLOURS, "hue_order": _sexes(rows), "dodge": False, "width": 0.8}
+            sns.barplot(rows, x="speaker", y="clips", hue="sex", ax=panel, errorbar=None, **look)
+            if len(rows) > FEW_SPEAKERS:
+                panel.set_xticks([])
+            panel.set_xlim(-0.6, max(len(rows), FEW_SPEAKERS // 3) - 0.4)  # or one bar would fill the panel
+            panel.tick_params(axis="x", labelsize="x-small", length=0)
+            panel.margins(y=0.1)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A signal as it is drawn: (n_samples,) at a rate in Hz, and its log-mel spectrogram, (bands, frames) in dB."""
+
+    label: str
+    signal: npt.NDArray[np.float32]
+    rate: int
+    log_mel: npt.NDArray[np.float32]
+    seconds_a_frame: float
+
+
+def example(heard: Sequence[Heard], path: Path, *, bands: Mapping[str, float], title: str) -> None:
+    """Draw signals below each other: waveform and log-mel picture, all on the same scales of time, level and pitch.
+
+    Parameters
+    ----------
+    heard
+        What is drawn, such as a recording before and after preprocessing.
+    path
+        Of the PNG.
+    bands
+        Where on the axis of bands what is written, such as ``{"1 kHz": 21.5}``.
+    title
+        Stands above.
+    """
+    seconds = max(len(one.signal) / one.rate for one in heard)
+    full = max(float(np.abs(one.signal).max()) for one in heard)
+    grid: dict[str, Any] = {"ncols": len(heard), "nrows": 2, "squeeze": False, "sharex": True, "sharey": "row"}
+    # Laid out by hand: there may be many of these, and finding the margins takes longer than drawing.
+    margins = {"left": 0.14, "right": 0.87, "top": 0.86, "bottom": 0.14, "hspace": 0.12, "wspace": 0.06}
+    with _figure(path, width=6, height=3.4, dpi=FINE_DPI, layout=None, gridspec_kw=margins, **grid) as axes:
+        for one, (wave, picture) in zip(heard, axes.T, strict=True):
+            wave.set_title(one.label, loc="left", fontsize="medium")
+            wave.locator_params(axis="x", nbins=4, prune="upper")
+            _draw_wave(wave, one)
+            mesh = _draw_log_mel(picture, one)
+            wave.set(xlim=(0, seconds), ylim=(-1.05 * full, 1.05 * full))
+        axes[0, 0].set_ylabel("amplitude")
+        axes[1, 0].set_ylabel("frequency")
+        axes[1, 0].set_yticks(list(bands.values()), list(bands))
+        figure = axes[0, 0].figure
+        figure.align_ylabels(axes[:, 0])
+        figure.colorbar(mesh, cax=figure.add_axes((0.885, 0.14, 0.015, 0.32)), label="dB")
+        figure.suptitle(title, x=0.01, ha="left", fontsize="small")
+
+
+def _draw_wave(panel: Any, one: Heard) -> None:
+    """Draw the smallest and largest sample of each of some hundred stretches: more than that no pixel shows."""
+    step = max(1, len(one.signal) // 600)
+    stretches = one.signal[: len(one.signal) // step * step].reshape(-1, step)
+    times = np.arange(len(stretches)) * step / one.rate
+    panel.fill_between(times, stretches.min(axis=1), stretches.max(axis=1), color=AFTER, linewidth=0.6)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_log_mel(panel: Any, one: Heard) -> Any:
+    n_bands, frames = one.log_mel.shape
+    extent = (0, frames * one.seconds_a_frame, -0.5, n_bands - 0.5)
+    panel.set_xlabel("seconds")
+    # Dark is loud, as ink on paper, so that the picture may be inverted on a dark page.
+    look = {"cmap": "Blues", "vmin": QUIETEST_DB, "vmax": LOUDEST_DB, "interpolation": "nearest"}
+    return panel.imshow(one.log_mel, origin="lower", aspect="auto", extent=extent, **look)
+
+
+# Of a run's results ---------------------------------------------------------------------------------------------------
+
+
+def intervals(table: pd.DataFrame, path: Path, *, chance: float, label: str, title: str, width: float = 6) -> None:
+    """Draw shares as dots with their intervals, below each other, and chance as a line.
+
+    Parameters
+    ----------
+    table
+        Columns name, value, low, high (NaN where there is no interval) and strong: a filled dot, others are hollow.
+    path
+        Of the PNG.
+    chance
+        Where the line stands.
+    label
+        Of the axis.
+    title
+        Stands above.
+    width
+        In inches; rows are lower in a wider picture.
+    """
+    places = np.arange(len(table))
+    with _by_hand(
+        path, width=width, height=1.25 + 1.8 / width * len(table), left=_room(table.name), title=title
+    ) as axes:
+        axes.axvline(chance, color="#555555", linestyle="--", linewidth=1)
+        axes.hlines(places, table.low, table.high, color=AFTER, linewidth=4, alpha=0.45)
+        filled = np.where(table.strong, AFTER, "white")
+        dots = {"c": filled, "edgecolors": AFTER, "linewidths": 1.6, "s": 46, "zorder": 3, "clip_on": False}
+        axes.scatter(table.value, places, **dots)  # whole ones also at 0 and 1
+        for place, value in zip(places, table.value, strict=True):
+            text = "" if np.isnan(value) else f"{value:.3f}"
+            axes.text(1.045, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize="small")
+        axes.set_yticks(places, list(table.name))
+        axes.set(xlim=(0, 1), ylim=(len(table) - 0.4, -0.6), xlabel=label)
+        axes.grid(axis="x", linewidth=0.4)
+        axes.set_axisbelow(True)
+        axes.tick_params(axis="y", length=0)
+
+
+@contextmanager
+def _by_hand(
+    path: Path,
+    *,
+    width: float,
+    height: float,
+    left: float,
+    title: str,
+    below: float = 0.5,
+    above: float = 0.0,
+    **grid: Any,
+) -> Iterator[Any]:
+    """Open a figure with margins in inches: finding them would take longer than drawing, and there are many of these.
+
+    `title` takes room for each of its lines; `above` is kept free between it and the panel.
+    """
+    top = 0.15 + 0.19 * (title.count("\n") + 1) + above
+    margins = {"left": left / width, "right": 1 - 0.55 / width, "top": 1 - top / height, "bottom": below / height}
+    with _figure(path, width=width, height=height, dpi=FINE_DPI, layout=None, gridspec_kw=margins, **grid) as axes:
+        yield axes
+        panels = np.ravel(axes)
+        for panel in panels:
+            panel.spines[["top", "right"]].set_visible(False)
+        panels[0].figure.suptitle(title, x=0.01, y=1 - 0.08 / height, ha="left", va="top", fontsize="medium")
+
+
+def _room(names: Sequence[str]) -> float:
+    """Say how many inches the longest name takes beside an axis."""
+    return 0.35 + 0.085 * max(map(len, names))
+
+
+def roc(curves: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
+    """Draw curves of hits against false alarms, each in a look of its own, with chance as the diagonal.
+
+    Parameters
+    ----------
+    curves
+        What the legend says, such as ``angry 0.93`` -> columns fpr and tpr.
+    path
+        Of the PNG.
+    title
+        Stands above.
+    """
+    import seaborn as sns
+
+    colours = sns.color_palette("colorblind", 10)
+    seen = [colours[n] for n in (0, 1, 2, 3, 4, 5, 9, 7)]  # the others are too pale on white or, inverted, on black
+    looks = [(colour, style) for style in ("-", "--", ":") for colour in seen]
+    with _by_hand(path, width=4.6, height=4.6, left=0.6, title=title) as axes:
+        axes.plot([0, 1], [0, 1], color="#777777", linestyle=":", linewidth=1)
+        for n, (name, curve) in enumerate(curves.items()):
+            colour, style = looks[n % len(looks)]
+            axes.plot(curve.fpr, curve.tpr, color=colour, linestyle=style, linewidth=1.6, label=name)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel="share of others taken for it", ylabel="share found")
+        axes.legend(frameon=False, fontsize="small", loc="lower right", title="area under the curve")
+
+
+def reliability(found: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
+    """Draw how often a model is right against how sure it is, and below, how many answers are as sure.
+
+    Parameters
+    ----------
+    found
+        ``before`` and maybe ``after``, of temperature scaling -> as `ser.evaluation.calibration.reliability` makes it.
+    path
+        Of the PNG.
+    title
+        Stands above.
+    """
+    looks = {"before": ("#8f8f8f", "o"), "after": (AFTER, "s")}
+    grid: dict[str, Any] = {"nrows": 2, "sharex": True, "height_ratios": [3, 1]}
+    with _by_hand(path, width=4.6, height=4.6, left=0.8, title=title, **grid) as (upper, lower):
+        upper.plot([0, 1], [0, 1], color="#777777", linestyle=":", linewidth=1, label="as sure as right")
+        for name, bins in found.items():
+            colour, marker = looks[name]
+            full = bins[bins.clips > 0]
+            upper.plot(
+                full.confidence, full.accuracy, color=colour, marker=marker, markersize=4, label=f"{name} temperature"
+            )
+            lower.step([*bins.low, 1], [*bins.clips, bins.clips.iloc[-1]], where="post", color=colour)
+        upper.set(ylabel="share right", ylim=(-0.02, 1.02), xlim=(0, 1))
+        upper.legend(frameon=False, fontsize="small", loc="upper left")
+        lower.set(xlabel="probability of the answer", ylabel="answers")
+        lower.set_ylim(bottom=0)
+        lower.locator_params(axis="y", nbins=3)
+
+
+def colours_of(names: Sequence[str]) -> dict[str, str]:
+    """Give each emotion its colour; those beyond the canonical ones take turns."""
+    others = [name for name in names if name not in EMOTION_COLOURS]
+    turns = {name: OTHER_COLOURS[n % len(OTHER_COLOURS)] for n, name in enumerate(others)}
+    return {name: EMOTION_COLOURS.get(name) or turns[name] for name in names}
+
+
+def ribbons(
+    table: pd.DataFrame, outline: pd.Series, spoken: Sequence[tuple[float, float]], path: Path, *, title: str
+) -> None:
+    """Draw a recording's sound, and below it how likely each emotion is from second to second.
+
+    Parameters
+    ----------
+    table
+        Columns start and end (seconds), and one an emotion with its probability; empty where nobody speaks.
+    outline
+        The largest sample around each second of its index; it is drawn as high as there is room.
+    spoken
+        Where somebody speaks, in seconds.
+    path
+        Of the PNG.
+    title
+        Stands above.
+    """
+    names = [str(name) for name in table.columns.drop(["start", "end"])]
+    grid: dict[str, Any] = {"nrows": 2, "sharex": True, "height_ratios": [3, len(names)]}
+    height = 1.9 + 0.34 * len(names)
+    with _by_hand(path, width=9, height=height, left=_room(names), title=title, **grid) as (upper, lower):
+        high = outline / max(outline.max(), 0.01)  # quiet recordings are to be seen too, but not silence
+        upper.fill_between(high.index, -high, high, color="#777777", linewidth=0)
+        upper.hlines([-1.15] * len(spoken), *np.reshape(spoken, (-1, 2)).T, color=AFTER, linewidth=3)
+        upper.set(ylim=(-1.3, 1.05), yticks=[-1.15, 0], yticklabels=["speech", "sound"], xlim=(0, table.end.max()))
+        edges = np.append(table.start, table.end.iloc[-1])
+        for row, (name, colour) in enumerate(colours_of(names).items()):
+            share = table[name].fillna(0).to_numpy()
+            top = row - 0.92 * np.append(share, share[-1])
+            lower.fill_between(edges, row, top, step="post", color=colour, linewidth=0)
+            lower.axhline(row, color="#cccccc", linewidth=0.5)
+        lower.figure.subplots_adjust(hspace=0.06)
+        lower.set_yticks(np.arange(len(names)) - 0.3, names)
+        lower.set(ylim=(len(names) - 0.9, -1), xlabel="seconds")
+        for panel in (upper, lower):
+            panel.tick_params(axis="y", length=0)
+
+
+def uar_by_speaker(table: pd.DataFrame, path: Path, *, overall: float, chance: float, title: str) -> None:
+    """Draw each speaker's UAR as a dot, the lowest first.
+
+    Parameters
+    ----------
+    table
+        Columns speaker, sex (``female``, ``male`` or ``unknown``) and uar, in the order of the dots.
+    path
+        Of the PNG.
+    overall, chance
+        Lines: UAR of all clips, and what guessing gives.
+    title
+        Stands above.
+    """
+    named = len(table) <= FEW_SPEAKERS
+    below = 0.2 + 0.065 * max(map(len, table.speaker)) if named else 0.35
+    room = {"left": 0.6, "below": below, "above": 0.25}
+    with _by_hand(path, width=6, height=2.6 + below, title=title, **room) as axes:
+        axes.axhline(chance, color="#555555", linestyle="--", linewidth=1, label="chance")
+        axes.axhline(overall, color="#555555", linewidth=1, label="all speakers")
+        for sex in _sexes(table):
+            own = (table.sex == sex).to_numpy()
+            axes.scatter(
+                np.flatnonzero(own), table.uar[own], color=SEX_COLOURS[sex], s=22, zorder=3, label=sex, clip_on=False
+            )
+        axes.set_xticks(range(len(table)) if named else [], list(table.speaker) if named else [], rotation=90)
+        axes.tick_params(axis="x", labelsize="x-small", length=0)
+        wide = max(len(table), FEW_SPEAKERS // 3)
+        axes.set(xlim=(-0.6, wide - 0.4), ylim=(0, 1), ylabel="UAR", xlabel="" if named else "speakers, worst first")
+        at = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.1, "ncols": 5}
+        axes.legend(frameon=False, fontsize="small", columnspacing=1, handlelength=1.4, **at)

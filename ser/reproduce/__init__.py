@@ -1,0 +1,1 @@
+"""Read, rebuild and compare Git revisions."""

@@ -1,0 +1,1 @@
+"""MLflow runs, artefacts and the model registry."""

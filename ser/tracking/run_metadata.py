@@ -1,0 +1,72 @@
+"""Where a run is from: its settings, results, experiment, commit and machine. Light, since every run asks."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from ser import paths
+from ser.tracking import store as tracking_store
+from ser.utils.errors import InputError
+
+
+def read_settings() -> dict[str, Any]:
+    """Read params.yaml as it stands, whether valid or not; nothing, where it is no YAML."""
+    try:
+        content = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def key(models: Sequence[str], settings: Mapping[str, Any]) -> str:
+    """Name what there is to record: the results, the models, the settings, and the DVC experiment they are of.
+
+    Raises
+    ------
+    InputError
+        If a stage has not left its files.
+    """
+    files = [paths.METRICS, paths.LEADERBOARD_CSV, paths.SPLITS]
+    for model in models:
+        files += [paths.predictions(model), paths.exported(model) / "card.json"]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise InputError(f"{', '.join(missing)}: not found; run `dvc repro`, which makes and records them.")
+    return tracking_store.origin_key(
+        tracking_store.content_key(files, settings=settings), experiment=os.environ.get("DVC_EXP_NAME", "")
+    )
+
+
+def run_name() -> str:
+    """Name a run after DVC's experiment, or after the commit that was checked out."""
+    return os.environ.get("DVC_EXP_NAME") or f"workspace {origin().get('git_revision', '')[:7]}".strip()
+
+
+def about(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Say in tags which corpora a run is about, and what it holds out; of wrong settings, what can be said."""
+    split = settings.get("split")
+    protocol = split.get("hold_out") if isinstance(split, Mapping) else None
+    corpora = settings.get("corpora")
+    listed = ",".join(sorted(map(str, corpora))) if isinstance(corpora, list) else str(corpora)
+    return {"corpora": listed, "protocol": str(protocol)}
+
+
+def origin() -> dict[str, str]:
+    """Say what made a run: git revision, under `dvc exp run` the experiment's name and baseline, and the machine."""
+    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    revision = os.environ.get("DVC_EXP_BASELINE_REV") or git.stdout.strip()
+    names = {
+        "git_revision": revision,
+        "mlflow.source.git.commit": revision,
+        "dvc_exp_name": os.environ.get("DVC_EXP_NAME", ""),
+        "dvc_exp_baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
+        "machine.cores": str(os.cpu_count()),
+        "machine.memory_gib": f"{memory / 2**30:.1f}",
+        "machine.kind": f"{platform.system()} {platform.machine()}",
+    }
+    return {name: value for name, value in names.items() if value}

@@ -1,0 +1,1 @@
+"""Errors, atomic files, parallel map, progress bars and seeding."""

@@ -1,0 +1,134 @@
+"""Altered test clips are judged beside the same clips unaltered, and nowhere else."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser.evaluation import metrics, robustness, significance, summary
+from tests.helpers import factories
+
+CLASSES = ["neutral", "happy", "sad"]
+OTHER = {"neutral": "sad", "happy": "neutral", "sad": "happy"}
+CLIPS = factories.ravdess(range(1, 9))
+CLIPS = CLIPS[CLIPS.emotion.isin(CLASSES)].reset_index(drop=True)
+
+
+def predicted(clips: pd.DataFrame, *, wrong: float, seed: int) -> pd.DataFrame:
+    """Make predictions of which a share is wrong."""
+    rng = np.random.default_rng([seed, len(clips)])
+    answers = np.where(rng.random(len(clips)) < wrong, clips.emotion.map(OTHER), clips.emotion)
+    shares = np.eye(3)[[CLASSES.index(answer) for answer in answers]]
+    columns = {f"p_{name}": shares[:, n] for n, name in enumerate(CLASSES)}
+    more = {"fold": 1, "seed": seed, "part": "test", "predicted": answers, "temperature": 1.0, "seconds": 2.0}
+    return clips.assign(**more, **columns)
+
+
+def stressed(clips: pd.DataFrame, kind: str) -> pd.DataFrame:
+    return clips.assign(clip_id=clips.clip_id + f"+{kind}.1", augmentation=kind)
+
+
+def table(*, seeds: tuple[int, ...] = (1,)) -> pd.DataFrame:
+    """Make a model that is right on 90 %, on a part of the clips altered by noise on half, by level as before."""
+    some = CLIPS[::3]
+    found = []
+    for seed in seeds:
+        own = predicted(CLIPS, wrong=0.1, seed=seed)
+        noisy = predicted(stressed(some, "stress_noise_0db"), wrong=0.5, seed=seed)
+        found += [own, noisy, stressed(own[::3], "stress_level_12db")]
+    return pd.concat(found, ignore_index=True)
+
+
+def judge(rows: pd.DataFrame) -> pd.DataFrame:
+    return robustness.judge(rows, resamples=200, seed=1).set_index("condition")
+
+
+def test_each_condition_is_judged_on_its_own_clips() -> None:
+    """UAR before and after are those of the altered clips alone, by the metric code that judges everything."""
+    rows = table()
+    found = judge(rows)
+    assert list(found.index) == ["stress_level_12db", "stress_noise_0db"]
+    noisy = rows[rows.augmentation == "stress_noise_0db"]
+    clean = rows[(rows.augmentation == "") & rows.clip_id.isin(noisy.source)]
+    after, before = metrics.uar(noisy.emotion, noisy.predicted), metrics.uar(clean.emotion, clean.predicted)
+    one = found.loc["stress_noise_0db"]
+    assert (one.uar, one.uar_clean, one.change) == pytest.approx((after, before, after - before))
+    assert one.clips == len(noisy)
+    assert one.low < one.change < one.high < 0
+    same = (noisy.predicted.to_numpy() == clean.set_index("clip_id").predicted[noisy.source].to_numpy()).mean()
+    assert one.unchanged == pytest.approx(same)
+
+
+def test_the_same_answers_are_no_change() -> None:
+    """A condition that changes nothing has a change of 0, limits of 0 and all answers the same."""
+    one = judge(table()).loc["stress_level_12db"]
+    assert (one.change, one.low, one.high, one.unchanged) == (0, 0, 0, 1)
+
+
+def test_limits_are_those_of_the_difference_over_speakers() -> None:
+    """The change's limits come from the draws of speakers that all intervals come from."""
+    rows = table()
+    noisy = rows[rows.augmentation == "stress_noise_0db"].assign(clip_id=lambda r: r.source)
+    clean = rows[(rows.augmentation == "") & rows.clip_id.isin(noisy.clip_id)]
+    expected = significance.difference(noisy, clean, resamples=200, seed=1)
+    one = judge(rows).loc["stress_noise_0db"]
+    assert (one.low, one.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_several_seeds_are_averaged() -> None:
+    """With several seeds a clip is counted once, and UAR is the mean of the seeds'."""
+    found, each = judge(table(seeds=(1, 2))), [judge(table(seeds=(seed,))) for seed in (1, 2)]
+    assert found.clips.to_list() == each[0].clips.to_list()
+    for column in ("uar", "uar_clean", "change", "unchanged"):
+        assert found[column].to_list() == pytest.approx(((each[0][column] + each[1][column]) / 2).to_list())
+
+
+def test_unknown_speakers_have_no_limits() -> None:
+    """Where nobody knows who speaks there is nothing to draw."""
+    one = judge(table().assign(speaker="ravdess-")).loc["stress_noise_0db"]
+    assert np.isnan([one.low, one.high, one.uar_low, one.uar_high]).all()
+    assert np.isfinite(one.change)
+
+
+def test_without_copies_there_is_nothing_to_judge() -> None:
+    """A table of originals, or with copies to learn from only, has no conditions, and its numbers are none."""
+    own = predicted(CLIPS, wrong=0.1, seed=1)
+    for rows in (own, pd.concat([own, stressed(own, "noise")])):
+        found = robustness.judge(rows, resamples=200, seed=1)
+        assert found.empty
+        assert robustness.numbers(found) == {}
+
+
+def test_no_headline_knows_of_altered_clips() -> None:
+    """Every number of the parts is the same with altered test clips in the table and without."""
+    rows, settings = table(), factories.settings(evaluate={"resamples": 100}).evaluate
+    with_val = pd.concat([rows, rows[rows.augmentation == ""].assign(part="val")])
+    assert summary.judge(with_val, settings, seed=1) == summary.judge(
+        with_val[with_val.augmentation == ""], settings, seed=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("stress_noise_10db", "pink noise, 10 dB SNR"),
+        ("stress_telephone", "telephone, 8 kHz mu-law"),
+        ("stress_reverberation_0.6s", "a room that echoes for 0.6 s"),
+        ("stress_level_-12db", "12 dB softer"),
+        ("stress_level_12db", "12 dB louder"),
+    ],
+)
+def test_conditions_in_words(condition: str, said: str) -> None:
+    """A reader who knows no column names reads what was done to the clips."""
+    assert robustness.words(condition) == said
+
+
+def test_conditions_begin_with_the_mildest() -> None:
+    """Of noise the highest ratio to the signal stands first, and kinds stand together."""
+    names = ["telephone", "noise_0db", "noise_20db", "level_-12db", "noise_10db", "level_12db"]
+    own = predicted(CLIPS, wrong=0.1, seed=1)
+    found = robustness.judge(
+        pd.concat([own, *(stressed(own, f"stress_{name}") for name in names)]), resamples=100, seed=1
+    )
+    assert [name.removeprefix("stress_") for name in found.condition] == [
+        "level_12db", "level_-12db", "noise_20db", "noise_10db", "noise_0db", "telephone"
+    ]  # fmt: skip

@@ -1,0 +1,40 @@
+"""Columns of feature tables are found by their names."""
+
+import numpy as np
+import pytest
+
+from ser.features.columns import CLIP_FUNCTIONAL_NAMES, columns_of, feature_names, runs, spans_of
+from ser.features.functionals import OF_CLIPS, functional_names
+from tests.helpers import factories
+
+
+def test_columns_of_some_kinds() -> None:
+    """Columns are found by the first part of their names, in the order of the columns."""
+    chosen = {"frames": ["zcr", "mel", "rms"], "mel": {"bands": 4, "low_hz": 50}}
+    names = feature_names(factories.settings(features=chosen).features)
+    assert names == ["zcr.0", "mel.0", "mel.1", "mel.2", "mel.3", "rms.0"]
+    assert columns_of(names, ["rms", "mel"]).tolist() == [1, 2, 3, 4, 5]
+    assert columns_of(names, ["pitch"]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "spans"), [([], []), ([3], [(3, 4)]), ([0, 1, 2], [(0, 3)]), ([0, 2, 3, 7], [(0, 1), (2, 4), (7, 8)])]
+)
+def test_runs_of_columns(columns: list[int], spans: list[tuple[int, int]]) -> None:
+    """Neighbouring columns are one span."""
+    assert runs(np.array(columns, dtype=np.intp)) == spans
+
+
+def test_spans_of_functionals() -> None:
+    """Neighbours are one span; functionals of columns and those of clips are found by their name."""
+    chosen = {"frames": ["rms", "zcr"], "functionals": ["mean", "rise", "change", "std", "modulation"]}
+    names = functional_names(factories.settings(features=chosen).features)
+    assert names[:2] == ["rms.0.mean", "zcr.0.mean"]
+    assert spans_of(names, ["rise", "change", "modulation"]) == [(2, 6), (8, len(names))]
+    assert spans_of(names, ["mean"]) == [(0, 2)]
+    assert spans_of(names, ["rms", "bend"]) == []
+
+
+def test_functionals_of_clips_are_those_of_the_library() -> None:
+    """Names are known without importing what computes functionals."""
+    assert set(OF_CLIPS) == CLIP_FUNCTIONAL_NAMES

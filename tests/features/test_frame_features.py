@@ -1,0 +1,284 @@
+"""Features of signals whose answer is known: a sine's band, class, level and crossings; a decay's slope."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import librosa
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from ser.features.columns import feature_names
+from ser.features.frame_features import FRAME_FEATURES, Framed, frame_features
+from ser.features.functionals import OF_CLIPS, OF_COLUMNS, OF_PARTS, functionals
+from ser.params import Features
+from ser.utils.parallel import map_batches
+from tests.golden import regenerate
+from tests.helpers import factories
+from tests.helpers.signals import RATE, noise, silence, sine
+
+STEADY = slice(3, -3)
+"""Frames that do not reach beyond the signal's ends."""
+
+
+def settings(*frames: str, **changes: Any) -> Features:
+    """Make the section `features`: these features, or all of them."""
+    plain = {"window_seconds": 0.032, "hop_seconds": 0.01, "chroma": {"bins": 12}}
+    sizes = {"mfcc": {"coefficients": 20, "deltas": 2}, "mel": {"bands": 64, "low_hz": 50}}
+    return factories.settings(features=plain | sizes | {"frames": list(frames or FRAME_FEATURES)} | changes).features
+
+
+def steady(feature: str, signal: np.ndarray, *, rate: int = RATE) -> np.ndarray:
+    return frame_features(signal, settings(feature), rate=rate)[STEADY]
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100])
+@pytest.mark.parametrize("seconds", [0.05, 0.5, 0.5051])
+def test_there_is_a_frame_every_hop_and_a_column_every_name(rate: int, seconds: float) -> None:
+    """A matrix has 1 + n_samples // hop rows, at any rate and length, and as many columns as there are names."""
+    chosen = settings()
+    signal = noise(seconds=seconds, rate=rate)
+    matrix = frame_features(signal, chosen, rate=rate)
+    hop = round(0.01 * rate)
+    assert matrix.shape == (1 + len(signal) // hop, len(feature_names(chosen)))
+    assert matrix.dtype == np.float32
+    assert np.isfinite(matrix).all()
+
+
+@pytest.mark.parametrize("n_samples", [1, 160, 4800])
+@pytest.mark.parametrize("value", [0.0, 1e-20, 1.0])
+def test_hardly_a_signal_has_features(n_samples: int, value: float) -> None:
+    """Silence, a level too low to square, and no more than an offset, however short, give numbers throughout."""
+    matrix = frame_features(np.full(n_samples, value, dtype=np.float32), settings(), rate=RATE)
+    assert len(matrix) == 1 + n_samples // 160
+    assert np.isfinite(matrix).all()
+    everything = settings(functionals=[*OF_COLUMNS, *OF_PARTS, *OF_CLIPS])
+    assert np.isfinite(functionals(matrix, everything)).all()
+
+
+@pytest.mark.parametrize("feature", FRAME_FEATURES)
+def test_every_feature_has_the_width_of_its_names(feature: str) -> None:
+    """The names of a feature alone are as many as its columns, and say whose they are."""
+    chosen = settings(
+        feature, mfcc={"coefficients": 7, "deltas": 1}, mel={"bands": 10, "low_hz": 0}, chroma={"bins": 24}
+    )
+    width = {"mfcc": 14, "mel": 10, "chroma": 24, "rms": 1, "zcr": 1, "pitch": 3, "spectral": 9}[feature]
+    assert feature_names(chosen) == [f"{feature}.{column}" for column in range(width)]
+    assert frame_features(noise(), chosen, rate=RATE).shape == (101, width)
+
+
+def test_columns_follow_the_order_of_the_settings() -> None:
+    """Any subset in any order is the same columns, rearranged."""
+    everything = settings()
+    chosen = settings("zcr", "mfcc", "rms")
+    columns = [feature_names(everything).index(name) for name in feature_names(chosen)]
+    expected = frame_features(noise(), everything, rate=RATE)[:, columns]
+    np.testing.assert_array_equal(frame_features(noise(), chosen, rate=RATE), expected)
+
+
+@pytest.mark.parametrize("hz", [500, 1000, 3000, 7000])
+def test_a_sine_is_loudest_in_its_mel_band(hz: float) -> None:
+    """The band whose centre is nearest holds most of a sine."""
+    centres = librosa.mel_frequencies(64 + 2, fmin=50, fmax=RATE / 2)[1:-1]
+    loudest = steady("mel", sine(hz)).argmax(axis=1)
+    assert set(loudest) == {np.abs(centres - hz).argmin()}
+
+
+def test_a_sine_at_the_centre_of_its_band_has_its_level() -> None:
+    """Mel bands are in dB of full scale: a sine's own line, at half its amplitude, and the two it spills into."""
+    mel = settings("mel", mel={"bands": 7, "low_hz": 0})
+    band, centre = 3, librosa.mel_frequencies(9, fmin=0, fmax=RATE / 2)[4]
+    level = frame_features(sine(centre, amplitude=0.5), mel, rate=RATE)[STEADY, band]
+    np.testing.assert_allclose(level, 10 * np.log10(1.5 * 0.25**2), atol=0.5)
+
+
+@pytest.mark.parametrize(("hz", "pitch_class"), [(1760, 9), (2093, 0), (2637, 4)])
+def test_a_sine_is_strongest_in_its_pitch_class(hz: float, pitch_class: int) -> None:
+    """A, C and E, counted from C, reach 1 in their own class and less in any other."""
+    classes = steady("chroma", sine(hz))
+    assert set(classes.argmax(axis=1)) == {pitch_class}
+    np.testing.assert_allclose(classes.max(axis=1), 1)
+
+
+@pytest.mark.parametrize("amplitude", [1.0, 0.5, 0.001])
+def test_rms_is_the_level_in_db(amplitude: float) -> None:
+    """A sine's level is its amplitude less 3.01 dB."""
+    np.testing.assert_allclose(
+        steady("rms", sine(1000, amplitude=amplitude)), 20 * np.log10(amplitude) - 3.0103, atol=0.01
+    )
+
+
+@pytest.mark.parametrize("feature", ["rms", "mel"])
+def test_silence_has_the_lowest_level(feature: str) -> None:
+    """Levels end at -80 dB."""
+    np.testing.assert_allclose(steady(feature, silence(0.5)), -80, atol=1e-4)
+
+
+@pytest.mark.parametrize("hz", [100, 1000, 4000])
+def test_a_sine_crosses_zero_twice_a_period(hz: float) -> None:
+    """The zero-crossing rate of a sine is twice its frequency over the sample rate."""
+    rates = steady("zcr", sine(hz + 1))  # not in step with the samples, none of which is then exactly 0
+    assert rates.mean() == pytest.approx(2 * (hz + 1) / RATE, rel=0.02)
+    assert np.ptp(rates) <= 2 / 512 + 1e-9
+
+
+def harmonics(hz: float, *, ratio_db: float = 60) -> np.ndarray:
+    """Make a voice-like sound: ten harmonics at -20 dBFS, and white noise so many dB below them."""
+    voice = sum(sine(hz * n, amplitude=1 / n) for n in range(1, 11))
+    voice *= 0.1 / np.sqrt(np.mean(np.square(voice)))
+    return (voice + noise(level_db=-20 - ratio_db)).astype(np.float32)
+
+
+@pytest.mark.parametrize("hz", [70, 110, 233.1, 440, 580])
+@pytest.mark.parametrize("sound", [sine, harmonics])
+def test_pitch_is_in_semitones(hz: float, sound: Callable[[float], np.ndarray]) -> None:
+    """A tone, pure or rich, is voiced, and as many semitones high as twelve times its octaves above 27.5 Hz."""
+    semitones, voiced, _ = steady("pitch", sound(hz)).T
+    np.testing.assert_allclose(semitones, 12 * np.log2(hz / 27.5), atol=0.1)
+    assert voiced.all()
+
+
+@pytest.mark.parametrize("ratio_db", [0, 10, 20])
+def test_harmonics_to_noise_ratio(ratio_db: float) -> None:
+    """Harmonics in white noise have, on average, the ratio of their powers, in dB."""
+    ratio = steady("pitch", harmonics(200, ratio_db=ratio_db))[:, 2]
+    assert ratio.mean() == pytest.approx(ratio_db, abs=1.5)
+
+
+def test_pitch_of_unvoiced_frames_lies_between_voiced_ones() -> None:
+    """Noise between a low and a high tone is unvoiced, and its pitch lies on the line from one to the other."""
+    signal = np.concatenate([sine(110, seconds=0.4), noise(seconds=0.4), sine(220, seconds=0.4)])
+    semitones, voiced, _ = frame_features(signal, settings("pitch"), rate=RATE).T
+    assert voiced[45:75].mean() < 0.1
+    assert voiced[5:35].all()
+    assert voiced[85:115].all()
+    np.testing.assert_allclose(semitones[[20, 60, 100]], [24, 30, 36], atol=1)
+
+
+@pytest.mark.parametrize("signal", [silence(0.3), noise(seconds=0.3)], ids=["silence", "noise"])
+def test_pitch_of_no_voice_says_nothing(signal: np.ndarray) -> None:
+    """A clip that holds no voice is hardly voiced anywhere; silence has the middle pitch."""
+    semitones, voiced, ratio = frame_features(signal, settings("pitch"), rate=RATE).T
+    assert voiced.mean() < 0.2
+    assert ratio.mean() < 0
+    if not signal.any():
+        np.testing.assert_allclose(semitones, 12 * np.log2(np.sqrt(65 * 600) / 27.5), rtol=1e-5)
+
+
+def test_shape_of_white_noise() -> None:
+    """White noise has its centre at half of the band, 85 % of its power below 85 % of it, and no slope."""
+    shape = steady("spectral", noise(seconds=5)).mean(axis=0)
+    centroid, bandwidth, rolloff, _, flux, alpha, _, low, high = shape
+    half = RATE / 4
+    assert (centroid, bandwidth) == pytest.approx((half, 2 * half / 12**0.5), rel=0.02)
+    assert rolloff == pytest.approx(0.85 * 2 * half, rel=0.02)
+    assert alpha == pytest.approx(10 * np.log10(4000 / 950), abs=0.5)
+    assert (low, high) == pytest.approx((0, 0), abs=3)
+    assert 0.3 < flux < 0.8  # neighbouring frames share two thirds of their samples
+
+
+def test_shape_of_a_sine() -> None:
+    """A sine of 3 kHz is where it is, narrow, unlike noise, does not change, and lies above 1 and 2 kHz."""
+    centroid, bandwidth, rolloff, flatness, flux, alpha, hammarberg, _, _ = steady("spectral", sine(3000)).mean(axis=0)
+    assert (centroid, rolloff) == pytest.approx((3000, 3000), abs=32)
+    assert bandwidth < 100
+    assert flatness < -40
+    assert flux < 0.01
+    assert alpha > 40
+    assert hammarberg < -40
+
+
+def test_slope_of_a_spectrum_that_falls() -> None:
+    """Power that falls by 6 dB each 250 Hz has slopes of -24 dB per kHz, and is the louder the lower."""
+    framed = Framed(signal=noise(), rate=RATE, settings=settings("spectral"))
+    power = 0.1 * 10 ** (-2.4 * np.arange(257) * 31.25 / 1000)
+    framed.__dict__["power"] = np.tile(power[:, None], (1, 5)).astype(np.float32)  # in place of the property's value
+    shape = FRAME_FEATURES["spectral"](framed)
+    np.testing.assert_allclose(shape[:, 7:], -24, atol=0.1)
+    np.testing.assert_allclose(shape[:, 6], 2.4 * 20 - 0.75, atol=0.5)  # from the first bin to that at 2 kHz
+    np.testing.assert_allclose(shape[:, 4], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("feature", ["pitch", "spectral"])
+def test_level_does_not_matter(feature: str) -> None:
+    """Pitch and the shape of the spectrum are those of a sound, not of its level."""
+    sound = harmonics(200, ratio_db=20)
+    np.testing.assert_allclose(steady(feature, sound), steady(feature, 2 * sound), rtol=0.02, atol=0.2)
+
+
+def test_derivatives_of_a_decay_are_its_slope() -> None:
+    """Fading by 20 dB a second lowers each of 64 bands by 0.2 dB a frame: the first coefficient by 1.6, no other."""
+    pulses = np.zeros(RATE // 2, dtype=np.float32)
+    pulses[::160] = 1  # once a hop, so that all frames are alike
+    fading = (pulses * 10 ** (-np.arange(len(pulses)) / RATE)).astype(np.float32)
+    mfcc = steady("mfcc", fading)[6:-6]  # four more frames at either end, on which a derivative looks
+    static, first, second = np.split(mfcc, 3, axis=1)
+    expected = np.array([-1.6] + [0] * 19)
+    np.testing.assert_allclose(np.diff(static, axis=0), np.tile(expected, (len(static) - 1, 1)), atol=0.01)
+    np.testing.assert_allclose(first, np.tile(expected, (len(first), 1)), atol=0.01)
+    np.testing.assert_allclose(second, 0, atol=0.01)
+
+
+def test_derivatives_of_a_ramp_are_its_slope() -> None:
+    """Where coefficients rise along lines, the first derivative is the lines' slopes and the second is nothing."""
+    framed = Framed(signal=noise(), rate=RATE, settings=settings("mfcc"))
+    start, slope = np.random.default_rng(0).standard_normal((2, 64, 1)).astype(np.float32)
+    framed.__dict__["log_mel"] = start + slope * np.arange(30)  # in place of the property's value
+    static, first, second = np.split(FRAME_FEATURES["mfcc"](framed), 3, axis=1)
+    np.testing.assert_allclose(first[4:-4], np.diff(static, axis=0)[4:-3], atol=1e-4)
+    np.testing.assert_allclose(second[4:-4], 0, atol=1e-4)
+
+
+def by_librosa(framed: Framed) -> dict[str, np.ndarray]:
+    """Compute what librosa and SciPy compute of the same spectrum, (features, frames) each."""
+    sizes = {"frame_length": framed.window, "hop_length": framed.hop}
+    mfcc = librosa.feature.mfcc(S=framed.log_mel, n_mfcc=20)
+    power = framed.power[1:] + np.float32(1e-10)
+    hz = np.fft.rfftfreq(framed.window, 1 / framed.rate)[1:]
+    shape = [
+        librosa.feature.spectral_centroid(S=power, freq=hz),
+        librosa.feature.spectral_bandwidth(S=power, freq=hz),
+        librosa.feature.spectral_rolloff(S=power, freq=hz),
+        10 * np.log10(librosa.feature.spectral_flatness(S=power, power=1.0, amin=1e-10)),
+    ]
+    return {
+        "mfcc": np.concatenate([mfcc, *(librosa.feature.delta(mfcc, order=n, mode="nearest") for n in (1, 2))]),
+        "chroma": librosa.feature.chroma_stft(S=framed.power, sr=framed.rate, n_fft=framed.window, tuning=0),
+        "rms": 20 * np.log10(np.maximum(librosa.feature.rms(y=framed.signal, **sizes), 1e-4)),
+        "zcr": librosa.feature.zero_crossing_rate(framed.signal, **sizes),
+        "spectral": np.concatenate(shape),
+    }
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+@pytest.mark.parametrize("signal", [noise(), np.cumsum(noise()) / 50, silence(0.5)], ids=["white", "brown", "silence"])
+def test_features_are_librosa_s(rate: int, signal: np.ndarray) -> None:
+    """They are computed without librosa, whose import takes longer than an answer may, and are the same."""
+    signal = signal.astype(np.float32)
+    framed = Framed(signal=signal, rate=rate, settings=settings())
+    for name, expected in by_librosa(framed).items():
+        found = FRAME_FEATURES[name](framed).T[: len(expected)]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3, err_msg=name)
+
+
+def test_features_are_those_on_record() -> None:
+    """Every feature of a fixed signal has the mean and the deviation written down in golden/features.json."""
+    recorded = json.loads(regenerate.FEATURES.read_text())
+    measured = regenerate.measure()
+    assert list(measured) == list(recorded)
+    for name, values in recorded.items():
+        assert measured[name] == pytest.approx(values, rel=1e-3, abs=1e-3), name
+
+
+def all_features(signals: list[np.ndarray]) -> list[bytes]:
+    return [frame_features(signal, settings(), rate=RATE).tobytes() for signal in signals]
+
+
+def test_features_do_not_depend_on_threads() -> None:
+    """Under ser.utils.parallel a clip has the same bytes whatever the number of BLAS threads around it."""
+    made = []
+    for threads in (1, 4):
+        with threadpool_limits(threads):
+            made.append(list(map_batches(all_features, [[noise(), sine(440)]], description="test")))
+    assert made[0] == made[1]

@@ -1,0 +1,22 @@
+"""Predictions whose probabilities are calibrated."""
+
+import numpy as np
+import pandas as pd
+
+from tests.helpers import factories
+
+CLASSES = ["neutral", "happy", "sad"]
+
+
+def table_of(shares: np.ndarray, true: np.ndarray, *, part: str = "val") -> pd.DataFrame:
+    names = np.array(CLASSES)
+    table = factories.predicted(list(names[true]), list(names[shares.argmax(axis=1)]), part=part, classes=CLASSES)
+    return table.assign(**{f"p_{name}": shares[:, n] for n, name in enumerate(CLASSES)})
+
+
+def calibrated(n: int = 20_000, *, speakers: int = 1000) -> pd.DataFrame:
+    """Draw each clip's emotion from the probabilities that the model gives; speakers take turns."""
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(3), size=n)
+    true = (rng.random((n, 1)) > shares.cumsum(axis=1)).sum(axis=1)
+    return table_of(shares, np.minimum(true, 2)).assign(speaker=[f"demo-{clip % speakers}" for clip in range(n)])

@@ -1,0 +1,36 @@
+"""Three models' predictions of a few clips, as the stages leave them in the folder of a project."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ser.evaluation import evaluate
+from tests.helpers import factories
+
+CLASSES = ["neutral", "happy", "sad"]
+TRUE = CLASSES * 4
+PARTS = ["val"] * 6 + ["test"] * 6
+ANSWERS = {
+    "lstm": TRUE,
+    "svm": ["neutral"] * 12,
+    "knn": ["neutral", "neutral", "sad"] * 4,
+}
+SETTINGS = factories.settings(evaluate={"resamples": 100}).evaluate
+
+
+def table(model: str) -> pd.DataFrame:
+    """Let two speakers say three clips of each part."""
+    speakers = (["ravdess-01"] * 3 + ["ravdess-02"] * 3) * 2
+    return factories.predicted(TRUE, ANSWERS[model], part=PARTS, classes=CLASSES).assign(speaker=speakers)
+
+
+def write_predictions(folder: Path) -> None:
+    """Write a prediction table a model."""
+    folder.mkdir(parents=True)
+    for model in ANSWERS:
+        table(model).to_parquet(folder / f"{model}.parquet", index=False)
+
+
+def judged(folder: Path, *models: str) -> evaluate.Judged:
+    """Judge the models of a folder, all of them where none is named."""
+    return evaluate.judge_all(folder, models or list(ANSWERS), SETTINGS, emotions=factories.emotions(), seed=1)
