@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from ser import paths
-from ser.utils.errors import InputError, one_sentence
+from ser.utils.errors import UserError, handle_user_errors
 
 # Help in frames calls a switch <bool>; plain help says what is to be typed.
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
-@one_sentence
+@handle_user_errors
 def main(
     ctx: typer.Context,
     recordings: Annotated[list[str] | None, typer.Argument(metavar="FILE", hidden=True)] = None,
@@ -56,7 +56,7 @@ def main(
     """
     files = [*(file or []), *(recordings or [])]
     if [bool(files), folder is not None, stream, mic].count(True) != 1:
-        raise InputError("name one of: recordings by --file, a folder by --dir, --stream, --mic; --help shows more.")
+        raise UserError("name one of: recordings by --file, a folder by --dir, --stream, --mic; --help shows more.")
     whole = bool(files) and not timeline and save is None
     _refuse_idle(ctx, files=bool(files), whole=whole)
     shape = {"window": window, "hop": hop, "smoothing": smoothing}
@@ -86,13 +86,13 @@ def _refuse_idle(ctx: typer.Context, *, files: bool, whole: bool) -> None:
         for name in names.split():
             source = ctx.get_parameter_source(name)
             if not useful and source is not None and source.name == "COMMANDLINE":
-                raise InputError(f"--{name.replace('_', '-')} applies only with {where}; leave it out here.")
+                raise UserError(f"--{name.replace('_', '-')} applies only with {where}; leave it out here.")
 
 
 def _folder(folder: Path, csv: Path, *, model: Path, least: float) -> None:
-    from ser.inference.folder import judge_folder
+    from ser.inference.folder import predict_folder
 
-    counts = judge_folder(model, folder, csv, least=least)
+    counts = predict_folder(model, folder, csv, least=least)
     for name, error in counts.errors.items():
         typer.echo(f"{name}: {error}", err=True)
     if more := counts.failed - len(counts.errors):
@@ -108,7 +108,7 @@ def _files(files: list[str], *, model: Path, least: float, as_json: bool, transc
     loaded, failed = load(model), False
     for name in files:
         recording = sys.stdin.buffer.read() if name == "-" else Path(name)
-        told = formatting.ask(loaded, recording, name=name, least=least)
+        told = formatting.predict_or_error(loaded, recording, name=name, least=least)
         failed = failed or told.answer is None
         text = speech_to_text.transcribe(recording) if transcribe and told.answer else None
         typer.echo(formatting.json_line(told, text=text) if as_json else formatting.chart(told, text=text))
@@ -121,10 +121,10 @@ def _live(model: Path, *, rate: int | None, **shape: float) -> None:
     """Answer while the sound comes: from standard input at a rate in Hz, or from the microphone where it is None."""
     from ser import load
     from ser.inference import streaming
-    from ser.inference.sliding_window import Layout
-    from ser.inference.window_model import Windowed
+    from ser.inference.sliding_window import WindowSettings
+    from ser.inference.window_model import WindowModel
 
-    layout, judge = Layout.of_options(**shape, mark="--"), Windowed(load(model))
+    layout, judge = WindowSettings.of_options(**shape, mark="--"), WindowModel(load(model))
     judge.warm()
     blocks = streaming.microphone(to=judge.rate) if rate is None else _piped(rate, to=judge.rate)
     for line in streaming.lines(blocks, judge, layout):
@@ -135,7 +135,7 @@ def _piped(rate: int, *, to: int) -> Any:
     from ser.inference import streaming
 
     if sys.stdin.isatty():
-        raise InputError(
+        raise UserError(
             "--stream: standard input is the keyboard; expected raw samples, such as from "
             f"ffmpeg -v error -i FILE -f s16le -ac 1 -ar {rate} - |"
         )
@@ -144,12 +144,12 @@ def _piped(rate: int, *, to: int) -> Any:
 
 def _timelines(files: list[str], *, model: Path, as_json: bool, save: Path | None, **shape: float) -> None:
     from ser import load
-    from ser.inference.sliding_window import Layout
-    from ser.inference.window_model import Windowed
+    from ser.inference.sliding_window import WindowSettings
+    from ser.inference.window_model import WindowModel
 
     if save is not None and len(files) > 1:
-        raise InputError(f"--save: found {len(files)} recordings; expected one, or their files would be the same.")
-    layout, judge = Layout.of_options(**shape, mark="--"), Windowed(load(model))
+        raise UserError(f"--save: found {len(files)} recordings; expected one, or their files would be the same.")
+    layout, judge = WindowSettings.of_options(**shape, mark="--"), WindowModel(load(model))
     # Not any() of a generator, which would stop at the first.
     failed = [not _timeline(name, judge, layout, as_json=as_json, save=save) for name in files]
     raise typer.Exit(1 if any(failed) else 0)
@@ -162,10 +162,10 @@ def _timeline(name: str, judge: Any, layout: Any, *, as_json: bool, save: Path |
 
     recording = sys.stdin.buffer.read() if name == "-" else Path(name)
     try:
-        with ffmpeg.readable(recording) as source:
-            found = timeline.of(source, judge, layout)
+        with ffmpeg.open_with_ffmpeg(recording) as source:
+            found = timeline.predict_timeline(source, judge, layout)
             written = [] if save is None else _saved(found, save, source, name=Path(name).name, layout=layout)
-    except InputError as error:
+    except UserError as error:
         typer.echo(json_module.dumps({"file": name, "error": str(error)}) if as_json else f"{name}: {error}")
         return False
     typer.echo(timeline.to_json(found, file=name) if as_json else f"{name}: {timeline.to_text(found)}")
@@ -182,7 +182,7 @@ def _saved(found: Any, stem: Path, source: Path | bytes, *, name: str, layout: A
         return [*timeline.save(found, stem, name=name), *pages]
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(
+        raise UserError(
             f"--save {stem}: {error.filename or ''} cannot be written ({reason}); choose another."
         ) from None
 

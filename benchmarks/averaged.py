@@ -14,7 +14,7 @@ import typer
 from ser import paths
 from ser.evaluation import bootstrap, summary
 from ser.params import read_params
-from ser.utils.errors import InputError, one_sentence
+from ser.utils.errors import UserError, handle_user_errors
 
 
 def averaged(table: pd.DataFrame) -> pd.DataFrame:
@@ -25,13 +25,13 @@ def averaged(table: pd.DataFrame) -> pd.DataFrame:
     return one.assign(predicted=one[shares].idxmax(axis=1).str.removeprefix("p_")).reset_index()
 
 
-@one_sentence
+@handle_user_errors
 def main(model: Annotated[str, typer.Option(help="A model of the last run.")] = "lstm") -> None:
     """Say the test UAR of each seed, of their mean, and of the ensemble of them all with its interval."""
     settings, path = read_params().evaluate, paths.predictions(model)
     if not path.is_file():
-        raise InputError(f"{path} was not found; `make repro` makes it.")
-    tested = summary.tested(pd.read_parquet(path))
+        raise UserError(f"{path} was not found; `make repro` makes it.")
+    tested = summary.select_test_rows(pd.read_parquet(path))
     for seed, table in tested.groupby("seed"):
         typer.echo(said(f"seed {seed}", table, resamples=settings.resamples))
     typer.echo(said("mean of seeds", tested, resamples=settings.resamples))

@@ -18,17 +18,17 @@ from ser import paths
 from ser.evaluation import summary
 from ser.models import dataset as training_data
 from ser.models import trainer
-from ser.models.cross_validation import CARD, Shares
+from ser.models.cross_validation import CARD, Probabilities
 from ser.models.dataset import Dataset
 from ser.models.network import BRANCHES
 from ser.params import TrainLstm, read_params
 from ser.predictions import table as prediction_table
-from ser.utils.errors import InputError, one_sentence
+from ser.utils.errors import UserError, handle_user_errors
 
 TOGETHER = "together"
 
 
-def shares_of(model: Any, data: Dataset, settings: TrainLstm, *, hop_seconds: float) -> dict[str, Shares]:
+def shares_of(model: Any, data: Dataset, settings: TrainLstm, *, hop_seconds: float) -> dict[str, Probabilities]:
     """Ask each branch of a network, and all together, about the test clips: {name: (clips, classes)}."""
     import keras
 
@@ -41,15 +41,15 @@ def shares_of(model: Any, data: Dataset, settings: TrainLstm, *, hop_seconds: fl
     return dict(zip([*alone, TOGETHER], np.split(found, n, axis=1), strict=True))
 
 
-@one_sentence
+@handle_user_errors
 def main() -> None:
     """Say the test UAR of each branch of the last run's networks, and of all together, over folds and seeds."""
     params = read_params()
     folder = paths.checkpoint("lstm")
     cards = sorted(folder.glob(f"*/{CARD}"))
     if not cards:
-        raise InputError(f"{folder} holds no network; `make repro` makes it. (Of an ensemble no branches are told.)")
-    data = training_data.for_network(params.train_lstm, params.corpora)
+        raise UserError(f"{folder} holds no network; `make repro` makes it. (Of an ensemble no branches are told.)")
+    data = training_data.load_training_data(params.train_lstm, params.corpora)
     tables: dict[str, list[pd.DataFrame]] = {}
     for path in cards:
         card = json.loads(path.read_text(encoding="utf-8"))
@@ -60,7 +60,7 @@ def main() -> None:
             table = prediction_table.prediction_table(clips, shares, classes=data.classes, seed=card["seed"])
             tables.setdefault(name, []).append(table)
     for name, found in tables.items():
-        typer.echo(said(name, summary.tested(pd.concat(found)), resamples=params.evaluate.resamples))
+        typer.echo(said(name, summary.select_test_rows(pd.concat(found)), resamples=params.evaluate.resamples))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from sklearn.metrics import recall_score
 from ser import paths
 from ser.audio import io as audio_io
 from ser.dataset.clips import COLUMNS, clip_writer, iterate_clips
-from ser.dataset.splits import inner_folds
+from ser.dataset.splits import grouped_cv
 from ser.models import baselines
 from ser.models import dataset as training_data
 from ser.models.dataset import Dataset
@@ -56,7 +56,7 @@ def _row(clip: dict[str, Any], smile: Any) -> dict[str, Any]:
 def answers(data: Dataset, *, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Train on each fold, and give the labels of its test clips with what is predicted: two (clips,) arrays."""
     for fold in map(data.fold, data.folds):
-        inner = inner_folds(fold.clips("train"), folds=folds, seed=seed)
+        inner = grouped_cv(fold.clips("train"), folds=folds, seed=seed)
         train = fold.functionals("train"), fold.labels("train")
         model, _ = baselines.fit("svm", *train, grid=GRID, folds=inner, seed=seed)
         yield fold.labels("test"), baselines.predict(model, fold.functionals("test")).argmax(axis=1)

@@ -24,7 +24,7 @@ import yaml
 from benchmarks import measuring
 from ser import paths
 from ser.params import Params, read_params
-from ser.utils.errors import one_sentence
+from ser.utils.errors import handle_user_errors
 
 LEFT = (".git", ".dvc", ".venv", "mlartifacts", "mlflow.db", "data", "models", "trained", "tests", "docs")
 
@@ -95,7 +95,7 @@ def heard(params: Params) -> tuple[int, float]:
     return sum(map(len, tables)), float(sum(table.seconds.sum() for table in tables))
 
 
-@one_sentence
+@handle_user_errors
 def main() -> None:
     """Measure both, and write how they compare."""
     params = read_params()

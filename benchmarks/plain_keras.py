@@ -22,13 +22,13 @@ from ser.features.columns import Array
 from ser.models import batching, trainer
 from ser.models import dataset as training_data
 from ser.models.batching import Inputs
-from ser.models.cross_validation import Shares
+from ser.models.cross_validation import Probabilities
 from ser.models.dataset import Dataset
-from ser.models.network import build_for, mean_frame
+from ser.models.network import build_from_data, feature_means
 from ser.params import Params, TrainLstm, read_params
 from ser.predictions import table as prediction_table
 from ser.utils import seeding
-from ser.utils.errors import one_sentence
+from ser.utils.errors import handle_user_errors
 from ser.utils.parallel import map_tasks, n_workers
 
 
@@ -57,24 +57,24 @@ def padded(frames: Iterable[Array], *, length: int, blank: Array) -> Array:
     return np.stack([np.concatenate([clip, np.tile(blank, (length - len(clip), 1))]) for clip in clips])
 
 
-def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
+def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Probabilities:
     """Train the plain network on a fold, and predict its validation clips."""
-    trainer.set_up(seeding.integer(seed, "lstm"))
+    trainer.make_deterministic(seeding.derive_seed(seed, "lstm"))
     (train, val), n_classes = (trainer.examples(one, settings, part) for part in ("train", "val")), len(one.classes)
-    network = build_for(train, settings, n_classes=n_classes)
-    frames, blank = train.frames, mean_frame(network)
+    network = build_from_data(train, settings, n_classes=n_classes)
+    frames, blank = train.frames, feature_means(network)
     model, longest = masked(network, settings, blank=blank), max(map(len, frames))
     steps = -(-len(frames) // settings.batch_size)
-    learner = trainer.learner_of(model, settings, steps=steps * settings.epochs)
+    learner = trainer.build_training_model(model, settings, steps=steps * settings.epochs)
     targets = batching.targets_of(train.labels, settings, n_classes=n_classes)
 
     def stream() -> Iterator[tuple[Inputs, tuple[Array, ...]]]:
         for epoch in range(settings.epochs):
-            rng = seeding.generator(seed, "batches", str(epoch))
+            rng = seeding.make_rng(seed, "batches", str(epoch))
             for chosen in np.array_split(rng.permutation(len(frames)), steps):
                 stacked = padded((frames[clip] for clip in chosen), length=longest, blank=blank)
                 functionals = None if train.functionals is None else train.functionals[chosen]
-                inputs, shares = batching.altered(
+                inputs, shares = batching.augment_batch(
                     stacked, functionals, targets[chosen], settings, blank=blank, rng=rng, seen=train.seen
                 )
                 yield inputs, (shares,) * len(learner.outputs)
@@ -84,12 +84,12 @@ def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Shares:
     shares = []
     for n, clip in enumerate(val.frames):
         beside = None if val.functionals is None else val.functionals[[n]]
-        given = batching.together(padded([clip], length=longest, blank=blank), beside)
+        given = batching.model_inputs(padded([clip], length=longest, blank=blank), beside)
         shares.append(model.predict_on_batch(given))
     return np.concatenate(shares)
 
 
-def ours(one: Dataset, settings: TrainLstm, *, seed: int, hop_seconds: float) -> Shares:
+def ours(one: Dataset, settings: TrainLstm, *, seed: int, hop_seconds: float) -> Probabilities:
     """Train the network on a fold as the pipeline does, and predict its validation clips."""
     train, val = (trainer.examples(one, settings, part) for part in ("train", "val"))
     model, _ = trainer.fit(
@@ -110,7 +110,7 @@ def trial(work: tuple[str, int], *, data: Dataset, params: Params, seed: int) ->
     return table.assign(way=way, minutes=(time.perf_counter() - start) / 60)
 
 
-@one_sentence
+@handle_user_errors
 def main(
     folds: Annotated[list[int] | None, typer.Option(help="Of data/splits.csv; all unless said.")] = None,
     seed: Annotated[int, typer.Option(help="Of the networks.")] = 1,
@@ -118,7 +118,7 @@ def main(
     """Train both on the training clips of some folds, and judge them on the validation clips."""
     params = read_params()
     settings, resamples = params.train_lstm, params.evaluate.resamples
-    data = training_data.for_network(settings, params.corpora)
+    data = training_data.load_training_data(settings, params.corpora)
     data.frames()  # read now, or each process would read all of them
     works = [(way, fold) for fold in folds or data.folds for way in ("ours", "plain")]
     found = pd.concat(
@@ -146,7 +146,7 @@ def rows(tables: dict[str, pd.DataFrame], *, resamples: int) -> Iterator[str]:
     for way, table in tables.items():
         uar = bootstrap.bootstrap(table, ["uar"], resamples=resamples, seed=1).loc["uar"]
         yield f"| {way} | {uar.value:.3f} | {uar.low:.3f} to {uar.high:.3f} | {table.minutes.mean():.1f} |"
-    apart = significance.difference(tables["ours"], tables["plain"], resamples=resamples, seed=1)
+    apart = significance.paired_difference(tables["ours"], tables["plain"], resamples=resamples, seed=1)
     yield from ("", f"Ours is better by {apart.difference:.3f} [{apart.low:.3f}, {apart.high:.3f}].")
 
 

@@ -93,11 +93,11 @@ VARIANTS = {"ours": ours, "plain": plain}
 
 def folder_speed(folder: Path) -> str:
     """Judge a folder on all cores."""
-    from ser.inference.folder import judge_folder
+    from ser.inference.folder import predict_folder
 
     with tempfile.TemporaryDirectory() as place:
         start = time.perf_counter()
-        counts = judge_folder(MODEL, folder, Path(place) / "answers.csv", least=0)
+        counts = predict_folder(MODEL, folder, Path(place) / "answers.csv", least=0)
         seconds = time.perf_counter() - start
     return f"A folder of {counts.files} recordings: {counts.files / seconds:.0f} a second on {os.cpu_count()} cores."
 

@@ -29,7 +29,7 @@ from ser.predictions import table as prediction_table
 from ser.tracking import store as tracking_store
 from ser.tracking.mlflow_runs import Run, flatten
 from ser.tracking.mlflow_runs import record as tracking_record
-from ser.utils.errors import InputError, one_sentence
+from ser.utils.errors import UserError, handle_user_errors
 from ser.utils.parallel import map_tasks, n_workers
 
 EXPERIMENT = "lstm-selection"
@@ -45,13 +45,13 @@ def replaced(settings: TrainLstm, changes: list[str]) -> TrainLstm:
     """
     bare = [change for change in changes if "=" not in change]
     if bare:
-        raise InputError(f"-S {bare[0]}: expected KEY=VALUE, of the section train_lstm.")
+        raise UserError(f"-S {bare[0]}: expected KEY=VALUE, of the section train_lstm.")
     pairs = (change.removeprefix("train_lstm.").split("=", 1) for change in changes)
     try:
         return TrainLstm.model_validate(settings.model_dump() | {key: yaml.safe_load(value) for key, value in pairs})
     except ValidationError as error:
         problems = (f"-S {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise InputError("; ".join(problems)) from None
+        raise UserError("; ".join(problems)) from None
 
 
 def trial(fold: int, *, data: Dataset, settings: TrainLstm, hop_seconds: float, seed: int, folder: Path) -> float:
@@ -84,7 +84,7 @@ def record(name: str, *, settings: TrainLstm, metrics: dict[str, float], folder:
     tracking_record(EXPERIMENT, run, key=key)
 
 
-@one_sentence
+@handle_user_errors
 def main(
     name: Annotated[str, typer.Argument(help="Of the trial, in MLflow.")],
     change: Annotated[list[str] | None, typer.Option("-S", help="A key of train_lstm and its value.")] = None,
@@ -95,7 +95,7 @@ def main(
     params = read_params()
     settings, folder = replaced(params.train_lstm, change or []), paths.DATA / "selection" / name
     folder.mkdir(parents=True, exist_ok=True)
-    data = training_data.for_network(settings, params.corpora)
+    data = training_data.load_training_data(settings, params.corpora)
     chosen, hop = folds or data.folds, params.features.hop_seconds
     data.frames()  # read now, or each process would read all of them
     work = partial(trial, data=data, settings=settings, hop_seconds=hop, seed=seed, folder=folder)

@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks import measuring
-from ser.utils.text import count
+from ser.utils.text import pluralize
 
 RATE, MINUTES = 16000, 10
 EARLY = 60
@@ -51,7 +51,7 @@ def main() -> None:
         "`python -m benchmarks.stream`.",
         "",
         f"- From a hop's last sample to its answer: {median(milliseconds):.0f} ms (median), {max(milliseconds):.0f} ms "
-        f"(longest of {count(len(milliseconds), 'hop')}); the first, with the program's start, {seconds[0]:.1f} s.",
+        f"(longest of {pluralize(len(milliseconds), 'hop')}); the first, with the program's start, {seconds[0]:.1f} s.",
         f"- Hops with an answer: {answered}.",
         f"- Memory: {megabytes[EARLY]:.0f} MB after a minute, {megabytes[-1]:.0f} MB after {MINUTES}.",
     ]

@@ -21,8 +21,8 @@ from benchmarks.plain_keras import masked, padded
 from ser.features.columns import columns_of, feature_names
 from ser.features.functionals import functional_names
 from ser.models import trainer
-from ser.models.batching import Buckets, Examples, Seen
-from ser.models.network import BRANCHES, build_for, mean_frame
+from ser.models.batching import BranchInputs, Examples, LengthBuckets
+from ser.models.network import BRANCHES, build_from_data, feature_means
 from ser.params import Params, TrainLstm, read_params
 
 CLIPS, CLASSES, EPOCHS = 2400, 8, 2
@@ -44,23 +44,23 @@ def clips(params: Params) -> Examples:
         for length in seconds
     ]
     functionals = rng.standard_normal((CLIPS, len(beside)), dtype=np.float32) if beside else None
-    seen = Seen.among(heard, beside, settings)
+    seen = BranchInputs.among(heard, beside, settings)
     return Examples(frames, rng.integers(0, CLASSES, size=CLIPS), functionals, seen=seen)
 
 
 def ours(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any:
     """Train as the pipeline does."""
-    model = build_for(examples, settings, n_classes=CLASSES)
+    model = build_from_data(examples, settings, n_classes=CLASSES)
     dataset = trainer.training_batches(
         examples,
         settings,
-        blank=mean_frame(model),
-        buckets=Buckets.of(settings, hop_seconds=hop_seconds),
+        blank=feature_means(model),
+        buckets=LengthBuckets.of(settings, hop_seconds=hop_seconds),
         seed=1,
         n_classes=CLASSES,
     )
-    learner = trainer.learner_of(model, settings, steps=len(dataset) * (1 + EPOCHS))
-    dataset = trainer.for_branches(dataset, learner)
+    learner = trainer.build_training_model(model, settings, steps=len(dataset) * (1 + EPOCHS))
+    dataset = trainer.replicate_targets(dataset, learner)
     return lambda: learner.fit(dataset, verbose=0, shuffle=False)
 
 
@@ -68,8 +68,8 @@ def plain(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -> Any
     """Train as tutorials do: one array, padded to the longest clip, and a mask for the recurrent layers."""
     import keras
 
-    network = build_for(examples, settings, n_classes=CLASSES)
-    blank = mean_frame(network)
+    network = build_from_data(examples, settings, n_classes=CLASSES)
+    blank = feature_means(network)
     frames = padded(examples.frames, length=max(map(len, examples.frames)), blank=blank)
     inputs = [frames] if examples.functionals is None else [frames, examples.functionals]
     model = masked(network, settings, blank=blank)
@@ -84,13 +84,13 @@ def operations(settings: TrainLstm, examples: Examples, *, hop_seconds: float) -
     """Count the multiplications and additions of an epoch's matrix products; the backward pass has two for each."""
     import keras
 
-    network = build_for(examples, settings, n_classes=CLASSES)
+    network = build_from_data(examples, settings, n_classes=CLASSES)
     sizes = {
         layer: sum(np.prod(w.shape) for w in layer.trainable_weights if len(w.shape) > 1) for layer in network.layers
     }
     sizes = {layer: size for layer, size in sizes.items() if size}
     probe = keras.Model(network.inputs, [layer.output for layer in sizes])
-    lengths = Buckets.of(settings, hop_seconds=hop_seconds).lengths(examples.frames)
+    lengths = LengthBuckets.of(settings, hop_seconds=hop_seconds).lengths(examples.frames)
     total = 0.0
     for length, count in zip(*np.unique(lengths, return_counts=True), strict=True):
         shapes = ([1, *(size or int(length) for size in given.shape[1:])] for given in network.inputs)
@@ -116,7 +116,7 @@ def measure(variant: str) -> dict[str, float]:
     """Train once to warm up, and measure the epochs after it."""
     params = read_params()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    trainer.set_up(1)
+    trainer.make_deterministic(1)
     examples = clips(params)
     epoch = VARIANTS[variant](params.train_lstm, examples, hop_seconds=params.features.hop_seconds)
     epoch()

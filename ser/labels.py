@@ -4,15 +4,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 """Canonical names, in the order of every table, matrix and model output."""
-WORD = "[a-z]+(_[a-z]+)*"
+LABEL_PATTERN = "[a-z]+(_[a-z]+)*"
 """What else may name an emotion: some corpora have ``bored``. A run leaves such clips out unless it names them."""
 
 
-def check_words(names: Sequence[str], *, where: str) -> None:
+def validate_labels(names: Sequence[str], *, where: str) -> None:
     """Refuse what cannot be the name of an emotion; other words than the canonical ones are allowed.
 
     Raises
@@ -20,9 +20,9 @@ def check_words(names: Sequence[str], *, where: str) -> None:
     InputError
         Naming `where` they stand, and what was found.
     """
-    wrong = sorted(name for name in set(names) if not re.fullmatch(WORD, name))
+    wrong = sorted(name for name in set(names) if not re.fullmatch(LABEL_PATTERN, name))
     if wrong:
-        raise InputError(
+        raise UserError(
             f"{where}: {', '.join(map(repr, wrong))} cannot name an emotion; expected a lower-case word, such as "
             f"{', '.join(EMOTIONS)}."
         )
@@ -47,7 +47,7 @@ def label_map(use: Sequence[str], merge: Mapping[Any, str]) -> dict[str, str]:
     return labels | {emotion: target for emotion, target in merge.items() if target in use}
 
 
-def in_order(names: Iterable[str]) -> list[str]:
+def canonical_order(names: Iterable[str]) -> list[str]:
     """Sort emotions into their canonical order, others after them by the alphabet, without repeats."""
     found = set(names)
     return [emotion for emotion in EMOTIONS if emotion in found] + sorted(found - set(EMOTIONS))

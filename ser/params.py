@@ -20,8 +20,8 @@ from pydantic import (
 )
 
 from ser import paths
-from ser.labels import WORD
-from ser.utils.errors import InputError
+from ser.labels import LABEL_PATTERN
+from ser.utils.errors import UserError
 
 Emotion = Literal["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
 FrameFeature = Literal["mfcc", "mel", "chroma", "rms", "zcr", "pitch", "spectral"]
@@ -58,7 +58,7 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], BeforeValidator(_list), AfterValidator(_distinct)]
 Some = Annotated[Many[T], Field(min_length=1)]
-Word = Annotated[str, StringConstraints(pattern=f"^{WORD}$")]
+Word = Annotated[str, StringConstraints(pattern=f"^{LABEL_PATTERN}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -326,7 +326,7 @@ class TrainBaselines(Settings):
         grids = {str(name): grid for name, grid in self.grids.items()}
         if baseline not in grids:
             known = ", ".join(grids)
-            raise InputError(f"params.yaml: train_baselines.grids has no grid for {baseline!r}; known are {known}.")
+            raise UserError(f"params.yaml: train_baselines.grids has no grid for {baseline!r}; known are {known}.")
         return grids[baseline]
 
 
@@ -418,13 +418,13 @@ def read_params(path: Path = paths.PARAMS) -> Params:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path} was not found; run from the project's root, or restore it from Git.") from None
+        raise UserError(f"{path} was not found; run from the project's root, or restore it from Git.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {error}") from None
+        raise UserError(f"{path} is not YAML: {error}") from None
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise InputError("; ".join(_sentence(path, problem) for problem in error.errors())) from None
+        raise UserError("; ".join(_sentence(path, problem) for problem in error.errors())) from None
 
 
 def _sentence(path: Path, problem: Any) -> str:

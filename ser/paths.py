@@ -16,7 +16,7 @@ FRAMES = DATA / "frames"
 FUNCTIONALS = DATA / "functionals"
 PREDICTIONS = DATA / "predictions"
 SPLITS = DATA / "splits.csv"
-LEFT_OUT = DATA / "left_out.csv"
+EXCLUDED = DATA / "left_out.csv"
 
 
 def raw(corpus: str) -> Path:

@@ -5,13 +5,13 @@ from typing import Annotated
 import typer
 
 from ser import paths
-from ser.augmentation.training import make_copies
+from ser.augmentation.training import augment_clips
 from ser.dataset.clips import AUDIO, clip_writer
 from ser.params import read_params
-from ser.utils.errors import one_sentence
+from ser.utils.errors import handle_user_errors
 
 
-@one_sentence
+@handle_user_errors
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
     """Make altered copies of a corpus's clips, each reproducible from (seed, clip, copy) alone.
 
@@ -20,7 +20,7 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     """
     params = read_params()
     with clip_writer(paths.augmented(corpus), payload=AUDIO) as write:
-        for rows in make_copies(paths.clips(corpus), params.augment, preprocess=params.preprocess, seed=params.seed):
+        for rows in augment_clips(paths.clips(corpus), params.augment, preprocess=params.preprocess, seed=params.seed):
             write(rows)
 
 

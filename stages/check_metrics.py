@@ -11,11 +11,11 @@ from ser.evaluation import regression_check
 from ser.params import Change, read_params
 from ser.reporting import regression_report
 from ser.reproduce import revisions
-from ser.utils.errors import InputError, one_sentence
+from ser.utils.errors import UserError, handle_user_errors
 from ser.utils.files import write_text
 
 
-@partial(one_sentence, code=2)
+@partial(handle_user_errors, code=2)
 def main(
     against: Annotated[str, typer.Option(help="The Git revision to compare with.")] = "main",
     candidate: Annotated[str | None, typer.Option(help="The revision to judge; else the workspace.")] = None,
@@ -28,13 +28,13 @@ def main(
     Reads metrics/metrics.json, dvc.lock and data/predictions of both sides; limits are the section `check` of
     params.yaml. Exit code 0: no worse, 1: worse, 2: could not compare. docs/regression.md says what is checked.
     """
-    params, declared = read_params(), regression_check.declarable(declare or [])
+    params, declared = read_params(), regression_check.parse_accepted_changes(declare or [])
     after, notes = revisions.read_result(candidate)
     before, others = revisions.read_result(against)
     if after is None:
-        raise InputError(f"{candidate or 'the workspace'} has no {paths.METRICS}; `make repro` makes it.")
+        raise UserError(f"{candidate or 'the workspace'} has no {paths.METRICS}; `make repro` makes it.")
     if before is None:
-        verdict = regression_check.first_run(against, after)
+        verdict = regression_check.initial_result(against, after)
     else:
         verdict = regression_check.compare(
             before, after, params.check, evaluate=params.evaluate, seed=params.seed, declared=declared
@@ -42,7 +42,7 @@ def main(
     verdict.notes += [*notes, *others]
     if markdown is not None:
         write_text(markdown, regression_report.markdown(verdict, pictures=picture or []))
-    typer.echo(regression_report.terminal(verdict))
+    typer.echo(regression_report.console_report(verdict))
     raise typer.Exit(verdict.code)
 
 

@@ -8,10 +8,10 @@ from ser.dataset.clips import read_clips
 from ser.labels import label_map
 from ser.params import read_params
 from ser.reporting import data_report
-from ser.utils.errors import one_sentence
+from ser.utils.errors import handle_user_errors
 
 
-@one_sentence
+@handle_user_errors
 def main() -> None:
     """Show what data a run is made of: who says what, what it sounds like, what preprocessing did, what was left out.
 
@@ -22,10 +22,10 @@ def main() -> None:
     data_report.write(
         paths.DATA_REPORT,
         paths.DATA_FIGURES,
-        sources=data_report.gather(params.corpora, own_recordings=params.own),
+        sources=data_report.load_corpus_tables(params.corpora, own_recordings=params.own),
         clips=read_clips(map(paths.clips, params.corpora)),
-        left_out=pd.read_csv(paths.LEFT_OUT),
-        left_out_file=str(paths.LEFT_OUT),
+        left_out=pd.read_csv(paths.EXCLUDED),
+        left_out_file=str(paths.EXCLUDED),
         labels=label_map(params.emotions.classes, params.emotions.merge),
         settings=params.preprocess,
         features=params.features,

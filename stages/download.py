@@ -8,20 +8,22 @@ from ser import paths
 from ser.dataset.recordings import write_recordings
 from ser.download import corpus as download_corpus
 from ser.params import read_params
-from ser.utils.errors import one_sentence
-from ser.utils.files import replacing
+from ser.utils.errors import handle_user_errors
+from ser.utils.files import atomic_write
 
 
-@one_sentence
+@handle_user_errors
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
     """Bring the recordings of one corpus to data/raw/CORPUS, bytes as published, and list them.
 
     Writes data/recordings/CORPUS.csv: what each file's name, or its label, says.
     """
     params = read_params()
-    typer.echo(download_corpus.announce(corpus, params.own))
-    with replacing(paths.raw(corpus)) as folder:
-        brought = download_corpus.bring(corpus, folder, params.download, own_recordings=params.own, seed=params.seed)
+    typer.echo(download_corpus.describe_corpus(corpus, params.own))
+    with atomic_write(paths.raw(corpus)) as folder:
+        brought = download_corpus.download_corpus(
+            corpus, folder, params.download, own_recordings=params.own, seed=params.seed
+        )
         write_recordings(paths.recordings(corpus), brought.recordings)
     typer.echo("\n".join(brought.notes))
 

@@ -8,10 +8,10 @@ from ser import paths
 from ser.evaluation import evaluate, leakage
 from ser.params import read_params
 from ser.reporting import leaderboard
-from ser.utils.errors import one_sentence
+from ser.utils.errors import handle_user_errors
 
 
-@one_sentence
+@handle_user_errors
 def main(
     show: Annotated[bool, typer.Option("--show", help="Only show the leaderboard of the last evaluation.")] = False,
 ) -> None:
@@ -22,13 +22,13 @@ def main(
     if not show:
         params = read_params()
         models = ["lstm", *params.baselines]
-        judged = evaluate.judge_all(
+        judged = evaluate.evaluate_models(
             paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.seed
         )
-        leaks = leakage.probe_sentences(evaluate.read_probe(paths.LEAKAGE_CSV))
+        leaks = leakage.describe_leakage(evaluate.read_leakage(paths.LEAKAGE_CSV))
         leaderboard.write(judged, corpora=params.corpora, split=params.split, lstm=params.train_lstm, leaks=leaks)
     # A later stage ends a run by showing it.
-    typer.echo(leaderboard.terminal() if show else f"Leaderboard           {paths.LEADERBOARD_MD}")
+    typer.echo(leaderboard.console_summary() if show else f"Leaderboard           {paths.LEADERBOARD_MD}")
 
 
 if __name__ == "__main__":

@@ -6,16 +6,16 @@ import typer
 
 from ser import paths
 from ser.corpora.base import published_folds
-from ser.dataset.clip_metadata import are_unknown
+from ser.dataset.clip_metadata import is_unknown_speaker
 from ser.dataset.clips import read_clips
 from ser.dataset.protocol import describe_protocol
 from ser.export import export as exporting
-from ser.export.export import Processing, Trained
+from ser.export.export import PipelineSettings, TrainedModel
 from ser.params import read_params
-from ser.utils.errors import one_sentence
+from ser.utils.errors import handle_user_errors
 
 
-@one_sentence
+@handle_user_errors
 def main() -> None:
     """Make of every trained model a folder to take away, which answers without training's libraries and settings.
 
@@ -26,15 +26,21 @@ def main() -> None:
     corpora = sorted(params.corpora)
     frames, functionals = tuple(map(paths.frames, corpora)), tuple(map(paths.functionals, corpora))
     clips = read_clips(functionals)
-    unknown, published = sorted(clips.corpus[are_unknown(clips)].unique()), published_folds(corpora, params.split.table)
+    unknown, published = (
+        sorted(clips.corpus[is_unknown_speaker(clips)].unique()),
+        published_folds(corpora, params.split.table),
+    )
     protocol = describe_protocol(corpora, params.split, unknown=unknown, published=published)
-    headlines = exporting.headlines(paths.LEADERBOARD_CSV, protocol=protocol)
-    settings, usual = Processing(params.preprocess, params.features, params.train_lstm), cache(exporting.usual)
+    headlines = exporting.read_scores(paths.LEADERBOARD_CSV, protocol=protocol)
+    settings, usual = (
+        PipelineSettings(params.preprocess, params.features, params.train_lstm),
+        cache(exporting.training_statistics),
+    )
     for name in ["lstm", *params.baselines]:
         inputs = frames if name == "lstm" else functionals
-        trained = Trained(name, paths.checkpoint(name), inputs, paths.SPLITS)
+        trained = TrainedModel(name, paths.checkpoint(name), inputs, paths.SPLITS)
         exporting.export(paths.exported(name), trained, settings, headline=headlines[name], usual=usual)
-    exporting.write_listing(paths.EXPORTED, paths.MODELS_CSV)
+    exporting.write_model_index(paths.EXPORTED, paths.MODELS_CSV)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from ser import paths
 from ser.dataset.clips import clip_writer
 from ser.features import extraction
 from ser.params import read_params
-from ser.utils.errors import one_sentence
-from ser.utils.files import replacing
+from ser.utils.errors import handle_user_errors
+from ser.utils.files import atomic_write
 
 
-@one_sentence
+@handle_user_errors
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
     """Measure frame features of a corpus's clips and copies, and sum them up in functionals.
 
@@ -22,10 +22,12 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     settings = read_params().features
     layout = extraction.functionals_layout(settings)
     with (
-        replacing(paths.frames(corpus)) as frames,
+        atomic_write(paths.frames(corpus)) as frames,
         clip_writer(paths.functionals(corpus), **layout) as write,
     ):
-        for functionals in extraction.measure(paths.clips(corpus), paths.augmented(corpus), settings, frames=frames):
+        for functionals in extraction.extract_features(
+            paths.clips(corpus), paths.augmented(corpus), settings, frames=frames
+        ):
             write(functionals)
 
 

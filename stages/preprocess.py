@@ -7,14 +7,14 @@ import typer
 
 from ser import paths
 from ser.dataset.clips import AUDIO, clip_writer
-from ser.dataset.preprocess import MEASURED, UNUSABLE, Outcome, make_clips
+from ser.dataset.preprocess import STATS_COLUMNS, UNUSABLE, PreprocessingLog, make_clips
 from ser.dataset.recordings import read_recordings
 from ser.params import read_params
-from ser.utils.errors import one_sentence
+from ser.utils.errors import handle_user_errors
 from ser.utils.files import write_csv, write_json
 
 
-@one_sentence
+@handle_user_errors
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
     """Make clips of a corpus's recordings: mono, one rate, denoised, trimmed, level-normalised.
 
@@ -22,14 +22,14 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     the reason, to data/unusable/CORPUS.csv, and what the others were like to data/measured/CORPUS.csv.
     """
     settings = read_params().preprocess
-    recordings, outcome = read_recordings(paths.recordings(corpus)), Outcome()
+    recordings, outcome = read_recordings(paths.recordings(corpus)), PreprocessingLog()
     clips = make_clips(paths.raw(corpus), recordings, settings, corpus=corpus, outcome=outcome)
     with clip_writer(paths.clips(corpus), payload=AUDIO) as write:
         for rows in clips:
             write(rows)
         write_csv(paths.rejected(corpus), map(asdict, outcome.unusable), columns=UNUSABLE)
         outcome.check(corpus=corpus, most=settings.max_unusable)
-    write_csv(paths.audio_stats(corpus), outcome.measured, columns=MEASURED)
+    write_csv(paths.audio_stats(corpus), outcome.measured, columns=STATS_COLUMNS)
     write_json(paths.preprocess_metrics(corpus), outcome.counts())
 
 

@@ -7,11 +7,11 @@ from ser.dataset.clips import read_clips
 from ser.evaluation import leakage
 from ser.features.store import read_functionals
 from ser.params import read_params
-from ser.utils.errors import one_sentence
+from ser.utils.errors import handle_user_errors
 from ser.utils.files import write_text
 
 
-@one_sentence
+@handle_user_errors
 def main() -> None:
     """Measure what a random split, copies of test clips and corpora that sound different are worth to a cheap model.
 
@@ -21,9 +21,11 @@ def main() -> None:
     functionals = [paths.functionals(corpus) for corpus in sorted(params.corpora)]
     clips = read_clips(functionals)
     vectors = read_functionals(functionals, clip_ids=list(clips.clip_id))
-    table = leakage.measure(clips, vectors, emotions=params.emotions, trees=params.probe.trees, seed=params.seed)
+    table = leakage.run_leakage_checks(
+        clips, vectors, emotions=params.emotions, trees=params.probe.trees, seed=params.seed
+    )
     write_text(paths.LEAKAGE_CSV, table.to_csv(index=False, lineterminator="\n"))
-    typer.echo("\n".join(leakage.probe_sentences(table)))
+    typer.echo("\n".join(leakage.describe_leakage(table)))
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ import typer
 from ser.params import read_params
 from ser.tracking import run_metadata
 from ser.tracking import store as tracking_store
-from ser.utils.errors import one_sentence
+from ser.utils.errors import handle_user_errors
 
 
-@one_sentence
+@handle_user_errors
 def main() -> None:
     """Leave a complete record of an experiment in MLflow, wherever its results came from.
 
@@ -17,8 +17,8 @@ def main() -> None:
     """
     params = read_params()
     models, settings = ["lstm", *params.baselines], run_metadata.read_settings()
-    key = run_metadata.key(models, settings)
-    if tracking_store.holds(key):
+    key = run_metadata.record_key(models, settings)
+    if tracking_store.contains(key):
         typer.echo("MLflow                has this result already")
         return
     from ser.tracking import (

@@ -6,10 +6,10 @@ from ser import paths
 from ser.evaluation import evaluate
 from ser.params import read_params
 from ser.reporting import evaluation_report, leaderboard
-from ser.utils.errors import one_sentence
+from ser.utils.errors import handle_user_errors
 
 
-@one_sentence
+@handle_user_errors
 def main() -> None:
     """Write the long answer: how sure a score is, where it comes from, and what its mistakes sound like.
 
@@ -18,7 +18,9 @@ def main() -> None:
     """
     params = read_params()
     models = ["lstm", *params.baselines]
-    judged = evaluate.judge_all(paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.seed)
+    judged = evaluate.evaluate_models(
+        paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.seed
+    )
     evaluation_report.write(
         paths.EVALUATION_REPORT,
         paths.EVALUATION_FIGURES,
@@ -27,15 +29,17 @@ def main() -> None:
         pairs=judged.pairs,
         people=judged.people,
         robustness=judged.robustness,
-        probe=evaluate.read_probe(paths.LEAKAGE_CSV),
-        **leaderboard.words(judged, corpora=params.corpora, split=params.split, ensemble=params.train_lstm.ensemble),
+        probe=evaluate.read_leakage(paths.LEAKAGE_CSV),
+        **leaderboard.describe_run(
+            judged, corpora=params.corpora, split=params.split, ensemble=params.train_lstm.ensemble
+        ),
         confusion=paths.CONFUSION,
         clips=[paths.clips(corpus) for corpus in params.corpora],
         settings=params.evaluate,
         seed=params.seed,
         all_settings=params.model_dump(mode="json"),
     )
-    typer.echo(leaderboard.terminal())
+    typer.echo(leaderboard.console_summary())
 
 
 if __name__ == "__main__":

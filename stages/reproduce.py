@@ -9,10 +9,10 @@ import typer
 from ser import paths
 from ser.reproduce import diff, rebuild, revisions
 from ser.tracking import mlflow_runs
-from ser.utils.errors import InputError, one_sentence
+from ser.utils.errors import UserError, handle_user_errors
 
 
-@partial(one_sentence, code=2)
+@partial(handle_user_errors, code=2)
 def main(
     rev: Annotated[str, typer.Option(help="A Git revision.")] = "",
     run: Annotated[str, typer.Option(help="Or the id of a run in MLflow.")] = "",
@@ -25,7 +25,7 @@ def main(
     Takes code and settings from Git and MLflow. Exit code 0: all identical, 1: something differs, 2: not rebuilt.
     """
     if bool(rev) == bool(run):
-        raise InputError("name one of --rev and --run: make reproduce REV=<revision> or RUN=<MLflow's run id>.")
+        raise UserError("name one of --rev and --run: make reproduce REV=<revision> or RUN=<MLflow's run id>.")
     found = mlflow_runs.find_run(run) if run else None
     commit = revisions.resolve(found.revision if found else rev)
     committed = revisions.read_settings(commit)
@@ -40,8 +40,8 @@ def main(
         hashes, numbers = diff.compare_hashes({}, {}), {}
     if found:
         numbers |= rebuild.compare_run(found, folder)
-    typer.echo(f"\n{diff.say(hashes, numbers)}\nRebuilt from {commit[:7]} in {folder}")
-    differs = (hashes.verdict != diff.SAME).any() or any(len(table) for table in numbers.values())
+    typer.echo(f"\n{diff.format_diff(hashes, numbers)}\nRebuilt from {commit[:7]} in {folder}")
+    differs = (hashes.verdict != diff.IDENTICAL).any() or any(len(table) for table in numbers.values())
     raise typer.Exit(int(differs))
 
 

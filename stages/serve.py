@@ -7,15 +7,15 @@ import typer
 from threadpoolctl import threadpool_limits
 
 from ser import load, paths
-from ser.inference.window_model import Windowed
+from ser.inference.window_model import WindowModel
 from ser.serving import app
 from ser.utils import parallel
-from ser.utils.errors import one_sentence
+from ser.utils.errors import handle_user_errors
 
 DEFAULTS = app.Limits()
 
 
-@one_sentence
+@handle_user_errors
 def main(
     model: Annotated[Path, typer.Option(help="an exported model")] = paths.DEFAULT_MODEL,
     host: Annotated[str, typer.Option(help="address; 0.0.0.0 allows access from the network")] = "127.0.0.1",
@@ -28,7 +28,7 @@ def main(
     """Serve a model over HTTP: a web page to record or upload a voice, and a JSON API."""
     workers = parallel.n_workers()
     limits = app.Limits(megabytes=megabytes, minutes=minutes, seconds=seconds, workers=workers, max_queued=max_queued)
-    served = Windowed(load(model))
+    served = WindowModel(load(model))
     served.warm()
     with threadpool_limits(1):
         app.run(app.create_app(served, limits=limits), host=host, port=port, started=typer.echo)

@@ -5,16 +5,16 @@ import typer
 from ser import paths
 from ser.corpora.base import published_folds
 from ser.dataset.clips import read_clips
-from ser.dataset.protocol import told
-from ser.dataset.selection import choose
+from ser.dataset.protocol import format_split_summary
+from ser.dataset.selection import select_clips
 from ser.dataset.splits import split_clips
 from ser.params import read_params
-from ser.utils.errors import one_sentence
+from ser.utils.errors import handle_user_errors
 from ser.utils.files import write_text
-from ser.utils.text import count
+from ser.utils.text import pluralize
 
 
-@one_sentence
+@handle_user_errors
 def main() -> None:
     """Decide which clips are trained, validated and tested on.
 
@@ -25,12 +25,12 @@ def main() -> None:
     clips = read_clips(map(paths.functionals, params.corpora))
     published = published_folds(params.corpora, params.split.table)
     splits = split_clips(clips, params.split, emotions=params.emotions, seed=params.seed, published=published)
-    left_out = choose(clips, params.emotions)[1]
+    left_out = select_clips(clips, params.emotions)[1]
     write_text(paths.SPLITS, splits.to_csv(index=False, lineterminator="\n"))
-    write_text(paths.LEFT_OUT, left_out.to_csv(index=False, lineterminator="\n"))
-    typer.echo("\n".join(told(clips, splits)))
+    write_text(paths.EXCLUDED, left_out.to_csv(index=False, lineterminator="\n"))
+    typer.echo("\n".join(format_split_summary(clips, splits)))
     for reason, group in left_out.groupby(left_out.reason.str.replace(r"as (\w+)/.*", r"as a clip of \1", regex=True)):
-        typer.echo(f"{count(len(group), 'clip is', 'clips are')} in no part: {reason} ({paths.LEFT_OUT})")
+        typer.echo(f"{pluralize(len(group), 'clip is', 'clips are')} in no part: {reason} ({paths.EXCLUDED})")
 
 
 if __name__ == "__main__":

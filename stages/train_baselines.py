@@ -9,11 +9,11 @@ from ser import paths
 from ser.models import baselines, cross_validation
 from ser.models import dataset as training_data
 from ser.params import read_params
-from ser.utils.errors import one_sentence
-from ser.utils.files import replacing
+from ser.utils.errors import handle_user_errors
+from ser.utils.files import atomic_write
 
 
-@one_sentence
+@handle_user_errors
 def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or decision_tree.")]) -> None:
     """Train one classical baseline on every fold and seed, by grid search over training speakers, and predict.
 
@@ -23,7 +23,7 @@ def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or 
     params = read_params()
     settings = params.train_baselines
     grid = settings.grid_of(baseline)
-    table = cross_validation.train_all(
+    table = cross_validation.cross_validate(
         paths.checkpoint(baseline),
         training_data.read(paths.FUNCTIONALS, params.corpora, paths.SPLITS, augmented=settings.augmented),
         partial(baselines.train, name=baseline, grid=grid, folds=settings.folds, hold_out=params.split.hold_out),
@@ -31,9 +31,9 @@ def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or 
         settings={"augmented": settings.augmented, "folds": settings.folds, "grid": grid},
         inputs=[*map(paths.functionals, params.corpora), paths.SPLITS],
     )
-    with replacing(paths.predictions(baseline)) as unfinished:
+    with atomic_write(paths.predictions(baseline)) as unfinished:
         table.to_parquet(unfinished, index=False)
-    typer.echo(cross_validation.told(baseline, table))
+    typer.echo(cross_validation.format_training_summary(baseline, table))
 
 
 if __name__ == "__main__":

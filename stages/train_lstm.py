@@ -8,12 +8,12 @@ from ser import paths
 from ser.models import cross_validation, trainer
 from ser.models import dataset as training_data
 from ser.params import read_params
-from ser.utils.errors import one_sentence
-from ser.utils.files import replacing, write_text
+from ser.utils.errors import handle_user_errors
+from ser.utils.files import atomic_write, write_text
 from ser.utils.parallel import n_workers
 
 
-@one_sentence
+@handle_user_errors
 def main() -> None:
     """Train the recurrent model on every fold and seed, and predict the validation and test clips.
 
@@ -23,19 +23,19 @@ def main() -> None:
     params = read_params()
     settings, trained = params.train_lstm, paths.checkpoint("lstm")
     tables = [*map(paths.frames, params.corpora), *map(paths.functionals, params.corpora)]
-    table = cross_validation.train_all(
+    table = cross_validation.cross_validate(
         trained,
-        training_data.for_network(settings, params.corpora),
+        training_data.load_training_data(settings, params.corpora),
         partial(trainer.train, settings=settings, hop_seconds=params.features.hop_seconds),
         seeds=params.seeds,
         settings=settings.model_dump(mode="json"),
         inputs=[*tables, paths.SPLITS],
         n_jobs=n_workers(),
     )
-    with replacing(paths.predictions("lstm")) as unfinished:
+    with atomic_write(paths.predictions("lstm")) as unfinished:
         table.to_parquet(unfinished, index=False)
-    typer.echo(cross_validation.told("lstm", table))
-    history = cross_validation.collect(trained, trainer.HISTORY)
+    typer.echo(cross_validation.format_training_summary("lstm", table))
+    history = cross_validation.concat_member_csvs(trained, trainer.HISTORY)
     write_text(paths.HISTORY_CSV, history.to_csv(index=False, lineterminator="\n"))
 
 

@@ -246,8 +246,8 @@ def test_setting_names_are_those_of_the_library() -> None:
     assert get_args(params.Emotion) == labels.EMOTIONS
     assert set(get_args(params.FrameFeature)) == set(frame_features.FRAME_FEATURES)
     assert set(get_args(params.Functional)) == {
-        *functionals.OF_COLUMNS,
-        *functionals.OF_PARTS,
+        *functionals.COLUMN_FUNCTIONALS,
+        *functionals.VOICED_FUNCTIONALS,
         *columns.CLIP_FUNCTIONAL_NAMES,
     }
     assert set(get_args(params.AugmentationName)) == set(training.AUGMENTATIONS)

@@ -11,8 +11,8 @@ from benchmarks import branches, plain_keras, selection, training
 from ser.models import batching, trainer
 from ser.models import dataset as training_data
 from ser.models.dataset import Dataset
-from ser.models.network import BRANCHES, build, build_for
-from ser.utils.errors import InputError
+from ser.models.network import BRANCHES, build, build_from_data
+from ser.utils.errors import UserError
 from tests.helpers import factories, tiny_models
 
 NAMES = [f"03-01-{code}-01-{text}-{actor:02}" for actor in range(1, 7) for code in ("01", "03", "04")
@@ -40,9 +40,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_a_mask_hides_padding_and_nothing_else() -> None:
     """Without padding the copy answers as the network does; with padding, its recurrent layer hears less of it."""
-    trainer.set_up(1)
+    trainer.make_deterministic(1)
     frames = tiny_models.examples(1).frames[0]
-    mean, variance = batching.moments([frames])
+    mean, variance = batching.mean_and_variance([frames])
     blank = mean.astype(np.float32)
     for architecture in ("lstm", "cnn_bilstm"):
         settings = tiny_models.lstm_settings(architecture=architecture, stride=2)
@@ -93,10 +93,10 @@ def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) ->
 def test_each_branch_is_asked(data: Dataset, tmp_path: Path) -> None:
     """Alone each gives shares of test clips, and the weighted mean of their logits is the answer of all."""
     settings, fold = tiny_models.lstm_settings(functionals_weight=2), data.fold(1)
-    train = replace(trainer.examples(fold, settings, "train"), seen=batching.Seen(movement=[(0, 1), (2, 3)]))
-    trainer.set_up(1)
-    trainer.save(build_for(train, settings, n_classes=3), tmp_path)
-    trainer.set_up(1)  # names of layers are counted anew, as in another process
+    train = replace(trainer.examples(fold, settings, "train"), seen=batching.BranchInputs(movement=[(0, 1), (2, 3)]))
+    trainer.make_deterministic(1)
+    trainer.save(build_from_data(train, settings, n_classes=3), tmp_path)
+    trainer.make_deterministic(1)  # names of layers are counted anew, as in another process
     model = trainer.load(tmp_path)
     found = branches.shares_of(model, fold, settings, hop_seconds=tiny_models.HOP)
     assert list(found) == ["by_frames", "by_functionals", "by_movement", "together"]
@@ -111,9 +111,9 @@ def test_a_trial_changes_known_keys_only() -> None:
     settings = tiny_models.lstm_settings()
     assert selection.replaced(settings, ["units=7", "train_lstm.convolutions=[3, 4]"]).convolutions == (3, 4)
     assert selection.replaced(settings, ["units=7"]).units == 7
-    with pytest.raises(InputError, match="unitz"):
+    with pytest.raises(UserError, match="unitz"):
         selection.replaced(settings, ["unitz=7"])
-    with pytest.raises(InputError, match="KEY=VALUE"):
+    with pytest.raises(UserError, match="KEY=VALUE"):
         selection.replaced(settings, ["units"])
 
 
@@ -130,7 +130,7 @@ def test_operations_are_counted() -> None:
 def test_operations_of_all_branches_are_counted() -> None:
     """A second recurrent branch has those of its own features, and dense ones those of functionals, once a clip."""
     settings = tiny_models.lstm_settings(architecture="lstm", units=5, dense=7, functionals=3)
-    seen = batching.Seen(inputs=[(0, 4)], prosody=[(4, 7)], movement=[(0, 2)])
+    seen = batching.BranchInputs(inputs=[(0, 4)], prosody=[(4, 7)], movement=[(0, 2)])
     clips = batching.Examples([np.ones((8, 7), np.float32)], np.zeros(1, np.int64), np.ones((1, 6), np.float32), seen)
     recurrent = sum(8 * (features + 5) * 4 * 5 + 8 * 5 + 5 * 7 + 7 * training.CLASSES for features in (4, 3))
     dense = sum(values * 3 + 3 * training.CLASSES for values in (6, 2))
@@ -145,7 +145,7 @@ def test_an_epoch_is_measured_with_all_branches() -> None:
     assert clips.functionals is not None and clips.seen.prosody and clips.seen.movement
     few = batching.Examples(clips.frames[:9], clips.labels[:9], clips.functionals[:9], clips.seen)
     for way in training.VARIANTS.values():
-        trainer.set_up(1)
+        trainer.make_deterministic(1)
         history = way(params.train_lstm, few, hop_seconds=params.features.hop_seconds)().history
         assert sum(name.endswith("_loss") for name in history) == len(BRANCHES), history
         assert np.isfinite(history["loss"]).all()

@@ -25,7 +25,7 @@ from ser.audio import clean as audio_clean
 from ser.audio import io as audio_io
 from ser.audio.io import AudioError
 from ser.corpora.base import load_corpus
-from ser.dataset.preprocess import Outcome, make_clips
+from ser.dataset.preprocess import PreprocessingLog, make_clips
 from ser.dataset.recordings import list_recordings
 from ser.params import Preprocess
 from tests.helpers import factories
@@ -346,7 +346,7 @@ def test_a_corpus_of_broken_files_is_accounted_for(tmp_path: Path) -> None:
     for name, content in zip(names, contents, strict=True):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
-    outcome = Outcome()
+    outcome = PreprocessingLog()
     recordings = list_recordings(tmp_path, load_corpus("ravdess").parse, grammar="ravdess")
     clips = list(chain.from_iterable(make_clips(tmp_path, recordings, preprocess(), corpus="ravdess", outcome=outcome)))
     usable = [f"{clip['clip_id'].removeprefix('ravdess/')}.wav" for clip in clips]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ser.labels import EMOTIONS, check_words, in_order, label_map
-from ser.utils.errors import InputError
+from ser.labels import EMOTIONS, canonical_order, label_map, validate_labels
+from ser.utils.errors import UserError
 
 
 def test_the_canonical_names() -> None:
@@ -24,20 +24,20 @@ def test_the_canonical_names() -> None:
 )
 def test_in_order(names: list[str], expected: list[str]) -> None:
     """Any collection of emotions comes out in canonical order, others by the alphabet after them, each once."""
-    assert in_order(list(names)) == expected
+    assert canonical_order(list(names)) == expected
 
 
 def test_words_pass() -> None:
     """Nothing happens where every name is a word, canonical or not."""
-    check_words(["angry", "calm", "angry", "bored", "pleasant_surprise"], where="here")
+    validate_labels(["angry", "calm", "angry", "bored", "pleasant_surprise"], where="here")
 
 
 def test_what_is_no_word_is_refused() -> None:
     """The error names the place, what was found, and what is expected."""
     with pytest.raises(
-        InputError, match=r"^tess\.csv: '', 'Angry', 'p s' cannot name .* such as neutral, calm, .*surpr"
+        UserError, match=r"^tess\.csv: '', 'Angry', 'p s' cannot name .* such as neutral, calm, .*surpr"
     ):
-        check_words(["p s", "angry", "", "Angry"], where="tess.csv")
+        validate_labels(["p s", "angry", "", "Angry"], where="tess.csv")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import predict
 import ser
 from ser.inference import timeline
-from ser.inference.sliding_window import Layout
+from ser.inference.sliding_window import WindowSettings
 from tests.helpers.fake_model import EMOTIONS, RATE, FakeModel, call
 from tests.helpers.signals import encode
 
@@ -70,7 +70,7 @@ def test_json_is_a_line_a_recording(run: Any, recording: Path, tmp_path: Path) -
     bad, good = map(json.loads, done.stdout.splitlines())
     assert done.exit_code == 1
     assert set(bad) == {"file", "error"}
-    expected = timeline.of(recording, FakeModel(), Layout(hop_seconds=0.5))
+    expected = timeline.predict_timeline(recording, FakeModel(), WindowSettings(hop_seconds=0.5))
     assert good == {"file": str(recording), **expected.as_dict()}
 
 
@@ -78,7 +78,7 @@ def test_a_stream_has_the_windows_of_the_file(run: Any, recording: Path) -> None
     """Raw samples on standard input give the timeline's windows, a line each, and a last line."""
     reads = encode(call())[44:]
     lines = [json.loads(line) for line in run("--stream", "--rate", "16000", reads=reads).stdout.splitlines()]
-    assert lines[:-1] == timeline.of(recording, FakeModel(), Layout()).as_dict()["windows"]
+    assert lines[:-1] == timeline.predict_timeline(recording, FakeModel(), WindowSettings()).as_dict()["windows"]
     assert lines[-1]["final"]
 
 

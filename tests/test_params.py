@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from ser.params import Params, read_params
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ def read(tmp_path: Path, content: Any) -> Params:
 
 
 def message(tmp_path: Path, content: Any) -> str:
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         read(tmp_path, content)
     return str(error.value)
 
@@ -297,7 +297,7 @@ def test_the_grid_of_a_baseline(tmp_path: Path) -> None:
     content = changed("train_baselines.grids", {"svm": {"C": [1, 10]}, "knn": {"weights": ["distance"]}})
     section = read(tmp_path, content | {"baselines": ["knn"]}).train_baselines
     assert section.grid_of("svm") == {"C": [1, 10]}
-    with pytest.raises(InputError, match=r"no grid for 'svc'; known are knn, svm"):
+    with pytest.raises(UserError, match=r"no grid for 'svc'; known are knn, svm"):
         section.grid_of("svc")
 
 
@@ -376,14 +376,14 @@ def test_not_text(tmp_path: Path) -> None:
     """A file that is not UTF-8, as some editors save it, is refused by its name."""
     path = tmp_path / "params.yaml"
     path.write_bytes((ROOT / "params.yaml").read_bytes() + "# Ausdrücke\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"params\.yaml"):
+    with pytest.raises(UserError, match=r"params\.yaml"):
         read_params(path)
 
 
 def test_a_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Away from the project's root the message says where to go."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"params\.yaml was not found; run from the project's root"):
+    with pytest.raises(UserError, match=r"params\.yaml was not found; run from the project's root"):
         read_params()
 
 

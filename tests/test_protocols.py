@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from ser.corpora.base import known_corpora, load_corpus, published_folds
 from ser.dataset import splits
 from ser.evaluation import metrics
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.evaluation.test_leakage import codes
 from tests.helpers import factories
 
@@ -94,7 +94,7 @@ def made(case: Case, seed: int = 1) -> pd.DataFrame:
 @cache
 def folds(case: Case, seed: int = 1) -> list[pd.DataFrame]:
     """Original clips with their part, one table a fold."""
-    clips = splits.with_parts(table(case.corpora), made(case, seed))
+    clips = splits.assign_splits(table(case.corpora), made(case, seed))
     return [clips[clips.fold == fold] for fold in range(1, case.folds + 1)]
 
 
@@ -117,7 +117,7 @@ def test_every_clip_is_tested_once(case: Case) -> None:
     assert list(zip(split.clip_id, split.fold, strict=True)) == expected
     assert (split[split.part == "test"].clip_id.value_counts() == 1).all()
     assert set(split[split.part == "test"].clip_id) == set(split.clip_id)
-    assert all(set(parts) == set(splits.PARTS) for _, parts in split.groupby("fold").part)
+    assert all(set(parts) == set(splits.SPLITS) for _, parts in split.groupby("fold").part)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -150,7 +150,7 @@ def test_a_protocol_depends_on_the_seed_alone(case: Case) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_copies_are_in_training_only_in_each_fold(case: Case) -> None:
     """No copy of a clip that a fold validates or tests on is in that fold, and its training has all copies."""
-    clips = splits.with_parts(factories.with_copies(table(case.corpora), kinds=("noise",)), made(case))
+    clips = splits.assign_splits(factories.with_copies(table(case.corpora), kinds=("noise",)), made(case))
     copies = clips[clips.augmentation != ""]
     assert set(copies.part) == {"train"}
     training = clips[(clips.part == "train") & (clips.augmentation == "")]
@@ -191,7 +191,7 @@ def test_folds_are_alike_in_any_company(hold_out: str) -> None:
 @pytest.mark.parametrize("folds", [1, 3])
 def test_sentences_of_a_share(folds: int) -> None:
     """With one fold 15 % of TESS's words are tested; with any, 15 % validate, whoever says them."""
-    clips = splits.with_parts(table("tess"), split_of(table("tess"), factories.split("text", folds=folds)))
+    clips = splits.assign_splits(table("tess"), split_of(table("tess"), factories.split("text", folds=folds)))
     for _, fold in clips.groupby("fold"):
         n_texts = fold.groupby("part").text.nunique() / 40
         assert n_texts["test"] == pytest.approx(0.15 if folds == 1 else 1 / folds, abs=0.03)
@@ -211,7 +211,7 @@ def test_folds_of_unknown_speakers_are_random() -> None:
     """A corpus of which nobody knows who speaks has folds of clips, another beside it of speakers."""
     clips = table("ravdess+tess")
     clips = clips.assign(speaker=clips.speaker.where(clips.corpus == "ravdess", "tess-"))
-    joined = splits.with_parts(clips, split_of(clips, factories.split("speaker", folds=3)))
+    joined = splits.assign_splits(clips, split_of(clips, factories.split("speaker", folds=3)))
     for _, fold in joined.groupby("fold"):
         parts = fold.groupby("speaker").part.agg(set)
         assert parts["tess-"] == {"train", "val", "test"}
@@ -231,7 +231,7 @@ def test_corpora_are_tested_by_name() -> None:
 def test_a_corpus_validates_on_a_share_of_the_only_other_one() -> None:
     """Of two corpora 15 % of the other's speakers validate, its texts where it has one speaker, else its clips."""
     clips = factories.joined(table("ravdess"), table("tess").query("speaker == 'tess-OAF'"))
-    made = splits.with_parts(clips, split_of(clips, factories.split("corpus")))
+    made = splits.assign_splits(clips, split_of(clips, factories.split("corpus")))
     val = made[made.part == "val"]
     assert val[val.fold == 2].speaker.nunique() == 4
     assert val[val.fold == 1].text.nunique() / 40 == pytest.approx(0.15, abs=0.03)
@@ -301,7 +301,7 @@ def test_no_table_has_no_folds() -> None:
 @pytest.mark.parametrize("names", [["tess"], ["ravdess", "mine"]])
 def test_an_unpublished_table_is_refused(names: list[str]) -> None:
     """The error names the corpora that have no such folds, and all folds there are."""
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         published_folds(names, "emobox")
     assert f"nobody published folds 'emobox' of {names[-1]}; known are ravdess: emobox, luna_jimenez; " in str(
         error.value
@@ -332,13 +332,13 @@ def test_an_unpublished_table_is_refused(names: list[str]) -> None:
 )
 def test_impossible_folds_are_refused(corpora: str, settings: Any, message: str) -> None:
     """More folds than there is to test on, or another number than that of the corpora, is said and what is possible."""
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         split_of(table(corpora), settings)
 
 
 def test_a_class_that_training_lacks_is_named() -> None:
     """Nobody trained on TESS knows calm; the error says what to restrict or merge."""
-    with pytest.raises(InputError, match=r"part train of fold 1 has no clip of calm .*emotions\.use.*emotions\.merge"):
+    with pytest.raises(UserError, match=r"part train of fold 1 has no clip of calm .*emotions\.use.*emotions\.merge"):
         split_of(table("ravdess+tess"), factories.split("corpus"), emotions=factories.emotions())
 
 
@@ -347,10 +347,10 @@ def test_sentences_must_be_known() -> None:
     clips = table("ravdess+tess")
     without = clips.assign(text=clips.text.where(clips.corpus == "tess", ""))
     with pytest.raises(
-        InputError, match=r"but 1440 clips of ravdess \(of 1440\) have none; .*hold_out: speaker or clip"
+        UserError, match=r"but 1440 clips of ravdess \(of 1440\) have none; .*hold_out: speaker or clip"
     ):
         split_of(without, factories.split("text"))
-    with pytest.raises(InputError, match="at least two texts, ravdess has 1"):
+    with pytest.raises(UserError, match="at least two texts, ravdess has 1"):
         split_of(clips.assign(text="01"), factories.split("text"))
 
 
@@ -358,7 +358,7 @@ def test_sentences_must_be_known() -> None:
 def test_one_speaker_has_no_folds(folds: int) -> None:
     """A corpus of one speaker is refused beside one of many, as it is with one fold."""
     clips = factories.joined(table("ravdess"), table("tess").query("speaker == 'tess-OAF'"))
-    with pytest.raises(InputError, match="at least two speakers, tess has 1"):
+    with pytest.raises(UserError, match="at least two speakers, tess has 1"):
         split_of(clips, factories.split("speaker", folds=folds))
 
 
@@ -371,13 +371,13 @@ def test_one_speaker_has_no_folds(folds: int) -> None:
 )
 def test_a_part_of_a_corpus_lacks_published_folds(actors: list[int], message: str) -> None:
     """Where the recordings of a fold's speakers are missing, or all others, the error asks for the whole corpus."""
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         split_of(factories.ravdess(actors=actors), factories.split("speaker", published="emobox"))
 
 
 def test_a_speaker_without_a_published_fold_is_named() -> None:
     """A table that does not know a speaker cannot say when to test on them."""
-    with pytest.raises(InputError, match="emobox says nothing of ravdess-02; set table: null"):
+    with pytest.raises(UserError, match="emobox says nothing of ravdess-02; set table: null"):
         splits.split_clips(
             factories.ravdess(actors=[1, 2]),
             factories.split("speaker", published="emobox"),
@@ -394,7 +394,7 @@ def cheat(corpora: str, hold_out: str, by: str) -> float:
     """Let the nearest neighbour tell emotions that sound otherwise for each value of `by`, under a protocol: UAR."""
     clips, asked = table(corpora), factories.split(hold_out, folds=1 if hold_out == "corpus" else 3)
     sounds = codes(clips, by, "emotion")
-    rows = splits.with_parts(clips.assign(row=np.arange(len(clips))), split_of(clips, asked))
+    rows = splits.assign_splits(clips.assign(row=np.arange(len(clips))), split_of(clips, asked))
     answers = []
     for _, fold in rows.groupby("fold"):
         train, test = fold[fold.part != "test"], fold[fold.part == "test"]

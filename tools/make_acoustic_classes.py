@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from ser.audio import clean as audio_clean
 from ser.audio import io as audio_io
 from ser.download import demo_speech
-from ser.features.acoustic_classes import CENTROIDS, COEFFICIENTS, Shares, standardised
+from ser.features.acoustic_classes import CENTROIDS, COEFFICIENTS, Posteriors, cmvn
 from ser.features.columns import columns_of, feature_names
 from ser.features.frame_features import frame_features
 from ser.params import Params, read_params
@@ -38,7 +38,7 @@ def texts() -> dict[str, str]:
     return {f"{number:02}": sentence for number, sentence in enumerate(sentences, start=1)}
 
 
-def spoken(params: Params) -> Iterator[Shares]:
+def spoken(params: Params) -> Iterator[Posteriors]:
     """Give the standardised cepstra of what each voice says: (frames, coefficients) each."""
     chosen = columns_of(feature_names(params.features), ["mfcc"])[1 : 1 + COEFFICIENTS]
     for speaker in demo_speech.SPEAKERS:
@@ -47,10 +47,10 @@ def spoken(params: Params) -> Iterator[Shares]:
             speech = demo_speech.synthesise(utterance, seed=params.seed, texts=texts())
             try:
                 clip = audio_clean.clean_signal(speech, params.preprocess, rate=demo_speech.SAMPLE_RATE)
-            except audio_io.NothingHeardError:  # two voices stumble over a sentence
+            except audio_io.NoSpeechError:  # two voices stumble over a sentence
                 continue
             frames = frame_features(clip, params.features, rate=params.preprocess.sample_rate)
-            yield standardised(frames[:, chosen])
+            yield cmvn(frames[:, chosen])
 
 
 def write(rows: npt.NDArray[np.float64]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ser.corpora.base import Corpus, RemoteFile, known_corpora, load_corpus
-from ser.labels import EMOTIONS, in_order
+from ser.labels import EMOTIONS, canonical_order
 from ser.utils.text import join_names
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "corpora.md"
@@ -63,7 +63,7 @@ def counts(corpus: Corpus) -> dict[str, int]:
     """Count a corpus's recordings by emotion, in the order of emotions; nothing where nobody listed them."""
     read = (corpus.parse(PurePosixPath(f"{name}.wav")) for name in corpus.names())
     found = Counter(recording.emotion for recording in read if recording)
-    return {emotion: found[emotion] for emotion in in_order(list(found))}
+    return {emotion: found[emotion] for emotion in canonical_order(list(found))}
 
 
 def _section(corpus: Corpus, found: Mapping[str, int]) -> str:
@@ -93,7 +93,7 @@ def _number(values: Iterable[str], words: Mapping[str, str]) -> list[str]:
 
 
 def _emotions(corpus: Corpus, found: Mapping[str, int]) -> list[str]:
-    return [f"{emotion} {found.get(emotion, '')}".strip() for emotion in in_order(set(corpus.emotions.values()))]
+    return [f"{emotion} {found.get(emotion, '')}".strip() for emotion in canonical_order(set(corpus.emotions.values()))]
 
 
 def _lacking(corpus: Corpus) -> list[str]:
@@ -149,7 +149,7 @@ def _sex(corpus: Corpus) -> str:
 
 
 def _table(counted: Sequence[tuple[Corpus, Mapping[str, int]]]) -> str:
-    emotions = in_order({*EMOTIONS, *(emotion for corpus, _ in counted for emotion in corpus.emotions.values())})
+    emotions = canonical_order({*EMOTIONS, *(emotion for corpus, _ in counted for emotion in corpus.emotions.values())})
     rows = [["corpus", *emotions], ["---", *("---:" for _ in emotions)]]
     for corpus, found in counted:
         had = {emotion: str(found.get(emotion, "yes")) for emotion in corpus.emotions.values()}

@@ -9,23 +9,23 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ser.audio import spectra
-from ser.audio.types import Samples, Signal
+from ser.audio.types import MultichannelWaveform, Waveform
 
-PEAK = 0.99
+PEAK_CEILING = 0.99
 """Level normalisation never drives a sample beyond this; 16-bit files would clip."""
 
 
-def mono(samples: Samples) -> Signal:
+def to_mono(samples: MultichannelWaveform) -> Waveform:
     """Average the channels of a (n_samples, channels) array."""
     return np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
 
 
-def resample(signal: Signal, *, rate: int, to: int) -> Signal:
+def resample(signal: Waveform, *, rate: int, to: int) -> Waveform:
     """Change the sample rate (both in Hz), band-limited, by the SoX resampler at high quality."""
     return signal if rate == to else np.concatenate(list(resampled_blocks([signal], rate=rate, to=to)))
 
 
-def resampled_blocks(blocks: Iterable[Signal], *, rate: int, to: int) -> Iterator[Signal]:
+def resampled_blocks(blocks: Iterable[Waveform], *, rate: int, to: int) -> Iterator[Waveform]:
     """Resample a signal that comes in blocks, to the same samples as if it came in one.
 
     Parameters
@@ -56,12 +56,12 @@ def resampled_blocks(blocks: Iterable[Signal], *, rate: int, to: int) -> Iterato
     yield _exactly(rest, math.ceil(n_in * (to / rate)) - n_out)
 
 
-def _exactly(signal: Signal, n_samples: int) -> Signal:
+def _exactly(signal: Waveform, n_samples: int) -> Waveform:
     """Cut a signal to a length, or lengthen it with silence."""
     return np.pad(signal[:n_samples], (0, max(n_samples - len(signal), 0)))
 
 
-def denoise(signal: Signal, *, rate: int, share: float) -> Signal:
+def denoise(signal: Waveform, *, rate: int, share: float) -> Waveform:
     """Take stationary noise away by spectral gating.
 
     Parameters
@@ -81,14 +81,14 @@ def denoise(signal: Signal, *, rate: int, share: float) -> Signal:
     return spectra.gated(signal, rate=rate, share=share)
 
 
-def trim(signal: Signal, *, below_db: float | None) -> Signal:
+def trim(signal: Waveform, *, below_db: float | None) -> Waveform:
     """Cut both ends where frames stay more than `below_db` dB below the loudest; None keeps all."""
     if below_db is None:
         return signal
     return signal[spectra.loud_part(signal, below_db=below_db, size=512, hop=128)]
 
 
-def normalise(signal: Signal, *, rate: int, method: str, level_db: float) -> Signal:
+def normalize(signal: Waveform, *, rate: int, method: str, level_db: float) -> Waveform:
     """Scale a signal to a level, but never beyond full scale.
 
     Parameters
@@ -108,18 +108,18 @@ def normalise(signal: Signal, *, rate: int, method: str, level_db: float) -> Sig
     """
     peak = float(np.abs(signal).max())
     gain = 1.0 if method == "none" else 10 ** ((level_db - _level(signal, rate=rate, method=method)) / 20)
-    return (signal * np.float32(min(gain, PEAK / peak))).astype(np.float32)
+    return (signal * np.float32(min(gain, PEAK_CEILING / peak))).astype(np.float32)
 
 
-def _level(signal: Signal, *, rate: int, method: str) -> float:
+def _level(signal: Waveform, *, rate: int, method: str) -> float:
     if method in ("peak", "rms"):
-        return peak_db(signal) if method == "peak" else rms_db(signal)
+        return peak_dbfs(signal) if method == "peak" else rms_dbfs(signal)
     import pyloudnorm
 
     # The standard measures blocks of 0.4 s: a shorter clip is one block.
     meter = pyloudnorm.Meter(rate, block_size=min(0.4, (len(signal) - 0.5) / rate))
     loudness = float(meter.integrated_loudness(signal.astype(np.float64)))
-    return loudness if np.isfinite(loudness) else rms_db(signal)
+    return loudness if np.isfinite(loudness) else rms_dbfs(signal)
 
 
 def amplitude_to_db(amplitude: float) -> float:
@@ -127,11 +127,11 @@ def amplitude_to_db(amplitude: float) -> float:
     return 20 * float(np.log10(max(amplitude, 1e-10)))
 
 
-def rms_db(signal: Signal) -> float:
+def rms_dbfs(signal: Waveform) -> float:
     """Measure the RMS level of a (n_samples,) signal, in dBFS."""
     return amplitude_to_db(float(np.sqrt(np.mean(np.square(signal, dtype=np.float64)))))
 
 
-def peak_db(signal: Signal) -> float:
+def peak_dbfs(signal: Waveform) -> float:
     """Measure the largest sample of a (n_samples,) signal, in dBFS."""
     return amplitude_to_db(float(np.abs(signal).max()))

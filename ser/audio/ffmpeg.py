@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ser.audio import io as audio_io
-from ser.audio.io import AudioError, UnknownFormatError
+from ser.audio.io import AudioError, UnsupportedFormatError
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,aac,amr,ac3,eac3,wv,ape,tta,dsf,flac,ogg,mp3,wav"
 """What ffmpeg may take a file for. It also knows playlists, which may name any other file or address."""
-BEGINNINGS = {
+MAGIC_BYTES = {
     "MP4, M4A, MOV or 3GP": rb".{4}(ftyp|moov|mdat|wide|free|skip)",
     "WebM or Matroska": rb"\x1aE\xdf\xa3",
     "WMA": rb"0&\xb2u\x8ef\xcf\x11",
@@ -33,14 +33,14 @@ SUFFIXES = (
     *(".aac", ".ac3", ".amr", ".ape", ".asf", ".opus", ".tta", ".wma"),
 )
 """What the names of such files end with."""
-SECONDS = 600
+TIMEOUT_SECONDS = 600
 """Longer than this it never takes."""
 HEAD, SHOWN = 512, 30
 """Bytes by which a file is known, and the characters of a text that an error shows."""
 
 
 @contextmanager
-def readable(recording: Path | bytes) -> Iterator[Path | bytes]:
+def open_with_ffmpeg(recording: Path | bytes) -> Iterator[Path | bytes]:
     """Give a recording as it is if libsndfile knows its format, or converted, for as long as the block lasts.
 
     Raises
@@ -49,16 +49,16 @@ def readable(recording: Path | bytes) -> Iterator[Path | bytes]:
         If it is no audio.
     """
     try:
-        audio_io.seconds(recording)
-    except UnknownFormatError as refused:
-        with as_wav(recording, refused=refused) as converted:
+        audio_io.get_duration(recording)
+    except UnsupportedFormatError as refused:
+        with converted_to_wav(recording, refused=refused) as converted:
             yield converted
     else:
         yield recording
 
 
 @contextmanager
-def as_wav(recording: Path | bytes, *, refused: UnknownFormatError) -> Iterator[Path]:
+def converted_to_wav(recording: Path | bytes, *, refused: UnsupportedFormatError) -> Iterator[Path]:
     """Convert a recording to a WAV file, for as long as the block lasts.
 
     Parameters
@@ -73,10 +73,10 @@ def as_wav(recording: Path | bytes, *, refused: UnknownFormatError) -> Iterator[
     AudioError
         If it is text, or ffmpeg is not installed, or cannot read it either.
     """
-    program, begins = shutil.which("ffmpeg"), audio_io.head(recording, size=HEAD)
+    program, begins = shutil.which("ffmpeg"), audio_io.read_magic_bytes(recording, size=HEAD)
     kind = _kind(recording, begins)
     if _text(begins) or (program is None and kind is None):
-        raise AudioError(f"is no audio: found {found(begins)}; expected WAV, FLAC, MP3, OGG or AIFF")
+        raise AudioError(f"is no audio: found {describe_content(begins)}; expected WAV, FLAC, MP3, OGG or AIFF")
     if program is None:
         raise AudioError(f"{refused}; it may be {kind}: with ffmpeg installed, that is read too")
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +91,7 @@ def as_wav(recording: Path | bytes, *, refused: UnknownFormatError) -> Iterator[
 
 def _kind(recording: Path | bytes, begins: bytes) -> str | None:
     """Name the format that ffmpeg would help with, by a file's first bytes, or else by its name."""
-    for kind, pattern in BEGINNINGS.items():
+    for kind, pattern in MAGIC_BYTES.items():
         if re.match(pattern, begins, re.DOTALL):
             return kind
     suffix = "" if isinstance(recording, bytes) else recording.suffix.lower()
@@ -110,7 +110,7 @@ def _text(begins: bytes) -> str:
     return line if line.isprintable() else ""
 
 
-def found(begins: bytes) -> str:
+def describe_content(begins: bytes) -> str:
     """Say what a file is that is no audio, by its first bytes, as many as `HEAD` or fewer."""
     text = _text(begins)
     if not text:
@@ -118,12 +118,15 @@ def found(begins: bytes) -> str:
     return f"a text that begins with “{text[:SHOWN]}{'…' if len(text) > SHOWN else ''}”"
 
 
-def _convert(program: str, source: Path, target: Path, *, refused: UnknownFormatError) -> None:
+def _convert(program: str, source: Path, target: Path, *, refused: UnsupportedFormatError) -> None:
     reading = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-i", f"file:{source}"]
     writing = ["-map", "0:a:0", "-c:a", "pcm_s16le", "-f", "wav", f"file:{target}"]
     try:
         done = subprocess.run(
-            [program, "-nostdin", "-v", "error", *reading, *writing], capture_output=True, check=False, timeout=SECONDS
+            [program, "-nostdin", "-v", "error", *reading, *writing],
+            capture_output=True,
+            check=False,
+            timeout=TIMEOUT_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise AudioError(f"{refused}; ffmpeg did not finish ({type(error).__name__})") from None

@@ -12,40 +12,40 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ser.audio.effects import mono, resampled_blocks
-from ser.audio.types import Samples, Signal
-from ser.utils.errors import InputError
+from ser.audio.effects import resampled_blocks, to_mono
+from ser.audio.types import MultichannelWaveform, Waveform
+from ser.utils.errors import UserError
 
 FORMATS = ("WAV", "WAVEX", "RF64", "NIST", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "W64")
 """What recordings come in, by libsndfile's names. It knows others, by marks so short that noise may have them."""
-BLOCK = 1 << 20
+BLOCK_SIZE = 1 << 20
 """Samples (of each channel) decoded at a time."""
 UNKNOWN, NO_FILE = 1, 7
 """libsndfile's numbers for "format not recognised" and "not a regular file"."""
-MOST_FRAMES = 1 << 40
+MAX_FRAMES = 1 << 40
 """No recording is longer; libsndfile says 2**63 - 1 for "unknown"."""
-OPEN_LENGTH = 0x7F000000
+UNKNOWN_LENGTH_BYTES = 0x7F000000
 """Programs that write to a pipe announce this many bytes or more, in the 32 bits that they have."""
-RATES = (4_000, 384_000)
+SAMPLE_RATE_RANGE = (4_000, 384_000)
 """The sample rates (Hz) of recordings that are taken, both included."""
-MOST_CHANNELS = 32
-MOST_HOURS = 2.0
+MAX_CHANNELS = 32
+MAX_HOURS = 2.0
 """A longer recording is no utterance, and a small file may announce centuries."""
-LOUDEST = 2.0**31
+MAX_ABS_SAMPLE = 2.0**31
 """No sample is larger, even where a file holds whole numbers as floats; squares beyond 2**127 are infinite."""
-LEAST_READ = 0.9
+MIN_READ_FRACTION = 0.9
 """Tags at the end of an MP3 are no larger a part of it."""
 
 
-class AudioError(InputError):
+class AudioError(UserError):
     """A recording cannot be used; the message is the reason."""
 
 
-class UnknownFormatError(AudioError):
+class UnsupportedFormatError(AudioError):
     """libsndfile does not know the format; something else may."""
 
 
-class NothingHeardError(AudioError):
+class NoSpeechError(AudioError):
     """There is too little in a recording to answer by; `flag` says so in a word: ``silence`` or ``too_short``."""
 
     def __init__(self, message: str, *, flag: str) -> None:
@@ -53,7 +53,7 @@ class NothingHeardError(AudioError):
         self.flag = flag
 
 
-def decode(recording: Path | bytes) -> tuple[Samples, int]:
+def decode(recording: Path | bytes) -> tuple[MultichannelWaveform, int]:
     """Decode a recording in any of `FORMATS`, going by content and not by suffix.
 
     Parameters
@@ -65,7 +65,7 @@ def decode(recording: Path | bytes) -> tuple[Samples, int]:
     -------
     samples : (n_samples, channels) float32
     sample_rate : int
-        In Hz, within `RATES`.
+        In Hz, within `SAMPLE_RATE_RANGE`.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def open_recording(recording: Path | bytes) -> Iterator[tuple[Any, BinaryIO]]:
             _check_header(file)
             yield file, stream
     except soundfile.LibsndfileError as error:
-        raise _refused(error, head(recording, size=4)) from None
+        raise _refused(error, read_magic_bytes(recording, size=4)) from None
     except OSError as error:
         raise AudioError(f"cannot be read: {error.strerror or error}") from None
 
@@ -103,11 +103,11 @@ def _refused(error: Any, begins: bytes) -> AudioError:
     if begins == b"fLaC":  # of one that ends early, libsndfile says at best that its decoder lost sync
         said = reason.removeprefix("Error : ")
         return AudioError(f"not decodable as audio: the FLAC file ends early or is broken ({said}); copy it anew")
-    kind = UnknownFormatError if error.code in (UNKNOWN, NO_FILE) else AudioError
+    kind = UnsupportedFormatError if error.code in (UNKNOWN, NO_FILE) else AudioError
     return kind(f"not decodable as audio: {reason}")
 
 
-def head(recording: Path | bytes, *, size: int) -> bytes:
+def read_magic_bytes(recording: Path | bytes, *, size: int) -> bytes:
     """Read the first bytes of a recording, as far as there are any that can be read."""
     if isinstance(recording, bytes):
         return recording[:size]
@@ -154,21 +154,21 @@ def _check_header(file: Any) -> None:
         raise AudioError(f"in the format {file.format}, which is not taken; convert it to WAV or FLAC")
     _check_whole(file)
     _check_layout(rate=file.samplerate, channels=file.channels)
-    if file.frames > MOST_FRAMES:
+    if file.frames > MAX_FRAMES:
         raise AudioError("its header leaves the length open; write the file anew with a tool that notes it")
     if file.frames < 1:
         raise AudioError("holds no samples")
     hours = file.frames / file.samplerate / 3600
-    if hours > MOST_HOURS:
-        raise AudioError(f"too long: {hours:.1f} hours by its header, at most {MOST_HOURS:g} are taken; cut it up")
+    if hours > MAX_HOURS:
+        raise AudioError(f"too long: {hours:.1f} hours by its header, at most {MAX_HOURS:g} are taken; cut it up")
 
 
 def _check_layout(*, rate: int, channels: int) -> None:
-    low, high = RATES
+    low, high = SAMPLE_RATE_RANGE
     if not low <= rate <= high:
         raise AudioError(f"its header says {rate} Hz; rates from {low} to {high} Hz are taken")
-    if channels > MOST_CHANNELS:
-        raise AudioError(f"its header says {channels} channels; at most {MOST_CHANNELS} are taken")
+    if channels > MAX_CHANNELS:
+        raise AudioError(f"its header says {channels} channels; at most {MAX_CHANNELS} are taken")
 
 
 def _check_whole(file: Any) -> None:
@@ -179,11 +179,11 @@ def _check_whole(file: Any) -> None:
     if not found:
         return
     announced, held = int(found[1]), int(found[2])
-    if announced > held and (announced < OPEN_LENGTH or file.format in ("CAF", "W64", "RF64")):
+    if announced > held and (announced < UNKNOWN_LENGTH_BYTES or file.format in ("CAF", "W64", "RF64")):
         raise AudioError(f"cut short: the header announces {announced} bytes, the file holds {held}")
 
 
-def read_blocks(file: Any, stream: BinaryIO) -> Iterator[Samples]:
+def read_blocks(file: Any, stream: BinaryIO) -> Iterator[MultichannelWaveform]:
     """Decode an open recording block by block, (n_samples, channels) each, so that memory does not grow with length.
 
     Raises
@@ -192,18 +192,18 @@ def read_blocks(file: Any, stream: BinaryIO) -> Iterator[Samples]:
         If it is cut short, or holds values that are no samples.
     """
     n_samples = 0
-    while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+    while len(block := file.read(BLOCK_SIZE, dtype="float32", always_2d=True)):
         _check_values(block)
         n_samples += len(block)
         yield block
     _check_all_read(file, stream, n_samples)
 
 
-def _check_values(block: Samples) -> None:
+def _check_values(block: MultichannelWaveform) -> None:
     loudest = np.abs(block).max()
     if not np.isfinite(loudest):
         raise AudioError("holds values that are not numbers (NaN or infinity)")
-    if loudest > LOUDEST:
+    if loudest > MAX_ABS_SAMPLE:
         raise AudioError(f"holds values up to {loudest:.1e} (full scale is 1), which no recording has")
 
 
@@ -213,7 +213,7 @@ def _check_all_read(file: Any, stream: BinaryIO, n_samples: int) -> None:
     if file.format == "MP3" and not _announces_length(stream):
         # The samples are but an estimate then, from the bit rate of the first frame.
         size = stream.seek(0, io.SEEK_END)
-        if n_bytes < LEAST_READ * size:
+        if n_bytes < MIN_READ_FRACTION * size:
             raise AudioError(f"an MP3 of unknown length: read {n_bytes} of {size} bytes; encode it anew")
     elif n_samples < file.frames:
         raise AudioError(f"cut short: the header announces {file.frames} samples, the file holds {n_samples}")
@@ -233,7 +233,7 @@ def _announces_length(stream: BinaryIO) -> bool:
     return b"Xing" in frame or b"Info" in frame
 
 
-def signal_blocks(recording: Path | bytes, *, rate: int) -> Iterator[Signal]:
+def stream_blocks(recording: Path | bytes, *, rate: int) -> Iterator[Waveform]:
     """Decode a recording block by block, mono and at a rate in Hz, so that a long one is never in memory as a whole.
 
     Raises
@@ -242,11 +242,11 @@ def signal_blocks(recording: Path | bytes, *, rate: int) -> Iterator[Signal]:
         As `decode` does; what is wrong with the end of a file is found there.
     """
     with open_recording(recording) as (file, stream):
-        blocks = (mono(block) for block in read_blocks(file, stream))
+        blocks = (to_mono(block) for block in read_blocks(file, stream))
         yield from resampled_blocks(blocks, rate=file.samplerate, to=rate)
 
 
-def seconds(recording: Path | bytes) -> float:
+def get_duration(recording: Path | bytes) -> float:
     """Read how long a recording is by its header, in seconds.
 
     Raises
@@ -258,7 +258,7 @@ def seconds(recording: Path | bytes) -> float:
         return float(file.frames / file.samplerate)
 
 
-def sample_rate(file: Path) -> int | None:
+def get_samplerate(file: Path) -> int | None:
     """Read the rate in a file's header, in Hz; None where it is no audio."""
     try:
         with open_recording(file) as (opened, _):
@@ -267,7 +267,7 @@ def sample_rate(file: Path) -> int | None:
         return None
 
 
-def from_samples(samples: npt.ArrayLike, *, rate: int) -> Signal:
+def from_array(samples: npt.ArrayLike, *, rate: int) -> Waveform:
     """Take samples that somebody decoded, and average their channels.
 
     Parameters
@@ -295,18 +295,18 @@ def from_samples(samples: npt.ArrayLike, *, rate: int) -> Signal:
     _check_layout(rate=rate, channels=1 if values.ndim == 1 else values.shape[1])
     scaled = _full_scale_at_1(values)
     _check_values(scaled)
-    return mono(scaled.reshape(len(scaled), -1))
+    return to_mono(scaled.reshape(len(scaled), -1))
 
 
-def _full_scale_at_1(values: npt.NDArray[Any]) -> Samples:
+def _full_scale_at_1(values: npt.NDArray[Any]) -> MultichannelWaveform:
     if values.dtype.kind == "f":
         return np.asarray(values, dtype=np.float32)
     half = 2.0 ** (8 * values.dtype.itemsize - 1)
     return ((values - (half if values.dtype.kind == "u" else 0)) / half).astype(np.float32)
 
 
-def read_pieces(recording: Path | bytes, *, whole: float, piece: float) -> Iterator[tuple[Signal, int]]:
-    """Decode a recording as `cut` gives it, each piece with its rate in Hz; memory does not grow with the length.
+def read_chunks(recording: Path | bytes, *, whole: float, piece: float) -> Iterator[tuple[Waveform, int]]:
+    """Decode a recording in the pieces of `split_into_chunks`, each with its rate in Hz, in bounded memory.
 
     Raises
     ------
@@ -314,12 +314,12 @@ def read_pieces(recording: Path | bytes, *, whole: float, piece: float) -> Itera
         As `decode` does; of what comes late in a recording, after pieces before it.
     """
     with open_recording(recording) as (file, stream):
-        blocks = (mono(block) for block in read_blocks(file, stream))
-        for signal in cut(blocks, rate=file.samplerate, whole=whole, piece=piece):
+        blocks = (to_mono(block) for block in read_blocks(file, stream))
+        for signal in split_into_chunks(blocks, rate=file.samplerate, whole=whole, piece=piece):
             yield signal, file.samplerate
 
 
-def cut(blocks: Iterable[Signal], *, rate: int, whole: float, piece: float) -> Iterator[Signal]:
+def split_into_chunks(blocks: Iterable[Waveform], *, rate: int, whole: float, piece: float) -> Iterator[Waveform]:
     """Cut a signal that comes in blocks.
 
     Parameters
@@ -348,12 +348,12 @@ def cut(blocks: Iterable[Signal], *, rate: int, whole: float, piece: float) -> I
     yield waiting
 
 
-def as_stored(signal: Signal, *, rate: int) -> Signal:
+def quantize_16bit(signal: Waveform, *, rate: int) -> Waveform:
     """Round a clip to 16 bits, as `to_flac` does on its way into tables and from there into training."""
     return from_flac(to_flac(signal, rate=rate))
 
 
-def to_flac(signal: Signal, *, rate: int) -> bytes:
+def to_flac(signal: Waveform, *, rate: int) -> bytes:
     """Encode a signal as 16-bit FLAC: lossless from there on, and the same bytes every time."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(signal, -1, 1), rate, format="FLAC", subtype="PCM_16")
@@ -377,18 +377,18 @@ def to_mp3(recording: Path | bytes, *, rate: int = 16000) -> bytes:
     """
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", rate, 1, "MPEG_LAYER_III", format="MP3") as file:
-        for block in signal_blocks(recording, rate=rate):
+        for block in stream_blocks(recording, rate=rate):
             file.write(np.clip(block, -1, 1))
     return buffer.getvalue()
 
 
-def through_mu_law(signal: Signal, *, rate: int) -> Signal:
+def mu_law_codec(signal: Waveform, *, rate: int) -> Waveform:
     """Encode a signal by the 8-bit mu law of ITU-T G.711, and decode it: what passes full scale is cut off."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(signal, -1, 1), rate, format="WAV", subtype="ULAW")
     return soundfile.read(io.BytesIO(buffer.getvalue()), dtype="float32")[0]
 
 
-def from_flac(content: bytes) -> Signal:
+def from_flac(content: bytes) -> Waveform:
     """Decode what `to_flac` made, as a (n_samples,) float32 array."""
     return soundfile.read(io.BytesIO(content), dtype="float32")[0]

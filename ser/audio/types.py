@@ -5,7 +5,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Samples: TypeAlias = npt.NDArray[np.float32]
+MultichannelWaveform: TypeAlias = npt.NDArray[np.float32]
 """Decoded samples of all channels, of shape (n_samples, channels)."""
-Signal: TypeAlias = npt.NDArray[np.float32]
+Waveform: TypeAlias = npt.NDArray[np.float32]
 """A mono signal, of shape (n_samples,)."""

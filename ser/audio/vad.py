@@ -10,21 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio.types import Signal
+from ser.audio.types import Waveform
 
 FRAME_SECONDS = 0.01
-FLOOR_SECONDS = 15.0
+NOISE_WINDOW_SECONDS = 15.0
 """The noise is what has been quiet for so long. Louder noise is taken for speech until it has lasted about as long."""
-FLOOR_SHARE = 10
+NOISE_PERCENTILE = 10
 """Per cent of those frames that lie below the noise's level: fluent speech has as many gaps between its sounds."""
 QUIETEST_DB = -80.0
 """Noise is taken to be at least as loud, or the last bits of a silent file would be speech; calm
 actors of RAVDESS speak at -60."""
-ABOVE_DB = 10.0
+SPEECH_MARGIN_DB = 10.0
 """Speech is so much louder than the noise; steady noise varies by 2 dB from frame to frame."""
-BRIDGED_SECONDS = 0.3
+MAX_PAUSE_SECONDS = 0.3
 """A gap as short is part of speaking."""
-SHORTEST_SECONDS = 0.1
+MIN_SPEECH_SECONDS = 0.1
 """What is shorter is a click."""
 
 Levels = npt.NDArray[np.float64]
@@ -39,7 +39,7 @@ class Segment:
     end: float
 
 
-def levels(signal: Signal, *, rate: int) -> Levels:
+def frame_levels_db(signal: Waveform, *, rate: int) -> Levels:
     """Measure the level of every frame of a (n_samples,) signal, in dBFS; the last frame may be shorter."""
     size = round(rate * FRAME_SECONDS)
     starts = np.arange(0, len(signal), size)
@@ -50,11 +50,11 @@ def levels(signal: Signal, *, rate: int) -> Levels:
     return 10 * np.log10(np.maximum(energy / counts, 1e-20))
 
 
-class Listener:
+class EnergyVad:
     """Tells speech from noise, hop by hop; what it says of a hop does not change later."""
 
     def __init__(self) -> None:
-        self._recent: deque[float] = deque(maxlen=round(FLOOR_SECONDS / FRAME_SECONDS))
+        self._recent: deque[float] = deque(maxlen=round(NOISE_WINDOW_SECONDS / FRAME_SECONDS))
         self._n_frames = 0
         self._first: int | None = None
         self._last = 0
@@ -62,7 +62,7 @@ class Listener:
     @property
     def floor_db(self) -> float:
         """The noise's level in dBFS, as far as it has been heard."""
-        heard = np.percentile(self._recent, FLOOR_SHARE) if self._recent else QUIETEST_DB
+        heard = np.percentile(self._recent, NOISE_PERCENTILE) if self._recent else QUIETEST_DB
         return max(float(heard), QUIETEST_DB)
 
     def hear(self, frames: Levels) -> tuple[Loud, Sequence[Segment]]:
@@ -81,7 +81,7 @@ class Listener:
             Speech that has ended by now.
         """
         self._recent.extend(frames.tolist())
-        loud = frames > self.floor_db + ABOVE_DB
+        loud = frames > self.floor_db + SPEECH_MARGIN_DB
         ended = list(self._segments(np.flatnonzero(loud) + self._n_frames))
         self._n_frames += len(frames)
         if self._first is not None and self._gap(self._n_frames):
@@ -97,7 +97,7 @@ class Listener:
             self._last = place
 
     def _gap(self, place: int) -> bool:
-        return (place - self._last) * FRAME_SECONDS > BRIDGED_SECONDS
+        return (place - self._last) * FRAME_SECONDS > MAX_PAUSE_SECONDS
 
     def close(self) -> Sequence[Segment]:
         """End the segment that goes on, if one does."""
@@ -105,4 +105,4 @@ class Listener:
             return []
         segment = Segment(round(self._first * FRAME_SECONDS, 2), round((self._last + 1) * FRAME_SECONDS, 2))
         self._first = None
-        return [segment] if segment.end - segment.start >= SHORTEST_SECONDS - FRAME_SECONDS / 2 else []
+        return [segment] if segment.end - segment.start >= MIN_SPEECH_SECONDS - FRAME_SECONDS / 2 else []

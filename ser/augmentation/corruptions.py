@@ -15,35 +15,35 @@ from scipy import signal as filters
 from ser.audio import clean as audio_clean
 from ser.audio import effects
 from ser.audio import io as audio_io
-from ser.audio.types import Signal
-from ser.dataset.clip_metadata import STRESS
+from ser.audio.types import Waveform
+from ser.dataset.clip_metadata import CORRUPTION_PREFIX
 from ser.params import Preprocess, Stress
 from ser.utils import seeding
 
-Alter: TypeAlias = Callable[[Signal, int, np.random.Generator], Signal]
+Corruption: TypeAlias = Callable[[Waveform, int, np.random.Generator], Waveform]
 """Takes a signal, its rate in Hz, and a source of randomness."""
 
 TELEPHONE_HZ = 8000
 TELEPHONE_BAND_HZ = (300, 3400)
 
 
-def _noise(signal: Signal, rate: int, rng: np.random.Generator, *, snr_db: float) -> Signal:
+def _noise(signal: Waveform, rate: int, rng: np.random.Generator, *, snr_db: float) -> Waveform:
     """Add pink noise: unlike the white noise of training copies, and like that of rooms and streets."""
     white = np.fft.rfft(rng.standard_normal(len(signal)))
     pink = np.fft.irfft(white / np.sqrt(np.maximum(np.arange(len(white)), 1)), n=len(signal)).astype(np.float32)
-    gain = 10 ** ((effects.rms_db(signal) - effects.rms_db(pink) - snr_db) / 20)
+    gain = 10 ** ((effects.rms_dbfs(signal) - effects.rms_dbfs(pink) - snr_db) / 20)
     return signal + np.float32(gain) * pink
 
 
-def _telephone(signal: Signal, rate: int, rng: np.random.Generator) -> Signal:
+def _telephone(signal: Waveform, rate: int, rng: np.random.Generator) -> Waveform:
     """Pass a signal through a telephone: 300 to 3400 Hz, 8000 samples a second, 8 bits by the mu law (ITU-T G.711)."""
     narrow = effects.resample(signal, rate=rate, to=TELEPHONE_HZ)
     band = filters.butter(4, TELEPHONE_BAND_HZ, "bandpass", fs=TELEPHONE_HZ, output="sos")
-    coded = audio_io.through_mu_law(filters.sosfilt(band, narrow).astype(np.float32), rate=TELEPHONE_HZ)
+    coded = audio_io.mu_law_codec(filters.sosfilt(band, narrow).astype(np.float32), rate=TELEPHONE_HZ)
     return effects.resample(coded, rate=TELEPHONE_HZ, to=rate)[: len(signal)]
 
 
-def _reverberation(signal: Signal, rate: int, rng: np.random.Generator, *, seconds: float) -> Signal:
+def _reverberation(signal: Waveform, rate: int, rng: np.random.Generator, *, seconds: float) -> Waveform:
     """Put a signal into a room whose echoes fall by 60 dB in some seconds, and are as strong as the direct sound.
 
     References
@@ -58,22 +58,22 @@ def _reverberation(signal: Signal, rate: int, rng: np.random.Generator, *, secon
     return heard.astype(np.float32)
 
 
-def _level(signal: Signal, rate: int, rng: np.random.Generator, *, db: float) -> Signal:
+def _gain(signal: Waveform, rate: int, rng: np.random.Generator, *, db: float) -> Waveform:
     """Turn the level up or down, and cut off what passes full scale, as a converter does."""
     return np.clip(signal * np.float32(10 ** (db / 20)), -1, 1)
 
 
-def conditions(settings: Stress) -> dict[str, Alter]:
+def corruptions(settings: Stress) -> dict[str, Corruption]:
     """List the ways in which test clips are altered, by what their copies' column `augmentation` says."""
-    found: dict[str, Alter] = {}
+    found: dict[str, Corruption] = {}
     found |= {f"noise_{snr:g}db": partial(_noise, snr_db=snr) for snr in settings.noise_snr_db}
     found |= {"telephone": _telephone} if settings.telephone else {}
     found |= {f"reverberation_{s:g}s": partial(_reverberation, seconds=s) for s in settings.reverberation_seconds}
-    found |= {f"level_{db:g}db": partial(_level, db=db) for db in settings.level_db}
-    return {STRESS + name: alter for name, alter in found.items()}
+    found |= {f"level_{db:g}db": partial(_gain, db=db) for db in settings.level_db}
+    return {CORRUPTION_PREFIX + name: alter for name, alter in found.items()}
 
 
-def choose(clips: pd.DataFrame, settings: Stress, *, seed: int) -> Collection[str]:
+def select_clips(clips: pd.DataFrame, settings: Stress, *, seed: int) -> Collection[str]:
     """Choose the clips that are altered, as evenly over speakers and emotions as may be: their clip_ids.
 
     Parameters
@@ -85,12 +85,14 @@ def choose(clips: pd.DataFrame, settings: Stress, *, seed: int) -> Collection[st
     seed
         The run's.
     """
-    drawn = clips.assign(lot=[seeding.integer(seed, "stress", clip_id) for clip_id in clips.clip_id]).sort_values("lot")
+    drawn = clips.assign(lot=[seeding.derive_seed(seed, "stress", clip_id) for clip_id in clips.clip_id]).sort_values(
+        "lot"
+    )
     turn = drawn.groupby(["speaker", "emotion"]).cumcount()
     return set(drawn.assign(turn=turn).sort_values(["turn", "lot"]).clip_id[: settings.clips])
 
 
-def alter(signal: Signal, how: Alter, settings: Preprocess, *, name: str, seed: int, clip_id: str) -> Signal:
+def corrupt(signal: Waveform, how: Corruption, settings: Preprocess, *, name: str, seed: int, clip_id: str) -> Waveform:
     """Alter a clip, and preprocess what comes of it.
 
     Parameters
@@ -98,7 +100,7 @@ def alter(signal: Signal, how: Alter, settings: Preprocess, *, name: str, seed: 
     signal : (n_samples,) float32
         At ``settings.sample_rate``.
     how
-        One of `conditions`.
+        One of `corruptions`.
     settings
         The section `preprocess` of the settings.
     name, seed, clip_id
@@ -113,5 +115,5 @@ def alter(signal: Signal, how: Alter, settings: Preprocess, *, name: str, seed: 
     AudioError
         If preprocessing finds the result unusable.
     """
-    altered = how(signal, settings.sample_rate, seeding.generator(seed, "stress", clip_id, name))
-    return audio_clean.finish(altered, settings)
+    altered = how(signal, settings.sample_rate, seeding.make_rng(seed, "stress", clip_id, name))
+    return audio_clean.apply_effects(altered, settings)

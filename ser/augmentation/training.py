@@ -15,7 +15,7 @@ import numpy as np
 
 from ser.audio import effects
 from ser.audio import io as audio_io
-from ser.audio.types import Signal
+from ser.audio.types import Waveform
 from ser.augmentation import corruptions
 from ser.dataset.clips import count_clips, iterate_rows, read_clips
 from ser.params import Augment, Preprocess
@@ -57,7 +57,7 @@ def _speed(settings: Augment, rate: int) -> Any:
     from audiomentations import Resample
 
     class Speed(Resample):  # type: ignore[misc]
-        def apply(self, samples: Signal, sample_rate: int) -> Signal:
+        def apply(self, samples: Waveform, sample_rate: int) -> Waveform:
             """Give the same samples as librosa, whose import takes seconds, and half a minute the first time."""
             return effects.resample(samples, rate=sample_rate, to=self.parameters["target_sample_rate"])
 
@@ -88,8 +88,8 @@ def _global_seed(value: int) -> Iterator[None]:
 
 
 def augment(
-    signal: Signal, augmentation: str, *, settings: Augment, rate: int, seed: int, clip_id: str, copy: int
-) -> Signal:
+    signal: Waveform, augmentation: str, *, settings: Augment, rate: int, seed: int, clip_id: str, copy: int
+) -> Waveform:
     """Make one altered copy of a clip.
 
     Parameters
@@ -110,13 +110,15 @@ def augment(
         Time-stretching and speed change the length; no sample passes full scale.
     """
     transform = AUGMENTATIONS[augmentation](settings, rate)
-    with _global_seed(seeding.integer(seed, "augment", clip_id, augmentation, str(copy))):
+    with _global_seed(seeding.derive_seed(seed, "augment", clip_id, augmentation, str(copy))):
         altered = transform(samples=signal, sample_rate=rate)
     peak = float(np.abs(altered).max(initial=0))
-    return (altered * np.float32(min(1.0, effects.PEAK / max(peak, effects.PEAK)))).astype(np.float32)
+    return (altered * np.float32(min(1.0, effects.PEAK_CEILING / max(peak, effects.PEAK_CEILING)))).astype(np.float32)
 
 
-def make_copies(clips: Path, settings: Augment, *, preprocess: Preprocess, seed: int) -> Iterator[list[dict[str, Any]]]:
+def augment_clips(
+    clips: Path, settings: Augment, *, preprocess: Preprocess, seed: int
+) -> Iterator[list[dict[str, Any]]]:
     """Make every copy of every clip of a table, and those of some clips that are for testing only, in parallel.
 
     Parameters
@@ -136,7 +138,7 @@ def make_copies(clips: Path, settings: Augment, *, preprocess: Preprocess, seed:
         Rows with the column ``audio``: the source's but for clip_id, augmentation and length.
     """
     total = -(-count_clips(clips) // BATCH)
-    stressed = corruptions.choose(read_clips([clips]), settings.stress, seed=seed)
+    stressed = corruptions.select_clips(read_clips([clips]), settings.stress, seed=seed)
     work = partial(_copies_of, settings=settings, preprocess=preprocess, stressed=stressed, seed=seed)
     yield from map_batches(
         work, batches(iterate_rows(clips), size=BATCH), description=f"augment {clips.stem}", total=total
@@ -154,30 +156,32 @@ def _copies_of(
     copies: list[dict[str, Any]] = []
     for row in rows:
         signal = audio_io.from_flac(row["audio"])
-        own = list(_to_learn_from(row, signal, settings, seed=seed))
+        own = list(_training_copies(row, signal, settings, seed=seed))
         if row["clip_id"] in stressed:
-            own += _to_test_with(row, signal, settings, preprocess=preprocess, seed=seed)
+            own += _corrupted_copies(row, signal, settings, preprocess=preprocess, seed=seed)
         copies += sorted(own, key=lambda copy: copy["clip_id"])
     return copies
 
 
-def _to_learn_from(row: dict[str, Any], signal: Signal, settings: Augment, *, seed: int) -> Iterator[dict[str, Any]]:
+def _training_copies(
+    row: dict[str, Any], signal: Waveform, settings: Augment, *, seed: int
+) -> Iterator[dict[str, Any]]:
     about = {"rate": row["sample_rate"], "seed": seed, "clip_id": row["clip_id"]}
     for name in settings.augmentations:
         for copy in range(1, settings.copies_of(name) + 1):
             yield _copy(row, augment(signal, name, settings=settings, copy=copy, **about), name=name, number=copy)
 
 
-def _to_test_with(
-    row: dict[str, Any], signal: Signal, settings: Augment, *, preprocess: Preprocess, seed: int
+def _corrupted_copies(
+    row: dict[str, Any], signal: Waveform, settings: Augment, *, preprocess: Preprocess, seed: int
 ) -> Iterator[dict[str, Any]]:
-    for name, how in corruptions.conditions(settings.stress).items():
+    for name, how in corruptions.corruptions(settings.stress).items():
         with suppress(audio_io.AudioError):  # a recording that sounded so would be refused
-            altered = corruptions.alter(signal, how, preprocess, name=name, seed=seed, clip_id=row["clip_id"])
+            altered = corruptions.corrupt(signal, how, preprocess, name=name, seed=seed, clip_id=row["clip_id"])
             yield _copy(row, altered, name=name, number=1)
 
 
-def _copy(row: dict[str, Any], altered: Signal, *, name: str, number: int) -> dict[str, Any]:
+def _copy(row: dict[str, Any], altered: Waveform, *, name: str, number: int) -> dict[str, Any]:
     return row | {
         "clip_id": f"{row['clip_id']}+{name}.{number}",
         "augmentation": name,

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from ser import corpora
-from ser.dataset.clip_metadata import name_speaker
+from ser.dataset.clip_metadata import speaker_id
 from ser.dataset.recordings import Recording
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 _HASH = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", re.IGNORECASE)
 
@@ -49,9 +49,9 @@ class RemoteFile:
     def __post_init__(self) -> None:
         path = PurePosixPath(self.filename)
         if not path.name or path.is_absolute() or ".." in path.parts or "\\" in self.filename:
-            raise InputError(f"{self.url}: its name is {self.filename!r}; expected one below a folder, as in a/b.zip.")
+            raise UserError(f"{self.url}: its name is {self.filename!r}; expected one below a folder, as in a/b.zip.")
         if self.known_hash is not None and not _HASH.fullmatch(self.known_hash):
-            raise InputError(
+            raise UserError(
                 f"{self.filename}: its checksum is {self.known_hash!r}; expected md5: and 32, or sha256: and 64, "
                 "hexadecimal digits; copy it from the publisher's page again."
             )
@@ -156,7 +156,7 @@ class Corpus:
         groups = found.groupdict()
         return Recording(
             file=str(file),
-            speaker=name_speaker(self.name, self._speaker(found)),
+            speaker=speaker_id(self.name, self._speaker(found)),
             sex=self.sexes[self._speaker(found)],
             emotion=self.emotions[found["emotion"]],
             intensity=self.intensities.get(groups.get("intensity", ""), ""),
@@ -183,7 +183,7 @@ def load_corpus(name: str, *, own: Collection[str] = ()) -> Corpus:
     if name not in known:
         close = difflib.get_close_matches(name, [*known, *own], n=1)
         meant = f"Did you mean {close[0]}? " if close else ""
-        raise InputError(
+        raise UserError(
             f"unknown corpus {name!r} (corpora in params.yaml, or --corpus); known are {', '.join([*known, *own])}. "
             f"{meant}To add one, write ser/corpora/{name}.py; for recordings of your own, see `own` in params.yaml."
         )
@@ -222,12 +222,12 @@ def published_folds(names: Sequence[str], table: str | None) -> dict[str, int]:
     without = [name for name in names if table not in having.get(name, {})]
     if without:
         known = "; ".join(f"{name}: {', '.join(folds)}" for name, folds in having.items() if folds)
-        raise InputError(
+        raise UserError(
             f"split.table: nobody published folds {table!r} of {', '.join(without)}; known are {known}. "
             "Choose one that all corpora of the run have, or set table: null."
         )
     return {
-        name_speaker(name, who): fold
+        speaker_id(name, who): fold
         for name in names
         for fold, speakers in enumerate(having[name][table], start=1)
         for who in speakers

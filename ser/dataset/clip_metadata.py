@@ -12,33 +12,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-STRESS = "stress_"
+CORRUPTION_PREFIX = "stress_"
 """How `augmentation` begins in the rows of copies that are made for testing only."""
 
 
-def name_speaker(corpus: str, who: str = "") -> str:
+def speaker_id(corpus: str, who: str = "") -> str:
     """Name a speaker of a corpus; nobody, where it is unknown who speaks."""
     return f"{corpus}-{who}"
 
 
-def are_unknown(clips: pd.DataFrame) -> pd.Series[bool]:
+def is_unknown_speaker(clips: pd.DataFrame) -> pd.Series[bool]:
     """Say of each row of a table with the columns corpus and speaker whether nobody knows who speaks."""
     return clips.speaker == clips.corpus + "-"
 
 
-def count_known(clips: pd.DataFrame) -> int:
+def n_known_speakers(clips: pd.DataFrame) -> int:
     """Count the speakers of such a table who are told apart."""
-    return int(clips.speaker[~are_unknown(clips)].nunique())
+    return int(clips.speaker[~is_unknown_speaker(clips)].nunique())
 
 
-def say_unknown(clips: pd.DataFrame) -> str:
+def describe_unknown_speakers(clips: pd.DataFrame) -> str:
     """Say that nobody knows who speaks, in all clips of such a table or in some; nothing where everybody is known."""
-    unknown = are_unknown(clips)
+    unknown = is_unknown_speaker(clips)
     if not unknown.any():
         return ""
     return f"nobody knows who speaks{'' if unknown.all() else ' in some clips'}"
 
 
-def for_testing(clips: pd.DataFrame) -> pd.Series[bool]:
+def is_corrupted(clips: pd.DataFrame) -> pd.Series[bool]:
     """Say which rows of a table with the column `augmentation` are copies for testing only."""
-    return clips.augmentation.str.startswith(STRESS).astype(bool)
+    return clips.augmentation.str.startswith(CORRUPTION_PREFIX).astype(bool)

@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ser.labels import check_words
-from ser.utils.errors import InputError
-from ser.utils.files import replacing
+from ser.labels import validate_labels
+from ser.utils.errors import UserError
+from ser.utils.files import atomic_write
 
 SCHEMA = pa.schema(
     [
@@ -66,7 +66,7 @@ def clip_writer(
     schema = SCHEMA.append(payload).with_metadata(metadata)
     plain = list(COLUMNS)  # dictionaries and statistics of the payload would cost time and say nothing
     with (
-        replacing(path) as unfinished,
+        atomic_write(path) as unfinished,
         pq.ParquetWriter(
             unfinished, schema, compression="none", use_dictionary=plain, write_statistics=plain
         ) as writer,
@@ -145,7 +145,7 @@ def files_of(path: Path) -> list[Path]:
     """
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files:
-        raise InputError(f"{path} is an empty folder; run `dvc repro`, which makes what a stage needs.")
+        raise UserError(f"{path} is an empty folder; run `dvc repro`, which makes what a stage needs.")
     return files
 
 
@@ -158,9 +158,9 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path, pre_buffer=False)
     except FileNotFoundError:
-        raise InputError(f"{path} was not found; run `dvc repro`, which makes what a stage needs.") from None
+        raise UserError(f"{path} was not found; run `dvc repro`, which makes what a stage needs.") from None
     except pa.ArrowInvalid as error:
-        raise InputError(f"{path} is not a Parquet file ({error}); delete it and run `dvc repro`.") from None
+        raise UserError(f"{path} is not a Parquet file ({error}); delete it and run `dvc repro`.") from None
 
 
 def validate(clips: pd.DataFrame) -> None:
@@ -172,16 +172,16 @@ def validate(clips: pd.DataFrame) -> None:
         If columns, uniqueness, emotions or the relation of copies to their sources are not as declared.
     """
     if tuple(clips.columns[: len(COLUMNS)]) != COLUMNS:
-        raise InputError(f"clip table: columns are {list(clips.columns)}, expected {list(COLUMNS)}.")
+        raise UserError(f"clip table: columns are {list(clips.columns)}, expected {list(COLUMNS)}.")
     repeated = clips.clip_id[clips.clip_id.duplicated()]
     if len(repeated):
-        raise InputError(f"clip table: clip_id {repeated.iloc[0]} stands twice; each clip needs its own.")
-    check_words(list(clips.emotion.unique()), where="clip table")
+        raise UserError(f"clip table: clip_id {repeated.iloc[0]} stands twice; each clip needs its own.")
+    validate_labels(list(clips.emotion.unique()), where="clip table")
     original = clips.augmentation == ""
     if (original != (clips.clip_id == clips.source)).any():
-        raise InputError("clip table: an original is its own source, and a copy is not; found a row that is neither.")
+        raise UserError("clip table: an original is its own source, and a copy is not; found a row that is neither.")
     foreign = ~pd.Series([s.startswith(f"{c}-") for s, c in zip(clips.speaker, clips.corpus, strict=True)], dtype=bool)
     if foreign.any():
-        raise InputError(
+        raise UserError(
             f"clip table: speaker {clips.speaker[foreign.to_numpy()].iloc[0]} does not start with its corpus."
         )

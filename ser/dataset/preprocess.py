@@ -10,20 +10,20 @@ from typing import Any
 from ser.audio import clean as audio_clean
 from ser.audio import effects
 from ser.audio import io as audio_io
-from ser.audio.types import Signal
+from ser.audio.types import Waveform
 from ser.dataset.recordings import Recording
 from ser.params import Preprocess
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from ser.utils.parallel import batches, map_batches
 
 BATCH = 16
 UNUSABLE = ("file", "reason")
-MEASURED = ("file", "sample_rate", "channels", "seconds", "level_db", "peak_db", "clip_seconds", "clip_level_db")
+STATS_COLUMNS = ("file", "sample_rate", "channels", "seconds", "level_db", "peak_db", "clip_seconds", "clip_level_db")
 """Columns: of the recording its rate in Hz, length in s, RMS level and peak in dBFS; of the clip length and level."""
 
 
 @dataclass(frozen=True)
-class Unusable:
+class RejectedRecording:
     """A recording that does not become a clip, and why."""
 
     file: str
@@ -31,15 +31,15 @@ class Unusable:
 
 
 @dataclass(frozen=True)
-class _Made:
-    """A clip, a row of the clip table, and a row with `MEASURED` about the recording that it was made of."""
+class _ProcessedClip:
+    """A clip, a row of the clip table, and a row with `STATS_COLUMNS` about the recording that it was made of."""
 
     clip: dict[str, Any]
     measured: dict[str, Any]
 
 
 @dataclass
-class Outcome:
+class PreprocessingLog:
     """What is noted while clips are made.
 
     Attributes
@@ -47,22 +47,22 @@ class Outcome:
     unusable
         Recordings that give no clip.
     measured
-        A row with `MEASURED` of each that does.
+        A row with `STATS_COLUMNS` of each that does.
     """
 
-    unusable: list[Unusable] = field(default_factory=list)
+    unusable: list[RejectedRecording] = field(default_factory=list)
     measured: list[dict[str, Any]] = field(default_factory=list)
     _sounds: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    def take(self, made: "_Made | Unusable") -> bool:
+    def take(self, made: "_ProcessedClip | RejectedRecording") -> bool:
         """Note a result; say whether it is a clip, which it is not if an earlier recording holds the same sound."""
-        if isinstance(made, _Made):
+        if isinstance(made, _ProcessedClip):
             file, emotion = self._sounds.setdefault(made.clip["content"], (made.measured["file"], made.clip["emotion"]))
             if file == made.measured["file"]:
                 self.measured.append(made.measured)
                 return True
             label = "" if emotion == made.clip["emotion"] else f", which is labelled {emotion}"
-            made = Unusable(made.measured["file"], f"holds the same sound as {file}{label}")
+            made = RejectedRecording(made.measured["file"], f"holds the same sound as {file}{label}")
         self.unusable.append(made)
         return False
 
@@ -82,7 +82,7 @@ class Outcome:
         of, share = self.counts()["recordings"], len(self.unusable) / self.counts()["recordings"]
         if share > most:
             first = self.unusable[0]
-            raise InputError(
+            raise UserError(
                 f"{corpus}: {len(self.unusable)} of {of} recordings are unusable ({share:.1%}), "
                 f"preprocess.max_unusable allows {most:.1%}. The first: {first.file}: {first.reason}. "
                 "Mend or remove them, or raise the limit."
@@ -90,7 +90,7 @@ class Outcome:
 
 
 def make_clips(
-    folder: Path, recordings: Sequence[Recording], settings: Preprocess, *, corpus: str, outcome: Outcome
+    folder: Path, recordings: Sequence[Recording], settings: Preprocess, *, corpus: str, outcome: PreprocessingLog
 ) -> Iterator[list[dict[str, Any]]]:
     """Turn the recordings of a corpus into rows of the clip table, in parallel.
 
@@ -120,25 +120,29 @@ def make_clips(
         total=-(-len(recordings) // BATCH),
     )
     for made in results:
-        yield [one.clip for one in made if outcome.take(one) and isinstance(one, _Made)]
+        yield [one.clip for one in made if outcome.take(one) and isinstance(one, _ProcessedClip)]
 
 
-def _make(recordings: list[Recording], *, folder: Path, corpus: str, settings: Preprocess) -> "list[_Made | Unusable]":
+def _make(
+    recordings: list[Recording], *, folder: Path, corpus: str, settings: Preprocess
+) -> "list[_ProcessedClip | RejectedRecording]":
     return [_make_one(recording, folder=folder, corpus=corpus, settings=settings) for recording in recordings]
 
 
-def _make_one(recording: Recording, *, folder: Path, corpus: str, settings: Preprocess) -> "_Made | Unusable":
+def _make_one(
+    recording: Recording, *, folder: Path, corpus: str, settings: Preprocess
+) -> "_ProcessedClip | RejectedRecording":
     if recording.problem:
-        return Unusable(recording.file, recording.problem)
+        return RejectedRecording(recording.file, recording.problem)
     try:
         signal, original = audio_clean.clean_and_measure(folder / recording.file, settings)
     except audio_io.AudioError as error:
-        return Unusable(recording.file, str(error))
+        return RejectedRecording(recording.file, str(error))
     clip = _clip(recording, signal, corpus=corpus, rate=settings.sample_rate)
-    return _Made(clip, _measured(recording.file, original, signal, rate=settings.sample_rate))
+    return _ProcessedClip(clip, _measured(recording.file, original, signal, rate=settings.sample_rate))
 
 
-def _clip(recording: Recording, signal: Signal, *, corpus: str, rate: int) -> dict[str, Any]:
+def _clip(recording: Recording, signal: Waveform, *, corpus: str, rate: int) -> dict[str, Any]:
     clip_id = f"{corpus}/{recording.name}"
     sound = audio_io.to_flac(signal, rate=rate)
     return {
@@ -159,14 +163,14 @@ def _clip(recording: Recording, signal: Signal, *, corpus: str, rate: int) -> di
     }
 
 
-def _measured(file: str, original: audio_clean.Original, signal: Signal, *, rate: int) -> dict[str, Any]:
+def _measured(file: str, original: audio_clean.AudioStats, signal: Waveform, *, rate: int) -> dict[str, Any]:
     numbers = {
         "seconds": original.seconds,
         "level_db": original.level_db,
         "peak_db": original.peak_db,
         "clip_seconds": len(signal) / rate,
-        "clip_level_db": effects.rms_db(signal),
+        "clip_level_db": effects.rms_dbfs(signal),
     }
     rounded = {name: round(value, 3) for name, value in numbers.items()}
     row = {"file": file, "sample_rate": original.sample_rate, "channels": original.channels} | rounded
-    return {column: row[column] for column in MEASURED}
+    return {column: row[column] for column in STATS_COLUMNS}

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ser.dataset.clip_metadata import are_unknown, count_known
+from ser.dataset.clip_metadata import is_unknown_speaker, n_known_speakers
 from ser.params import Split
-from ser.utils.text import count
+from ser.utils.text import pluralize
 
 TABLES = {
     "emobox": "EmoBox's folds",
@@ -18,7 +18,7 @@ TABLES = {
 GROUPS = {"speaker": "speakers", "text": "sentences", "corpus": "corpora", "clip": "random clips"}
 """What `hold_out` holds out, in words."""
 
-OPTIMISTIC = "the same speakers in training: optimistic, new voices will do worse"
+NOT_SPEAKER_INDEPENDENT = "the same speakers in training: optimistic, new voices will do worse"
 
 
 def describe_protocol(
@@ -42,8 +42,8 @@ def describe_protocol(
     folds = count_folds(corpora, split, published=published)
     once = {
         "speaker": "tested on speakers who are not in training",
-        "text": f"tested on sentences that are not in training, {OPTIMISTIC}",
-        "clip": f"random clips held out, {OPTIMISTIC}",
+        "text": f"tested on sentences that are not in training, {NOT_SPEAKER_INDEPENDENT}",
+        "clip": f"random clips held out, {NOT_SPEAKER_INDEPENDENT}",
     }
     besides = f" (random clips of {' and '.join(unknown)})" if unknown and held_out == "speaker" else ""
     how = once[held_out] if folds == 1 else _cross_validation(held_out, split, folds=folds)
@@ -65,26 +65,30 @@ def count_folds(corpora: Sequence[str], split: Split, *, published: Mapping[str,
 def _cross_validation(held_out: str, split: Split, *, folds: int) -> str:
     how = {
         "speaker": "each tested by a model that never heard the voice",
-        "text": OPTIMISTIC,
+        "text": NOT_SPEAKER_INDEPENDENT,
         "corpus": "each tested by a model that was trained on others",
-        "clip": OPTIMISTIC,
+        "clip": NOT_SPEAKER_INDEPENDENT,
     }
     by = "" if split.table is None else f"by {TABLES.get(split.table, f'the folds {split.table}')}, "
     return f"{folds}-fold cross-validation over {GROUPS[held_out]}, {by}{how[held_out]}"
 
 
-def told(clips: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
+def format_split_summary(clips: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
     """Count the speakers and clips, without copies, of each part of a split: a line per fold."""
     table, folds = splits.merge(clips[["clip_id", "corpus", "speaker"]], on="clip_id"), splits.fold.nunique()
     lines = []
     for fold, rows in table.groupby("fold"):
         parts = {part: rows[rows.part == part] for part in ("train", "val", "test")}
-        sizes = [f"{part} {_voices(own)}, {count(len(own), 'clip')}" for part, own in parts.items()]
+        sizes = [f"{part} {_voices(own)}, {pluralize(len(own), 'clip')}" for part, own in parts.items()]
         lines.append(f"{f'fold {fold}: ' if folds > 1 else ''}{'; '.join(sizes)}")
     return lines
 
 
 def _voices(clips: pd.DataFrame) -> str:
     """Count the speakers of some clips; unknown ones cannot be counted."""
-    known = [count(count_known(clips), "speaker")] if len(clips) == 0 or not are_unknown(clips).all() else []
-    return " and ".join([*known, *(["unknown speakers"] if are_unknown(clips).any() else [])])
+    known = (
+        [pluralize(n_known_speakers(clips), "speaker")]
+        if len(clips) == 0 or not is_unknown_speaker(clips).all()
+        else []
+    )
+    return " and ".join([*known, *(["unknown speakers"] if is_unknown_speaker(clips).any() else [])])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from ser.utils.files import write_csv
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au", ".caf", ".w64")
@@ -61,12 +61,12 @@ def find_recordings(folder: Path) -> list[PurePosixPath]:
         If the folder is missing or holds no audio file.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; expected one with a corpus's recordings.")
+        raise UserError(f"{folder} is not a folder; expected one with a corpus's recordings.")
     files = (PurePosixPath(path.relative_to(folder).as_posix()) for path in _walk(folder))
     files = (file for file in files if file.suffix.lower() in SUFFIXES)
     visible = [file for file in files if not any(part.startswith(".") for part in file.parts)]
     if not visible:
-        raise InputError(f"{folder} holds no recording ({', '.join(SUFFIXES)}); put the corpus's files there.")
+        raise UserError(f"{folder} holds no recording ({', '.join(SUFFIXES)}); put the corpus's files there.")
     return sorted(visible)
 
 
@@ -74,7 +74,7 @@ def _walk(folder: Path) -> Iterator[Path]:
     """Find every file below a folder, through links too, but not through those that lead back up."""
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be listed: {error.strerror}; mend its permissions.")
+        raise UserError(f"{error.filename} cannot be listed: {error.strerror}; mend its permissions.")
 
     for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
         above = {Path(place).resolve(), *Path(place).resolve().parents}
@@ -134,9 +134,9 @@ def read_recordings(path: Path) -> list[Recording]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
             if tuple(rows.fieldnames or ()) != COLUMNS:
-                raise InputError(
+                raise UserError(
                     f"{path}: columns are {rows.fieldnames}, expected {list(COLUMNS)}; run `dvc repro`, which makes it."
                 )
             return [Recording(**row) for row in rows]
     except FileNotFoundError:
-        raise InputError(f"{path} was not found; run `dvc repro`, which makes what a stage needs.") from None
+        raise UserError(f"{path} was not found; run `dvc repro`, which makes what a stage needs.") from None

@@ -2,14 +2,14 @@
 
 import pandas as pd
 
-from ser.labels import EMOTIONS, in_order, label_map
+from ser.labels import EMOTIONS, canonical_order, label_map
 from ser.params import Emotions
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
-LEFT_OUT = ("clip_id", "reason")
+EXCLUDED_COLUMNS = ("clip_id", "reason")
 
 
-def choose(clips: pd.DataFrame, emotions: Emotions) -> tuple[pd.DataFrame, pd.DataFrame]:
+def select_clips(clips: pd.DataFrame, emotions: Emotions) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Choose the clips of a run: originals of its classes, each sound once.
 
     Parameters
@@ -24,7 +24,7 @@ def choose(clips: pd.DataFrame, emotions: Emotions) -> tuple[pd.DataFrame, pd.Da
     chosen : DataFrame
         Clips with merged emotions renamed, sorted by clip_id.
     left_out : DataFrame
-        `LEFT_OUT` of the other originals, sorted by clip_id.
+        `EXCLUDED_COLUMNS` of the other originals, sorted by clip_id.
 
     Raises
     ------
@@ -38,15 +38,15 @@ def choose(clips: pd.DataFrame, emotions: Emotions) -> tuple[pd.DataFrame, pd.Da
     repeated = originals.clip_id != first
     chosen = originals.assign(emotion=labels)[labels.notna() & ~repeated].reset_index(drop=True)
     if chosen.emotion.nunique() < 2:
-        raise InputError(
-            f"emotions.use leaves clips of {in_order(list(chosen.emotion)) or 'no emotion'}; at least two classes are "
-            f"needed, and the corpora have {', '.join(in_order(list(clips.emotion)))}."
+        raise UserError(
+            f"emotions.use leaves clips of {canonical_order(list(chosen.emotion)) or 'no emotion'}; "
+            f"at least two classes are needed, and the corpora have {', '.join(canonical_order(list(clips.emotion)))}."
         )
     reasons = ("emotions: " + originals.emotion + " is none of this run's").where(
         ~repeated, "holds the same sound as " + first
     )
     left_out = originals.assign(reason=reasons)[labels.isna() | repeated]
-    return chosen, left_out[list(LEFT_OUT)].reset_index(drop=True)
+    return chosen, left_out[list(EXCLUDED_COLUMNS)].reset_index(drop=True)
 
 
 def _check_named(clips: pd.DataFrame, emotions: Emotions) -> None:
@@ -56,7 +56,7 @@ def _check_named(clips: pd.DataFrame, emotions: Emotions) -> None:
     for key, words in named.items():
         unknown = sorted(words - (found if key == "merge" else set(clips.emotion)))
         if unknown:
-            raise InputError(
+            raise UserError(
                 f"emotions.{key}: no clip is labelled {', '.join(unknown)}; the corpora have "
-                f"{', '.join(in_order(list(clips.emotion)))}."
+                f"{', '.join(canonical_order(list(clips.emotion)))}."
             )

@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
-from ser.dataset.clip_metadata import are_unknown, for_testing
-from ser.dataset.selection import choose
-from ser.labels import in_order
+from ser.dataset.clip_metadata import is_corrupted, is_unknown_speaker
+from ser.dataset.selection import select_clips
+from ser.labels import canonical_order
 from ser.params import Emotions, Split
 from ser.utils import seeding
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 COLUMNS = ("clip_id", "emotion", "fold", "part")
-PARTS = ("train", "val", "test")
-Cut = tuple[pd.DataFrame, pd.DataFrame]
+SPLITS = ("train", "val", "test")
+Fold = tuple[pd.DataFrame, pd.DataFrame]
 """The clips of a corpus that a fold leaves for training and validation, and those it tests on."""
 
 
@@ -73,11 +73,11 @@ def split_clips(
         If there are too few speakers, texts or corpora, a part would be empty, a fold would train on no clip of a
         class, or the only fold would have a part without it.
     """
-    originals = choose(clips, emotions)[0]
+    originals = select_clips(clips, emotions)[0]
     if settings.hold_out == "corpus":
-        folds = _corpora_in_turn(originals, settings, seed=seed)
+        folds = _leave_one_corpus_out(originals, settings, seed=seed)
     else:
-        folds = _within_corpora(originals, settings, seed=seed, published=published or {})
+        folds = _split_each_corpus(originals, settings, seed=seed, published=published or {})
     table = pd.concat([originals.assign(fold=fold, part=part) for fold, part in enumerate(folds, start=1)])
     table = table.sort_values(["clip_id", "fold"], ignore_index=True)
     _check_parts(table, settings)
@@ -85,36 +85,36 @@ def split_clips(
     return table[list(COLUMNS)]
 
 
-def _within_corpora(
+def _split_each_corpus(
     clips: pd.DataFrame, settings: Split, *, seed: int, published: Mapping[str, int]
 ) -> list["pd.Series[str]"]:
     """Divide each corpus by itself, so that it is divided alike in any company; give the parts of each fold."""
     corpora = [group for _, group in clips.groupby("corpus")]
-    cuts = [_cuts(group, settings, seed=seed, published=published) for group in corpora]
+    cuts = [_outer_folds(group, settings, seed=seed, published=published) for group in corpora]
     n_folds = max(map(len, cuts))
     if settings.table is None and n_folds < settings.folds:
-        raise InputError(
+        raise UserError(
             f"split.folds: there are to be {settings.folds}, but no corpus has more than {n_folds} "
             f"{settings.hold_out}s to test on in turn; set folds to {n_folds} or less."
         )
     parts = [
-        [_parts(group, cut, settings, seed=seed) for cut in _padded(cuts_of_group, group, n_folds)]
+        [_assign_fold(group, cut, settings, seed=seed) for cut in _pad_folds(cuts_of_group, group, n_folds)]
         for group, cuts_of_group in zip(corpora, cuts, strict=True)
     ]
     return [pd.concat(fold) for fold in zip(*parts, strict=True)]
 
 
-def _padded(cuts: list[Cut], clips: pd.DataFrame, n_folds: int) -> list[Cut]:
+def _pad_folds(cuts: list[Fold], clips: pd.DataFrame, n_folds: int) -> list[Fold]:
     """Once the folds of a corpus are over, nothing of it is tested."""
     return cuts + [(clips, clips[:0])] * (n_folds - len(cuts))
 
 
-def _cuts(clips: pd.DataFrame, settings: Split, *, seed: int, published: Mapping[str, int]) -> list[Cut]:
+def _outer_folds(clips: pd.DataFrame, settings: Split, *, seed: int, published: Mapping[str, int]) -> list[Fold]:
     """Cut what is tested off a corpus, in each of its folds."""
     if settings.table is not None:
         tests = _published_tests(clips, settings.table, published=published)
     elif _is_by_clip(clips, settings):
-        return _cuts_by_clip(clips, settings, seed=_seed(clips, "test", seed=seed))
+        return _random_folds(clips, settings, seed=_seed(clips, "test", seed=seed))
     else:
         tests = _drawn_tests(clips, settings, seed=_seed(clips, "test", seed=seed))
     return [(clips.drop(test), clips.loc[test]) for test in tests]
@@ -124,23 +124,23 @@ def _is_by_clip(clips: pd.DataFrame, settings: Split) -> bool:
     """Say whether clips are shared out at random: as asked for, or as nobody knows the speakers to be held out."""
     if settings.hold_out == "text":
         return False
-    return settings.hold_out == "clip" or bool(are_unknown(clips).any())
+    return settings.hold_out == "clip" or bool(is_unknown_speaker(clips).any())
 
 
 def _seed(clips: pd.DataFrame, part: str, *, seed: int) -> int:
-    return seeding.integer(seed, "split", clips.corpus.iloc[0], part)
+    return seeding.derive_seed(seed, "split", clips.corpus.iloc[0], part)
 
 
 def _published_tests(clips: pd.DataFrame, table: str, *, published: Mapping[str, int]) -> list[pd.Index]:
     """Look up the clips that each fold of a published table tests on."""
     folds = clips.speaker.map(published)
     if folds.isna().any():
-        raise InputError(
+        raise UserError(
             f"split.table: {table} says nothing of {', '.join(sorted(set(clips.speaker[folds.isna()])))}; set table: "
             "null to draw speakers by chance."
         )
     if folds.nunique() == 1:
-        raise InputError(
+        raise UserError(
             f"split.table: a fold of {table} tests on all the speakers of {clips.corpus.iloc[0]} that are there, which "
             "leaves none to train on; get the whole corpus, or set table: null."
         )
@@ -160,26 +160,26 @@ def _check_groups(clips: pd.DataFrame, group: str) -> None:
     corpus, n_groups = clips.corpus.iloc[0], clips[group].nunique()
     n_without = (clips[group] == "").sum()
     if n_without:
-        raise InputError(
+        raise UserError(
             f"split.hold_out: {group} needs the {group} of every clip, but {n_without} clips of {corpus} (of "
             f"{len(clips)}) have none; name them, use hold_out: speaker or clip, or take {corpus} out of corpora."
         )
     if n_groups < 2:
-        raise InputError(
+        raise UserError(
             f"split.hold_out: {group} needs at least two {group}s, {corpus} has {n_groups}; use hold_out: clip."
         )
 
 
-def _parts(clips: pd.DataFrame, cut: Cut, settings: Split, *, seed: int) -> "pd.Series[str]":
+def _assign_fold(clips: pd.DataFrame, cut: Fold, settings: Split, *, seed: int) -> "pd.Series[str]":
     """Name the part of each clip of a corpus, in the order of its table."""
     rest, test = cut
     part = pd.Series("train", index=clips.index)
     part[test.index] = "test"
-    part[_validated(rest, clips, settings, seed=_seed(clips, "val", seed=seed))] = "val"
+    part[_validation_indices(rest, clips, settings, seed=_seed(clips, "val", seed=seed))] = "val"
     return part
 
 
-def _validated(rest: pd.DataFrame, clips: pd.DataFrame, settings: Split, *, seed: int) -> pd.Index:
+def _validation_indices(rest: pd.DataFrame, clips: pd.DataFrame, settings: Split, *, seed: int) -> pd.Index:
     """Choose what validates among the clips of a corpus that are not tested, grouped as the test is.
 
     The share counts what the whole corpus has.
@@ -190,7 +190,7 @@ def _validated(rest: pd.DataFrame, clips: pd.DataFrame, settings: Split, *, seed
     groups = ("text", "speaker") if settings.hold_out == "text" else ("speaker", "text")
     group = next((group for group in groups if rest[group].nunique() > 1), None)
     if group is None:
-        raise InputError(
+        raise UserError(
             f"split: {clips.corpus.iloc[0]} leaves one speaker and one text for training and validation; "
             "use hold_out: clip."
         )
@@ -213,7 +213,7 @@ def _group_folds(clips: pd.DataFrame, group: str, *, folds: int, seed: int) -> l
     if all(map(len, dealt)):
         return dealt
     # It is greedy, and of hardly more groups than folds may leave a fold without any.
-    names = seeding.generator(seed, "split").permutation(sorted(clips[group].unique()))
+    names = seeding.make_rng(seed, "split").permutation(sorted(clips[group].unique()))
     return [clips.index[clips[group].isin(names[fold::folds])] for fold in range(folds)]
 
 
@@ -234,13 +234,13 @@ def _whole_folds(share: float, *, n_groups: int) -> tuple[int, int]:
     return n_groups, n_groups - 1
 
 
-def _cuts_by_clip(clips: pd.DataFrame, settings: Split, *, seed: int) -> list[Cut]:
+def _random_folds(clips: pd.DataFrame, settings: Split, *, seed: int) -> list[Fold]:
     """Split at random, as most notebooks do: the same voices and sentences on both sides."""
     if settings.folds == 1:
         return [_draw_clips(clips, share=settings.test, seed=seed)]
     counts = clips.emotion.value_counts()
     if counts.min() < settings.folds:
-        raise InputError(
+        raise UserError(
             f"split: {clips.corpus.iloc[0]} has too few clips of some emotion: {counts.min()} of {counts.idxmin()} for "
             f"{settings.folds} folds; lower folds, or leave the emotion out of emotions.use."
         )
@@ -248,27 +248,27 @@ def _cuts_by_clip(clips: pd.DataFrame, settings: Split, *, seed: int) -> list[Cu
     return [(clips.iloc[rest], clips.iloc[test]) for rest, test in kfold.split(clips, clips.emotion)]
 
 
-def _draw_clips(clips: pd.DataFrame, *, share: float, seed: int) -> Cut:
+def _draw_clips(clips: pd.DataFrame, *, share: float, seed: int) -> Fold:
     """Draw a share of the clips, and of each emotion's, but as many as there are emotions; give the others first."""
     counts = clips.emotion.value_counts()
     size = share if math.ceil(share * len(clips)) >= len(counts) else len(counts)
     try:
         rest, drawn = train_test_split(clips, test_size=size, stratify=clips.emotion, random_state=seed)
     except ValueError:
-        raise InputError(
+        raise UserError(
             f"split: {clips.corpus.iloc[0]} has too few clips of some emotion: {counts.min()} of {counts.idxmin()}; "
             "training, validation and test need some of each. Add recordings, or leave the emotion out of emotions.use."
         ) from None
     return rest, drawn
 
 
-def _corpora_in_turn(clips: pd.DataFrame, settings: Split, *, seed: int) -> list["pd.Series[str]"]:
+def _leave_one_corpus_out(clips: pd.DataFrame, settings: Split, *, seed: int) -> list["pd.Series[str]"]:
     """Test each corpus on its own; give the parts of each fold, in the order of the corpora's names."""
     names = sorted(clips.corpus.unique())
     if len(names) < 2:
-        raise InputError(f"split.hold_out: corpus needs at least two corpora, the run has {names[0]} alone; add one.")
+        raise UserError(f"split.hold_out: corpus needs at least two corpora, the run has {names[0]} alone; add one.")
     if settings.folds not in (1, len(names)):
-        raise InputError(
+        raise UserError(
             f"split.folds: {settings.folds}, but with hold_out: corpus each of the {len(names)} corpora is tested in a "
             f"fold of its own; set folds to 1 or {len(names)}."
         )
@@ -284,16 +284,16 @@ def _without(corpus: str, clips: pd.DataFrame, settings: Split, *, seed: int) ->
     if len(sizes) > 1:
         part[rest.index[rest.corpus == sizes.idxmin()]] = "val"
     else:
-        part[_validated(rest, rest, settings, seed=_seed(rest, "val", seed=seed))] = "val"
+        part[_validation_indices(rest, rest, settings, seed=_seed(rest, "val", seed=seed))] = "val"
     return part
 
 
 def _check_parts(table: pd.DataFrame, settings: Split) -> None:
     """Refuse a fold without a part, such as a published one of whose speakers no recording is there."""
     for fold, parts in table.groupby("fold").part:
-        absent = [part for part in PARTS if part not in set(parts)]
+        absent = [part for part in SPLITS if part not in set(parts)]
         if absent:
-            raise InputError(
+            raise UserError(
                 f"split: fold {fold} has no clip for {' and '.join(absent)} ({_settings(settings)}); get the whole of "
                 "the corpora, lower folds, or set table: null."
             )
@@ -304,9 +304,9 @@ def _check_classes(table: pd.DataFrame, settings: Split) -> None:
     classes = set(table.emotion)
     judged = table if table.fold.nunique() == 1 else table[table.part == "train"]
     for (fold, part), clips in judged.groupby(["fold", "part"]):
-        absent = in_order(classes - set(clips.emotion))
+        absent = canonical_order(classes - set(clips.emotion))
         if absent:
-            raise InputError(
+            raise UserError(
                 f"split: part {part} of fold {fold} has no clip of {', '.join(absent)} ({_settings(settings)}); "
                 f"{_way_out(absent, settings)}."
             )
@@ -329,7 +329,7 @@ def _way_out(absent: Sequence[str], settings: Split) -> str:
     return "raise the share, change the seed, or leave the emotion out of emotions.use"
 
 
-def with_parts(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool = True) -> pd.DataFrame:
+def assign_splits(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool = True) -> pd.DataFrame:
     """Give each clip, copies too, the class, fold and part of its source.
 
     Copies to learn from are kept in training only, copies for testing in testing only.
@@ -349,12 +349,12 @@ def with_parts(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool = T
         The clip table with the run's `emotion`, and the columns fold and part.
     """
     joined = clips.drop(columns="emotion").merge(splits.rename(columns={"clip_id": "source"}), on="source")
-    parts_of_copies = for_testing(joined).map({True: "test", False: "train" if augmented else ""})
+    parts_of_copies = is_corrupted(joined).map({True: "test", False: "train" if augmented else ""})
     kept = joined[(joined.augmentation == "") | (joined.part == parts_of_copies)]
     return kept.sort_values(["source", "clip_id", "fold"], ignore_index=True)
 
 
-def inner_folds(
+def grouped_cv(
     clips: pd.DataFrame, *, folds: int, seed: int, hold_out: str = "speaker"
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Cut training clips into folds for a grid search: by what the test holds out, as far as there are two of it.
@@ -379,7 +379,7 @@ def inner_folds(
     """
     groups = _groups(clips, hold_out)
     n_splits = min(folds, groups.nunique())
-    random_state = seeding.integer(seed, "grid search")
+    random_state = seeding.derive_seed(seed, "grid search")
     kfold = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=random_state)
     # By corpus too: else one of few folds may hold all speakers of a corpus, and with them all clips of an emotion.
     strata = _strata(clips.corpus + clips.emotion, folds=n_splits)
@@ -388,7 +388,7 @@ def inner_folds(
 
 def _groups(clips: pd.DataFrame, hold_out: str) -> "pd.Series[str]":
     """Say what stays together in a grid search: copies and their source, and what the test holds out."""
-    speakers = clips.speaker.where(~are_unknown(clips), clips.source)
+    speakers = clips.speaker.where(~is_unknown_speaker(clips), clips.source)
     texts = clips.text.where(clips.text != "", clips.source)
     choices = {"clip": [], "text": [texts]}.get(hold_out, [speakers, clips.text])
     return next((group for group in choices if group.nunique() >= 2), clips.source)

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
-from ser.utils.errors import InputError
-from ser.utils.files import replacing
+from ser.utils.errors import UserError
+from ser.utils.files import atomic_write
 
 MAX_ENTRIES = 500_000  # the largest corpora of emotions have some 200,000 recordings
 MAX_BYTES = 100 * 1000**3  # the largest corpora, video included, have some 30 GB
@@ -55,7 +55,7 @@ def unpack(archive: Path, folder: Path) -> None:
         _check_count(opened.infolist(), archive=archive)
         files = _files(opened.infolist(), archive=archive)
         _check_amount(files, archive=archive)
-        with replacing(folder) as unfinished:
+        with atomic_write(folder) as unfinished:
             _check_room(files, archive=archive, folder=folder.parent)
             for path, entry in files.items():
                 _write(opened, entry, unfinished / path, archive=archive)
@@ -66,9 +66,9 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
         opened = zipfile.ZipFile(archive)
     except FileNotFoundError as error:
-        raise InputError(f"{archive} was not found; expected a zip archive there: fetch it.") from error
+        raise UserError(f"{archive} was not found; expected a zip archive there: fetch it.") from error
     except (*_DAMAGE, NotImplementedError) as error:
-        raise InputError(f"{archive} is not a whole zip archive ({error}); expected one: fetch it again.") from error
+        raise UserError(f"{archive} is not a whole zip archive ({error}); expected one: fetch it again.") from error
     with opened:
         yield opened
 
@@ -77,9 +77,9 @@ def _check_count(entries: Sequence[zipfile.ZipInfo], *, archive: Path) -> None:
     """Compare with the number at the archive's end: zipfile does not, and a wrong length can hide entries from it."""
     count, announced = len(entries), _announced(archive)
     if announced not in (_NUMBER_ELSEWHERE, count % (1 << 16)):  # a number of 16 bits
-        raise InputError(f"{archive} lists {count} entries; expected {announced}, as its end says: fetch it again.")
+        raise UserError(f"{archive} lists {count} entries; expected {announced}, as its end says: fetch it again.")
     if count > MAX_ENTRIES:
-        raise InputError(
+        raise UserError(
             f"{archive} has {count} entries; expected at most {MAX_ENTRIES}: unpack it by hand if you trust it."
         )
 
@@ -131,7 +131,7 @@ def _check_kind(entry: zipfile.ZipInfo, *, name: str, archive: Path) -> None:
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise _refusal(archive, name, "is a link or a device", expected="files and folders")
     if entry.flag_bits & _ENCRYPTED:
-        raise InputError(
+        raise UserError(
             f"{archive}: {name!r} is encrypted; expected an archive without a password: unpack it by hand with the "
             "one that its publisher gave you."
         )
@@ -143,12 +143,12 @@ def _is_litter(path: PurePosixPath) -> bool:
 
 def _check_amount(files: Files, *, archive: Path) -> None:
     if not files:
-        raise InputError(f"{archive} holds no file; expected a corpus's recordings: fetch it again.")
+        raise UserError(f"{archive} holds no file; expected a corpus's recordings: fetch it again.")
     total = _total(files)
     ratio = total / archive.stat().st_size
     if total > MAX_BYTES or (total > RATIO_FROM and ratio > MAX_RATIO):
         largest = max(files, key=lambda path: files[path].file_size)
-        raise InputError(
+        raise UserError(
             f"{archive} would become {total} bytes, {ratio:.0f} times its size, most of it in {str(largest)!r}; "
             f"expected at most {MAX_BYTES} and {MAX_RATIO} times: unpack it by hand if you trust it."
         )
@@ -157,7 +157,7 @@ def _check_amount(files: Files, *, archive: Path) -> None:
 def _check_room(files: Files, *, archive: Path, folder: Path) -> None:
     free, total = shutil.disk_usage(folder).free, _total(files)
     if total > free:
-        raise InputError(
+        raise UserError(
             f"{archive} would become {total} bytes; expected as many free in {folder}, not {free}: make room."
         )
 
@@ -178,15 +178,13 @@ def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, *, archi
         raise _refusal(archive, _name(entry), f"cannot be read ({error})", expected="an ordinary zip") from error
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:  # but bz2 says so of damaged data, without a number
-            raise InputError(
-                f"{path} cannot be written ({error.strerror}), from {archive}: mend this place."
-            ) from error
-        raise InputError(
+            raise UserError(f"{path} cannot be written ({error.strerror}), from {archive}: mend this place.") from error
+        raise UserError(
             f"{archive}: {_name(entry)!r} is damaged ({error}); expected what its checksum says: fetch it again."
         ) from error
 
 
-def _refusal(archive: Path, name: str, found: str, *, expected: str) -> InputError:
-    return InputError(
+def _refusal(archive: Path, name: str, found: str, *, expected: str) -> UserError:
+    return UserError(
         f"{archive}: {name!r} {found}; expected {expected}: fetch it again from its publisher, or unpack it by hand."
     )

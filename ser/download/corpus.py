@@ -13,9 +13,9 @@ from ser.dataset.recordings import Recording, find_recordings, list_recordings
 from ser.download import custom, dataverse, demo_speech, fetch, kaggle
 from ser.download.archives import unpack
 from ser.download.demo_speech import Utterance
-from ser.download.validation import check_complete
+from ser.download.validation import validate_corpus
 from ser.params import Download, Own
-from ser.utils.errors import InputError, set_to
+from ser.utils.errors import UserError, how_to_set
 from ser.utils.files import file_hash
 from ser.utils.parallel import batches, map_batches
 from ser.utils.progress import progress
@@ -24,7 +24,7 @@ BATCH = 16
 
 
 @dataclass(frozen=True)
-class Brought:
+class DownloadResult:
     """The recordings that are there now, and sentences about them."""
 
     recordings: Sequence[Recording]
@@ -36,7 +36,7 @@ def project_root() -> Path:
     return Path(os.environ.get("DVC_ROOT", "."))
 
 
-def announce(name: str, own_recordings: Mapping[str, Own]) -> str:
+def describe_corpus(name: str, own_recordings: Mapping[str, Own]) -> str:
     """Say what a corpus is, what may be done with it, and whom to cite.
 
     Raises
@@ -46,14 +46,16 @@ def announce(name: str, own_recordings: Mapping[str, Own]) -> str:
     """
     if name in own_recordings:
         if name in known_corpora():
-            raise InputError(f"own.{name}: a published corpus has this name; call your recordings otherwise.")
+            raise UserError(f"own.{name}: a published corpus has this name; call your recordings otherwise.")
         folder = own_recordings[name].folder
         return f"{name}: your own recordings{f' in {folder}' if folder else ''}."
     facts = load_corpus(name, own=own_recordings)
     return f"{name}: {facts.title}. Licence: {facts.licence}. Cite: {facts.citation}. {facts.url}"
 
 
-def bring(name: str, folder: Path, settings: Download, *, own_recordings: Mapping[str, Own], seed: int) -> Brought:
+def download_corpus(
+    name: str, folder: Path, settings: Download, *, own_recordings: Mapping[str, Own], seed: int
+) -> DownloadResult:
     """Bring a corpus's recordings into an empty folder, bytes as published, and make their table.
 
     Parameters
@@ -76,7 +78,9 @@ def bring(name: str, folder: Path, settings: Download, *, own_recordings: Mappin
         If the corpus cannot be found, fetched or unpacked, or is not the one that was published.
     """
     if name in own_recordings:
-        return Brought(*custom.bring(own_recordings[name], folder, name=name, root=project_root()))
+        return DownloadResult(
+            *custom.import_custom_corpus(own_recordings[name], folder, name=name, root=project_root())
+        )
     corpus = load_corpus(name)
     if corpus.synthetic:
         _synthesise(corpus, folder, seed=seed)
@@ -84,7 +88,7 @@ def bring(name: str, folder: Path, settings: Download, *, own_recordings: Mappin
         _bring(_local(corpus, settings) or _fetched(corpus, settings), folder, name=name)
         _drop_repeats(folder, corpus)
     recordings = list_recordings(folder, corpus.parse, grammar=name)
-    return Brought(recordings, check_complete(recordings, corpus, allow_partial=settings.allow_partial))
+    return DownloadResult(recordings, validate_corpus(recordings, corpus, allow_partial=settings.allow_partial))
 
 
 def _drop_repeats(folder: Path, corpus: Corpus) -> None:
@@ -101,14 +105,14 @@ def _local(corpus: Corpus, settings: Download) -> Path | None:
         return None
     local_dir = project_root() / Path(settings.local_dir).expanduser()
     if not local_dir.is_dir():
-        raise InputError(f"download.local_dir: {local_dir} was not found; expected a folder that holds {corpus.name}/.")
+        raise UserError(f"download.local_dir: {local_dir} was not found; expected a folder that holds {corpus.name}/.")
     return next((path for path in (local_dir / corpus.name, local_dir / f"{corpus.name}.zip") if path.exists()), None)
 
 
 def _fetched(corpus: Corpus, settings: Download) -> Path:
     """Fetch a corpus into a cache, where it waits for the next time, and say where it is."""
-    instead = f"put it into FOLDER/{corpus.name}/ and {set_to('download.local_dir', 'FOLDER')}"
-    copy = f"; or take the copy at kaggle.com/datasets/{corpus.kaggle}: {set_to('download.kaggle', 'true')}"
+    instead = f"put it into FOLDER/{corpus.name}/ and {how_to_set('download.local_dir', 'FOLDER')}"
+    copy = f"; or take the copy at kaggle.com/datasets/{corpus.kaggle}: {how_to_set('download.kaggle', 'true')}"
     from_kaggle = copy if corpus.kaggle else ""
     try:
         if settings.kaggle and corpus.kaggle:
@@ -117,10 +121,10 @@ def _fetched(corpus: Corpus, settings: Download) -> Path:
             folder = fetch.cache() / corpus.name
             fetch.fetch_all(remotes, folder)
             return folder
-    except InputError as error:
-        raise InputError(f"{error} Or get it from {corpus.url}, {instead}{from_kaggle}.") from None
+    except UserError as error:
+        raise UserError(f"{error} Or get it from {corpus.url}, {instead}{from_kaggle}.") from None
     place = f"in download.local_dir ({settings.local_dir})" if settings.local_dir else "here"
-    raise InputError(
+    raise UserError(
         f"{corpus.name} is not {place} and cannot be fetched without asking: get it from {corpus.url} "
         f"({corpus.licence}), {instead}{from_kaggle}."
     )
@@ -147,7 +151,7 @@ def _bring(source: Path, folder: Path, *, name: str) -> None:
 def _has_recordings(folder: Path) -> bool:
     try:
         return bool(find_recordings(folder))
-    except InputError:
+    except UserError:
         return False
 
 

@@ -10,15 +10,15 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from ser.audio import io as audio_io
-from ser.dataset.clip_metadata import name_speaker
+from ser.dataset.clip_metadata import speaker_id
 from ser.dataset.recordings import Recording, find_recordings, in_order
 from ser.download.validation import name_some
 from ser.labels import EMOTIONS
 from ser.params import Own
-from ser.utils.errors import InputError, set_to
+from ser.utils.errors import UserError, how_to_set
 from ser.utils.files import file_hash
 from ser.utils.progress import progress
-from ser.utils.text import count
+from ser.utils.text import pluralize
 
 LABELS = "labels.csv"
 REQUIRED = {"file", "emotion"}
@@ -26,7 +26,7 @@ OPTIONAL = {"speaker", "sex", "text", "language", "intensity"}
 _SEXES = {"": "", "f": "f", "female": "f", "m": "m", "male": "m"}
 
 
-def bring(settings: Own, folder: Path, *, name: str, root: Path) -> tuple[list[Recording], list[str]]:
+def import_custom_corpus(settings: Own, folder: Path, *, name: str, root: Path) -> tuple[list[Recording], list[str]]:
     """Label a user's recordings, check them, and copy those that have a label.
 
     Parameters
@@ -69,8 +69,8 @@ def bring(settings: Own, folder: Path, *, name: str, root: Path) -> tuple[list[R
 
 def _folder(settings: Own, *, name: str, root: Path) -> Path:
     if settings.folder is None:
-        raise InputError(
-            f"own.{name}.folder is null; say where the recordings are: {set_to(f'own.{name}.folder', 'FOLDER')}."
+        raise UserError(
+            f"own.{name}.folder is null; say where the recordings are: {how_to_set(f'own.{name}.folder', 'FOLDER')}."
         )
     return root / Path(settings.folder).expanduser()
 
@@ -88,7 +88,7 @@ def _labelled(settings: Own, source: Path, files: Sequence[PurePosixPath], *, ro
 def _by_pattern(file: PurePosixPath, pattern: str, *, name: str) -> Recording:
     found = re.search(f"(?:^|/)(?:{pattern})$", str(file.with_suffix("")))
     if found is None:
-        raise InputError(f"own.{name}.pattern does not match {file}; mend the pattern, or take the file away.")
+        raise UserError(f"own.{name}.pattern does not match {file}; mend the pattern, or take the file away.")
     groups = {key: value or "" for key, value in found.groupdict().items() if key in REQUIRED | OPTIONAL}
     return Recording(**{**groups, "file": str(file)})
 
@@ -97,7 +97,7 @@ def _by_folder(file: PurePosixPath, settings: Own, *, name: str) -> Recording:
     """Take the nearest folder that is called like an emotion; else the nearest of all, whose name is then refused."""
     folders = list(reversed(file.parts[:-1]))
     if not folders:
-        raise InputError(
+        raise UserError(
             f"own.{name}: {file} has no label; expected {LABELS} in the folder (file, emotion), a folder for each "
             f"emotion (angry/{file}), or own.{name}.pattern."
         )
@@ -110,14 +110,14 @@ def _by_table(table: Path, files: Sequence[PurePosixPath], *, source: Path) -> l
     rows = _rows(table)
     here = set(map(str, files))
     if not all((row["file"] or "").strip() for row in rows):
-        raise InputError(f"{table}: a row names no file; give its path in the column file, or take the row away.")
+        raise UserError(f"{table}: a row names no file; give its path in the column file, or take the row away.")
     names = [str(PurePosixPath(row["file"].strip())) for row in rows]
     missing = sorted(set(names) - here)
     if missing:
-        raise InputError(f"{table}: not in {source}: {name_some(missing)}; paths start at that folder.")
+        raise UserError(f"{table}: not in {source}: {name_some(missing)}; paths start at that folder.")
     repeated = [file for file, times in Counter(names).items() if times > 1]
     if repeated:
-        raise InputError(f"{table}: {name_some(repeated)} stands there twice; keep one row a file.")
+        raise UserError(f"{table}: {name_some(repeated)} stands there twice; keep one row a file.")
     known = REQUIRED | OPTIONAL
     return [
         Recording(**{key: (value or "").strip() for key, value in row.items() if key in known} | {"file": file})
@@ -130,16 +130,16 @@ def _rows(table: Path) -> list[dict[str, str]]:
         with table.open(encoding="utf-8-sig", newline="") as file:
             text = file.read()
     except FileNotFoundError:
-        raise InputError(
+        raise UserError(
             f"{table} was not found; expected a CSV file with the columns file, emotion, from the project's root."
         ) from None
     except (UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{table} cannot be read as UTF-8 text: {error}; save it as CSV in UTF-8.") from None
+        raise UserError(f"{table} cannot be read as UTF-8 text: {error}; save it as CSV in UTF-8.") from None
     header = text.split("\n", 1)[0]
     rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))
     columns = [column.strip().lower() for column in rows.fieldnames or ()]
     if not set(columns) >= REQUIRED:
-        raise InputError(
+        raise UserError(
             f"{table}: columns are {', '.join(columns) or 'none'}; expected file and emotion, and maybe "
             f"{', '.join(sorted(OPTIONAL))}."
         )
@@ -151,11 +151,11 @@ def _finished(recording: Recording, settings: Own, *, name: str) -> Recording:
     """Translate the emotion, and put sex, speaker and language into the words of the table."""
     sex = _SEXES.get(recording.sex.strip().lower())
     if sex is None:
-        raise InputError(f"own.{name}: {recording.file} has the sex {recording.sex!r}; expected f, m or nothing.")
+        raise UserError(f"own.{name}: {recording.file} has the sex {recording.sex!r}; expected f, m or nothing.")
     label = _key(recording.emotion)
     return replace(
         recording,
-        speaker=name_speaker(name, recording.speaker),
+        speaker=speaker_id(name, recording.speaker),
         sex=sex,
         emotion=_keys(settings.emotions).get(label, label),
         language=recording.language or settings.language,
@@ -175,8 +175,8 @@ def _check_emotions(recordings: Sequence[Recording], settings: Own, *, name: str
     unknown = Counter(one.emotion for one in recordings if one.emotion not in known)
     if not unknown:
         return
-    found = name_some([f"{label or 'no label'} ({count(times, 'recording')})" for label, times in unknown.items()])
-    raise InputError(
+    found = name_some([f"{label or 'no label'} ({pluralize(times, 'recording')})" for label, times in unknown.items()])
+    raise UserError(
         f"own.{name}: unknown emotion {found}; known are {', '.join(EMOTIONS)}. Say what each is: "
         f"{_translation(min(unknown), name=name)}; a word that stands for itself, as in {{bored: bored}}, is an "
         f"emotion of its own, left out of a run unless emotions.extra names it."
@@ -196,9 +196,9 @@ def _can_be_typed(label: str) -> bool:
 
 
 def _check_speakers(recordings: Sequence[Recording], *, name: str) -> None:
-    without = [one.file for one in recordings if one.speaker == name_speaker(name)]
+    without = [one.file for one in recordings if one.speaker == speaker_id(name)]
     if without and len(without) < len(recordings):
-        raise InputError(
+        raise UserError(
             f"own.{name}: no speaker is given for {name_some(without)}, but for others there is; they might be the "
             "same people, on both sides of a split. Name the speaker of every recording, or of none."
         )
@@ -207,9 +207,11 @@ def _check_speakers(recordings: Sequence[Recording], *, name: str) -> None:
 def _notes(recordings: Sequence[Recording], files: Sequence[PurePosixPath], *, name: str) -> list[str]:
     emotions = Counter(recording.emotion for recording in recordings)
     counts = ", ".join(f"{emotion} {times}" for emotion, times in sorted(emotions.items()))
-    unknown = recordings[0].speaker == name_speaker(name)
-    speakers = "unknown speakers" if unknown else count(len({recording.speaker for recording in recordings}), "speaker")
-    notes = [f"{name}: {count(len(recordings), 'recording')}, {speakers}; {counts}."]
+    unknown = recordings[0].speaker == speaker_id(name)
+    speakers = (
+        "unknown speakers" if unknown else pluralize(len({recording.speaker for recording in recordings}), "speaker")
+    )
+    notes = [f"{name}: {pluralize(len(recordings), 'recording')}, {speakers}; {counts}."]
     if unknown:
         notes.append(f"{name}: speakers are unknown: no score on these recordings will be speaker-independent.")
     if extra := sorted(set(emotions) - set(EMOTIONS)):
@@ -229,7 +231,7 @@ def _repeats(recordings: Iterable[Recording], source: Path, *, name: str) -> lis
     for group in repeated:
         if len({(one.emotion, one.speaker) for one in group}) > 1:
             labels = ", ".join(f"{one.file} ({one.emotion}, {one.speaker})" for one in group)
-            raise InputError(f"own.{name}: the same sound has different labels: {labels}; keep the right one.")
+            raise UserError(f"own.{name}: the same sound has different labels: {labels}; keep the right one.")
     if not repeated:
         return []
     pairs = [f"{group[0].file} = {', '.join(one.file for one in group[1:])}" for group in repeated]
@@ -237,7 +239,7 @@ def _repeats(recordings: Iterable[Recording], source: Path, *, name: str) -> lis
 
 
 def _rates(recordings: Iterable[Recording], source: Path, *, name: str) -> list[str]:
-    rates = Counter(audio_io.sample_rate(source / recording.file) for recording in recordings)
+    rates = Counter(audio_io.get_samplerate(source / recording.file) for recording in recordings)
     known = {rate: times for rate, times in rates.items() if rate is not None}
     if len(known) < 2:
         return []

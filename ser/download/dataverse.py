@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from ser.corpora.base import RemoteFile
 from ser.download.fetch import get_json
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 _ALGORITHMS = {"MD5": "md5", "SHA-256": "sha256"}  # of what Dataverse computes, those that a RemoteFile can have
 
@@ -92,20 +92,20 @@ def files_of(doi: str, *, server: str) -> list[RemoteFile]:
     page = f"{server}/dataset.xhtml?persistentId={dataset}"
     files = _read(get_json(f"{server}/api/datasets/:persistentId/?persistentId={dataset}"), page=page)
     if not files:
-        raise InputError(f"{page} lists no file; expected a corpus: see there whether it has moved.")
+        raise UserError(f"{page} lists no file; expected a corpus: see there whether it has moved.")
     _refuse_restricted(files, page=page)
     return [_remote(file, server=server) for file in files]
 
 
 def _read(answer: Any, *, page: str) -> list[_File]:
     if isinstance(answer, dict) and answer.get("status") == "ERROR":
-        raise InputError(f"{page}: Dataverse says {answer.get('message')!r}; expected its list of files: see there.")
+        raise UserError(f"{page}: Dataverse says {answer.get('message')!r}; expected its list of files: see there.")
     try:
         return _Answer.model_validate(answer).data.latest_version.files
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(map(str, problem["loc"])) or "its answer"
-        raise InputError(
+        raise UserError(
             f"{page}: Dataverse's list of files was not understood ({key}: {problem['msg']}); expected one as its "
             "guides describe: see there whether the dataset is published, and fetch it by hand."
         ) from error
@@ -115,7 +115,7 @@ def _refuse_restricted(files: Sequence[_File], *, page: str) -> None:
     """Fetch all or nothing: without the files that are not for everybody it would be another corpus."""
     restricted = [file for file in files if file.restricted]
     if restricted:
-        raise InputError(
+        raise UserError(
             f"{page}: {len(restricted)} of {len(files)} files are restricted, {_name(restricted[0])!r} the first; "
             "expected files for everybody: ask for access there and fetch them by hand."
         )

@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from ser.utils.errors import InputError
-from ser.utils.seeding import generator
+from ser.utils.errors import UserError
+from ser.utils.seeding import make_rng
 
 SAMPLE_RATE = 22050
 """Sampling rate of espeak-ng's formant voices, in Hz."""
@@ -150,8 +150,8 @@ def synthesise(utterance: Utterance, *, seed: int, texts: Mapping[str, str] = TE
     Cahn (1990), "The generation of affect in synthesized speech", J. AVIOS 8.
     """
     speaker = SPEAKERS[utterance.speaker]
-    rng = generator(seed, "synthesis", utterance.name)
-    habit = generator(seed, "synthesis", utterance.speaker, utterance.emotion)
+    rng = make_rng(seed, "synthesis", utterance.name)
+    habit = make_rng(seed, "synthesis", utterance.speaker, utterance.emotion)
     prosody = _vary(PROSODIES[utterance.emotion], habit, amount=0.20)
     prosody = _vary(prosody, rng, amount=0.20)
     ssml = _ssml(texts[utterance.text], speaker=speaker, prosody=prosody, rng=rng)
@@ -226,7 +226,7 @@ def _speak(ssml: str, *, voice: str, seed: int) -> np.ndarray:
         espeak.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         espeak.espeak_SetSynthCallback(callback)
         if espeak.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise InputError(f"espeak-ng has no voice {voice!r}; reinstall espeakng-loader")
+            raise UserError(f"espeak-ng has no voice {voice!r}; reinstall espeakng-loader")
         espeak.espeak_Synth(text, len(text) + 1, 0, 0, 0, _UTF8 | _SSML, None, None)
         espeak.espeak_Synchronize()
     return np.frombuffer(b"".join(chunks), "<i2").astype(np.float32) / np.float32(32768.0)
@@ -243,7 +243,7 @@ def _engine() -> Iterator[ctypes.CDLL]:
     try:
         rate = espeak.espeak_Initialize(_RETRIEVE, 0, data.encode(), _NO_EXIT)
         if rate != SAMPLE_RATE:
-            raise InputError(
+            raise UserError(
                 f"espeak-ng started from {data} with {rate} instead of {SAMPLE_RATE} Hz; reinstall espeakng-loader"
             )
         yield espeak
@@ -259,13 +259,13 @@ def _load() -> tuple[ctypes.CDLL, str]:
 
         path, data = str(espeakng_loader.get_library_path()), str(espeakng_loader.get_data_path())
         if _is_loaded(path):
-            raise InputError(
+            raise UserError(
                 f"{path} is in use by another part of this process, on which the samples would "
                 "depend; synthesise in a process of its own"
             )
         return ctypes.CDLL(path), data
     except (ImportError, OSError) as error:
-        raise InputError(
+        raise UserError(
             f"espeak-ng could not be loaded ({error}); the demo corpus is spoken by the wheel "
             "espeakng-loader: install it, or prepare a corpus of recordings instead"
         ) from error

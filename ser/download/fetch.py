@@ -22,7 +22,7 @@ from pooch.utils import cache_location, os_cache
 from requests.adapters import HTTPAdapter
 
 from ser.corpora.base import RemoteFile
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from ser.utils.progress import Bar, progress
 
 CONNECTIONS = 8
@@ -130,9 +130,9 @@ def get_json(url: str, *, retries: int = RETRIES) -> Any:
                 return _ask_json(url, session=session)
             except requests.RequestException as error:
                 failures += 1
-                if not _may_pass(error) or failures > retries:
+                if not _is_transient(error) or failures > retries:
                     raise _unanswered(error, url, attempts=failures) from error
-                time.sleep(_pause(error, failures=failures))
+                time.sleep(_backoff(error, failures=failures))
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class _Part:
 def _check_unique(remotes: Sequence[RemoteFile]) -> None:
     repeated = [name for name, times in Counter(remote.filename for remote in remotes).items() if times > 1]
     if repeated:
-        raise InputError(f"{repeated[0]} is listed more than once; expected unique file names: fetch them by hand.")
+        raise UserError(f"{repeated[0]} is listed more than once; expected unique file names: fetch them by hand.")
 
 
 @contextmanager
@@ -188,7 +188,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         with FileLock(folder / ".lock"):
             yield
     except OSError as error:
-        raise InputError(
+        raise UserError(
             f"{error.filename or folder} cannot be written: {error.strerror}; expected a folder with room for what is "
             "fetched: mend it, or name another in the environment variable SER_CACHE."
         ) from error
@@ -251,7 +251,7 @@ def _complete(part: _Part, remote: RemoteFile, job: _Job) -> None:
     if not _is_right(part.path, remote):
         found = _describe(part, remote)
         part.drop()
-        raise InputError(
+        raise UserError(
             f"{remote.url} gave {found}; expected {_expected(remote)}: open it in a browser to see whether it has "
             f"changed or asks for a login, and put the right file at {job.folder / remote.filename}."
         )
@@ -266,10 +266,10 @@ def _receive(part: _Part, remote: RemoteFile, job: _Job, *, resume: bool) -> boo
         except requests.RequestException as error:
             failures = failures + 1 if part.size() <= most else 1
             most = max(most, part.size())
-            if not _may_pass(error) or failures > job.retries:
+            if not _is_transient(error) or failures > job.retries:
                 kept = part.size() if remote.known_hash is not None else 0
-                raise _given_up(error, remote, job, attempts=failures, kept=kept) from error
-            job.wait(_pause(error, failures=failures))
+                raise _give_up_error(error, remote, job, attempts=failures, kept=kept) from error
+            job.wait(_backoff(error, failures=failures))
 
 
 def _ask(part: _Part, remote: RemoteFile, job: _Job, *, resume: bool) -> bool:
@@ -297,28 +297,28 @@ def _refuse_early_end(response: requests.Response, remote: RemoteFile, *, receiv
         raise requests.ConnectionError(f"the connection ended after {received} bytes")
 
 
-def _may_pass(error: requests.RequestException) -> bool:
+def _is_transient(error: requests.RequestException) -> bool:
     if error.response is not None:
         return error.response.status_code >= 500 or error.response.status_code in _BUSY
     return isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError)
 
 
-def _pause(error: requests.RequestException, *, failures: int) -> float:
+def _backoff(error: requests.RequestException, *, failures: int) -> float:
     """Say how long to wait, in seconds: twice as long every time, and no less than the server asks for."""
     asked = error.response.headers.get("Retry-After", "") if error.response is not None else ""
     return min(LONGEST_WAIT, max(FIRST_WAIT * 2 ** (failures - 1), float(asked) if asked.isdecimal() else 0.0))
 
 
-def _given_up(
+def _give_up_error(
     error: requests.RequestException, remote: RemoteFile, job: _Job, *, attempts: int, kept: int
-) -> InputError:
+) -> UserError:
     path = job.folder / remote.filename
-    if not _may_pass(error):
-        return InputError(
+    if not _is_transient(error):
+        return UserError(
             f"{remote.url} {_reason(error)}; expected {_expected(remote)}: see whether its publisher has moved it or "
             f"asks for a login, and put it at {path} by hand."
         )
-    return InputError(
+    return UserError(
         f"{remote.url} {_reason(error)}, {attempts} times in a row; expected {_expected(remote)}: see whether the "
         f"network and the site are up and run again ({kept} bytes are kept), or put it at {path} by hand."
     )
@@ -331,18 +331,18 @@ def _ask_json(url: str, *, session: requests.Session) -> Any:
             return response.json()
         except requests.JSONDecodeError as error:
             kind = response.headers.get("Content-Type", "something")
-            raise InputError(
+            raise UserError(
                 f"{url} gave {len(response.content)} bytes of {kind}; expected JSON: open it in a browser to see "
                 "whether it has changed or asks for a login."
             ) from error
 
 
-def _unanswered(error: requests.RequestException, url: str, *, attempts: int) -> InputError:
-    if not _may_pass(error):
-        return InputError(
+def _unanswered(error: requests.RequestException, url: str, *, attempts: int) -> UserError:
+    if not _is_transient(error):
+        return UserError(
             f"{url} {_reason(error)}; expected JSON: see whether its publisher has moved it or asks for a login."
         )
-    return InputError(
+    return UserError(
         f"{url} {_reason(error)}, {attempts} times in a row; expected JSON: see whether the network and the site are "
         "up and run again."
     )

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from types import ModuleType
 
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 _SITE = "https://www.kaggle.com/datasets"
 # Besides kagglehub's own: of the network and the disk, which all are OSError, and of damaged archives.
@@ -45,7 +45,7 @@ def fetch(handle: str) -> Path:
         import kagglehub
         from kagglehub import exceptions
     except ImportError as error:
-        raise InputError(
+        raise UserError(
             f"{_SITE}/{handle} is fetched by kagglehub, which cannot be imported ({error}); expected it to be "
             "installed: pip install -r requirements-kaggle.txt -c constraints.txt, or download the page's files."
         ) from error
@@ -53,7 +53,7 @@ def fetch(handle: str) -> Path:
     try:
         return Path(kagglehub.dataset_download(handle))
     except foreseen as error:
-        raise InputError(
+        raise UserError(
             f"{_SITE}/{handle} {_reason(error)}; expected its files: open it in a browser to see whether it is there "
             "and asks for consent or a login (which kagglehub takes from KAGGLE_API_TOKEN or ~/.kaggle/kaggle.json), "
             "see whether the network is up and run again, or download it there by hand."

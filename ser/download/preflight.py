@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ser import paths
 from ser.corpora.base import published_folds
-from ser.download.corpus import announce
+from ser.download.corpus import describe_corpus
 from ser.params import Params, read_params
 
 
@@ -18,6 +18,6 @@ def check(path: Path = paths.PARAMS) -> Params:
     """
     params = read_params(path)
     for name in params.corpora:
-        announce(name, params.own)
+        describe_corpus(name, params.own)
     published_folds(params.corpora, params.split.table)
     return params

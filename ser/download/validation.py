@@ -6,13 +6,13 @@ from pathlib import PurePosixPath
 
 from ser.corpora.base import Corpus
 from ser.dataset.recordings import Recording
-from ser.utils.errors import InputError, set_to
+from ser.utils.errors import UserError, how_to_set
 
 NAMED = 10
 """How many recordings a message names before it only counts."""
 
 
-def check_complete(recordings: Sequence[Recording], corpus: Corpus, *, allow_partial: bool) -> list[str]:
+def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_partial: bool) -> list[str]:
     """Compare a corpus's recording table with the facts.
 
     Parameters
@@ -37,19 +37,19 @@ def check_complete(recordings: Sequence[Recording], corpus: Corpus, *, allow_par
     keys = Counter(key for one in recordings if (key := corpus.key(PurePosixPath(one.file))))
     repeated = sorted(key for key, count in keys.items() if count > 1)
     if repeated:
-        raise InputError(
+        raise UserError(
             f"{corpus.name}: there are {keys[repeated[0]]} different recordings named {repeated[0]}; keep one of them."
         )
-    difference = _difference(set(keys), corpus)
+    difference = _describe_difference(set(keys), corpus)
     if difference and not allow_partial:
-        raise InputError(
+        raise UserError(
             f"{corpus.name}: {_counts(recordings, corpus)}; {difference}. Mend the folder, or, if a part of the "
-            f"corpus is enough, {set_to('download.allow_partial', 'true')}."
+            f"corpus is enough, {how_to_set('download.allow_partial', 'true')}."
         )
     return [f"{corpus.name}: {_counts(recordings, corpus)}{f'; {difference}' if difference else ''}."]
 
 
-def _difference(found: set[str], corpus: Corpus) -> str:
+def _describe_difference(found: set[str], corpus: Corpus) -> str:
     expected = set(corpus.names())
     if not expected:  # nobody listed them
         return "" if len(found) == corpus.n_clips else "which ones nobody listed"

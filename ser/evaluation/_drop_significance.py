@@ -50,11 +50,11 @@ def test_drop(pair: ModelPair, metric: str, settings: TestSettings, *, alpha: fl
         return _compare_intervals(pair, metric)
     old, new = pair.rows
     of_class = metric.removeprefix("recall_") if metric.startswith("recall_") else None
-    found = significance.difference(
+    found = significance.paired_difference(
         new, old, metric=metric, resamples=settings.evaluate.resamples, level=1 - alpha, seed=settings.seed
     )
     test = significance.mcnemar(*(_one_seed(table, of_class) for table in (old, new)))
-    by_speakers = found.speakers >= bootstrap.ENOUGH and found.high < 0
+    by_speakers = found.speakers >= bootstrap.MIN_SPEAKERS and found.high < 0
     by_clips = test.p < alpha and test.only_a > test.only_b
     return TestResult(by_speakers or by_clips, found.low, found.high, test.p)
 
@@ -65,7 +65,7 @@ def swap_test_p(pair: ModelPair, statistic: Callable[[pd.DataFrame], float], set
         return float("nan")
     old, new = pair.rows
     draws = max(199, round(2 / settings.alpha))  # fewer could not go below alpha
-    return significance.swap_test(new, old, statistic, draws=draws, seed=settings.seed)
+    return significance.permutation_test(new, old, statistic, draws=draws, seed=settings.seed)
 
 
 def _one_seed(table: pd.DataFrame, emotion: str | None) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def _compare_intervals(pair: ModelPair, metric: str) -> TestResult:
     ends = [
         numbers.get(f"{metric}_{side}", np.nan) for numbers in (pair.before, pair.after) for side in ("low", "high")
     ]
-    few = min(numbers.get("speakers", 0) for numbers in (pair.before, pair.after)) < bootstrap.ENOUGH
+    few = min(numbers.get("speakers", 0) for numbers in (pair.before, pair.after)) < bootstrap.MIN_SPEAKERS
     if few or not np.isfinite(ends).all():
         return TestResult()
     change = pair.after[metric] - pair.before[metric]

@@ -8,9 +8,9 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from ser.evaluation.metrics import binary_roc_curve, uar
-from ser.labels import check_words, in_order
+from ser.labels import canonical_order, validate_labels
 from ser.predictions.table import classes_of
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 
 class Binary(NamedTuple):
@@ -49,7 +49,7 @@ def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[s
     groups = _groups(classes_of(table), positive=positive, negative=negative)
     rows = table[table.emotion.isin(groups[0] + groups[1])]
     if rows.empty:
-        raise InputError(f"binary task: no clip is of {', '.join(groups[0] + groups[1])}; name emotions that occur.")
+        raise UserError(f"binary task: no clip is of {', '.join(groups[0] + groups[1])}; name emotions that occur.")
     true = rows.emotion.isin(groups[0]).to_numpy()
     pro, contra = (rows[[f"p_{name}" for name in group]].sum(axis=1).to_numpy() for group in groups)
     both = pro + contra
@@ -61,11 +61,11 @@ def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[s
 
 
 def _groups(classes: Sequence[str], *, positive: Sequence[str], negative: Sequence[str]) -> tuple[list[str], list[str]]:
-    check_words([*positive, *negative], where="binary task")
-    overlap = in_order(set(positive) & set(negative))
+    validate_labels([*positive, *negative], where="binary task")
+    overlap = canonical_order(set(positive) & set(negative))
     found = [name for name in classes if name in positive], [name for name in classes if name in negative]
     if overlap or not all(found):
-        raise InputError(
+        raise UserError(
             f"binary task: positive is {', '.join(positive) or 'empty'}, negative is {', '.join(negative) or 'empty'}; "
             f"each needs one of the classes {', '.join(classes)}, and none may be in both."
         )

@@ -14,19 +14,19 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from ser.dataset.clip_metadata import are_unknown, count_known
-from ser.evaluation.metrics import judge
+from ser.dataset.clip_metadata import is_unknown_speaker, n_known_speakers
+from ser.evaluation.metrics import compute_metrics
 from ser.predictions.table import classes_of
 from ser.utils import seeding
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 Array = npt.NDArray[np.floating[Any]]
 
 RESAMPLES = 2000
 LEVEL = 0.95
-ENOUGH = 6
+MIN_SPEAKERS = 6
 """Speakers. Over fewer, limits are a range and no interval, and no difference is shown: see `bootstrap`."""
-JUDGED = ("uar", "accuracy", "precision", "recall", "f1", "roc_auc")
+METRICS = ("uar", "accuracy", "precision", "recall", "f1", "roc_auc")
 
 
 class Scores(NamedTuple):
@@ -51,7 +51,7 @@ def bootstrap(
         A prediction table of one part.
     metrics
         Of uar, accuracy, precision, recall, f1 (macro) and recall_<emotion>, defined by
-        `ser.evaluation.metrics.judge`.
+        `ser.evaluation.metrics.compute_metrics`.
     resamples
         How many draws.
     level
@@ -73,7 +73,7 @@ def bootstrap(
     Notes
     -----
     Averages over classes are over those that a draw has, and a draw without a class is left out of the interval of its
-    recall. With several seeds, the metric of a draw is its mean over seeds. Over fewer than `ENOUGH` speakers no
+    recall. With several seeds, the metric of a draw is its mean over seeds. Over fewer than `MIN_SPEAKERS` speakers no
     bootstrap reaches its level, so call the limits a range there; docs/evaluation.md has the simulated coverage.
 
     References
@@ -84,7 +84,7 @@ def bootstrap(
     Hesterberg (2015), What teachers should know about the bootstrap, on expanded percentiles.
     Cameron, Gelbach & Miller (2008), Bootstrap-based improvements for inference with clustered errors.
     """
-    sizes = {"speakers": count_known(table), "clips": table.clip_id.nunique()}
+    sizes = {"speakers": n_known_speakers(table), "clips": table.clip_id.nunique()}
     rows = []
     for scores in bootstrap_scores(table, metrics, resamples=resamples, seed=seed):
         low, high = expanded_percentiles(scores.draws, speakers=scores.speakers, level=level)
@@ -108,20 +108,20 @@ def bootstrap_scores(table: pd.DataFrame, metrics: Sequence[str], *, resamples: 
     counts = _counts(table)
     drawn = _draw(counts, resamples=resamples, seed=seed)
     scores = [_score(metric, classes=classes_of(table)) for metric in metrics]
-    speakers = _drawn_from(table)
+    speakers = _n_clusters(table)
     return [Scores(float(_mean(score(counts.sum(axis=1)))), _mean(score(drawn)), speakers) for score in scores]
 
 
-def _drawn_from(table: pd.DataFrame) -> int:
+def _n_clusters(table: pd.DataFrame) -> int:
     """Count the speakers that can be drawn: none where some are unknown, as two clips may be of one voice or of two."""
-    return 0 if are_unknown(table).any() else count_known(table)
+    return 0 if is_unknown_speaker(table).any() else n_known_speakers(table)
 
 
 def _counts(table: pd.DataFrame) -> Array:
     """Count answers: (seeds, speakers, classes, predicted classes), all in order, whatever the order of the rows."""
     repeated = table[table.duplicated(["clip_id", "seed"])]
     if len(repeated):
-        raise InputError(
+        raise UserError(
             f"predictions: {repeated.clip_id.iloc[0]} stands twice for seed {repeated.seed.iloc[0]}; an interval is "
             "over clips judged once a seed: pass the rows of one part."
         )
@@ -136,7 +136,7 @@ def _counts(table: pd.DataFrame) -> Array:
 def _draw(counts: Array, *, resamples: int, seed: int) -> Array:
     """Sum the counts of speakers drawn with replacement: (resamples, seeds, classes, predicted classes)."""
     speakers = counts.shape[1]
-    times = seeding.generator(seed, "bootstrap").multinomial(speakers, [1 / speakers] * speakers, size=resamples)
+    times = seeding.make_rng(seed, "bootstrap").multinomial(speakers, [1 / speakers] * speakers, size=resamples)
     return np.tensordot(times.astype(np.float64), counts, axes=(1, 1))
 
 
@@ -164,12 +164,12 @@ def expanded_percentiles(draws: Array, *, speakers: int, level: float) -> tuple[
     numbers = draws[~np.isnan(draws)]
     if speakers < 2 or not len(numbers):
         return float("nan"), float("nan")
-    tail = _tail(speakers, level=level)
+    tail = _expanded_percentile(speakers, level=level)
     low, high = np.quantile(numbers, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _tail(speakers: int, *, level: float) -> float:
+def _expanded_percentile(speakers: int, *, level: float) -> float:
     """Say what share of draws to cut off at each end, for a mean to get the width of its t interval.
 
     References
@@ -196,7 +196,7 @@ def _score(metric: str, *, classes: Sequence[str]) -> Callable[[Array], Array]:
     own = {f"recall_{name}": lambda counts, n=n: _recalls(counts)[..., n] for n, name in enumerate(classes)}
     known = scores | own
     if metric not in known:
-        raise InputError(f"metric {metric} has no interval over speakers; known are {', '.join(known)}.")
+        raise UserError(f"metric {metric} has no interval over speakers; known are {', '.join(known)}.")
     return known[metric]
 
 
@@ -226,7 +226,7 @@ def _mean(values: Array) -> Array:
 # Seeds ----------------------------------------------------------------------------------------------------------------
 
 
-def over_seeds(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+def mean_over_seeds(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Average metrics over seeds.
 
     Parameters
@@ -234,7 +234,7 @@ def over_seeds(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     table
         A prediction table of one part and several seeds.
     metrics
-        Of `ser.evaluation.metrics.judge`.
+        Of `ser.evaluation.metrics.compute_metrics`.
 
     Returns
     -------
@@ -247,10 +247,10 @@ def over_seeds(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         If a metric is unknown.
     """
     classes = classes_of(table)
-    unknown = sorted(set(metrics) - {*JUDGED, *(f"recall_{name}" for name in classes)})
+    unknown = sorted(set(metrics) - {*METRICS, *(f"recall_{name}" for name in classes)})
     if unknown:
-        raise InputError(f"metric {', '.join(unknown)} is unknown; known are {', '.join(JUDGED)} and recall_<emotion>.")
-    judged = pd.DataFrame([judge(rows, classes=classes) for _, rows in table.groupby("seed")])
+        raise UserError(f"metric {', '.join(unknown)} is unknown; known are {', '.join(METRICS)} and recall_<emotion>.")
+    judged = pd.DataFrame([compute_metrics(rows, classes=classes) for _, rows in table.groupby("seed")])
     scores = judged.reindex(columns=list(metrics))
     found = pd.DataFrame({"mean": scores.mean(), "sd": scores.std(ddof=1), "seeds": scores.count()})
     return found.rename_axis("metric")

@@ -10,7 +10,7 @@ import pandas as pd
 from ser.predictions.table import classes_of, probabilities
 
 
-def confused_pairs(table: pd.DataFrame, n: int) -> pd.DataFrame:
+def most_confused_pairs(table: pd.DataFrame, n: int) -> pd.DataFrame:
     """List the emotions most often taken for another.
 
     Parameters
@@ -37,7 +37,7 @@ def confused_pairs(table: pd.DataFrame, n: int) -> pd.DataFrame:
     return ordered[["emotion", "predicted", "clips", "share"]].head(n)
 
 
-def confidently_wrong(table: pd.DataFrame, n: int) -> pd.DataFrame:
+def most_confident_errors(table: pd.DataFrame, n: int) -> pd.DataFrame:
     """List the clips to listen to: those with the highest probability for a wrong answer.
 
     Parameters

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser.dataset.clip_metadata import are_unknown, count_known
+from ser.dataset.clip_metadata import is_unknown_speaker, n_known_speakers
 from ser.evaluation import bootstrap, human_baseline, metrics, robustness, significance, summary
 from ser.params import Emotions, Evaluate
 from ser.predictions import table as prediction_table
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluationResult:
     """Prediction tables by model, and what follows from them.
 
     Attributes
@@ -30,7 +30,7 @@ class Judged:
     people
         A row a model and one of people, by UAR, over the test clips that people judged; empty where there are none.
     robustness
-        {model: a row a condition, as `ser.evaluation.robustness.judge` makes it}.
+        {model: a row a condition, as `ser.evaluation.robustness.evaluate_robustness` makes it}.
     """
 
     predictions: Mapping[str, pd.DataFrame]
@@ -49,10 +49,12 @@ class Judged:
     def unknown_speakers(self) -> list[str]:
         """The corpora of which nobody knows who speaks."""
         table = next(iter(self.predictions.values()))
-        return sorted(table.corpus[are_unknown(table)].unique())
+        return sorted(table.corpus[is_unknown_speaker(table)].unique())
 
 
-def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, emotions: Emotions, seed: int) -> Judged:
+def evaluate_models(
+    folder: Path, models: Sequence[str], settings: Evaluate, *, emotions: Emotions, seed: int
+) -> EvaluationResult:
     """Read and judge the prediction tables of some models.
 
     Parameters
@@ -76,44 +78,45 @@ def judge_all(folder: Path, models: Sequence[str], settings: Evaluate, *, emotio
     first = models[0]
     for model in models:
         if clips[model] != clips[first]:
-            raise InputError(
+            raise UserError(
                 f"{folder}: {model} and {first} were judged on different clips or classes; "
                 "run `dvc repro` to train both on one split."
             )
-    judged = {model: summary.judge(table, settings, seed=seed) for model, table in tables.items()}
-    tested = {model: summary.tested(table) for model, table in tables.items()}
+    judged = {model: summary.summarize(table, settings, seed=seed) for model, table in tables.items()}
+    tested = {model: summary.select_test_rows(table) for model, table in tables.items()}
     stressed = {
-        model: robustness.judge(table, resamples=settings.resamples, seed=seed) for model, table in tables.items()
+        model: robustness.evaluate_robustness(table, resamples=settings.resamples, seed=seed)
+        for model, table in tables.items()
     }
-    return Judged(
+    return EvaluationResult(
         predictions=tables,
-        metrics={model: judged[model] | robustness.numbers(found) for model, found in stressed.items()},
-        board=summary.leaderboard(judged, tied=_tied(tested, settings, seed=seed)),
+        metrics={model: judged[model] | robustness.robustness_metrics(found) for model, found in stressed.items()},
+        board=summary.leaderboard(judged, tied=_not_significantly_worse(tested, settings, seed=seed)),
         pairs=significance.compare(tested, resamples=settings.resamples, seed=seed),
-        people=_beside_people(tested, settings, emotions=emotions, seed=seed),
+        people=_compare_with_humans(tested, settings, emotions=emotions, seed=seed),
         robustness=stressed,
     )
 
 
-def _tied(tested: Mapping[str, pd.DataFrame], settings: Evaluate, *, seed: int) -> list[str]:
+def _not_significantly_worse(tested: Mapping[str, pd.DataFrame], settings: Evaluate, *, seed: int) -> list[str]:
     """Name the models that are not shown to be worse than the best: all of them, where too few speakers are known."""
-    if count_known(next(iter(tested.values()))) < bootstrap.ENOUGH:
+    if n_known_speakers(next(iter(tested.values()))) < bootstrap.MIN_SPEAKERS:
         return list(tested)
-    return significance.tied_with_best(tested, resamples=settings.resamples, seed=seed)
+    return significance.not_significantly_worse(tested, resamples=settings.resamples, seed=seed)
 
 
-def _beside_people(
+def _compare_with_humans(
     tested: Mapping[str, pd.DataFrame], settings: Evaluate, *, emotions: Emotions, seed: int
 ) -> pd.DataFrame:
     """Judge people, and each model on the clips that they judged, by the same code."""
-    heard = human_baseline.answers(next(iter(tested.values())), emotions, seed=seed)
+    heard = human_baseline.human_predictions(next(iter(tested.values())), emotions, seed=seed)
     if heard.empty:
         return pd.DataFrame(columns=["model", "uar", "uar_low", "uar_high", "accuracy", "clips"])
     same = {model: rows[rows.clip_id.isin(heard.clip_id)] for model, rows in tested.items()}
     scores = {
-        model: metrics.judge(rows, classes=prediction_table.classes_of(rows))
-        | summary.headline(rows.reset_index(drop=True), settings, seed=seed)
-        for model, rows in {human_baseline.PEOPLE: heard, **same}.items()
+        model: metrics.compute_metrics(rows, classes=prediction_table.classes_of(rows))
+        | summary.test_summary(rows.reset_index(drop=True), settings, seed=seed)
+        for model, rows in {human_baseline.HUMAN_BASELINE: heard, **same}.items()
     }
     table = pd.DataFrame([{"model": model, **numbers} for model, numbers in scores.items()])
     columns = ["model", "uar", "uar_low", "uar_high", "accuracy", "clips"]
@@ -124,12 +127,12 @@ def _read(path: Path, model: str) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
-        raise InputError(f"{path} was not found; run `dvc repro`, which trains {model}.") from None
+        raise UserError(f"{path} was not found; run `dvc repro`, which trains {model}.") from None
     prediction_table.validate(table, name=model)
     return table
 
 
-def read_probe(path: Path) -> pd.DataFrame:
+def read_leakage(path: Path) -> pd.DataFrame:
     """Read the table that the stage `probe` writes.
 
     Raises
@@ -140,4 +143,4 @@ def read_probe(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path)
     except FileNotFoundError:
-        raise InputError(f"{path} was not found; run `dvc repro probe`, which makes it.") from None
+        raise UserError(f"{path} was not found; run `dvc repro probe`, which makes it.") from None

@@ -12,11 +12,11 @@ from ser.params import Emotions
 from ser.predictions.table import classes_of
 from ser.utils import seeding
 
-PEOPLE = "people (voice only)"
+HUMAN_BASELINE = "people (voice only)"
 """What they are called beside the models."""
 
 
-def answers(rows: pd.DataFrame, emotions: Emotions, *, seed: int) -> pd.DataFrame:
+def human_predictions(rows: pd.DataFrame, emotions: Emotions, *, seed: int) -> pd.DataFrame:
     """Make a prediction table of what most people heard.
 
     Parameters
@@ -39,7 +39,7 @@ def answers(rows: pd.DataFrame, emotions: Emotions, *, seed: int) -> pd.DataFram
     labels = label_map(emotions.classes, emotions.merge)
     clips = rows.drop_duplicates("clip_id").reset_index(drop=True)
     corpora = clips.groupby("corpus")
-    heard = {clip_id: votes for name, group in corpora for clip_id, votes in _heard(name, group, labels).items()}
+    heard = {clip_id: votes for name, group in corpora for clip_id, votes in _votes(name, group, labels).items()}
     judged = clips[clips.clip_id.isin(heard)].reset_index(drop=True)
     if judged.empty:
         return judged
@@ -51,7 +51,7 @@ def answers(rows: pd.DataFrame, emotions: Emotions, *, seed: int) -> pd.DataFram
     return judged.assign(predicted=chosen, temperature=1.0, seed=0, **columns)
 
 
-def _heard(corpus: str, clips: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, list[str]]:
+def _votes(corpus: str, clips: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, list[str]]:
     """Look up what was heard in each clip of a corpus, in the run's words; nothing where it lacks a choice."""
     facts = load_corpus(corpus) if corpus in known_corpora() else None
     if facts is None or not set(facts.emotions.values()) <= set(labels):
@@ -64,7 +64,5 @@ def _heard(corpus: str, clips: pd.DataFrame, labels: Mapping[str, str]) -> dict[
 def _choose(shares: np.ndarray, classes: Sequence[str], *, seed: int, clip_id: str) -> str:
     best = np.flatnonzero(shares == shares.max())
     return (
-        classes[int(seeding.generator(seed, "people", clip_id).choice(best))]
-        if len(best) > 1
-        else classes[int(best[0])]
+        classes[int(seeding.make_rng(seed, "people", clip_id).choice(best))] if len(best) > 1 else classes[int(best[0])]
     )

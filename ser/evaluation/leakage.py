@@ -15,8 +15,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils.class_weight import compute_sample_weight
 
-from ser.dataset.clip_metadata import are_unknown, count_known, for_testing
-from ser.dataset.selection import choose
+from ser.dataset.clip_metadata import is_corrupted, is_unknown_speaker, n_known_speakers
+from ser.dataset.selection import select_clips
 from ser.evaluation.metrics import uar
 from ser.params import Emotions
 from ser.utils import seeding
@@ -68,11 +68,11 @@ class _Forests:
             max_features="log2",
             max_samples=draws,
             n_jobs=n_workers(),
-            random_state=seeding.integer(self.seed, "probe", "forest"),
+            random_state=seeding.derive_seed(self.seed, "probe", "forest"),
         )
 
 
-def measure(
+def run_leakage_checks(
     clips: pd.DataFrame, vectors: npt.NDArray[np.float32], *, emotions: Emotions, trees: int, seed: int
 ) -> pd.DataFrame:
     """Measure what a random split, copies of test clips and corpora that sound different are worth.
@@ -103,8 +103,8 @@ def measure(
     InputError
         If fewer than two classes have clips.
     """
-    chosen = choose(clips, emotions)[0][["clip_id", "emotion"]].rename(columns={"clip_id": "source"})
-    usual = clips.drop(columns="emotion").assign(row=np.arange(len(clips)))[~for_testing(clips)]
+    chosen = select_clips(clips, emotions)[0][["clip_id", "emotion"]].rename(columns={"clip_id": "source"})
+    usual = clips.drop(columns="emotion").assign(row=np.arange(len(clips)))[~is_corrupted(clips)]
     rows = usual.merge(chosen, on="source")
     forests = _Forests(vectors, trees, seed)
     found = [*_leaks(rows, forests), *_shortcuts(rows[rows.augmentation == ""], forests)]
@@ -116,7 +116,7 @@ def measure(
 
 def _leaks(rows: pd.DataFrame, forests: _Forests) -> Iterator[dict[str, Any]]:
     """Hold out random clips and then speakers of the same data: of those corpora in which it is known who speaks."""
-    unknown = sorted(rows.corpus[are_unknown(rows)].unique())
+    unknown = sorted(rows.corpus[is_unknown_speaker(rows)].unique())
     known = rows[~rows.corpus.isin(unknown)]
     comparable = known.speaker.nunique() >= 2
     judged = known if comparable else rows
@@ -139,7 +139,7 @@ def _demonstrate_augmenting_before_splitting(
     """Do on purpose what the pipeline never does: learn from copies of the very clips that are held out.
 
     A demonstration of what such a score would be, beside the one with copies of training clips only. What trains a
-    model takes its rows from `ser.dataset.splits.with_parts`, where copies follow their source.
+    model takes its rows from `ser.dataset.splits.assign_splits`, where copies follow their source.
     """
     originals = rows[rows.augmentation == ""]
     for when, apart, note in (
@@ -172,7 +172,7 @@ def _shortcuts(clips: pd.DataFrame, forests: _Forests) -> Iterator[dict[str, Any
 
 def _heard(clips: pd.DataFrame) -> pd.DataFrame:
     """Select corpora of which one known speaker can be held out while another is heard."""
-    known = clips[~are_unknown(clips)]
+    known = clips[~is_unknown_speaker(clips)]
     return known[known.groupby("corpus").speaker.transform("nunique") >= 2]
 
 
@@ -185,7 +185,7 @@ def _folds(clips: pd.DataFrame, by: str, *, seed: int) -> "pd.Series[int]":
     Each begins with another fold, so that corpora of one speaker each are not all held out at once.
     """
     parts = [
-        (_cut(group, by, seed=seeding.integer(seed, "probe", str(corpus), by)) + first) % FOLDS
+        (_cut(group, by, seed=seeding.derive_seed(seed, "probe", str(corpus), by)) + first) % FOLDS
         for first, (corpus, group) in enumerate(clips.groupby("corpus"))
     ]
     return pd.concat(parts).reindex(clips.index)
@@ -217,7 +217,7 @@ def _scores(
             "corpus": corpus,
             "uar": uar(rows[target], answers[rows.index]),
             "clips": len(rows),
-            "speakers": count_known(rows),
+            "speakers": n_known_speakers(rows),
             "classes": clips[target].nunique() if target == "corpus" else rows.emotion.nunique(),
             "note": note,
         }
@@ -226,13 +226,13 @@ def _scores(
 # Words ----------------------------------------------------------------------------------------------------------------
 
 
-def probe_sentences(table: pd.DataFrame) -> list[str]:
+def describe_leakage(table: pd.DataFrame) -> list[str]:
     """Say what the probes found, for a report.
 
     Parameters
     ----------
     table
-        As `measure` makes it, or as it is read from its CSV file.
+        As `run_leakage_checks` makes it, or as it is read from its CSV file.
 
     Returns
     -------

@@ -49,10 +49,10 @@ def evaluate(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
     """
     originals = predictions[predictions.augmentation == ""]
     classes = classes_of(predictions)
-    return {part: judge(rows, classes=classes) for part, rows in originals.groupby("part")}
+    return {part: compute_metrics(rows, classes=classes) for part, rows in originals.groupby("part")}
 
 
-def judge(rows: pd.DataFrame, *, classes: Sequence[str]) -> dict[str, float]:
+def compute_metrics(rows: pd.DataFrame, *, classes: Sequence[str]) -> dict[str, float]:
     """Compute every metric of some rows of a prediction table."""
     precision, recall, f1, support = precision_recall_fscore_support(
         rows.emotion, rows.predicted, labels=list(classes), zero_division=0

@@ -14,20 +14,20 @@ import numpy as np
 import pandas as pd
 
 from ser import paths
-from ser.dataset.clip_metadata import are_unknown
+from ser.dataset.clip_metadata import is_unknown_speaker
 from ser.evaluation import calibration, summary
 from ser.evaluation._drop_significance import ModelPair, Numbers, TestResult, TestSettings, swap_test_p, test_drop
 from ser.params import Change, Check, Evaluate
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 COLUMNS = ("model", "number", "before", "after", "change", "low", "high", "p", "verdict")
 OK, WORSE = "ok", "worse"
 TESTS = 4
 """Of each model: UAR, recalls, calibration error, worst speaker."""
-UNTESTED = 2
+UNTESTED_FACTOR = 2
 """Limits are that much wider where there are no predictions to test by: over few clips numbers move by chance."""
 IDENTITY = ("clip_id", "speaker", "emotion")
-COVERS: Mapping[Change, frozenset[Change]] = {
+IMPLIED_CHANGES: Mapping[Change, frozenset[Change]] = {
     "corpora": frozenset({"classes", "test-clips"}),
     "protocol": frozenset({"classes", "test-clips"}),
     "classes": frozenset({"test-clips"}),
@@ -60,7 +60,7 @@ class Result:
 
 
 @dataclass
-class Verdict:
+class RegressionReport:
     """What was found, in numbers and in sentences.
 
     Attributes
@@ -95,7 +95,7 @@ class Verdict:
         return pd.DataFrame(self.rows, columns=list(COLUMNS))
 
 
-def declarable(words: Sequence[str]) -> list[Change]:
+def parse_accepted_changes(words: Sequence[str]) -> list[Change]:
     """Take words for changes that are meant.
 
     Raises
@@ -106,22 +106,22 @@ def declarable(words: Sequence[str]) -> list[Change]:
     known = {str(change): change for change in get_args(Change)}
     unknown = [word for word in words if word not in known]
     if unknown:
-        raise InputError(f"declared change {unknown[0]!r}: expected one of {', '.join(known)}.")
+        raise UserError(f"declared change {unknown[0]!r}: expected one of {', '.join(known)}.")
     return [known[word] for word in words]
 
 
-def first_run(before: str, after: Result) -> Verdict:
+def initial_result(before: str, after: Result) -> RegressionReport:
     """Pass the first result of all: `before` is a revision without metrics."""
     note = (
         f"{before} has no {paths.METRICS}: this is the first result, and there is nothing to compare it with. "
         f"It passes, with {', '.join(after.metrics)}; the next one is compared with it."
     )
-    return Verdict(before, after.name, notes=[note])
+    return RegressionReport(before, after.name, notes=[note])
 
 
 def compare(
     before: Result, after: Result, limits: Check, *, evaluate: Evaluate, seed: int, declared: Sequence[Change] = ()
-) -> Verdict:
+) -> RegressionReport:
     """Judge a result by an earlier one.
 
     Parameters
@@ -143,7 +143,7 @@ def compare(
         Models that both have are compared each by itself. Where corpora, protocol or classes differ, no number is:
         the same number would mean something else.
     """
-    verdict = Verdict(before.name, after.name)
+    verdict = RegressionReport(before.name, after.name)
     models = [model for model in before.metrics if model in after.metrics]
     changes = _changes(before, after, models)
     _declare(verdict, changes, {*declared, *limits.declared})
@@ -158,8 +158,8 @@ def compare(
         return verdict
     settings = TestSettings(limits, limits.alpha / (TESTS * len(models)), evaluate, seed)
     for model in models:
-        _judge(verdict, _pair(model, before, after, settings), settings)
-    _say_what_was_blunt(verdict, before, after, models)
+        _check_model(verdict, _pair(model, before, after, settings), settings)
+    _note_missing_predictions(verdict, before, after, models)
     return verdict
 
 
@@ -233,7 +233,7 @@ def _clips_changed(model: str, before: Result, after: Result) -> str:
 def _tables(model: str, before: Result, after: Result) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Take the test rows of both sides; none of either where one side has none."""
     if model in before.predictions and model in after.predictions:
-        return summary.tested(before.predictions[model]), summary.tested(after.predictions[model])
+        return summary.select_test_rows(before.predictions[model]), summary.select_test_rows(after.predictions[model])
     return pd.DataFrame(columns=list(IDENTITY)), pd.DataFrame(columns=list(IDENTITY))
 
 
@@ -242,8 +242,8 @@ def _clips(table: pd.DataFrame) -> set[tuple[str, ...]]:
     return set(table[list(IDENTITY)].itertuples(index=False, name=None))
 
 
-def _declare(verdict: Verdict, changes: Mapping[Change, str], declared: set[Change]) -> None:
-    meant = declared.union(*(COVERS.get(change, frozenset()) for change in declared))
+def _declare(verdict: RegressionReport, changes: Mapping[Change, str], declared: set[Change]) -> None:
+    meant = declared.union(*(IMPLIED_CHANGES.get(change, frozenset()) for change in declared))
     for change, sentence in changes.items():
         if change in meant:
             verdict.notes.append(f"declared change of {change}: {sentence}.")
@@ -268,11 +268,11 @@ def _pair(model: str, before: Result, after: Result, settings: TestSettings) -> 
         return ModelPair(model, *numbers, (old, new))
     kept = {clip_id for clip_id, *_ in common}
     old, new = (table[table.clip_id.isin(kept)].reset_index(drop=True) for table in (old, new))
-    cut = [summary.judge(table, settings.evaluate, seed=settings.seed)["test"] for table in (old, new)]
+    cut = [summary.summarize(table, settings.evaluate, seed=settings.seed)["test"] for table in (old, new)]
     return ModelPair(model, cut[0], cut[1], (old, new))
 
 
-def _say_what_was_blunt(verdict: Verdict, before: Result, after: Result, models: Sequence[str]) -> None:
+def _note_missing_predictions(verdict: RegressionReport, before: Result, after: Result, models: Sequence[str]) -> None:
     lacking = [model for model in models if _tables(model, before, after)[0].empty]
     if lacking:
         verdict.notes.append(
@@ -284,11 +284,13 @@ def _say_what_was_blunt(verdict: Verdict, before: Result, after: Result, models:
 # One model ------------------------------------------------------------------------------------------------------------
 
 
-def _judge(verdict: Verdict, pair: ModelPair, settings: TestSettings) -> None:
-    _judge_uar(verdict, pair, settings)
-    _judge_recalls(verdict, pair, settings)
-    _judge_bare(verdict, pair, settings, metric="ece", limit="max_ece_rise", worse=1, statistic=calibration.ece)
-    _judge_bare(
+def _check_model(verdict: RegressionReport, pair: ModelPair, settings: TestSettings) -> None:
+    _check_uar(verdict, pair, settings)
+    _check_recalls(verdict, pair, settings)
+    _check_without_interval(
+        verdict, pair, settings, metric="ece", limit="max_ece_rise", worse=1, statistic=calibration.ece
+    )
+    _check_without_interval(
         verdict,
         pair,
         settings,
@@ -300,13 +302,13 @@ def _judge(verdict: Verdict, pair: ModelPair, settings: TestSettings) -> None:
 
 
 def _worst_speaker(rows: pd.DataFrame) -> float:
-    """Compute what `ser.evaluation.subgroups.extremes` does, fast enough to do it for hundreds of swaps."""
-    known = rows[~are_unknown(rows)]
+    """Compute what `ser.evaluation.subgroups.best_and_worst_group` does, fast enough to do it for hundreds of swaps."""
+    known = rows[~is_unknown_speaker(rows)]
     right = (known.emotion == known.predicted).groupby([known.speaker, known.emotion]).mean()
     return float(right.groupby("speaker").mean().min())
 
 
-def _both(verdict: Verdict, pair: ModelPair, metric: str) -> tuple[float, float] | None:
+def _both(verdict: RegressionReport, pair: ModelPair, metric: str) -> tuple[float, float] | None:
     """Look a metric up on both sides; where one lacks it, say so, as a comparison with nothing would pass."""
     sides = ((verdict.before, pair.before), (verdict.after, pair.after))
     lacking = [name for name, numbers in sides if metric not in numbers]
@@ -318,7 +320,7 @@ def _both(verdict: Verdict, pair: ModelPair, metric: str) -> tuple[float, float]
     return None if lacking else (pair.before[metric], pair.after[metric])
 
 
-def _judge_uar(verdict: Verdict, pair: ModelPair, settings: TestSettings) -> None:
+def _check_uar(verdict: RegressionReport, pair: ModelPair, settings: TestSettings) -> None:
     sides = _both(verdict, pair, "uar")
     if sides is None:
         return
@@ -335,7 +337,7 @@ def _judge_uar(verdict: Verdict, pair: ModelPair, settings: TestSettings) -> Non
         verdict.notes.append(f"{pair.model}: test UAR fell by {drop:.3f}, which may be chance ({_say(test)}).")
 
 
-def _judge_recalls(verdict: Verdict, pair: ModelPair, settings: TestSettings) -> None:
+def _check_recalls(verdict: RegressionReport, pair: ModelPair, settings: TestSettings) -> None:
     """Look at every emotion, and show the one whose recall fell most."""
     names = _classes(pair.before)
     found = []
@@ -358,8 +360,8 @@ def _judge_recalls(verdict: Verdict, pair: ModelPair, settings: TestSettings) ->
             _add(verdict, pair, f"recall of {name}", sides, test, fails=fails)
 
 
-def _judge_bare(
-    verdict: Verdict,
+def _check_without_interval(
+    verdict: RegressionReport,
     pair: ModelPair,
     settings: TestSettings,
     *,
@@ -372,7 +374,7 @@ def _judge_bare(
     sides = _both(verdict, pair, metric)
     if sides is None:
         return
-    most = getattr(settings.limits, limit) * (1 if pair.rows is not None else UNTESTED)
+    most = getattr(settings.limits, limit) * (1 if pair.rows is not None else UNTESTED_FACTOR)
     change = worse * (sides[1] - sides[0])
     if not _over(change, most):
         _add(verdict, pair, metric, sides, TestResult(), fails=False)
@@ -393,7 +395,13 @@ def _over(change: float, limit: float) -> bool:
 
 
 def _add(
-    verdict: Verdict, pair: ModelPair, number: str, sides: tuple[float, float], test: TestResult, *, fails: bool
+    verdict: RegressionReport,
+    pair: ModelPair,
+    number: str,
+    sides: tuple[float, float],
+    test: TestResult,
+    *,
+    fails: bool,
 ) -> None:
     change = {"before": sides[0], "after": sides[1], "change": sides[1] - sides[0]}
     limits = {"low": test.low, "high": test.high, "p": test.p}

@@ -6,13 +6,13 @@ Prediction tables in, tables of numbers out. None of it is in a headline.
 import numpy as np
 import pandas as pd
 
-from ser.dataset.clip_metadata import STRESS, are_unknown, for_testing
+from ser.dataset.clip_metadata import CORRUPTION_PREFIX, is_corrupted, is_unknown_speaker
 from ser.evaluation import bootstrap, significance
 
 COLUMNS = ("condition", "clips", "uar_clean", "uar", "uar_low", "uar_high", "change", "low", "high", "unchanged")
 
 
-def judge(table: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
+def evaluate_robustness(table: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
     """Judge a model on altered test clips.
 
     Parameters
@@ -30,15 +30,15 @@ def judge(table: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
         or where nobody knows who speaks); and the share of answers that stay the same. No rows without such copies.
     """
     tested = table[table.part == "test"]
-    originals, copies = tested[tested.augmentation == ""], tested[for_testing(tested)]
+    originals, copies = tested[tested.augmentation == ""], tested[is_corrupted(tested)]
     found = [
         {"condition": condition, **_compare(rows, originals, resamples=resamples, seed=seed)}
         for condition, rows in copies.groupby("augmentation", sort=False)
     ]
-    return pd.DataFrame(found, columns=list(COLUMNS)).sort_values("condition", key=_mildest_first, ignore_index=True)
+    return pd.DataFrame(found, columns=list(COLUMNS)).sort_values("condition", key=_by_severity, ignore_index=True)
 
 
-def _mildest_first(conditions: "pd.Series[str]") -> "pd.Series[str]":
+def _by_severity(conditions: "pd.Series[str]") -> "pd.Series[str]":
     """Sort conditions by kind, and a kind by falling amount: the higher a signal-to-noise ratio, the less noise."""
     kinds = [condition.partition("_")[2].partition("_") for condition in conditions]
     amounts = [float(amount.removesuffix("db").removesuffix("s") or 0) for _, _, amount in kinds]
@@ -49,36 +49,36 @@ def _mildest_first(conditions: "pd.Series[str]") -> "pd.Series[str]":
 def _compare(altered: pd.DataFrame, originals: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, float]:
     altered = altered.assign(clip_id=altered.source)
     clean = originals[originals.clip_id.isin(altered.clip_id)]
-    change = significance.difference(altered, clean, resamples=resamples, seed=seed)
+    change = significance.paired_difference(altered, clean, resamples=resamples, seed=seed)
     uar = bootstrap.bootstrap(altered, ["uar"], resamples=resamples, seed=seed).loc["uar"]
     limits = {"uar_low": uar.low, "uar_high": uar.high, "low": change.low, "high": change.high}
-    if are_unknown(altered).any():
+    if is_unknown_speaker(altered).any():
         limits = dict.fromkeys(limits, float("nan"))
     return {
         "clips": altered.clip_id.nunique(),
         "uar_clean": uar.value - change.difference,
         "uar": uar.value,
         "change": change.difference,
-        "unchanged": _unchanged(altered, clean),
+        "unchanged": _agreement(altered, clean),
         **limits,
     }
 
 
-def _unchanged(altered: pd.DataFrame, clean: pd.DataFrame) -> float:
+def _agreement(altered: pd.DataFrame, clean: pd.DataFrame) -> float:
     both = altered.merge(clean, on=["clip_id", "fold", "seed"], suffixes=("", "_clean"), validate="one_to_one")
     return float((both.predicted == both.predicted_clean).mean())
 
 
-def numbers(found: pd.DataFrame) -> dict[str, dict[str, float]]:
+def robustness_metrics(found: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Turn the table into {condition: {metric: number}}, as metrics.json has them beside those of parts."""
     table = found.set_index("condition")[["clips", "uar", "uar_clean", "change", "unchanged"]]
     named = table.rename(columns={"change": "uar_change"})
     return {str(condition): row for condition, row in named.to_dict(orient="index").items()}
 
 
-def words(condition: str) -> str:
+def describe_condition(condition: str) -> str:
     """Say what a condition is, from its name in the column `augmentation`."""
-    kind, _, amount = condition.removeprefix(STRESS).partition("_")
+    kind, _, amount = condition.removeprefix(CORRUPTION_PREFIX).partition("_")
     number = amount.removesuffix("db").removesuffix("s")
     said = {
         "noise": f"pink noise, {number} dB SNR",

@@ -16,11 +16,11 @@ from scipy import stats
 from ser.evaluation.bootstrap import LEVEL, RESAMPLES, Scores, bootstrap_scores, expanded_percentiles
 from ser.predictions.table import classes_of
 from ser.utils import seeding
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 Array = npt.NDArray[np.floating[Any]]
 
-COMPARED = ("a", "b", "only_a", "only_b", "p", "p_holm", "difference", "low", "high", "speakers")
+PAIR_COLUMNS = ("a", "b", "only_a", "only_b", "p", "p_holm", "difference", "low", "high", "speakers")
 
 
 class McNemar(NamedTuple):
@@ -50,7 +50,7 @@ def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> McNemar:
 
     Only clips that one got right and the other wrong say something: if the models are equally good, each is as likely
     to be right there, and the counts are binomial. The test takes clips as independent, which those of one speaker
-    are not, so p is too small where models differ by speaker; `difference` is the companion that knows speakers.
+    are not, so p is too small where models differ by speaker; `paired_difference` is the companion that knows speakers.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> McNemar:
 def _right(table: pd.DataFrame) -> "pd.Series[bool]":
     repeated = table.clip_id[table.clip_id.duplicated()]
     if len(repeated):
-        raise InputError(
+        raise UserError(
             f"predictions: {repeated.iloc[0]} stands more than once (seeds {sorted(table.seed.unique().tolist())}); "
             "McNemar's test compares two fitted models: pass the rows of one part and one seed."
         )
@@ -89,7 +89,7 @@ def _check_same_clips(a: pd.DataFrame, b: pd.DataFrame, *, names: tuple[str, str
     differing = sorted(_clips(a) ^ _clips(b))
     if differing or set(classes_of(a)) != set(classes_of(b)):
         what = f"{len(differing)} differ, such as {' '.join(differing[0])}" if differing else "the classes differ"
-        raise InputError(
+        raise UserError(
             f"predictions of {names[0]} and {names[1]}: models are compared on the same clips and classes; {what}. "
             "Train and judge both on one split."
         )
@@ -99,7 +99,7 @@ def _clips(table: pd.DataFrame) -> set[tuple[str, str, str]]:
     return set(zip(*(table[column].to_list() for column in ("clip_id", "speaker", "emotion")), strict=True))
 
 
-def difference(
+def paired_difference(
     a: pd.DataFrame,
     b: pd.DataFrame,
     *,
@@ -144,7 +144,7 @@ def _subtract(a: Scores, b: Scores, *, level: float) -> Difference:
     return Difference(a.value - b.value, low, high, a.speakers)
 
 
-def swap_test(
+def permutation_test(
     a: pd.DataFrame, b: pd.DataFrame, statistic: Callable[[pd.DataFrame], float], *, draws: int = 199, seed: int
 ) -> float:
     """Test whether a number is higher for `a` than for `b` by more than chance, whatever number it is.
@@ -184,7 +184,7 @@ def swap_test(
     clip, clips = pd.factorize(both.clip_id, sort=True)
     of_a = np.arange(len(both)) < len(a)
     observed = statistic(a) - statistic(b)
-    generator = seeding.generator(seed, "swap")
+    generator = seeding.make_rng(seed, "swap")
     as_large = 0
     for _ in range(draws):
         first = of_a ^ (generator.random(len(clips)) < 0.5)[clip]
@@ -233,7 +233,7 @@ def compare(
     Returns
     -------
     DataFrame
-        `COMPARED`, a row a pair: clips that only one of them got right, p of McNemar's test and p adjusted for the
+        `PAIR_COLUMNS`, a row a pair: clips that only one of them got right, p of McNemar's test and p adjusted for the
         number of pairs by Holm's method, the difference of UAR with its limits at `level` (of each pair alone, not
         adjusted), and speakers. McNemar's test is of two fitted models, so of the first seed that each table holds.
 
@@ -248,11 +248,11 @@ def compare(
         test = mcnemar(*(tables[model][tables[model].seed == tables[model].seed.min()] for model in (a, b)))
         counts = {"a": a, "b": b, "only_a": test.only_a, "only_b": test.only_b, "p": test.p}
         rows.append(counts | _subtract(scored[a], scored[b], level=level)._asdict())
-    found = pd.DataFrame(rows, columns=[name for name in COMPARED if name != "p_holm"])
-    return found.assign(p_holm=holm(found.p))[list(COMPARED)]
+    found = pd.DataFrame(rows, columns=[name for name in PAIR_COLUMNS if name != "p_holm"])
+    return found.assign(p_holm=holm(found.p))[list(PAIR_COLUMNS)]
 
 
-def tied_with_best(
+def not_significantly_worse(
     tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int
 ) -> list[str]:
     """Name the models whose UAR is not shown to be below that of the best.

@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ser.dataset.clip_metadata import count_known
+from ser.dataset.clip_metadata import n_known_speakers
 from ser.evaluation.metrics import uar
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
-SLICE = ("value", "clips", "speakers", "classes", "uar", "accuracy")
+SUBGROUP_COLUMNS = ("value", "clips", "speakers", "classes", "uar", "accuracy")
 SECONDS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 """Where bins of duration begin; the last one has no end."""
 
 
-class Extremes(NamedTuple):
+class BestAndWorst(NamedTuple):
     """The slices with the lowest and the highest UAR, these UARs, and their difference."""
 
     worst: Any
@@ -31,7 +31,7 @@ class Extremes(NamedTuple):
     spread: float
 
 
-def by(table: pd.DataFrame, column: str) -> pd.DataFrame:
+def evaluate_by_group(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """Judge the clips of each value of a column apart.
 
     Parameters
@@ -44,7 +44,8 @@ def by(table: pd.DataFrame, column: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `SLICE`, a row a value, the lowest UAR first and equal ones in the order of their values. UAR is over the
+        `SUBGROUP_COLUMNS`, a row a value, the lowest UAR first and equal ones in the order of their values. UAR is
+        over the
         emotions that the slice has; a missing value is a value.
 
     Raises
@@ -53,23 +54,23 @@ def by(table: pd.DataFrame, column: str) -> pd.DataFrame:
         If there is no such column.
     """
     if column not in table:
-        raise InputError(f"breakdown by {column}: predictions have no such column; they have {', '.join(table)}.")
+        raise UserError(f"breakdown by {column}: predictions have no such column; they have {', '.join(table)}.")
     rows = [_slice(value, rows) for value, rows in table.groupby(column, dropna=False, observed=True)]
-    return pd.DataFrame(rows, columns=list(SLICE)).sort_values("uar", kind="stable", ignore_index=True)
+    return pd.DataFrame(rows, columns=list(SUBGROUP_COLUMNS)).sort_values("uar", kind="stable", ignore_index=True)
 
 
 def _slice(value: Any, rows: pd.DataFrame) -> dict[str, Any]:
     return {
         "value": value,
         "clips": rows.clip_id.nunique(),
-        "speakers": count_known(rows),
+        "speakers": n_known_speakers(rows),
         "classes": rows.emotion.nunique(),
         "uar": uar(rows.emotion, rows.predicted),
         "accuracy": float((rows.emotion == rows.predicted).mean()),
     }
 
 
-def extremes(table: pd.DataFrame, *, column: str = "speaker") -> Extremes:
+def best_and_worst_group(table: pd.DataFrame, *, column: str = "speaker") -> BestAndWorst:
     """Name the speakers who are understood worst and best.
 
     Parameters
@@ -84,18 +85,20 @@ def extremes(table: pd.DataFrame, *, column: str = "speaker") -> Extremes:
     InputError
         If there is no such column.
     """
-    found = by(table, column)
+    found = evaluate_by_group(table, column)
     worst, best = found.iloc[0], found.iloc[-1]
-    return Extremes(worst.value, float(worst.uar), best.value, float(best.uar), float(best.uar - worst.uar))
+    return BestAndWorst(worst.value, float(worst.uar), best.value, float(best.uar), float(best.uar - worst.uar))
 
 
-def sex_gap(table: pd.DataFrame) -> float:
+def gender_gap(table: pd.DataFrame) -> float:
     """Compute the UAR of women's clips minus that of men's; NaN where one of them is not heard."""
     found = {sex: uar(rows.emotion, rows.predicted) for sex, rows in table.groupby("sex")}
     return float(found.get("f", np.nan) - found.get("m", np.nan))
 
 
-def by_duration(table: pd.DataFrame, *, column: str = "seconds", edges: Sequence[float] = SECONDS) -> pd.DataFrame:
+def evaluate_by_duration(
+    table: pd.DataFrame, *, column: str = "seconds", edges: Sequence[float] = SECONDS
+) -> pd.DataFrame:
     """Judge short and long clips apart.
 
     Parameters
@@ -110,7 +113,8 @@ def by_duration(table: pd.DataFrame, *, column: str = "seconds", edges: Sequence
     Returns
     -------
     DataFrame
-        `SLICE`, a row a bin that has clips, from short to long; value is such as "1 to 2 s" or "5 s or more".
+        `SUBGROUP_COLUMNS`, a row a bin that has clips, from short to long; value is such as "1 to 2 s" or "5 s or
+        more".
 
     Raises
     ------
@@ -118,15 +122,15 @@ def by_duration(table: pd.DataFrame, *, column: str = "seconds", edges: Sequence
         If there is no such column, or a clip has no duration or a shorter one than the first edge.
     """
     if column not in table:
-        raise InputError(f"breakdown by duration: predictions have no column {column}; join it to them by clip_id.")
+        raise UserError(f"breakdown by duration: predictions have no column {column}; join it to them by clip_id.")
     outside = table[~(table[column] >= edges[0])]
     if len(outside):
         first = outside.iloc[0]
-        raise InputError(
+        raise UserError(
             f"breakdown by duration: {first.clip_id} has {first[column]} s; each clip needs at least {edges[0]:g} s."
         )
     names = [f"{low:g} to {high:g} s" for low, high in pairwise(edges)]
     names.append(f"{edges[-1]:g} s or more")
     bins = pd.cut(table[column], [*edges, np.inf], right=False, labels=names)
-    found = by(table.assign(**{column: bins}), column)
+    found = evaluate_by_group(table.assign(**{column: bins}), column)
     return found.sort_values("value", key=lambda value: value.map(names.index), ignore_index=True)

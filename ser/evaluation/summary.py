@@ -9,25 +9,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.dataset.clip_metadata import are_unknown, count_known
+from ser.dataset.clip_metadata import is_unknown_speaker, n_known_speakers
 from ser.evaluation import binary_tasks, bootstrap, calibration, metrics, subgroups
 from ser.params import Binary, Evaluate
 from ser.predictions.table import classes_of
-from ser.predictions.temperature import without_temperature
+from ser.predictions.temperature import undo_temperature
 
-WITH_INTERVALS = ("uar", "accuracy", "f1")
-SOMETIMES = (*(f"{name}_{side}" for name in WITH_INTERVALS for side in ("low", "high")), "uar_seed_sd", "uar_fold_sd")
+METRICS_WITH_CI = ("uar", "accuracy", "f1")
+OPTIONAL_METRICS = (
+    *(f"{name}_{side}" for name in METRICS_WITH_CI for side in ("low", "high")),
+    "uar_seed_sd",
+    "uar_fold_sd",
+)
 """Numbers that do not exist for every run: over one speaker, one seed, one fold."""
 DIGITS = 12
 """That numbers are rounded to: sums in another order differ in the sixteenth, and equal models are to be equal."""
 
 
-def tested(table: pd.DataFrame) -> pd.DataFrame:
+def select_test_rows(table: pd.DataFrame) -> pd.DataFrame:
     """Select the rows that a score is about: test clips, without altered copies."""
     return table[(table.part == "test") & (table.augmentation == "")].reset_index(drop=True)
 
 
-def judge(table: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, dict[str, float]]:
+def summarize(table: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, dict[str, float]]:
     """Judge one model.
 
     Parameters
@@ -42,12 +46,12 @@ def judge(table: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, di
     Returns
     -------
     dict
-        {part: {metric: number}}: those of `ser.evaluation.metrics.evaluate`, and for the part test also `headline`.
+        {part: {metric: number}}: those of `ser.evaluation.metrics.evaluate`, and for the part test also `test_summary`.
         Numbers that
         do not exist, such as an interval over one speaker, are left out.
     """
     judged = _over_seeds(table)
-    more = headline(tested(table), settings, seed=seed)
+    more = test_summary(select_test_rows(table), settings, seed=seed)
     found = {part: numbers | (more if part == "test" else {}) for part, numbers in judged.items()}
     return {
         part: {name: round(value, DIGITS) for name, value in numbers.items() if np.isfinite(value)}
@@ -65,13 +69,13 @@ def _over_seeds(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     }
 
 
-def headline(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, float]:
+def test_summary(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, float]:
     """Compute what stands beside the metrics of the test rows.
 
     Returns
     -------
     dict
-        <metric>_low and _high: limits of 95 % intervals over speakers, of `WITH_INTERVALS` and each recall;
+        <metric>_low and _high: limits of 95 % intervals over speakers, of `METRICS_WITH_CI` and each recall;
         uar_seed_sd over seeds; uar_fold_mean and _sd over folds; speakers (known ones); kappa (Cohen's); top2
         (accuracy); ece and ece_raw: calibration error with and without temperature; nll; uar_worst_speaker and _best_;
         sex_gap (women minus men); and for each binary task <task>_uar, _accuracy and _roc_auc. NaN where there is no
@@ -81,21 +85,21 @@ def headline(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, 
     return {
         **intervals,
         **_spread(rows),
-        "speakers": count_known(rows),
+        "speakers": n_known_speakers(rows),
         "kappa": metrics.cohen_kappa(rows),
         "top2": metrics.top_k_accuracy(rows, 2),
         "ece": calibration.ece(rows),
-        "ece_raw": calibration.ece(without_temperature(rows)),
+        "ece_raw": calibration.ece(undo_temperature(rows)),
         "nll": calibration.nll(rows),
         **_worst_and_best(rows),
-        "sex_gap": subgroups.sex_gap(rows),
+        "sex_gap": subgroups.gender_gap(rows),
         **_binary_tasks(rows, settings.binary),
     }
 
 
 def _intervals(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, float]:
     present = [f"recall_{name}" for name in _occurring(rows)]
-    found = bootstrap.bootstrap(rows, [*WITH_INTERVALS, *present], resamples=settings.resamples, seed=seed)
+    found = bootstrap.bootstrap(rows, [*METRICS_WITH_CI, *present], resamples=settings.resamples, seed=seed)
     return {f"{metric}_{side}": float(found.loc[metric, side]) for metric in found.index for side in ("low", "high")}
 
 
@@ -107,7 +111,7 @@ def _spread(rows: pd.DataFrame) -> dict[str, float]:
     """Say how UAR varies over seeds and over folds; with one of either there is no deviation."""
     folds = [metrics.uar(fold.emotion, fold.predicted) for _, fold in rows.groupby("fold")]
     return {
-        "uar_seed_sd": float(bootstrap.over_seeds(rows, ["uar"]).loc["uar", "sd"]),
+        "uar_seed_sd": float(bootstrap.mean_over_seeds(rows, ["uar"]).loc["uar", "sd"]),
         "uar_fold_mean": float(np.mean(folds)),
         "uar_fold_sd": float(np.std(folds, ddof=1)) if len(folds) > 1 else float("nan"),
     }
@@ -115,13 +119,13 @@ def _spread(rows: pd.DataFrame) -> dict[str, float]:
 
 def _worst_and_best(rows: pd.DataFrame) -> dict[str, float]:
     """Judge the speakers who are understood worst and best, of those who are known."""
-    known = rows[~are_unknown(rows)]
-    found = subgroups.extremes(known) if len(known) else None
+    known = rows[~is_unknown_speaker(rows)]
+    found = subgroups.best_and_worst_group(known) if len(known) else None
     numbers = (found.worst_uar, found.best_uar) if found else (float("nan"), float("nan"))
     return dict(zip(("uar_worst_speaker", "uar_best_speaker"), numbers, strict=True))
 
 
-def possible(tasks: Mapping[str, Binary], classes: list[str]) -> dict[str, Binary]:
+def applicable_tasks(tasks: Mapping[str, Binary], classes: list[str]) -> dict[str, Binary]:
     """Select the tasks both sides of which have one of some classes."""
     return {
         name: task
@@ -132,7 +136,7 @@ def possible(tasks: Mapping[str, Binary], classes: list[str]) -> dict[str, Binar
 
 def _binary_tasks(rows: pd.DataFrame, tasks: Mapping[str, Binary]) -> dict[str, float]:
     numbers: dict[str, float] = {}
-    for name, task in possible(tasks, _occurring(rows)).items():
+    for name, task in applicable_tasks(tasks, _occurring(rows)).items():
         found = binary_tasks.binary(rows, positive=task.positive, negative=task.negative)
         numbers |= {f"{name}_{metric}": float(getattr(found, metric)) for metric in ("uar", "accuracy", "roc_auc")}
     return numbers
@@ -144,7 +148,7 @@ def leaderboard(judged: Mapping[str, Mapping[str, Mapping[str, float]]], *, tied
     Parameters
     ----------
     judged
-        {model: {part: {metric: number}}} as `judge` makes it.
+        {model: {part: {metric: number}}} as `summarize` makes it.
     tied
         Models that are not shown to be worse than the best.
 
@@ -158,7 +162,7 @@ def leaderboard(judged: Mapping[str, Mapping[str, Mapping[str, float]]], *, tied
         {"model": model, **parts["test"], "val_uar": parts["val"]["uar"], "tied_with_best": model in tied}
         for model, parts in judged.items()
     ]
-    columns = [*dict.fromkeys([*(name for row in rows for name in row), *SOMETIMES])]
+    columns = [*dict.fromkeys([*(name for row in rows for name in row), *OPTIONAL_METRICS])]
     table = pd.DataFrame(rows, columns=columns).sort_values(
         ["uar", "model"], ascending=[False, True], ignore_index=True
     )

@@ -17,18 +17,18 @@ from ser.features import store as feature_store
 from ser.inference import quality_flags
 from ser.inference.bundle import CARD, write_card
 from ser.models import baselines, trainer
-from ser.models.batching import Buckets, together
+from ser.models.batching import LengthBuckets, model_inputs
 from ser.params import Features, Preprocess, TrainLstm
-from ser.utils.errors import InputError
-from ser.utils.files import file_hash, replacing, write_csv
+from ser.utils.errors import UserError
+from ser.utils.files import atomic_write, file_hash, write_csv
 from ser.utils.provenance import commands
 
-EQUAL = 1e-4
+ATOL = 1e-4
 """How far an exported network may be from what it was made of."""
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A model as training left it.
 
     Attributes
@@ -55,7 +55,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Processing:
+class PipelineSettings:
     """Sections of the settings that say how recordings become what models are given."""
 
     preprocess: Preprocess
@@ -63,7 +63,7 @@ class Processing:
     train_lstm: TrainLstm
 
 
-def usual(tables: tuple[Path, ...], split: Path, *, fold: int, kinds: tuple[str, ...]) -> dict[str, Any]:
+def training_statistics(tables: tuple[Path, ...], split: Path, *, fold: int, kinds: tuple[str, ...]) -> dict[str, Any]:
     """Sum up what the members of a fold were trained on, and how far from that its validation clips are.
 
     Parameters
@@ -87,22 +87,30 @@ def usual(tables: tuple[Path, ...], split: Path, *, fold: int, kinds: tuple[str,
     vectors = _summaries(tables, [*train, *val], kinds=kinds)  # together: reading frames is what takes time
     mean, deviation = vectors[: len(train)].mean(axis=0), vectors[: len(train)].std(axis=0)
     centre = {"mean": mean, "deviation": np.maximum(deviation, 1e-6 + 1e-3 * np.abs(mean))}
-    farthest = quality_flags.distances(vectors[len(train) :], **centre).max()
-    return {name: values.tolist() for name, values in centre.items()} | {"most": quality_flags.MARGIN * float(farthest)}
+    farthest = quality_flags.normalized_distance(vectors[len(train) :], **centre).max()
+    return {name: values.tolist() for name, values in centre.items()} | {
+        "most": quality_flags.OOD_MARGIN * float(farthest)
+    }
 
 
 def _summaries(tables: tuple[Path, ...], clip_ids: Sequence[str], *, kinds: tuple[str, ...]) -> quality_flags.Vectors:
     if not kinds:
         return feature_store.read_functionals(tables, clip_ids=clip_ids)
-    return quality_flags.summaries(feature_store.read_frames(tables, clip_ids=clip_ids, kinds=kinds))
+    return quality_flags.clip_vectors(feature_store.read_frames(tables, clip_ids=clip_ids, kinds=kinds))
 
 
-Usual: TypeAlias = Callable[..., dict[str, Any]]
-"""`usual`, or the same with a memory: seeds of a fold, and all baselines, were trained on the same clips."""
+SummarizeTraining: TypeAlias = Callable[..., dict[str, Any]]
+"""`training_statistics`, or the same with a memory: seeds of a fold, and all baselines, were trained on the same
+clips."""
 
 
 def export(
-    output: Path, trained: Trained, settings: Processing, *, headline: Mapping[str, Any], usual: Usual = usual
+    output: Path,
+    trained: TrainedModel,
+    settings: PipelineSettings,
+    *,
+    headline: Mapping[str, Any],
+    usual: SummarizeTraining = training_statistics,
 ) -> None:
     """Write a model's folder, whole or not at all.
 
@@ -126,14 +134,18 @@ def export(
     """
     folders = sorted(path.parent for path in trained.folder.glob("*/card.json"))
     if not folders:
-        raise InputError(f"{trained.folder} holds no trained model; run `dvc repro`, which trains {trained.name}.")
-    with replacing(output) as unfinished:
+        raise UserError(f"{trained.folder} holds no trained model; run `dvc repro`, which trains {trained.name}.")
+    with atomic_write(output) as unfinished:
         members = [_member(folder, unfinished / folder.name, trained, usual=usual) for folder in folders]
         write_card(unfinished, _card(trained, settings, headline=headline, members=members))
 
 
 def _card(
-    trained: Trained, settings: Processing, *, headline: Mapping[str, Any], members: Sequence[Mapping[str, Any]]
+    trained: TrainedModel,
+    settings: PipelineSettings,
+    *,
+    headline: Mapping[str, Any],
+    members: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     card = _read_card(trained.folder / str(members[0]["name"]))
     kinds = _kinds(card) if trained.is_network else []
@@ -164,8 +176,8 @@ def _features(features: Features, kinds: Sequence[str]) -> Features:
     return features.model_copy(update={"frames": tuple(kind for kind in features.frames if kind in kinds)})
 
 
-def _cut(settings: Processing) -> dict[str, int]:
-    buckets = Buckets.of(settings.train_lstm, hop_seconds=settings.features.hop_seconds)
+def _cut(settings: PipelineSettings) -> dict[str, int]:
+    buckets = LengthBuckets.of(settings.train_lstm, hop_seconds=settings.features.hop_seconds)
     return {"step": buckets.step, "most": buckets.most}
 
 
@@ -183,7 +195,7 @@ def _read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _made_from(trained: Trained) -> dict[str, str]:
+def _made_from(trained: TrainedModel) -> dict[str, str]:
     tables = [path for table in trained.tables for path in ([table] if table.is_file() else sorted(table.rglob("*")))]
     files = [*tables, trained.split, *sorted(trained.folder.rglob("*.*"))]
     return {path.as_posix(): file_hash(path, "sha256") for path in files}
@@ -192,7 +204,7 @@ def _made_from(trained: Trained) -> dict[str, str]:
 # Members --------------------------------------------------------------------------------------------------------------
 
 
-def _member(source: Path, output: Path, trained: Trained, *, usual: Usual) -> dict[str, Any]:
+def _member(source: Path, output: Path, trained: TrainedModel, *, usual: SummarizeTraining) -> dict[str, Any]:
     card = _read_card(source)
     output.mkdir(parents=True)
     weights = (_networks if trained.is_network else _baseline)(source, output)
@@ -219,11 +231,11 @@ def _networks(source: Path, output: Path) -> list[Path]:
     for model, path in zip(found, paths, strict=True):
         network = trainer.load(model.parent)
         path.write_bytes(keras_to_onnx.convert(network))
-        _check_equal(network, path)
+        _verify_export(network, path)
     return paths
 
 
-def _check_equal(network: Any, path: Path) -> None:
+def _verify_export(network: Any, path: Path) -> None:
     """Compare an exported network with its origin, on noise: a wrong answer would look like any other."""
     from ser.inference import onnx_session
 
@@ -232,12 +244,12 @@ def _check_equal(network: Any, path: Path) -> None:
     for n_frames in (64, 176):
         frames = rng.normal(-40, 20, size=(2, n_frames, n_features)).astype(np.float32)
         functionals = rng.normal(size=(2, *n_functionals)).astype(np.float32) if n_functionals else None
-        expected = network(together(frames, functionals), training=False).numpy()
+        expected = network(model_inputs(frames, functionals), training=False).numpy()
         away = float(np.abs(run(frames, functionals) - expected).max())
-        if not away <= EQUAL:
-            raise InputError(
+        if not away <= ATOL:
+            raise UserError(
                 f"{path.name}: probabilities of the exported network differ by {away:.1e} from those of the trained "
-                f"one, expected at most {EQUAL:g}; tf2onnx converts a layer of ser/models/network.py incorrectly: "
+                f"one, expected at most {ATOL:g}; tf2onnx converts a layer of ser/models/network.py incorrectly: "
                 "replace it."
             )
 
@@ -249,7 +261,7 @@ def _baseline(source: Path, output: Path) -> list[Path]:
 # Stage ----------------------------------------------------------------------------------------------------------------
 
 
-def headlines(board: Path, *, protocol: str) -> dict[str, dict[str, Any]]:
+def read_scores(board: Path, *, protocol: str) -> dict[str, dict[str, Any]]:
     """Read what evaluation found of each model: UAR with its interval, and what it means.
 
     Raises
@@ -260,13 +272,13 @@ def headlines(board: Path, *, protocol: str) -> dict[str, dict[str, Any]]:
     try:
         table = pd.read_csv(board)
     except FileNotFoundError:
-        raise InputError(f"{board} was not found; run `dvc repro evaluate`, which makes it.") from None
+        raise UserError(f"{board} was not found; run `dvc repro evaluate`, which makes it.") from None
     columns = ["uar", "uar_low", "uar_high", "accuracy", "ece", "clips", "speakers", "rank"]
     rows = json.loads(table.set_index("model")[columns].to_json(orient="index", double_precision=15))
     return {model: {**row, "protocol": protocol} for model, row in rows.items()}
 
 
-def write_listing(models: Path, listing: Path) -> None:
+def write_model_index(models: Path, listing: Path) -> None:
     """List the exported models, so that Git finds the commit that holds one by its card's hash."""
     rows = [_listed(path) for path in sorted(models.glob("*/card.json"))]
     write_csv(listing, rows, columns=["model", "card_md5", "bytes"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 OPSET, IR_VERSION = 17, 8
 """Versions of ONNX that runtimes since 2022 read."""
@@ -62,13 +62,13 @@ def _from_keras(model: Any) -> Any:
             checker.check_model(converted, full_check=True)  # tf2onnx keeps operations that it does not know
         except Exception as error:  # the libraries' errors share no other class
             reason = " ".join(str(error).split())
-            raise InputError(
+            raise UserError(
                 f"the network cannot be exported to ONNX ({type(error).__name__}: {reason}); use layers that tf2onnx "
                 "supports."
             ) from error
     for node in converted.graph.node:
         if any(attribute.HasField("g") for attribute in node.attribute):
-            raise InputError(
+            raise UserError(
                 f"the network cannot be exported to ONNX: {node.name} is a {node.op_type}; of recurrent layers use "
                 "LSTM, without masking."
             )

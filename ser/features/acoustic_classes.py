@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Shares: TypeAlias = npt.NDArray[np.floating[Any]]
+Posteriors: TypeAlias = npt.NDArray[np.floating[Any]]
 
 COEFFICIENTS = 12
 """MFCC that tell sounds apart, from the first on; the zeroth is the level."""
@@ -30,12 +30,12 @@ def centroids() -> npt.NDArray[np.float64]:
     return values
 
 
-def standardised(cepstra: Shares) -> Shares:
+def cmvn(cepstra: Posteriors) -> Posteriors:
     """Take a clip's mean and deviation out of each coefficient, and so much of its voice: (frames, coefficients)."""
     return np.asarray((cepstra - cepstra.mean(axis=0)) / (cepstra.std(axis=0) + SMALLEST))
 
 
-def memberships(cepstra: Shares) -> Shares:
+def posteriors(cepstra: Posteriors) -> Posteriors:
     """Say how likely each frame is of each class.
 
     Parameters
@@ -53,7 +53,7 @@ def memberships(cepstra: Shares) -> Shares:
     Reynolds & Rose (1995), Robust text-independent speaker identification using Gaussian mixture speaker models,
     doi:10.1109/89.365379: here of equal weights and variances.
     """
-    own = standardised(cepstra[:, :COEFFICIENTS])
+    own = cmvn(cepstra[:, :COEFFICIENTS])
     centres = centroids().astype(own.dtype)[:, : own.shape[1]]
     nearness = own @ centres.T - np.square(centres).sum(axis=1) / 2  # what all classes have in common is left out
     shares = np.exp(nearness - nearness.max(axis=1, keepdims=True))

@@ -35,13 +35,13 @@ def columns_of(names: Sequence[str], kinds: Collection[str]) -> npt.NDArray[np.i
     return np.flatnonzero([name.partition(".")[0] in kinds for name in names])
 
 
-def spans_of(names: Sequence[str], chosen: Collection[str]) -> list[Span]:
+def column_slices(names: Sequence[str], chosen: Collection[str]) -> list[Span]:
     """Find the spans of some functionals, such as rise, in columns named as by `functional_names`."""
     told = [name.split(".")[0 if name.split(".")[0] in CLIP_FUNCTIONAL_NAMES else -1] in chosen for name in names]
-    return runs(np.flatnonzero(told))
+    return merge_slices(np.flatnonzero(told))
 
 
-def runs(columns: npt.NDArray[np.intp]) -> list[Span]:
+def merge_slices(columns: npt.NDArray[np.intp]) -> list[Span]:
     """Merge sorted columns into as few spans as possible."""
     groups = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1) if len(columns) else []
     return [(int(group[0]), int(group[-1]) + 1) for group in groups]

@@ -18,32 +18,32 @@ from ser.features.functionals import functional_names, functionals
 from ser.params import Features
 from ser.utils.parallel import batches, map_batches
 
-PART = 128
+CLIPS_PER_FILE = 128
 """Clips whose frames share a file."""
 
 
-class Layout(TypedDict):
+class ColumnSpec(TypedDict):
     """How `ser.dataset.clips.clip_writer` is told what a table carries."""
 
     payload: pa.Field
     metadata: dict[str, str]
 
 
-def frames_layout(settings: Features) -> Layout:
+def frames_layout(settings: Features) -> ColumnSpec:
     """Declare the column ``frames``: a list of frames, each a list of as many numbers as there are features."""
     names = feature_names(settings)
     payload = pa.field("frames", pa.list_(pa.list_(pa.float32(), len(names))))
     return {"payload": payload, "metadata": {"features": json.dumps(names)}}
 
 
-def functionals_layout(settings: Features) -> Layout:
+def functionals_layout(settings: Features) -> ColumnSpec:
     """Declare the column ``functionals``: one list of numbers a clip."""
     names = functional_names(settings)
     payload = pa.field("functionals", pa.list_(pa.float32(), len(names)))
     return {"payload": payload, "metadata": {"features": json.dumps(names)}}
 
 
-def measure(clips: Path, copies: Path, settings: Features, *, frames: Path) -> Iterator[pa.Table]:
+def extract_features(clips: Path, copies: Path, settings: Features, *, frames: Path) -> Iterator[pa.Table]:
     """Measure every clip of two tables, in parallel.
 
     Parameters
@@ -54,7 +54,8 @@ def measure(clips: Path, copies: Path, settings: Features, *, frames: Path) -> I
         The section `features` of the settings.
 
     frames
-        Folder that is made and filled with the same clips with their frames, a file for every `PART` of them: workers
+        Folder that is made and filled with the same clips with their frames, a file for every `CLIPS_PER_FILE` of
+        them: workers
         write these themselves, since handing so much back would cost half of what a second core gains.
 
     Yields
@@ -64,8 +65,8 @@ def measure(clips: Path, copies: Path, settings: Features, *, frames: Path) -> I
     """
     frames.mkdir(parents=True)
     rows = heapq.merge(iterate_rows(clips), iterate_rows(copies), key=lambda row: (row["source"], row["clip_id"]))
-    parts = ([(number, part)] for number, part in enumerate(batches(rows, size=PART)))
-    total = -(-(count_clips(clips) + count_clips(copies)) // PART)
+    parts = ([(number, part)] for number, part in enumerate(batches(rows, size=CLIPS_PER_FILE)))
+    total = -(-(count_clips(clips) + count_clips(copies)) // CLIPS_PER_FILE)
     work = partial(_measure_part, settings=settings, folder=frames)
     yield from map_batches(work, parts, description=f"featurize {clips.stem}", total=total)
 

@@ -9,40 +9,40 @@ import numpy.typing as npt
 
 from ser.features import acoustic_classes
 from ser.features.columns import Array, columns_of, feature_names
-from ser.features.frame_features import slope
+from ser.features.frame_features import linear_slope
 from ser.params import Features
 
 Numbers: TypeAlias = npt.NDArray[np.floating[Any]]
 
-TOGETHER = 8
+BANDS_PER_CONTOUR = 8
 """Neighbouring mel bands whose mean is one contour."""
-MODULATIONS = (0.3, 1.5, 3.0, 5.0, 8.0, 12.0, 20.0, 35.0)
+MODULATION_BANDS_HZ = (0.3, 1.5, 3.0, 5.0, 8.0, 12.0, 20.0, 35.0)
 """Edges in Hz of the bands of modulation: phrases and words, syllables (3 to 5 Hz), sounds, roughness."""
-FAINTEST = 1e-4
+MODULATION_FLOOR = 1e-4
 """Power that is added to that of each band of modulation, or the logarithm of none would be without bounds."""
-FEWEST = 3
+MIN_FRAMES = 3
 """Frames of a part of a clip that are worth summing up."""
-USUAL = 2
+PRIOR_COUNT = 2
 """Frames like the clip's mean that each class of sounds has besides its own: of a rare one little is known."""
 
 
-def _rise(frames: Array) -> Array:
+def _linear_trend(frames: Array) -> Array:
     """Compute how much a line fitted to a column rises from the first frame to the last: (features,)."""
-    return slope(frames, np.linspace(0, 1, len(frames)))
+    return linear_slope(frames, np.linspace(0, 1, len(frames)))
 
 
-def _bend(frames: Array) -> Array:
+def _curvature(frames: Array) -> Array:
     """Compute how much lower the middle of a parabola fitted to a column is than its ends: (features,)."""
     # A parabola's bend does not depend on its rise: both are fitted alone.
-    return slope(frames, np.square(np.linspace(-1, 1, len(frames))))
+    return linear_slope(frames, np.square(np.linspace(-1, 1, len(frames))))
 
 
-def _change(frames: Array) -> Array:
+def _mean_abs_delta(frames: Array) -> Array:
     """Compute the mean distance of neighbouring frames: (features,)."""
     return np.abs(np.diff(frames, axis=0)).sum(axis=0) / max(len(frames) - 1, 1)
 
 
-OF_COLUMNS: Mapping[str, Callable[[Array], Array]] = {
+COLUMN_FUNCTIONALS: Mapping[str, Callable[[Array], Array]] = {
     "mean": lambda frames: frames.mean(axis=0),
     "std": lambda frames: frames.std(axis=0),
     "min": lambda frames: frames.min(axis=0),
@@ -52,9 +52,9 @@ OF_COLUMNS: Mapping[str, Callable[[Array], Array]] = {
     "p75": lambda frames: np.percentile(frames, 75, axis=0),
     "p90": lambda frames: np.percentile(frames, 90, axis=0),
     "max": lambda frames: frames.max(axis=0),
-    "rise": _rise,
-    "bend": _bend,
-    "change": _change,
+    "rise": _linear_trend,
+    "bend": _curvature,
+    "change": _mean_abs_delta,
 }
 """Name -> function from a (frames, features) array to (features,)."""
 
@@ -81,8 +81,8 @@ class _Clip:
         return np.column_stack(means) if means else mel
 
     def contours(self) -> Array:
-        """Take loudness by mel bands, some `TOGETHER`, level and pitch: (frames, contours)."""
-        return np.column_stack([self.bands(TOGETHER), self.of("rms"), self.of("pitch")[:, :1]])
+        """Take loudness by mel bands, some `BANDS_PER_CONTOUR`, level and pitch: (frames, contours)."""
+        return np.column_stack([self.bands(BANDS_PER_CONTOUR), self.of("rms"), self.of("pitch")[:, :1]])
 
     def voice(self) -> Array:
         """Take what a voice does in a frame, without how it changes and without which note it is: (frames, columns)."""
@@ -92,32 +92,32 @@ class _Clip:
     def part(self, *, voiced: bool) -> Array:
         """Take the frames with a voice or those without, and all where there are hardly any of these."""
         chosen = (self.of("pitch")[:, 1:2] > 0.5).any(axis=1) == voiced
-        return self.frames[chosen] if chosen.sum() >= FEWEST else self.frames
+        return self.frames[chosen] if chosen.sum() >= MIN_FRAMES else self.frames
 
 
 def _covariances(clip: _Clip) -> Numbers:
     """Compute how MFCC vary together: (pairs,)."""
-    return _pairs(_together(clip.derivatives(0)))
+    return _upper_triangle(_covariance(clip.derivatives(0)))
 
 
 def _correlations(clip: _Clip) -> Numbers:
     """Compute how the first derivatives of MFCC move together, from -1 to 1: (pairs,)."""
-    together = _together(clip.derivatives(1))
+    together = _covariance(clip.derivatives(1))
     spread = np.sqrt(np.diag(together)) + 1e-3  # what hardly moves is correlated with nothing
-    return _pairs(together / np.outer(spread, spread))
+    return _upper_triangle(together / np.outer(spread, spread))
 
 
-def _together(columns: Array) -> Numbers:
+def _covariance(columns: Array) -> Numbers:
     centred = columns - columns.mean(axis=0, dtype=np.float64)
     return np.asarray(centred.T @ centred / len(columns))
 
 
-def _pairs(matrix: Numbers) -> Numbers:
+def _upper_triangle(matrix: Numbers) -> Numbers:
     return matrix[np.triu_indices(len(matrix), 1)]
 
 
 def _modulation(clip: _Clip) -> Numbers:
-    """Compute how strongly the contours go up and down in each band of `MODULATIONS`: (bands * contours,).
+    """Compute how strongly the contours go up and down in each band of `MODULATION_BANDS_HZ`: (bands * contours,).
 
     That is the logarithm of the mean power of the windowed contour's spectrum in the band.
     """
@@ -125,9 +125,9 @@ def _modulation(clip: _Clip) -> Numbers:
     moving = (contours - contours.mean(axis=0)) * np.hanning(len(contours))[:, None]
     size = max(1024, len(contours))
     power = np.square(np.abs(np.fft.rfft(moving, size, axis=0))) / len(contours)
-    edges = np.searchsorted(np.fft.rfftfreq(size, clip.settings.hop_seconds), MODULATIONS)
+    edges = np.searchsorted(np.fft.rfftfreq(size, clip.settings.hop_seconds), MODULATION_BANDS_HZ)
     bands = [power[low : max(high, low + 1)].mean(axis=0) for low, high in itertools.pairwise(edges)]
-    return np.log(np.stack(bands) + FAINTEST).ravel()
+    return np.log(np.stack(bands) + MODULATION_FLOOR).ravel()
 
 
 def _sounds(clip: _Clip) -> Numbers:
@@ -138,20 +138,20 @@ def _sounds(clip: _Clip) -> Numbers:
     cepstra = clip.derivatives(0)[:, 1:]
     if not cepstra.size:
         return np.empty(0)
-    shares, voice = acoustic_classes.memberships(cepstra), clip.voice()
+    shares, voice = acoustic_classes.posteriors(cepstra), clip.voice()
     counts = shares.sum(axis=0)
-    away = shares.T @ (voice - voice.mean(axis=0)) / (counts[:, None] + USUAL)
+    away = shares.T @ (voice - voice.mean(axis=0)) / (counts[:, None] + PRIOR_COUNT)
     return np.concatenate([away.ravel(), counts / len(voice)])
 
 
-OF_PARTS: Mapping[str, tuple[bool, str]] = {
+VOICED_FUNCTIONALS: Mapping[str, tuple[bool, str]] = {
     "voiced_mean": (True, "mean"),
     "voiced_std": (True, "std"),
     "unvoiced_mean": (False, "mean"),
     "unvoiced_std": (False, "std"),
 }
-"""Name -> which part of a clip, with a voice or without, and which of `OF_COLUMNS` is computed of it."""
-OF_CLIPS: Mapping[str, Callable[[_Clip], Numbers]] = {
+"""Name -> which part of a clip, with a voice or without, and which of `COLUMN_FUNCTIONALS` is computed of it."""
+CLIP_FUNCTIONALS: Mapping[str, Callable[[_Clip], Numbers]] = {
     "covariance": _covariances,
     "correlation": _correlations,
     "modulation": _modulation,
@@ -162,12 +162,12 @@ OF_CLIPS: Mapping[str, Callable[[_Clip], Numbers]] = {
 
 def _compute(name: str, clip: _Clip) -> Numbers:
     """Compute one functional, which may be many numbers; of parts there are none without pitch, which tells them."""
-    if name in OF_COLUMNS:
-        return OF_COLUMNS[name](clip.frames)
-    if name in OF_CLIPS:
-        return OF_CLIPS[name](clip)
-    voiced, of = OF_PARTS[name]
-    return OF_COLUMNS[of](clip.part(voiced=voiced)) if clip.of("pitch").size else np.empty(0)
+    if name in COLUMN_FUNCTIONALS:
+        return COLUMN_FUNCTIONALS[name](clip.frames)
+    if name in CLIP_FUNCTIONALS:
+        return CLIP_FUNCTIONALS[name](clip)
+    voiced, of = VOICED_FUNCTIONALS[name]
+    return COLUMN_FUNCTIONALS[of](clip.part(voiced=voiced)) if clip.of("pitch").size else np.empty(0)
 
 
 def functionals(frames: Array, settings: Features) -> Array:
@@ -196,5 +196,5 @@ def functional_names(settings: Features) -> list[str]:
     names = []
     for name in settings.functionals:
         size = len(_compute(name, clip))
-        names += [f"{name}.{n}" if name in OF_CLIPS else f"{features[n]}.{name}" for n in range(size)]
+        names += [f"{name}.{n}" if name in CLIP_FUNCTIONALS else f"{features[n]}.{name}" for n in range(size)]
     return names

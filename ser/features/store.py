@@ -19,11 +19,11 @@ import pyarrow as pa
 
 from ser.dataset.clips import files_of, iterate_clips, read_metadata
 from ser.features.columns import Array, columns_of
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from ser.utils.parallel import n_workers
 
 
-def read_names(paths: Iterable[Path], *, kinds: Sequence[str] | None = None) -> list[str]:
+def read_feature_names(paths: Iterable[Path], *, kinds: Sequence[str] | None = None) -> list[str]:
     """Read the names of the features that tables hold: all, or those of some kinds, such as mel.
 
     Raises
@@ -33,15 +33,15 @@ def read_names(paths: Iterable[Path], *, kinds: Sequence[str] | None = None) -> 
     """
     notes = {path: read_metadata(path)["features"] for path in paths}
     if len(set(notes.values())) != 1:
-        raise InputError(f"{', '.join(map(str, notes))} hold different features; run `dvc repro` to make them anew.")
+        raise UserError(f"{', '.join(map(str, notes))} hold different features; run `dvc repro` to make them anew.")
     names: list[str] = json.loads(next(iter(notes.values())))
     chosen = names if kinds is None else [names[column] for column in columns_of(names, kinds)]
     if not chosen:
-        raise InputError(f"{', '.join(map(str, notes))} hold no {', '.join(kinds or [])}, but {', '.join(names)}.")
+        raise UserError(f"{', '.join(map(str, notes))} hold no {', '.join(kinds or [])}, but {', '.join(names)}.")
     return chosen
 
 
-class _Scratch:
+class _FrameFile:
     """Numbers in a file without a name, which the system removes with the process, however that ends.
 
     Reads are positioned: several threads may read at a time, and, unlike a memory map, what was read once counts as the
@@ -63,7 +63,7 @@ class _Scratch:
         try:
             yield
         except OSError as error:
-            raise InputError(
+            raise UserError(
                 f"{self._folder}: no copy of the frames for training could be written there ({error.strerror}); "
                 "it takes as much free space as the tables of frames take."
             ) from None
@@ -82,14 +82,14 @@ class _Scratch:
         return start
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Opened, (f"/proc/{os.getpid()}/fd/{self._file.fileno()}",)
+        return _FrameFileReader, (f"/proc/{os.getpid()}/fd/{self._file.fileno()}",)
 
     def read(self, start: int, *, shape: tuple[int, int]) -> Array:
         n_bytes = shape[0] * shape[1] * np.dtype(np.float32).itemsize
         return np.frombuffer(os.pread(self._file.fileno(), n_bytes, start), dtype=np.float32).reshape(shape)
 
 
-class _Opened(_Scratch):
+class _FrameFileReader(_FrameFile):
     """The scratch file of another process, to be read only."""
 
     def __init__(self, path: str) -> None:
@@ -115,7 +115,7 @@ class Frames(Sequence[Array]):
         How many features a frame has.
     """
 
-    scratch: _Scratch
+    scratch: _FrameFile
     starts: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
     width: int
@@ -144,8 +144,8 @@ def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str], kinds: Sequen
     InputError
         If a clip is in none of the tables, the tables hold different features, or the disk is full.
     """
-    names, scratch = read_names(paths), _Scratch(paths[0].parent)
-    columns = np.flatnonzero(np.isin(names, read_names(paths, kinds=kinds)))
+    names, scratch = read_feature_names(paths), _FrameFile(paths[0].parent)
+    columns = np.flatnonzero(np.isin(names, read_feature_names(paths, kinds=kinds)))
     copy = partial(_copy_frames, scratch=scratch, columns=columns, wanted=set(clip_ids))
     found: dict[str, tuple[int, int]] = {}
     with ThreadPoolExecutor(n_workers()) as pool:  # most time goes into decoding, for which Arrow needs no lock
@@ -157,7 +157,7 @@ def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str], kinds: Sequen
 
 
 def _copy_frames(
-    file: Path, *, scratch: _Scratch, columns: npt.NDArray[np.int64], wanted: Container[str]
+    file: Path, *, scratch: _FrameFile, columns: npt.NDArray[np.int64], wanted: Container[str]
 ) -> dict[str, tuple[int, int]]:
     """Copy some columns of the wanted clips of a file, and say where each clip begins and how many frames it has."""
     found = {}
@@ -171,7 +171,7 @@ def _copy_frames(
 def _check_found(clip_ids: Sequence[str], found: Container[str], *, paths: Sequence[Path]) -> None:
     missing = next((clip_id for clip_id in clip_ids if clip_id not in found), None)
     if missing is not None:
-        raise InputError(f"{', '.join(map(str, paths))}: {missing} has no features there; run `dvc repro`.")
+        raise UserError(f"{', '.join(map(str, paths))}: {missing} has no features there; run `dvc repro`.")
 
 
 def _matrices(column: pa.ChunkedArray) -> list[Array]:

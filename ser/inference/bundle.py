@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from ser import paths
 from ser.params import Features, FrameFeature, Preprocess, Settings
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from ser.utils.files import file_hash, write_json
 
 FORMAT = 2
@@ -26,25 +26,25 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Number = Annotated[float, Field(gt=0)]
 
 
-class Cut(Settings):
+class LengthLimits(Settings):
     """Lengths that clips are brought to, in frames: multiples of `step`, and never more than `most`."""
 
     step: Annotated[int, Field(ge=1)]
     most: Annotated[int, Field(ge=1)]
 
 
-class Sees(Settings):
+class ModelInputs(Settings):
     """What a model is given of a clip: some kinds of its frame features, its functionals, or both."""
 
     frames: tuple[FrameFeature, ...]
     functionals: bool
 
 
-class Usual(Settings):
+class TrainingStatistics(Settings):
     """What a member's inputs are like in training: mean and deviation of each, and how far from it clips may be.
 
-    `most` is `ser.inference.quality_flags.MARGIN` times the distance of the farthest validation clip, as
-    `ser.inference.quality_flags.distances` computes it.
+    `most` is `ser.inference.quality_flags.OOD_MARGIN` times the distance of the farthest validation clip, as
+    `ser.inference.quality_flags.normalized_distance` computes it.
     """
 
     mean: tuple[float, ...]
@@ -52,7 +52,7 @@ class Usual(Settings):
     most: Number
 
 
-class Member(Settings):
+class FoldModel(Settings):
     """One trained model: its fold and seed, weights, temperature, and whose voices taught it."""
 
     name: str
@@ -60,7 +60,7 @@ class Member(Settings):
     seed: int
     weights: tuple[str, ...]
     temperature: Number
-    usual: Usual
+    usual: TrainingStatistics
     training_clips: int
     training_speakers: tuple[str, ...]
 
@@ -74,9 +74,9 @@ class Card(Settings):
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
     preprocess: Preprocess
     features: Features
-    sees: Sees
-    cut: Cut | None
-    members: Annotated[tuple[Member, ...], Field(min_length=1)]
+    sees: ModelInputs
+    cut: LengthLimits | None
+    members: Annotated[tuple[FoldModel, ...], Field(min_length=1)]
     answer: str
     origin: dict[str, Any]
     files: dict[str, Sha256]
@@ -107,7 +107,7 @@ def read_card(folder: Path) -> Card:
     """
     content = _read(folder)
     if content.get("format") != FORMAT:
-        raise InputError(
+        raise UserError(
             f"{folder / CARD}: its format is {content.get('format')!r}, this program reads {FORMAT}; "
             "use the program that came with the model, or make it anew (dvc repro export)."
         )
@@ -134,11 +134,11 @@ def _read(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _no_model(folder: Path) -> InputError:
+def _no_model(folder: Path) -> UserError:
     if not folder.exists():
-        return InputError(f"{folder} is not there: run `make repro` first, or name another by --model.")
+        return UserError(f"{folder} is not there: run `make repro` first, or name another by --model.")
     found = f"has no model in it (no {CARD})" if folder.is_dir() else "is a file, and not the folder of a model"
-    return InputError(
+    return UserError(
         f"{folder} {found}: name another by --model; `make repro` writes {paths.DEFAULT_MODEL} and others."
     )
 
@@ -152,10 +152,8 @@ def _check_files(folder: Path, content: Mapping[str, Any]) -> None:
             raise _broken(path, "is not as it was written (its SHA-256 differs)")
 
 
-def _broken(path: Path, what: str) -> InputError:
-    return InputError(
-        f"{path}: {what}; copy the model's folder anew, or make it anew (dvc checkout, dvc repro export)."
-    )
+def _broken(path: Path, what: str) -> UserError:
+    return UserError(f"{path}: {what}; copy the model's folder anew, or make it anew (dvc checkout, dvc repro export).")
 
 
 def _sum(content: Mapping[str, Any]) -> str:

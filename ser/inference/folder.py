@@ -7,10 +7,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from ser.inference.formatting import ask, columns, recordings_in, row
+from ser.inference.formatting import columns, predict_or_error, recordings_in, row
 from ser.inference.model import Model, load
-from ser.utils.errors import InputError
-from ser.utils.files import replacing
+from ser.utils.errors import UserError
+from ser.utils.files import atomic_write
 from ser.utils.parallel import batches, map_batches
 
 AT_ONCE = 8
@@ -20,7 +20,7 @@ NAMED = 5
 
 
 @dataclass
-class Counts:
+class FolderSummary:
     """What became of a folder: how many files, how many without an answer, and the errors of the first of these."""
 
     files: int = 0
@@ -36,7 +36,7 @@ class Counts:
                 self.errors[one["file"]] = one["error"]
 
 
-def judge_folder(model: Path, folder: Path, output: Path, *, least: float) -> Counts:
+def predict_folder(model: Path, folder: Path, output: Path, *, least: float) -> FolderSummary:
     """Judge all recordings in a folder.
 
     Parameters
@@ -61,19 +61,19 @@ def judge_folder(model: Path, folder: Path, output: Path, *, least: float) -> Co
         If the model cannot be loaded, there is nothing to judge, or something else than a CSV stands at `output`.
     """
     if output.is_dir() or (output.exists() and output.suffix.lower() != ".csv"):
-        raise InputError(f"{output} is there already and is no .csv file; name another for the answers.")
+        raise UserError(f"{output} is there already and is no .csv file; name another for the answers.")
     labels, files = load(model).labels, recordings_in(folder, but=output)
-    rows = _judged(model, files, folder=folder, least=least)
+    rows = _predict_files(model, files, folder=folder, least=least)
     try:
         return _write(output, rows, labels=labels)
     except OSError as error:
-        raise InputError(f"{output} cannot be written ({error.strerror or error}); name another file.") from None
+        raise UserError(f"{output} cannot be written ({error.strerror or error}); name another file.") from None
 
 
-def _write(output: Path, rows: Iterator[list[Mapping[str, Any]]], *, labels: Sequence[str]) -> Counts:
+def _write(output: Path, rows: Iterator[list[Mapping[str, Any]]], *, labels: Sequence[str]) -> FolderSummary:
     """Write rows as they come, and count them."""
-    counts = Counts()
-    with replacing(output) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as table:
+    counts = FolderSummary()
+    with atomic_write(output) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as table:
         writer = csv.DictWriter(table, columns(labels), restval="", lineterminator="\n")
         writer.writeheader()
         for some in rows:
@@ -83,15 +83,17 @@ def _write(output: Path, rows: Iterator[list[Mapping[str, Any]]], *, labels: Seq
     return counts
 
 
-def _judged(model: Path, files: list[Path], *, folder: Path, least: float) -> Iterator[list[Mapping[str, Any]]]:
-    work = partial(_judge, model=model, folder=folder, least=least)
+def _predict_files(model: Path, files: list[Path], *, folder: Path, least: float) -> Iterator[list[Mapping[str, Any]]]:
+    work = partial(_predict_batch, model=model, folder=folder, least=least)
     total = -(-len(files) // AT_ONCE)
     return map_batches(work, batches(files, size=AT_ONCE), description=f"predict {folder.name}", total=total)
 
 
-def _judge(files: list[Path], *, model: Path, folder: Path, least: float) -> list[Mapping[str, Any]]:
+def _predict_batch(files: list[Path], *, model: Path, folder: Path, least: float) -> list[Mapping[str, Any]]:
     loaded = _loaded(model)
-    return [row(ask(loaded, path, name=path.relative_to(folder).as_posix(), least=least)) for path in files]
+    return [
+        row(predict_or_error(loaded, path, name=path.relative_to(folder).as_posix(), least=least)) for path in files
+    ]
 
 
 @lru_cache(maxsize=1)

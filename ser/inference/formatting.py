@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser.inference.model import UNCERTAIN, Answer, Model, Recording
+from ser.inference.model import UNCERTAIN, Model, Prediction, Recording
 from ser.inference.quality_flags import FLAGS
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 BAR = 30
 """Characters of a probability of 1."""
 
 
 @dataclass(frozen=True)
-class Told:
+class PredictionOutcome:
     """An answer, or why there is none, under the name of what was asked about; `label` may be `UNCERTAIN`."""
 
     file: str
     label: str
-    answer: Answer | None
+    answer: Prediction | None
     error: str
 
 
-def ask(model: Model, recording: Recording, *, name: str, least: float) -> Told:
+def predict_or_error(model: Model, recording: Recording, *, name: str, least: float) -> PredictionOutcome:
     """Judge a recording; one that cannot be judged is told with its reason.
 
     Parameters
@@ -41,12 +41,12 @@ def ask(model: Model, recording: Recording, *, name: str, least: float) -> Told:
     name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # file names may be any bytes
     try:
         answer = model.predict(recording)
-    except InputError as error:
-        return Told(name, "", None, str(error))
-    return Told(name, answer.label if answer.confidence >= least else UNCERTAIN, answer, "")
+    except UserError as error:
+        return PredictionOutcome(name, "", None, str(error))
+    return PredictionOutcome(name, answer.label if answer.confidence >= least else UNCERTAIN, answer, "")
 
 
-def chart(told: Told, *, text: str | None = None) -> str:
+def chart(told: PredictionOutcome, *, text: str | None = None) -> str:
     """Draw the probabilities of a recording as bars, the likeliest emotion first; `text` is what is said in it."""
     if told.answer is None:
         return f"{told.file}: {told.error}"
@@ -60,7 +60,7 @@ def chart(told: Told, *, text: str | None = None) -> str:
     return "\n".join([head, *said, *bars, *remarks])
 
 
-def json_line(told: Told, *, text: str | None = None) -> str:
+def json_line(told: PredictionOutcome, *, text: str | None = None) -> str:
     """Write an answer as one line of JSON: file, label, confidence, probabilities, seconds, flags; or file, error."""
     if told.answer is None:
         return json.dumps({"file": told.file, "error": told.error})
@@ -76,7 +76,7 @@ def columns(labels: Sequence[str]) -> list[str]:
     return ["file", "label", "confidence", *(f"p_{label}" for label in labels), "seconds", "flags", "error"]
 
 
-def row(told: Told) -> Mapping[str, Any]:
+def row(told: PredictionOutcome) -> Mapping[str, Any]:
     """Write an answer as a row of such a table, probabilities to six digits."""
     if told.answer is None:
         return {"file": told.file, "error": told.error}
@@ -95,9 +95,9 @@ def recordings_in(folder: Path, *, but: Path) -> list[Path]:
         If there is no such folder, or nothing in it.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; name one that holds recordings.")
+        raise UserError(f"{folder} is no folder; name one that holds recordings.")
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.resolve() != but.resolve())
     shown = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     if not shown:
-        raise InputError(f"{folder} holds no files; name a folder that holds recordings.")
+        raise UserError(f"{folder} holds no files; name a folder that holds recordings.")
     return shown

@@ -7,14 +7,14 @@ from typing import TypeAlias
 import numpy as np
 
 from ser.features.columns import Array
-from ser.models.batching import Buckets, of_equal_length
-from ser.utils.errors import InputError
+from ser.models.batching import LengthBuckets, group_by_length
+from ser.utils.errors import UserError
 
 AT_ONCE = 64
 """Clips of equal length that share a call."""
 
 
-def load(paths: Sequence[Path], *, buckets: Buckets) -> Callable[[Sequence[Array], Array | None], Array]:
+def load(paths: Sequence[Path], *, buckets: LengthBuckets) -> Callable[[Sequence[Array], Array | None], Array]:
     """Load the networks of one model.
 
     Parameters
@@ -63,15 +63,15 @@ def open_network(path: Path) -> Network:
     try:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001, its errors share no other class
-        raise InputError(f"{path}: is no network that can be run ({type(error).__name__}); export it anew.") from None
+        raise UserError(f"{path}: is no network that can be run ({type(error).__name__}); export it anew.") from None
     names = [value.name for value in session.get_inputs()]
     return lambda frames, functionals: session.run(None, dict(zip(names, (frames, functionals), strict=False)))[0]
 
 
-def _run(network: Network, frames: Sequence[Array], functionals: Array | None, buckets: Buckets) -> Array:
+def _run(network: Network, frames: Sequence[Array], functionals: Array | None, buckets: LengthBuckets) -> Array:
     lengths = buckets.lengths(frames)
     parts, order = [], []
-    for batch in of_equal_length(lengths, size=AT_ONCE):
+    for batch in group_by_length(lengths, size=AT_ONCE):
         stacked = buckets.stack((frames[clip] for clip in batch), length=int(lengths[batch[0]]))
         parts.append(network(stacked, None if functionals is None else functionals[batch]))
         order.append(batch)

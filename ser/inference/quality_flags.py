@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio.effects import peak_db
-from ser.audio.types import Signal
+from ser.audio.effects import peak_dbfs
+from ser.audio.types import Waveform
 from ser.features.columns import Array
-from ser.features.frame_features import voiced_share
+from ser.features.frame_features import voiced_fraction
 from ser.params import Features
 
 Vectors = npt.NDArray[np.floating[Any]]
@@ -28,7 +28,7 @@ FLAGS = {
 }
 """Flag -> what it means."""
 
-UNHEARD = ("silence", "too_short", "no_speech")
+NO_PREDICTION_FLAGS = ("silence", "too_short", "no_speech")
 """Flags of what is not answered."""
 
 SHORT_SECONDS = 0.5
@@ -36,25 +36,25 @@ QUIET_DB = -40.0
 """Peaks (dBFS) below this are of somebody far from the microphone."""
 FULL_SCALE, CLIPPED = 0.985, 0.001
 """Where more than this share of samples is at full scale, peaks were cut off."""
-VOICED = 0.02
+MIN_VOICED_FRACTION = 0.02
 """Speech has more voiced frames than this share of all."""
-MARGIN = 1.25
+OOD_MARGIN = 1.25
 """How many times farther from the mean of training than any validation clip is far."""
-FARTHEST = 10.0
+MAX_Z = 10.0
 """Deviations beyond which an input counts no more: one odd input is no odd clip."""
 
 
-class Watch:
+class LevelMonitor:
     """Watches a recording that passes by in pieces, as it was recorded."""
 
     def __init__(self) -> None:
         self._n_samples, self._full, self._peak_db = 0, 0, -np.inf
 
-    def see(self, signal: Signal) -> None:
+    def see(self, signal: Waveform) -> None:
         """Look at a (n_samples,) piece."""
         self._n_samples += len(signal)
         self._full += int((np.abs(signal) >= FULL_SCALE).sum())
-        self._peak_db = max(self._peak_db, peak_db(signal)) if len(signal) else self._peak_db
+        self._peak_db = max(self._peak_db, peak_dbfs(signal)) if len(signal) else self._peak_db
 
     def flags(self) -> tuple[str, ...]:
         """Say what was seen."""
@@ -62,9 +62,9 @@ class Watch:
         return (*(("quiet",) if self._peak_db < QUIET_DB else ()), *(("clipped",) if clipped else ()))
 
 
-def has_voice(clip: Signal, settings: Features, *, rate: int) -> bool:
+def has_voice(clip: Waveform, settings: Features, *, rate: int) -> bool:
     """Say whether a clip may be speech."""
-    return voiced_share(clip, settings, rate=rate) > VOICED
+    return voiced_fraction(clip, settings, rate=rate) > MIN_VOICED_FRACTION
 
 
 def of_length(seconds: float, *, longest: float | None) -> tuple[str, ...]:
@@ -74,17 +74,17 @@ def of_length(seconds: float, *, longest: float | None) -> tuple[str, ...]:
     return ("cut",) if longest is not None and seconds >= longest else ()
 
 
-def summaries(inputs: Sequence[Array]) -> Vectors:
+def clip_vectors(inputs: Sequence[Array]) -> Vectors:
     """Sum up what models are given in one vector a clip: the mean of frames, or functionals as they are."""
     return np.stack([one.mean(axis=0, dtype=np.float64) if one.ndim == 2 else one for one in inputs])
 
 
-def distances(vectors: Vectors, *, mean: npt.ArrayLike, deviation: npt.ArrayLike) -> Vectors:
+def normalized_distance(vectors: Vectors, *, mean: npt.ArrayLike, deviation: npt.ArrayLike) -> Vectors:
     """Compute how far (clips, inputs) vectors are from a mean, in deviations: (clips,), the root of the mean square."""
     away = np.abs((vectors - np.asarray(mean)) / np.asarray(deviation))
-    return np.sqrt(np.square(np.minimum(away, FARTHEST)).mean(axis=1))
+    return np.sqrt(np.square(np.minimum(away, MAX_Z)).mean(axis=1))
 
 
-def common(flags: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def majority_flags(flags: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Keep the flags that most pieces of a recording have."""
     return tuple(flag for flag in FLAGS if 2 * sum(flag in some for some in flags) > len(flags))

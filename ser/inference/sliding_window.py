@@ -1,6 +1,7 @@
 """Answers for a signal that passes by: overlapping windows, each judged as a clip of its own, and smoothed.
 
-Files, pipes and microphones go through the same `Watch`, sample by sample in the same windows, so that the answers of a
+Files, pipes and microphones go through the same `SlidingWindowPredictor`, sample by sample in the same windows, so
+that the answers of a
 stream are those of the file. Memory holds one window, however long the signal is.
 """
 
@@ -12,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.audio.io import AudioError
-from ser.audio.types import Signal
-from ser.audio.vad import FRAME_SECONDS, SHORTEST_SECONDS, Listener, Loud, Segment, levels
-from ser.utils.errors import InputError
+from ser.audio.types import Waveform
+from ser.audio.vad import FRAME_SECONDS, MIN_SPEECH_SECONDS, EnergyVad, Loud, Segment, frame_levels_db
+from ser.utils.errors import UserError
 
 Probabilities = npt.NDArray[np.float64]
 _Answer = tuple[str | None, float | None, Mapping[str, float]]
@@ -33,7 +34,7 @@ class Model(Protocol):
     def rate(self) -> int:
         """The sample rate (Hz) that windows are handed over at."""
 
-    def judge(self, signal: Signal) -> Probabilities:
+    def judge(self, signal: Waveform) -> Probabilities:
         """Give the calibrated probabilities, (n_emotions,), of a (n_samples,) signal at `rate`.
 
         Raises
@@ -44,7 +45,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
-class Layout:
+class WindowSettings:
     """Which windows are judged.
 
     Attributes
@@ -81,9 +82,9 @@ def _check(values: Mapping[str, float]) -> None:
     _check_frames(of_window, window)
     _check_frames(of_hop, hop)
     if not 0 <= smoothing < 1:
-        raise InputError(f"{of_smoothing}: found {smoothing:g}; expected at least 0 and less than 1, such as 0.5.")
+        raise UserError(f"{of_smoothing}: found {smoothing:g}; expected at least 0 and less than 1, such as 0.5.")
     if hop > window:
-        raise InputError(
+        raise UserError(
             f"{of_hop}: found {hop:g}; expected at most {of_window} ({window:g}), "
             "or some of the recording would be in no window."
         )
@@ -92,10 +93,10 @@ def _check(values: Mapping[str, float]) -> None:
 def _check_frames(name: str, value: float) -> None:
     frames = value / FRAME_SECONDS
     if not (0.1 <= value <= 60 and abs(frames - round(frames)) < 1e-6):
-        raise InputError(f"{name}: found {value:g}; expected 0.1 to 60 seconds, in steps of {FRAME_SECONDS:g}.")
+        raise UserError(f"{name}: found {value:g}; expected 0.1 to 60 seconds, in steps of {FRAME_SECONDS:g}.")
 
 
-class _Plain:
+class _AsDict:
     """What can be written as plain values: a dataclass of numbers, words and probabilities."""
 
     probabilities: Mapping[str, float]
@@ -106,7 +107,7 @@ class _Plain:
 
 
 @dataclass(frozen=True)
-class Window(_Plain):
+class WindowPrediction(_AsDict):
     """A window and its answer.
 
     Attributes
@@ -129,7 +130,7 @@ class Window(_Plain):
 
 
 @dataclass(frozen=True)
-class Summary(_Plain):
+class Summary(_AsDict):
     """What a whole signal came to: the mean of its windows' answers before smoothing; all in seconds."""
 
     seconds: float
@@ -139,16 +140,16 @@ class Summary(_Plain):
     probabilities: Mapping[str, float]
 
 
-class Watch:
+class SlidingWindowPredictor:
     """Judges a signal while it passes by; of use once."""
 
-    def __init__(self, model: Model, layout: Layout) -> None:
+    def __init__(self, model: Model, layout: WindowSettings) -> None:
         self._model, self._layout = model, layout
         self._hop = round(model.rate * layout.hop_seconds)
         self._window = round(model.rate * layout.window_seconds)
         self._n_loud = round(layout.window_seconds / FRAME_SECONDS)
-        self._listener = Listener()
-        self._signal: Signal = np.empty(0, dtype=np.float32)
+        self._listener = EnergyVad()
+        self._signal: Waveform = np.empty(0, dtype=np.float32)
         self._loud: Loud = np.empty(0, dtype=bool)
         self._smooth: Probabilities | None = None
         self._total: Probabilities = np.zeros(len(model.emotions))
@@ -156,7 +157,7 @@ class Watch:
         self.segments: list[Segment] = []
         """Where somebody spoke, as far as it has ended."""
 
-    def windows(self, blocks: Iterable[Signal]) -> Iterator[Window]:
+    def windows(self, blocks: Iterable[Waveform]) -> Iterator[WindowPrediction]:
         """Judge every window of a signal, each as soon as its last sample is there.
 
         Parameters
@@ -169,12 +170,12 @@ class Watch:
         Window
             One for each hop, and one for what is left at the end.
         """
-        for hop in hops(blocks, size=self._hop):
+        for hop in rechunk(blocks, size=self._hop):
             yield self._next(hop)
         self.segments.extend(self._listener.close())
 
-    def _next(self, hop: Signal) -> Window:
-        loud, ended = self._listener.hear(levels(hop, rate=self._model.rate))
+    def _next(self, hop: Waveform) -> WindowPrediction:
+        loud, ended = self._listener.hear(frame_levels_db(hop, rate=self._model.rate))
         self.segments.extend(ended)
         self._signal = np.concatenate([self._signal, hop])[-self._window :]
         self._loud = np.concatenate([self._loud, loud])[-self._n_loud :]
@@ -185,14 +186,14 @@ class Watch:
         speech = float(self._loud.sum()) * FRAME_SECONDS
         answer = self._answer(speech=speech, now=float(loud.sum()) * FRAME_SECONDS)
         named = _named(answer, self._model.emotions)
-        return Window(round(start, PLACES), round(end, PLACES), round(speech, 2), *named)
+        return WindowPrediction(round(start, PLACES), round(end, PLACES), round(speech, 2), *named)
 
     def _answer(self, *, speech: float, now: float) -> Probabilities | None:
         """Judge the window; `speech` are the seconds in it, and `now` those in its last hop."""
         if _less(speech, self._layout.speech_seconds):
             self._smooth = None  # what is said after a silence is not what was said before it
             return None
-        found = None if _less(now, SHORTEST_SECONDS) else self._judge()
+        found = None if _less(now, MIN_SPEECH_SECONDS) else self._judge()
         return None if found is None else self._smoothed(found)
 
     def _judge(self) -> Probabilities | None:
@@ -214,9 +215,9 @@ class Watch:
         return Summary(round(seconds, PLACES), round(speech, 2), *_named(mean, self._model.emotions))
 
 
-def hops(blocks: Iterable[Signal], *, size: int) -> Iterator[Signal]:
+def rechunk(blocks: Iterable[Waveform], *, size: int) -> Iterator[Waveform]:
     """Cut a signal that comes in blocks into parts of a size, and what is left at the end."""
-    waiting: list[Signal] = []
+    waiting: list[Waveform] = []
     n_waiting = 0
     for block in blocks:
         waiting.append(block)

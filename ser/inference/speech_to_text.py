@@ -6,7 +6,7 @@ from typing import Any
 
 from ser.audio import effects
 from ser.audio import io as audio_io
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 INSTALL = ".venv/bin/pip install -r requirements-voice.txt -c constraints.txt"
 RATE = 16_000
@@ -26,7 +26,7 @@ def transcribe(recording: Path | bytes) -> str:
     try:
         import speech_recognition
     except ImportError:
-        raise InputError(f"--transcribe needs SpeechRecognition and pocketsphinx: {INSTALL}") from None
+        raise UserError(f"--transcribe needs SpeechRecognition and pocketsphinx: {INSTALL}") from None
     recogniser = speech_recognition.Recognizer()
     with speech_recognition.AudioFile(io.BytesIO(_pcm(recording))) as source:
         heard = recogniser.record(source)
@@ -35,12 +35,12 @@ def transcribe(recording: Path | bytes) -> str:
     except speech_recognition.UnknownValueError:
         return ""
     except speech_recognition.RequestError as error:  # also: the package pocketsphinx is missing
-        raise InputError(f"--transcribe: {error}; {INSTALL}") from None
+        raise UserError(f"--transcribe: {error}; {INSTALL}") from None
 
 
 def _pcm(recording: Path | bytes) -> bytes:
     samples, rate = audio_io.decode(recording)
-    return audio_io.to_flac(effects.resample(effects.mono(samples), rate=rate, to=RATE), rate=RATE)
+    return audio_io.to_flac(effects.resample(effects.to_mono(samples), rate=rate, to=RATE), rate=RATE)
 
 
 def speak(text: str) -> None:
@@ -58,6 +58,6 @@ def speak(text: str) -> None:
         engine.say(text)
         engine.runAndWait()
     except ImportError:
-        raise InputError(f"--speak needs pyttsx3: {INSTALL}") from None
+        raise UserError(f"--speak needs pyttsx3: {INSTALL}") from None
     except (OSError, RuntimeError) as error:
-        raise InputError(f"--speak found no voice ({error}); on Linux install espeak-ng.") from None
+        raise UserError(f"--speak found no voice ({error}); on Linux install espeak-ng.") from None

@@ -1,4 +1,4 @@
-"""Read raw samples from a pipe or a microphone, in blocks for `ser.inference.sliding_window.Watch`.
+"""Read raw samples from a pipe or a microphone, in blocks for `ser.inference.sliding_window.SlidingWindowPredictor`.
 
 The only door to sounddevice, which is optional.
 """
@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from ser.audio.effects import resampled_blocks
-from ser.audio.io import RATES
-from ser.audio.types import Signal
-from ser.inference.sliding_window import Layout, Model, Watch
-from ser.utils.errors import InputError
+from ser.audio.io import SAMPLE_RATE_RANGE
+from ser.audio.types import Waveform
+from ser.inference.sliding_window import Model, SlidingWindowPredictor, WindowSettings
+from ser.utils.errors import UserError
 
 HEADER = 4
 FILES = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "OGG", b"FORM": "AIFF"}
@@ -35,7 +35,7 @@ class _Pipe(Protocol):
     def read1(self, size: int = ..., /) -> bytes: ...
 
 
-def pcm(stream: BinaryIO | _Pipe, *, rate: int, to: int) -> Iterator[Signal]:
+def pcm(stream: BinaryIO | _Pipe, *, rate: int, to: int) -> Iterator[Waveform]:
     """Read raw samples, 16-bit signed little-endian mono, as they come.
 
     Parameters
@@ -61,12 +61,12 @@ def pcm(stream: BinaryIO | _Pipe, *, rate: int, to: int) -> Iterator[Signal]:
 
 def check_rate(rate: int) -> None:
     """Refuse a rate (Hz) that no recording of speech has."""
-    low, high = RATES
+    low, high = SAMPLE_RATE_RANGE
     if not low <= rate <= high:
-        raise InputError(f"--rate: found {rate}; expected {low} to {high} Hz, such as 16000.")
+        raise UserError(f"--rate: found {rate}; expected {low} to {high} Hz, such as 16000.")
 
 
-def _samples(stream: Any) -> Iterator[Signal]:
+def _samples(stream: Any) -> Iterator[Waveform]:
     # read1 gives what is there; read would wait until a block is full.
     rest, begun = b"", False
     while piece := stream.read1(PIECE):
@@ -82,12 +82,12 @@ def _samples(stream: Any) -> Iterator[Signal]:
 
 def _refuse_files(begins: bytes) -> None:
     if kind := FILES.get(begins[:HEADER]):
-        raise InputError(
+        raise UserError(
             f"--stream: found a {kind} file; expected raw samples without a header. Use --file - for files."
         )
 
 
-def microphone(*, to: int) -> Iterator[Signal]:
+def microphone(*, to: int) -> Iterator[Waveform]:
     """Listen to the default microphone until interrupted, at a rate in Hz.
 
     Raises
@@ -96,7 +96,7 @@ def microphone(*, to: int) -> Iterator[Signal]:
         If sounddevice or PortAudio is not installed, there is no microphone, or answers are slower than the sound.
     """
     sounddevice = _sounddevice()
-    pieces: queue.Queue[Signal] = queue.Queue(maxsize=WAITING)
+    pieces: queue.Queue[Waveform] = queue.Queue(maxsize=WAITING)
     lost = threading.Event()
 
     def heard(piece: Any, frames: int, time: Any, status: Any) -> None:
@@ -112,7 +112,7 @@ def microphone(*, to: int) -> Iterator[Signal]:
                 yield pieces.get()
                 _check_complete(lost)
     except sounddevice.PortAudioError as error:
-        raise InputError(
+        raise UserError(
             f"--mic: {error}. Expected a microphone that can be opened at {to} Hz; is one plugged in?"
         ) from None
 
@@ -120,12 +120,12 @@ def microphone(*, to: int) -> Iterator[Signal]:
 def _check_complete(lost: threading.Event) -> None:
     if lost.is_set():
         seconds = WAITING * PIECE_SECONDS
-        raise InputError(
+        raise UserError(
             f"--mic: answers are {seconds:.0f} s behind the sound. Choose a larger --hop, or another --model."
         )
 
 
-def lines(blocks: Iterable[Signal], model: Model, layout: Layout) -> Iterator[str]:
+def lines(blocks: Iterable[Waveform], model: Model, layout: WindowSettings) -> Iterator[str]:
     """Judge a signal while it comes, a line of JSON a window, and one with ``"final": true`` when it ends.
 
     Parameters
@@ -133,9 +133,9 @@ def lines(blocks: Iterable[Signal], model: Model, layout: Layout) -> Iterator[st
     blocks
         At the model's rate. Interrupting them (Ctrl-C) is an end as good as theirs.
     model, layout
-        As `ser.inference.sliding_window.Watch` takes them.
+        As `ser.inference.sliding_window.SlidingWindowPredictor` takes them.
     """
-    watch = Watch(model, layout)
+    watch = SlidingWindowPredictor(model, layout)
     with suppress(KeyboardInterrupt):
         for window in watch.windows(blocks):
             yield json.dumps(window.as_dict(), allow_nan=False)
@@ -147,12 +147,12 @@ def _sounddevice() -> Any:
     try:
         import sounddevice
     except ImportError:
-        raise InputError(
+        raise UserError(
             "--mic: the package sounddevice is not installed; run "
             ".venv/bin/pip install -r requirements-mic.txt -c constraints.txt"
         ) from None
     except OSError:  # it looks for the library when it is imported
-        raise InputError(
+        raise UserError(
             "--mic: PortAudio is not installed; on Debian and Ubuntu: apt-get install libportaudio2"
         ) from None
     return sounddevice

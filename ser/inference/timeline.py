@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.audio import io as audio_io
-from ser.audio.types import Signal
+from ser.audio.types import Waveform
 from ser.audio.vad import Segment
-from ser.inference.sliding_window import Layout, Model, Summary, Watch, Window
+from ser.inference.sliding_window import Model, SlidingWindowPredictor, Summary, WindowPrediction, WindowSettings
 from ser.utils.files import write_text
 
-NOBODY = "nobody speaks"
+NO_SPEECH = "nobody speaks"
 OUTLINE_SECONDS = 0.05
 """What a point of the outline spans."""
 
@@ -36,7 +36,7 @@ class Timeline:
     """
 
     emotions: tuple[str, ...]
-    windows: tuple[Window, ...]
+    windows: tuple[WindowPrediction, ...]
     segments: tuple[Segment, ...]
     summary: Summary
     outline: npt.NDArray[np.float32]
@@ -50,7 +50,7 @@ class Timeline:
         }
 
 
-def of(recording: Path | bytes, model: Model, layout: Layout) -> Timeline:
+def predict_timeline(recording: Path | bytes, model: Model, layout: WindowSettings) -> Timeline:
     """Judge a recording from second to second, in memory that does not grow with its sound.
 
     Raises
@@ -58,24 +58,24 @@ def of(recording: Path | bytes, model: Model, layout: Layout) -> Timeline:
     AudioError
         If it is no audio, or is damaged. Silence is a recording, and has no answers.
     """
-    return of_blocks(audio_io.signal_blocks(recording, rate=model.rate), model, layout)
+    return predict_blocks(audio_io.stream_blocks(recording, rate=model.rate), model, layout)
 
 
-def of_blocks(blocks: Iterable[Signal], model: Model, layout: Layout) -> Timeline:
-    """Judge a signal that comes in blocks at the model's rate; see `of`."""
-    outline = _Outline(size=round(model.rate * OUTLINE_SECONDS))
-    watch = Watch(model, layout)
+def predict_blocks(blocks: Iterable[Waveform], model: Model, layout: WindowSettings) -> Timeline:
+    """Judge a signal that comes in blocks at the model's rate; see `predict_timeline`."""
+    outline = _PeakEnvelope(size=round(model.rate * OUTLINE_SECONDS))
+    watch = SlidingWindowPredictor(model, layout)
     windows = tuple(watch.windows(outline.drawn(blocks)))
     return Timeline(tuple(model.emotions), windows, tuple(watch.segments), watch.summary(), outline.points())
 
 
-class _Outline:
+class _PeakEnvelope:
     """Draws a signal that passes by in blocks."""
 
     def __init__(self, *, size: int) -> None:
         self._size, self._points = size, [np.empty(0, dtype=np.float32)]
 
-    def drawn(self, blocks: Iterable[Signal]) -> Iterator[Signal]:
+    def drawn(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
         rest = np.empty(0, dtype=np.float32)
         for block in blocks:
             yield block
@@ -90,7 +90,7 @@ class _Outline:
         return np.concatenate(self._points)
 
 
-def runs(windows: Iterable[Window]) -> list[Window]:
+def merge_equal_windows(windows: Iterable[WindowPrediction]) -> list[WindowPrediction]:
     """Join windows whose answer is the same, for a short table: each hop counts for the window that ends with it.
 
     Returns
@@ -98,7 +98,7 @@ def runs(windows: Iterable[Window]) -> list[Window]:
     list of Window
         From the end of the window before to the end of the last that is joined; the answer's mean probabilities.
     """
-    joined: list[list[Window]] = []
+    joined: list[list[WindowPrediction]] = []
     for window in windows:
         if joined and joined[-1][-1].label == window.label:
             joined[-1].append(window)
@@ -108,24 +108,25 @@ def runs(windows: Iterable[Window]) -> list[Window]:
     return [_run(run, start=start) for run, start in zip(joined, starts, strict=False)]
 
 
-def _run(windows: list[Window], *, start: float) -> Window:
+def _run(windows: list[WindowPrediction], *, start: float) -> WindowPrediction:
     first, label = windows[0], windows[0].label
     means = {name: float(np.mean([w.probabilities[name] for w in windows])) for name in first.probabilities}
     speech = float(np.mean([window.speech for window in windows]))
-    return Window(start, windows[-1].end, round(speech, 2), label, means[label] if label else None, means)
+    return WindowPrediction(start, windows[-1].end, round(speech, 2), label, means[label] if label else None, means)
 
 
 def to_text(timeline: Timeline) -> str:
     """Write what it came to and the joined windows, a line each, for a terminal."""
     summary = timeline.summary
-    head = f"{words(summary)}; {summary.seconds:.1f} s, {summary.speech:.1f} s of speech"
+    head = f"{describe_summary(summary)}; {summary.seconds:.1f} s, {summary.speech:.1f} s of speech"
     lines = [
-        f"{span(run):>20}  {run.label or NOBODY:<13}  {_per_cent(run.confidence)}" for run in runs(timeline.windows)
+        f"{span(run):>20}  {run.label or NO_SPEECH:<13}  {_per_cent(run.confidence)}"
+        for run in merge_equal_windows(timeline.windows)
     ]
     return "\n".join(line.rstrip() for line in [head, *lines])
 
 
-def span(window: Window) -> str:
+def span(window: WindowPrediction) -> str:
     """Write from when to when, in minutes and seconds."""
     return f"{_clock(window.start)} to {_clock(window.end)}"
 
@@ -139,7 +140,7 @@ def _per_cent(share: float | None) -> str:
     return "" if share is None else f"{share:4.0%}"
 
 
-def words(summary: Summary) -> str:
+def describe_summary(summary: Summary) -> str:
     """Say what a recording came to, in a few words."""
     if summary.label is None or summary.confidence is None:
         return "no speech was found"

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from ser.audio.io import AudioError
-from ser.audio.types import Signal
-from ser.inference.model import UNCERTAIN, Answer, Model
+from ser.audio.types import Waveform
+from ser.inference.model import UNCERTAIN, Model, Prediction
 from ser.inference.sliding_window import Probabilities
 from ser.utils.wav import harmonic_tone
 
-BULKY: Any = {
+HIDDEN_FIELDS: Any = {
     "members": {"__all__": {"usual"}},
     "features": True,
     "cut": True,
@@ -22,7 +22,7 @@ BULKY: Any = {
 """Of a card; it is for programs, not for people."""
 
 
-class Windowed:
+class WindowModel:
     """Asks a model for one window at a time.
 
     Attributes
@@ -39,9 +39,9 @@ class Windowed:
         self._model = model
         self.emotions = model.labels
         self.rate = model.card.preprocess.sample_rate
-        self.card: Mapping[str, Any] = model.card.model_dump(mode="json", exclude=BULKY)
+        self.card: Mapping[str, Any] = model.card.model_dump(mode="json", exclude=HIDDEN_FIELDS)
 
-    def judge(self, signal: Signal) -> Probabilities:
+    def judge(self, signal: Waveform) -> Probabilities:
         """Give the calibrated probabilities, (n_emotions,), of a (n_samples,) signal at `rate`.
 
         Raises
@@ -61,6 +61,6 @@ class Windowed:
         with suppress(AudioError):
             self.judge(np.asarray(0.1 * hum * (times % 0.5 < 0.3), dtype=np.float32))
 
-    def predict(self, recording: bytes) -> Answer:
+    def predict(self, recording: bytes) -> Prediction:
         """Judge a whole recording."""
         return self._model.predict(recording)

@@ -19,9 +19,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from ser.dataset.splits import inner_folds
+from ser.dataset.splits import grouped_cv
 from ser.models import serialization
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from ser.utils.files import write_text
 from ser.utils.parallel import n_workers
 
@@ -33,7 +33,7 @@ MODEL = "model.skops"
 Folds = Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 
 
-class Gram(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class KernelTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Kernel between rows and those it was fitted to: (rows, features) -> (rows, fitted rows) float64.
 
     As products of whole matrices: with thousands of features that takes a tenth or less of the time of libsvm, which
@@ -48,7 +48,7 @@ class Gram(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(self, kernel: str = "rbf", gamma: float | str = "scale", degree: int = 3, coef0: float = 0.0) -> None:
         self.kernel, self.gamma, self.degree, self.coef0 = kernel, gamma, degree, coef0
 
-    def fit(self, vectors: npt.NDArray[np.floating[Any]], labels: object = None) -> Gram:
+    def fit(self, vectors: npt.NDArray[np.floating[Any]], labels: object = None) -> KernelTransformer:
         """Keep the rows; gamma `scale` and `auto` are resolved as `SVC` does."""
         self.rows_ = np.asarray(vectors, dtype=np.float64)
         usual = {"auto": 1.0, "scale": self.rows_.var()}
@@ -107,8 +107,8 @@ def _whitening() -> BaseEstimator:
     return PCA(0.9, whiten=True, svd_solver="full")
 
 
-BETWEEN: Mapping[str, Sequence[tuple[str, Callable[[], BaseEstimator]]]] = {
-    "svm": [("kernel", Gram)],
+EXTRA_STEPS: Mapping[str, Sequence[tuple[str, Callable[[], BaseEstimator]]]] = {
+    "svm": [("kernel", KernelTransformer)],
     "knn": [("whiten", _whitening)],
 }
 """Name -> steps between scaling and classifier, whose parameters a grid may name too.
@@ -118,7 +118,7 @@ say nearly the same, and a distance counts each of them. Others learn that by th
 """
 
 TRUSTED = (
-    "ser.models.baselines.Gram",
+    "ser.models.baselines.KernelTransformer",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.tree._tree.Tree",
@@ -144,7 +144,7 @@ def fit(
     vectors : (clips, features) float32
     labels : (clips,) class indices
     grid
-        Parameter of the classifier, or of a step before it (`BETWEEN`) -> values to try.
+        Parameter of the classifier, or of a step before it (`EXTRA_STEPS`) -> values to try.
     folds
         Row positions to train and to test on, apart by speaker.
     seed
@@ -162,12 +162,12 @@ def fit(
     InputError
         If the grid holds parameters or values that the classifier does not take.
     """
-    grid = _possible(grid, fewest=min(len(train) for train, _ in folds), name=name)
-    between = [(step, make()) for step, make in BETWEEN.get(name, [])]
+    grid = _feasible_grid(grid, fewest=min(len(train) for train, _ in folds), name=name)
+    between = [(step, make()) for step, make in EXTRA_STEPS.get(name, [])]
     pipeline = Pipeline([("scale", StandardScaler()), *between, ("model", BASELINES[name](seed))])
     search = GridSearchCV(
         pipeline,
-        {_place(key, pipeline, name=name): values for key, values in grid.items()},
+        {_qualify_param(key, pipeline, name=name): values for key, values in grid.items()},
         scoring=make_scorer(recall_score, average="macro", zero_division=np.nan),  # UAR of the classes that occur
         cv=folds,
         n_jobs=n_workers(),
@@ -176,11 +176,11 @@ def fit(
     )
     with threadpool_limits(1), joblib.parallel_config("threading"):  # processes take seconds to start
         if not np.isfinite(vectors).all():
-            raise InputError(f"the functionals that {name} is to be trained on hold values that are not numbers.")
+            raise UserError(f"the functionals that {name} is to be trained on hold values that are not numbers.")
         try:
             search.fit(vectors, labels)
         except ValueError as error:
-            raise InputError(f"params.yaml: train_baselines.grids.{name}: {error}") from None
+            raise UserError(f"params.yaml: train_baselines.grids.{name}: {error}") from None
         best = pipeline.set_params(**search.best_params_)
         model = best if hasattr(best, "predict_proba") else CalibratedClassifierCV(best, cv=folds, ensemble=False)
         with joblib.parallel_config("threading", n_jobs=n_workers()):  # trees, and the folds of a calibration
@@ -220,32 +220,32 @@ def train(
     (clips, classes) float64
         Probabilities.
     """
-    inner = inner_folds(data.clips("train"), folds=folds, seed=seed, hold_out=hold_out)
+    inner = grouped_cv(data.clips("train"), folds=folds, seed=seed, hold_out=hold_out)
     model, search = fit(name, data.functionals("train"), data.labels("train"), grid=grid, folds=inner, seed=seed)
     save(model, folder)
     write_text(folder / "grid_search.csv", search.to_csv(index=False, lineterminator="\n"))
     return predict(model, data.functionals("val", "test"))
 
 
-def _possible(grid: Mapping[str, Sequence[Any]], *, fewest: int, name: str) -> dict[str, list[Any]]:
+def _feasible_grid(grid: Mapping[str, Sequence[Any]], *, fewest: int, name: str) -> dict[str, list[Any]]:
     """Leave out more neighbours than the smallest training part of the search has clips: few recordings have few."""
     possible = {key: list(values) for key, values in grid.items()}
     if "n_neighbors" in possible:
         asked = possible["n_neighbors"]
         possible["n_neighbors"] = [n for n in asked if not isinstance(n, int) or n <= fewest]
         if not possible["n_neighbors"]:
-            raise InputError(
+            raise UserError(
                 f"params.yaml: train_baselines.grids.{name}: n_neighbors is {min(asked)} or more, but a fold of the "
                 f"search trains on {fewest} clips; add a number up to that, or more recordings."
             )
     return possible
 
 
-def _place(key: str, pipeline: Pipeline, *, name: str) -> str:
+def _qualify_param(key: str, pipeline: Pipeline, *, name: str) -> str:
     """Find the step of a pipeline that has a parameter, the classifier last, and give the parameter's name there."""
     known = {key: step for step, part in reversed(pipeline.steps[1:]) for key in part.get_params()}
     if key not in known:
-        raise InputError(
+        raise UserError(
             f"params.yaml: train_baselines.grids.{name}: {key} is no parameter of it; "
             f"known are {', '.join(sorted(known))}."
         )

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ser.features.columns import Array, Span, columns_of, runs, spans_of
+from ser.features.columns import Array, Span, column_slices, columns_of, merge_slices
 from ser.params import TrainLstm
 
 Labels = npt.NDArray[np.int64]
@@ -22,14 +22,14 @@ Inputs: TypeAlias = Array | tuple[Array, Array]
 """What a network is given of a batch: frames (clips, frames, features), or these and functionals (clips, values)."""
 Batch: TypeAlias = tuple[Inputs, Array]
 """Inputs, and targets (clips, classes): shares of 1, or of a clip's weight."""
-MASKS = 2
+N_MASKS = 2
 """Bands of time, and of features, that are hidden in each clip."""
-WIDEST = 1 / 8
+MAX_MASK_FRACTION = 1 / 8
 """Of a clip, or of all features, that one of them hides."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class BranchInputs:
     """What each branch of a network sees: where its columns stand.
 
     Attributes
@@ -47,13 +47,13 @@ class Seen:
     movement: Sequence[Span] = ()
 
     @classmethod
-    def among(cls, frames: Sequence[str], functionals: Sequence[str], settings: TrainLstm) -> Seen:
+    def among(cls, frames: Sequence[str], functionals: Sequence[str], settings: TrainLstm) -> BranchInputs:
         """Find what the settings name among features of frames and functionals: those of them that there are."""
-        inputs, prosody = (runs(columns_of(frames, kinds)) for kinds in (settings.inputs, settings.prosody))
-        return cls(inputs, prosody, movement=spans_of(functionals, settings.movement))
+        inputs, prosody = (merge_slices(columns_of(frames, kinds)) for kinds in (settings.inputs, settings.prosody))
+        return cls(inputs, prosody, movement=column_slices(functionals, settings.movement))
 
 
-ALL = Seen()
+ALL_FEATURES = BranchInputs()
 """A recurrent branch sees all features of frames, a dense one all functionals, if there are any."""
 
 
@@ -76,15 +76,15 @@ class Examples:
     frames: Sequence[Array]
     labels: Labels
     functionals: Array | None = None
-    seen: Seen = ALL
+    seen: BranchInputs = ALL_FEATURES
 
 
-def together(frames: Array, functionals: Array | None) -> Inputs:
+def model_inputs(frames: Array, functionals: Array | None) -> Inputs:
     """Put what a network is given of a batch in the form that it takes."""
     return frames if functionals is None else (frames, functionals)
 
 
-def moments(frames: Sequence[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def mean_and_variance(frames: Sequence[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Compute each feature's mean and variance over all frames of all clips: two (features,) arrays."""
     n = int(_lengths(frames).sum())
     mean = sum(clip.sum(axis=0, dtype=np.float64) for clip in frames) / n
@@ -105,14 +105,14 @@ def _lengths(frames: Sequence[Array]) -> npt.NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Buckets:
+class LengthBuckets:
     """Lengths that clips are brought to, in frames: multiples of `step`, and never more than `most`."""
 
     step: int
     most: int
 
     @classmethod
-    def of(cls, settings: TrainLstm, *, hop_seconds: float) -> Buckets:
+    def of(cls, settings: TrainLstm, *, hop_seconds: float) -> LengthBuckets:
         """Turn the settings' seconds into frames."""
         step = max(1, round(settings.bucket_seconds / hop_seconds))
         return cls(step=step, most=max(1, round(settings.max_seconds / hop_seconds) // step) * step)
@@ -131,7 +131,7 @@ class Buckets:
         return stacked
 
 
-def of_equal_length(lengths: npt.NDArray[np.int64], *, size: int) -> list[npt.NDArray[np.int64]]:
+def group_by_length(lengths: npt.NDArray[np.int64], *, size: int) -> list[npt.NDArray[np.int64]]:
     """Cut clips, in the order given, into batches of equal length: lists of their positions."""
     groups = [np.flatnonzero(lengths == length) for length in sorted(set(lengths.tolist()))]
     return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
@@ -140,13 +140,19 @@ def of_equal_length(lengths: npt.NDArray[np.int64], *, size: int) -> list[npt.ND
 def _shuffled(lengths: npt.NDArray[np.int64], *, size: int, rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
     """Shuffle clips within their lengths, and batches among each other."""
     order = rng.permutation(len(lengths))
-    batches = [order[batch] for batch in of_equal_length(lengths[order], size=size)]
+    batches = [order[batch] for batch in group_by_length(lengths[order], size=size)]
     rng.shuffle(batches)  # type: ignore[arg-type]
     return batches
 
 
-def epoch(
-    examples: Examples, buckets: Buckets, settings: TrainLstm, *, n_classes: int, blank: Array, rng: np.random.Generator
+def iterate_epoch(
+    examples: Examples,
+    buckets: LengthBuckets,
+    settings: TrainLstm,
+    *,
+    n_classes: int,
+    blank: Array,
+    rng: np.random.Generator,
 ) -> Iterator[Batch]:
     """Make the batches of an epoch: every clip once.
 
@@ -170,7 +176,7 @@ def epoch(
     for chosen in _shuffled(lengths, size=settings.batch_size, rng=rng):
         frames = buckets.stack((examples.frames[clip] for clip in chosen), length=lengths[chosen[0]])
         functionals = None if examples.functionals is None else examples.functionals[chosen]
-        yield altered(frames, functionals, targets[chosen], settings, blank=blank, rng=rng, seen=examples.seen)
+        yield augment_batch(frames, functionals, targets[chosen], settings, blank=blank, rng=rng, seen=examples.seen)
 
 
 def targets_of(labels: Labels, settings: TrainLstm, *, n_classes: int) -> Array:
@@ -185,7 +191,7 @@ def _weights(labels: Labels) -> Array:
     return (len(labels) / (np.count_nonzero(count) * count[labels])).astype(np.float32)
 
 
-def altered(
+def augment_batch(
     frames: Array,
     functionals: Array | None,
     targets: Array,
@@ -193,7 +199,7 @@ def altered(
     *,
     blank: Array,
     rng: np.random.Generator,
-    seen: Seen = ALL,
+    seen: BranchInputs = ALL_FEATURES,
 ) -> Batch:
     """Mix the clips of a batch and mask them, where the settings say so; `frames` is overwritten.
 
@@ -202,16 +208,16 @@ def altered(
     """
     if settings.mixup:
         beside = [] if functionals is None else [functionals]
-        frames, targets, *beside = mixed(frames, targets, *beside, alpha=settings.mixup, rng=rng)
+        frames, targets, *beside = mixup(frames, targets, *beside, alpha=settings.mixup, rng=rng)
         functionals = beside[0] if beside else None
     if settings.masks:
         spans = [*seen.inputs, *seen.prosody] or [(0, len(blank))]
         for (start, stop), own in zip(spans, [rng, *rng.spawn(len(spans) - 1)], strict=True):
-            masked(frames[..., start:stop], blank=blank[start:stop], rng=own)
-    return together(frames, functionals), targets
+            spec_augment(frames[..., start:stop], blank=blank[start:stop], rng=own)
+    return model_inputs(frames, functionals), targets
 
 
-def mixed(*arrays: Array, alpha: float, rng: np.random.Generator) -> list[Array]:
+def mixup(*arrays: Array, alpha: float, rng: np.random.Generator) -> list[Array]:
     """Blend each clip, its target and all else that is known of it with another of the batch, and less than half.
 
     Parameters
@@ -238,7 +244,7 @@ def _blend(own: Array, other: Array, share: Array) -> Array:
     return other
 
 
-def masked(frames: Array, *, blank: Array, rng: np.random.Generator) -> Array:
+def spec_augment(frames: Array, *, blank: Array, rng: np.random.Generator) -> Array:
     """Hide some bands of time and of features in each clip, and give back the same array.
 
     Parameters
@@ -262,8 +268,8 @@ def masked(frames: Array, *, blank: Array, rng: np.random.Generator) -> Array:
 
 def _bands(size: int, *, clips: int, rng: np.random.Generator) -> list[list[Span]]:
     """Draw what is hidden of so many features, or frames, in each clip."""
-    widest = max(1, int(size * WIDEST)) if size > 1 else 0
-    widths = rng.integers(0, widest, size=(clips, MASKS), endpoint=True)
+    widest = max(1, int(size * MAX_MASK_FRACTION)) if size > 1 else 0
+    widths = rng.integers(0, widest, size=(clips, N_MASKS), endpoint=True)
     starts = rng.integers(0, size - widths, endpoint=True)
     found: list[list[Span]] = np.stack([starts, starts + widths], axis=-1).tolist()
     return found

@@ -22,13 +22,13 @@ import ser
 from ser.models.dataset import Dataset
 from ser.predictions import table as prediction_table
 from ser.predictions.temperature import apply_temperature, fit_temperature
-from ser.utils.files import remove, replacing, write_json, write_text
+from ser.utils.files import atomic_write, remove, write_json, write_text
 from ser.utils.parallel import map_tasks
-from ser.utils.text import count
+from ser.utils.text import pluralize
 
-Shares: TypeAlias = npt.NDArray[np.floating[Any]]
+Probabilities: TypeAlias = npt.NDArray[np.floating[Any]]
 """Probabilities of the validation and test clips: (clips, classes)."""
-Train: TypeAlias = Callable[[Dataset, int, Path], Shares]
+Train: TypeAlias = Callable[[Dataset, int, Path], Probabilities]
 """Trains a model on one fold with a seed, saves it to a folder, and predicts the validation and test clips."""
 
 PACKAGE = Path(ser.__path__[0])
@@ -38,7 +38,7 @@ CARD = "card.json"
 
 
 @dataclass(frozen=True)
-class Member:
+class FoldRun:
     """One trained model of a run."""
 
     fold: int
@@ -50,7 +50,7 @@ class Member:
         return f"fold{self.fold}_seed{self.seed}"
 
 
-def train_all(
+def cross_validate(
     output: Path,
     data: Dataset,
     train: Train,
@@ -84,9 +84,9 @@ def train_all(
     DataFrame
         The prediction table of the validation and test clips of every fold and seed.
     """
-    members = [Member(fold, seed) for fold in data.folds for seed in seeds]
+    members = [FoldRun(fold, seed) for fold in data.folds for seed in seeds]
     # The seeds too, or a member that an interruption left would be among the models of a run that does not want it.
-    fingerprint = _fingerprint([*inputs, PACKAGE], settings={"seeds": list(seeds), "members": settings})
+    fingerprint = _compute_fingerprint([*inputs, PACKAGE], settings={"seeds": list(seeds), "members": settings})
     with _resumable(output, fingerprint=fingerprint) as folder:
         missing = [member for member in members if not (folder / member.name / PREDICTIONS).exists()]
         work = partial(_train_member, folder=folder, data=data, train=train, settings=settings)
@@ -95,16 +95,16 @@ def train_all(
         kept = len(members) - len(missing)
         about = f"train {output.name}" + (f" ({kept} were trained before)" if kept else "")
         map_tasks(work, missing, n_jobs=n_jobs, description=about, unit="model")
-        return _take([folder / member.name / PREDICTIONS for member in members])
+        return _pop_predictions([folder / member.name / PREDICTIONS for member in members])
 
 
-def _train_member(member: Member, *, folder: Path, data: Dataset, train: Train, settings: Mapping[str, Any]) -> None:
-    with replacing(folder / member.name) as unfinished:
+def _train_member(member: FoldRun, *, folder: Path, data: Dataset, train: Train, settings: Mapping[str, Any]) -> None:
+    with atomic_write(folder / member.name) as unfinished:
         unfinished.mkdir()
         _train_one(unfinished, data.fold(member.fold), train, member=member, settings=settings)
 
 
-def _train_one(folder: Path, data: Dataset, train: Train, *, member: Member, settings: Mapping[str, Any]) -> None:
+def _train_one(folder: Path, data: Dataset, train: Train, *, member: FoldRun, settings: Mapping[str, Any]) -> None:
     shares = train(data, member.seed, folder)
     clips = data.clips("val", "test")
     table = prediction_table.prediction_table(clips, shares, classes=data.classes, seed=member.seed)
@@ -115,7 +115,7 @@ def _train_one(folder: Path, data: Dataset, train: Train, *, member: Member, set
     write_json(folder / CARD, data.card() | about)
 
 
-def _take(files: Sequence[Path]) -> pd.DataFrame:
+def _pop_predictions(files: Sequence[Path]) -> pd.DataFrame:
     """Read the members' predictions, which then are in the run's table and need not be kept with the models."""
     table = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
     for file in files:
@@ -123,14 +123,14 @@ def _take(files: Sequence[Path]) -> pd.DataFrame:
     return table
 
 
-def told(name: str, table: pd.DataFrame) -> str:
+def format_training_summary(name: str, table: pd.DataFrame) -> str:
     """Say how well the models of a run, whose prediction table this is, know their validation clips."""
     val, models = table[table.part == "val"], table.groupby(["fold", "seed"]).ngroups
     uar = recall_score(val.emotion, val.predicted, labels=sorted(set(val.emotion)), average="macro", zero_division=0)
-    return f"{name}: {count(models, 'model')}, UAR {uar:.3f} on validation clips"
+    return f"{name}: {pluralize(models, 'model')}, UAR {uar:.3f} on validation clips"
 
 
-def collect(models: Path, name: str) -> pd.DataFrame:
+def concat_member_csvs(models: Path, name: str) -> pd.DataFrame:
     """Join a CSV file that every member has, with columns fold and seed before its own."""
     tables = []
     for file in sorted(models.glob(f"*/{name}")):
@@ -156,7 +156,7 @@ def _resumable(output: Path, *, fingerprint: str) -> Iterator[Path]:
     folder.replace(output)
 
 
-def _fingerprint(paths: Iterable[Path], *, settings: Mapping[str, Any]) -> str:
+def _compute_fingerprint(paths: Iterable[Path], *, settings: Mapping[str, Any]) -> str:
     """Sum up settings and files, these by size and time of change: reading gigabytes takes longer than it saves."""
     files = sorted(file for path in paths for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.suffix != ".pyc"]

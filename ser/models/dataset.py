@@ -15,13 +15,13 @@ from ser.dataset import splits
 from ser.dataset.clips import read_clips
 from ser.features import store as feature_store
 from ser.features.store import Frames
-from ser.labels import in_order
-from ser.models.batching import Seen
+from ser.labels import canonical_order
+from ser.models.batching import BranchInputs
 from ser.params import TrainLstm
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 
-class Store:
+class FeatureStore:
     """The features of some clips, read once for all folds that ask for them.
 
     `paths` are the tables that models learn from: of frames, of which they see some `kinds`, or of functionals. Tables
@@ -76,7 +76,7 @@ class Dataset:
 
     table: pd.DataFrame
     classes: Sequence[str]
-    store: Store
+    store: FeatureStore
 
     @property
     def folds(self) -> list[int]:
@@ -103,14 +103,14 @@ class Dataset:
         """Get the functionals of the clips of some parts: (clips, features)."""
         return self.store.functionals(self.clips(*parts).clip_id)
 
-    def seen(self, settings: TrainLstm) -> Seen:
+    def seen(self, settings: TrainLstm) -> BranchInputs:
         """Say where what each branch of a network sees stands among the features; those that there are."""
-        return Seen.among(*self._names(), settings)
+        return BranchInputs.among(*self._names(), settings)
 
     def _names(self) -> tuple[list[str], list[str]]:
         """Name the features of frames, and the functionals beside them."""
-        frames = feature_store.read_names(self.store.paths, kinds=self.store.kinds)
-        return frames, feature_store.read_names(self.store.beside) if self.store.beside else []
+        frames = feature_store.read_feature_names(self.store.paths, kinds=self.store.kinds)
+        return frames, feature_store.read_feature_names(self.store.beside) if self.store.beside else []
 
     def card(self) -> dict[str, Any]:
         """Note what a model trained on one fold must be known by: its classes, input columns, and who taught it."""
@@ -160,14 +160,14 @@ def read(
     split = _read_splits(split_table)
     missing = set(split.clip_id) - set(clips.clip_id)
     if missing:
-        raise InputError(f"{split_table} lists {min(missing)}, which has no features in {folder}; run `dvc repro`.")
-    table = splits.with_parts(clips, split, augmented=augmented)
+        raise UserError(f"{split_table} lists {min(missing)}, which has no features in {folder}; run `dvc repro`.")
+    table = splits.assign_splits(clips, split, augmented=augmented)
     functionals = [] if beside is None else [beside / path.name for path in tables]
-    store = Store(tables, list(table.clip_id.unique()), kinds=kinds, beside=functionals)
-    return Dataset(table=table, classes=in_order(list(split.emotion)), store=store)
+    store = FeatureStore(tables, list(table.clip_id.unique()), kinds=kinds, beside=functionals)
+    return Dataset(table=table, classes=canonical_order(list(split.emotion)), store=store)
 
 
-def for_network(settings: TrainLstm, corpora: Sequence[str]) -> Dataset:
+def load_training_data(settings: TrainLstm, corpora: Sequence[str]) -> Dataset:
     """Join what the network of these settings sees of some corpora with the split, all where the stages leave it."""
     return read(
         paths.FRAMES,
@@ -183,9 +183,9 @@ def _read_splits(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype={"clip_id": str})
     except FileNotFoundError:
-        raise InputError(f"{path} was not found; run `dvc repro split`.") from None
+        raise UserError(f"{path} was not found; run `dvc repro split`.") from None
     if tuple(table.columns) != splits.COLUMNS:
-        raise InputError(
+        raise UserError(
             f"{path}: columns are {list(table.columns)}, expected {list(splits.COLUMNS)}; run `dvc repro split`."
         )
     return table

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from ser.features.columns import Array, Span
 from ser.models import batching
-from ser.models.batching import ALL, Examples, Seen
+from ser.models.batching import ALL_FEATURES, BranchInputs, Examples
 from ser.params import TrainLstm
 
 if TYPE_CHECKING:
     import keras
 
-WIDEST = 5.0
+CLIP_SIGMA = 5.0
 """Standard deviations from the mean of training at which functionals are clipped: an odd clip may have any."""
 BRANCHES = ("by_frames", "by_functionals", "by_movement", "by_prosody")
 """Layers of whose logits the answer is an average. Each learns for itself: together, one would do most of the work."""
@@ -32,7 +32,7 @@ def build(
     variance: Sequence[float],
     n_classes: int,
     functionals: Moments | None = None,
-    seen: Seen = ALL,
+    seen: BranchInputs = ALL_FEATURES,
 ) -> keras.Model:
     """Build a model.
 
@@ -77,12 +77,14 @@ def build(
 
 
 def _standardised(x: Any, functionals: Moments) -> Any:
-    """Standardise functionals by those of training, and clip them at `WIDEST`: (batch, values) -> the same."""
+    """Standardise functionals by those of training, and clip them at `CLIP_SIGMA`: (batch, values) -> the same."""
     from keras import layers
 
     mean, variance = functionals
-    shares = layers.Normalization(mean=list(mean), variance=[WIDEST**2 * value for value in variance], name="shrink")(x)
-    return layers.Rescaling(WIDEST, name="cut")(layers.Activation("hard_tanh")(shares))
+    shares = layers.Normalization(
+        mean=list(mean), variance=[CLIP_SIGMA**2 * value for value in variance], name="shrink"
+    )(x)
+    return layers.Rescaling(CLIP_SIGMA, name="cut")(layers.Activation("hard_tanh")(shares))
 
 
 def _recurrent_branch(x: Any, settings: TrainLstm, *, name: str, n_classes: int) -> Any:
@@ -165,7 +167,7 @@ def _columns(x: Any, spans: Sequence[Span]) -> Any:
     return layers.Concatenate(axis=2)(parts) if len(parts) > 1 else parts[0]
 
 
-def build_for(train: Examples, settings: TrainLstm, *, n_classes: int) -> keras.Model:
+def build_from_data(train: Examples, settings: TrainLstm, *, n_classes: int) -> keras.Model:
     """Build a model that standardises by the training clips."""
     mean, variance = _moments(train.frames)
     whole = None if train.functionals is None else _moments([train.functionals])
@@ -173,11 +175,11 @@ def build_for(train: Examples, settings: TrainLstm, *, n_classes: int) -> keras.
 
 
 def _moments(frames: Sequence[Array]) -> Moments:
-    mean, variance = batching.moments(frames)
+    mean, variance = batching.mean_and_variance(frames)
     return mean.tolist(), variance.tolist()
 
 
-def mean_frame(model: keras.Model) -> Array:
+def feature_means(model: keras.Model) -> Array:
     """Give the training clips' mean, by which a model standardises: (features,)."""
     import keras
 

@@ -16,8 +16,8 @@ from sklearn.metrics import recall_score
 
 from ser.features.columns import Array
 from ser.models import batching, serialization
-from ser.models.batching import Batch, Buckets, Examples, Labels
-from ser.models.network import BRANCHES, build_for, mean_frame
+from ser.models.batching import Batch, Examples, Labels, LengthBuckets
+from ser.models.network import BRANCHES, build_from_data, feature_means
 from ser.params import TrainLstm
 from ser.utils import malloc, seeding
 from ser.utils.files import write_text
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 HISTORY = "history.csv"
 LOSS_WEIGHT = 0.5
 """Of each branch: constant, as gradients are clipped at a norm: a branch is to learn the same beside any others."""
-STEEPEST = 1.0
+CLIP_NORM = 1.0
 """Norm at which a weight's gradient is clipped."""
-STEPS_AT_ONCE = 8
+STEPS_PER_EXECUTION = 8
 """Steps of training that TensorFlow takes before it returns to Python: the same numbers, a sixth sooner."""
 
 
-def set_up(seed: int) -> None:
+def make_deterministic(seed: int) -> None:
     """Make Keras repeatable: one seed, deterministic kernels, sums that do not depend on the cores, names anew."""
     _start()
-    malloc.keep_freed()
+    malloc.tune_malloc()
     import keras
 
     keras.utils.clear_session()  # which counts layers, and would name those of a second model otherwise
@@ -53,7 +53,7 @@ def _start() -> None:
     # The newest kernels that all processors with AVX-512 have: what is newer still is no faster here, and may round
     # otherwise. (Keeping to AVX2 would cost a third of the speed, and processors differ in the features already.)
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
-    with _muted():
+    with _suppress_stderr():
         import tensorflow as tf
 
         # Convolutions add up in another order with several threads inside one operation; threads between operations
@@ -65,7 +65,7 @@ def _start() -> None:
 
 
 @contextmanager
-def _muted() -> Iterator[None]:
+def _suppress_stderr() -> Iterator[None]:
     """Hide what TensorFlow says when it starts; it no longer heeds TF_CPP_MIN_LOG_LEVEL (its issue 100442)."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     terminal = os.dup(2)
@@ -78,7 +78,7 @@ def _muted() -> Iterator[None]:
         os.close(terminal)
 
 
-def learner_of(model: keras.Model, settings: TrainLstm, *, steps: int) -> keras.Model:
+def build_training_model(model: keras.Model, settings: TrainLstm, *, steps: int) -> keras.Model:
     """Make a model ready for a training of so many steps.
 
     Returns
@@ -97,13 +97,13 @@ def learner_of(model: keras.Model, settings: TrainLstm, *, steps: int) -> keras.
         loss=[None, *[loss] * len(branches)],
         loss_weights=[0, *[LOSS_WEIGHT] * len(branches)],
         metrics=[["accuracy"], *[[]] * len(branches)],
-        steps_per_execution=STEPS_AT_ONCE,
+        steps_per_execution=STEPS_PER_EXECUTION,
     )
     _make_variables(learner)
     return learner
 
 
-def for_branches(dataset: Any, learner: keras.Model) -> Any:
+def replicate_targets(dataset: Any, learner: keras.Model) -> Any:
     """Give the targets of each batch to every output of a learner."""
     return dataset.map(lambda inputs, targets: (inputs, (targets,) * len(learner.outputs)))
 
@@ -117,7 +117,7 @@ def _make_variables(learner: keras.Model) -> None:
 
 
 def training_batches(
-    examples: Examples, settings: TrainLstm, *, blank: Array, buckets: Buckets, seed: int, n_classes: int
+    examples: Examples, settings: TrainLstm, *, blank: Array, buckets: LengthBuckets, seed: int, n_classes: int
 ) -> Any:
     """Make training batches, epoch after epoch, ahead of the network, as a data set of TensorFlow."""
     import tensorflow as tf
@@ -125,14 +125,14 @@ def training_batches(
     epochs = itertools.count()
 
     def epoch() -> Iterator[Batch]:
-        rng = seeding.generator(seed, "batches", str(next(epochs)))
-        return batching.epoch(examples, buckets, settings, n_classes=n_classes, blank=blank, rng=rng)
+        rng = seeding.make_rng(seed, "batches", str(next(epochs)))
+        return batching.iterate_epoch(examples, buckets, settings, n_classes=n_classes, blank=blank, rng=rng)
 
     # Keras would take the shape of the first batches for that of all, hence the signature.
     frames, shares = tf.TensorSpec((None, None, len(blank))), tf.TensorSpec((None, n_classes))
     beside = None if examples.functionals is None else tf.TensorSpec((None, examples.functionals.shape[1]))
-    shapes = batching.together(frames, beside), shares
-    steps = len(batching.of_equal_length(buckets.lengths(examples.frames), size=settings.batch_size))
+    shapes = batching.model_inputs(frames, beside), shares
+    steps = len(batching.group_by_length(buckets.lengths(examples.frames), size=settings.batch_size))
     dataset = tf.data.Dataset.from_generator(epoch, output_signature=shapes)
     options = tf.data.Options()
     # TensorFlow would tune the data set with a timer that an epoch's end often waits for: until 5, 10 or 20 seconds.
@@ -153,13 +153,13 @@ def predict(
 
     A model that sees functionals too needs these: (clips, values).
     """
-    buckets = Buckets.of(settings, hop_seconds=hop_seconds)
+    buckets = LengthBuckets.of(settings, hop_seconds=hop_seconds)
     lengths = buckets.lengths(frames)
     probabilities = np.empty((len(frames), model.output_shape[-1]), dtype=np.float32)
-    for batch in batching.of_equal_length(lengths, size=settings.batch_size):
+    for batch in batching.group_by_length(lengths, size=settings.batch_size):
         stacked = buckets.stack((frames[clip] for clip in batch), length=lengths[batch[0]])
         beside = None if functionals is None else functionals[batch]
-        probabilities[batch] = model.predict_on_batch(batching.together(stacked, beside))
+        probabilities[batch] = model.predict_on_batch(batching.model_inputs(stacked, beside))
     return probabilities
 
 
@@ -189,19 +189,19 @@ def fit(
     history : DataFrame
         A row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, val_uar, learning_rate.
     """
-    set_up(seeding.integer(seed, "lstm"))
-    model = build_for(train, settings, n_classes=n_classes)
-    buckets, blank = Buckets.of(settings, hop_seconds=hop_seconds), mean_frame(model)
+    make_deterministic(seeding.derive_seed(seed, "lstm"))
+    model = build_from_data(train, settings, n_classes=n_classes)
+    buckets, blank = LengthBuckets.of(settings, hop_seconds=hop_seconds), feature_means(model)
     dataset = training_batches(train, settings, blank=blank, buckets=buckets, seed=seed, n_classes=n_classes)
-    learner = learner_of(model, settings, steps=len(dataset) * settings.epochs)
+    learner = build_training_model(model, settings, steps=len(dataset) * settings.epochs)
     callbacks = [
-        *(_averages(learner) if settings.average else []),
+        *(_ema_callbacks(learner) if settings.average else []),
         _validation(model, val, settings, hop_seconds=hop_seconds),
         *_schedule(settings),
         *_stopping(settings),
     ]
     history = learner.fit(
-        for_branches(dataset, learner), epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks
+        replicate_targets(dataset, learner), epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks
     )
     return model, _history(history)
 
@@ -218,12 +218,12 @@ def optimizer(settings: TrainLstm, *, steps: int) -> Any:
         )
     average = {"use_ema": settings.average > 0, "ema_momentum": settings.average or 0.99}
     if settings.optimizer == "adam":
-        return _of_one_vector(keras.optimizers.Adam)(rate, **average)
-    return _of_one_vector(keras.optimizers.AdamW)(rate, weight_decay=settings.weight_decay, **average)
+        return _flattened(keras.optimizers.Adam)(rate, **average)
+    return _flattened(keras.optimizers.AdamW)(rate, weight_decay=settings.weight_decay, **average)
 
 
-def _of_one_vector(kind: Any) -> Any:
-    """Make a kind of optimizer take all weights as one vector, each one's gradient clipped at a norm of `STEEPEST`.
+def _flattened(kind: Any) -> Any:
+    """Make a kind of optimizer take all weights as one vector, each one's gradient clipped at a norm of `CLIP_NORM`.
 
     The same numbers, bit by bit, as of the weights one after the other, each of which takes Keras fifty operations:
     these were four fifths of all of a step.
@@ -235,7 +235,7 @@ def _of_one_vector(kind: Any) -> Any:
         return ops.concatenate([ops.ravel(array) for array in arrays])
 
     def clipped(gradient: Any) -> Any:
-        return gradient * STEEPEST / ops.maximum(ops.sqrt(ops.sum(ops.square(gradient))), STEEPEST)
+        return gradient * CLIP_NORM / ops.maximum(ops.sqrt(ops.sum(ops.square(gradient))), CLIP_NORM)
 
     class OfOneVector(kind):  # type: ignore[misc]
         def build(self, variables: Sequence[Any]) -> None:
@@ -260,7 +260,7 @@ def _of_one_vector(kind: Any) -> Any:
     return OfOneVector
 
 
-def _averages(learner: keras.Model) -> list[Any]:
+def _ema_callbacks(learner: keras.Model) -> list[Any]:
     """Judge and keep moving averages: swapped for the weights at the end of an epoch, and back as the next begins."""
     import keras
 
@@ -306,7 +306,7 @@ def _validation(model: keras.Model, val: Examples, settings: TrainLstm, *, hop_s
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             probabilities = predict(model, val.frames, settings, hop_seconds=hop_seconds, functionals=val.functionals)
-            logs |= judge(probabilities, val.labels, smoothing=settings.label_smoothing)
+            logs |= validation_metrics(probabilities, val.labels, smoothing=settings.label_smoothing)
             logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
             self.bar.set_postfix(loss=f"{logs['loss']:.3f}", val_uar=f"{logs['val_uar']:.3f}", refresh=False)
             self.bar.update()
@@ -317,7 +317,7 @@ def _validation(model: keras.Model, val: Examples, settings: TrainLstm, *, hop_s
     return Validation()
 
 
-def judge(probabilities: npt.NDArray[np.float32], labels: Labels, *, smoothing: float) -> dict[str, float]:
+def validation_metrics(probabilities: npt.NDArray[np.float32], labels: Labels, *, smoothing: float) -> dict[str, float]:
     """Compute a validation's loss, accuracy and UAR, under the names that Keras would give them."""
     n_classes = probabilities.shape[1]
     log = np.log(np.clip(probabilities.astype(np.float64), 1e-7, 1))
@@ -381,7 +381,7 @@ def _networks(folder: Path, settings: TrainLstm, *, seed: int) -> dict[Path, int
     if settings.ensemble == 1:
         return {folder: seed}
     numbers = range(1, settings.ensemble + 1)
-    return {folder / f"network{n}": seeding.integer(seed, "network", str(n)) for n in numbers}
+    return {folder / f"network{n}": seeding.derive_seed(seed, "network", str(n)) for n in numbers}
 
 
 def save(model: keras.Model, folder: Path) -> None:

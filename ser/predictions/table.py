@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ser.labels import in_order
-from ser.utils.errors import InputError
+from ser.labels import canonical_order
+from ser.utils.errors import UserError
 
 if TYPE_CHECKING:  # inference imports this module, and needs no pandas
     import pandas as pd
@@ -74,7 +74,7 @@ def prediction_table(
 
 def classes_of(predictions: pd.DataFrame) -> list[str]:
     """Name the classes a prediction table has probabilities for, in canonical order."""
-    return in_order([column[2:] for column in predictions if column.startswith("p_")])
+    return canonical_order([column[2:] for column in predictions if column.startswith("p_")])
 
 
 def probabilities(predictions: pd.DataFrame) -> npt.NDArray[np.floating[Any]]:
@@ -98,18 +98,18 @@ def validate(predictions: pd.DataFrame, *, name: str) -> None:
     """
     missing = [column for column in COLUMNS if column not in predictions]
     if missing:
-        raise InputError(f"predictions of {name}: columns {', '.join(missing)} are missing; found {list(predictions)}.")
+        raise UserError(f"predictions of {name}: columns {', '.join(missing)} are missing; found {list(predictions)}.")
     classes = classes_of(predictions)
     if predictions.empty or not classes:
-        raise InputError(f"predictions of {name}: no rows or no p_<emotion> column; a model must predict something.")
+        raise UserError(f"predictions of {name}: no rows or no p_<emotion> column; a model must predict something.")
     repeated = predictions[predictions.duplicated(["clip_id", "fold", "seed"])]
     if len(repeated):
-        raise InputError(
+        raise UserError(
             f"predictions of {name}: {repeated.clip_id.iloc[0]} stands twice; a clip is judged once a fold."
         )
     foreign = sorted((set(predictions.emotion) | set(predictions.predicted)) - set(classes))
     if foreign:
-        raise InputError(f"predictions of {name}: {', '.join(foreign)} is none of the classes {', '.join(classes)}.")
+        raise UserError(f"predictions of {name}: {', '.join(foreign)} is none of the classes {', '.join(classes)}.")
     shares = probabilities(predictions)
     if not np.allclose(shares.sum(axis=1), 1, atol=1e-3) or (shares < 0).any():
-        raise InputError(f"predictions of {name}: the p_<emotion> columns of each row must be shares that add up to 1.")
+        raise UserError(f"predictions of {name}: the p_<emotion> columns of each row must be shares that add up to 1.")

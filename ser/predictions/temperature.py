@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.predictions.table import classes_of, probabilities, true_indices
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ TINY = 1e-12
 """Stands for a probability of 0, of which there is no logarithm."""
 TEMPERATURES = (0.05, 20.0)
 """Where a temperature is looked for."""
-DISTRUST = 0.2
+TEMPERATURE_PENALTY = 0.2
 """How many nats a temperature of e, or of 1/e, must gain a clip of one speaker to be worth it."""
 
 
@@ -37,7 +37,7 @@ def log_softmax(values: Array) -> Array:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def divide(values: Array, temperature: npt.ArrayLike) -> Array:
+def softmax_with_temperature(values: Array, temperature: npt.ArrayLike) -> Array:
     """Turn (rows, classes) logits into probabilities at a temperature: one number, or one a row."""
     return np.exp(log_softmax(values / np.asarray(temperature, dtype=np.float64).reshape(-1, 1)))
 
@@ -46,7 +46,8 @@ def fit_temperature(table: pd.DataFrame) -> float:
     """Find the temperature under which validation clips are likeliest, and nearer to 1 the fewer their speakers are.
 
     What makes a model right on one or two voices says little of others, and less if the voice is known from training,
-    as where a corpus has only two. So the mean negative log likelihood plus `DISTRUST` / speakers * |ln(T)| is made
+    as where a corpus has only two. So the mean negative log likelihood plus `TEMPERATURE_PENALTY` / speakers *
+    |ln(T)| is made
     least, the maximum a posteriori where ln(T) has a Laplace distribution around 0.
 
     Parameters
@@ -72,12 +73,12 @@ def fit_temperature(table: pd.DataFrame) -> float:
 
     parts = sorted(table.part.unique())
     if parts != ["val"]:
-        raise InputError(
+        raise UserError(
             f"temperature: fitted on validation clips only, found rows of {', '.join(parts) or 'no part'}; "
             'pass table[table.part == "val"].'
         )
     shares, truth = probabilities(table), true_indices(table)
-    rows, distrust = np.arange(len(truth)), DISTRUST / table.speaker.nunique()
+    rows, distrust = np.arange(len(truth)), TEMPERATURE_PENALTY / table.speaker.nunique()
 
     def loss(log_temperature: float) -> float:
         logs = log_softmax(logits(shares) / np.exp(log_temperature))
@@ -104,7 +105,7 @@ def apply_temperature(table: pd.DataFrame, temperature: npt.ArrayLike) -> pd.Dat
     return _divided(table, logits(probabilities(table)), temperature)
 
 
-def without_temperature(table: pd.DataFrame) -> pd.DataFrame:
+def undo_temperature(table: pd.DataFrame) -> pd.DataFrame:
     """Give back the probabilities that models had before they were divided by the temperature in the table's column.
 
     Parameters
@@ -122,5 +123,5 @@ def without_temperature(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _divided(table: pd.DataFrame, values: Array, temperature: npt.ArrayLike) -> pd.DataFrame:
-    shares = divide(values, temperature)
+    shares = softmax_with_temperature(values, temperature)
     return table.assign(**{f"p_{name}": shares[:, n] for n, name in enumerate(classes_of(table))})

@@ -10,9 +10,9 @@ import pandas as pd
 
 from ser.audio import effects
 from ser.audio import io as audio_io
-from ser.audio.types import Signal
+from ser.audio.types import Waveform
 from ser.dataset.clips import read_audio
-from ser.features.frame_features import Framed
+from ser.features.frame_features import FrameAnalysis
 from ser.params import Features
 from ser.reporting import html_page, plots
 from ser.reporting.data_tables import SEXES
@@ -38,9 +38,9 @@ class Example:
     players: tuple[html_page.Player, html_page.Player]
 
 
-def choose(clips: pd.DataFrame, *, count: int = EXAMPLES) -> pd.DataFrame:
+def select_examples(clips: pd.DataFrame, *, count: int = EXAMPLES) -> pd.DataFrame:
     """Choose clips that differ in speaker, emotion and sex as far as there are others; the same for the same clips."""
-    drawn = [seeding.integer(0, "example", clip_id) for clip_id in clips.clip_id]
+    drawn = [seeding.derive_seed(0, "example", clip_id) for clip_id in clips.clip_id]
     waiting = clips.assign(drawn=drawn).sort_values(["drawn", "clip_id"], ignore_index=True)
     chosen = waiting.iloc[:0]
     for _ in range(min(count, len(waiting))):
@@ -71,7 +71,7 @@ def make(rows: pd.DataFrame, *, recordings: Path, clips: Path, pictures: Path, f
     AudioError
         If a recording cannot be read.
     """
-    chosen = choose(rows[rows.file.notna()])
+    chosen = select_examples(rows[rows.file.notna()])
     sounds = read_audio(clips, list(chosen.clip_id)) if len(chosen) else {}
     return [
         _example(
@@ -94,7 +94,7 @@ def _example(clip: Mapping[Any, Any], *, recording: Path, content: bytes, path: 
         _heard(*after, f"after, {after[1] / 1000:g} kHz", shown=shown, features=features),
     ]
     title = shorten(f"{clip['corpus']}: {name}", max_length=80)
-    plots.example(heard, path, bands=_bands(features, rate=shown), title=title)
+    plots.plot_example(heard, path, bands=_bands(features, rate=shown), title=title)
     alt = f"Waveform and log-mel spectrogram before and after preprocessing, of {name}"
     players = (_player("before", *before, clip["seconds"]), _player("after", *after, clip["clip_seconds"]))
     return Example(name, html_page.picture(path, alt=alt, caption=name), players)
@@ -106,24 +106,24 @@ def _speaker_name(clip: Mapping[Any, Any]) -> str:
     return (f"speaker {speaker}" if speaker else "speaker unknown") + sex
 
 
-def _player(when: str, signal: Signal, rate: int, seconds: float) -> html_page.Player:
+def _player(when: str, signal: Waveform, rate: int, seconds: float) -> html_page.Player:
     played = len(signal) / rate
     length = f"{played:.1f} s" if played > seconds - 0.05 else f"the first {played:.1f} of {seconds:.1f} s"
-    return html_page.player(signal, rate=rate, label=f"{when}, {length}")
+    return html_page.audio_player(signal, rate=rate, label=f"{when}, {length}")
 
 
-def _shortened(recording: Path | bytes) -> tuple[Signal, int]:
+def _shortened(recording: Path | bytes) -> tuple[Waveform, int]:
     """Decode what a player holds of a recording, as (n_samples,) and its rate in Hz."""
     samples, original = audio_io.decode(recording)
     rate = min(original, HIGHEST_RATE)
     seconds = min(PLAYED_SECONDS, PLAYED_BYTES / (2 * rate))
-    signal = effects.mono(samples[: int(seconds * original)])
+    signal = effects.to_mono(samples[: int(seconds * original)])
     return effects.resample(signal, rate=original, to=rate), rate
 
 
-def _heard(signal: Signal, rate: int, label: str, *, shown: int, features: Features) -> plots.Heard:
-    framed = Framed(signal=effects.resample(signal, rate=rate, to=shown), rate=shown, settings=features)
-    return plots.Heard(label, signal, rate, framed.log_mel, seconds_a_frame=framed.hop / shown)
+def _heard(signal: Waveform, rate: int, label: str, *, shown: int, features: Features) -> plots.WaveformPanel:
+    framed = FrameAnalysis(signal=effects.resample(signal, rate=rate, to=shown), rate=shown, settings=features)
+    return plots.WaveformPanel(label, signal, rate, framed.log_mel, seconds_a_frame=framed.hop / shown)
 
 
 def _bands(features: Features, *, rate: int) -> dict[str, float]:

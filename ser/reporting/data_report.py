@@ -8,19 +8,19 @@ import pandas as pd
 
 from ser import paths
 from ser.corpora.base import load_corpus
-from ser.dataset.clip_metadata import are_unknown
-from ser.labels import in_order
+from ser.dataset.clip_metadata import is_unknown_speaker
+from ser.labels import canonical_order
 from ser.params import Features, Own, Preprocess
 from ser.reporting import data_examples, data_tables, data_warnings, html_page, plots
-from ser.reporting.data_tables import CorpusSource
-from ser.utils.errors import InputError
-from ser.utils.files import replacing
-from ser.utils.text import count
+from ser.reporting.data_tables import CorpusTables
+from ser.utils.errors import UserError
+from ser.utils.files import atomic_write
+from ser.utils.text import pluralize
 
 BOXES = "A box holds the middle half, its line is the median, whiskers reach the smallest and the largest."
 
 
-def gather(corpora: Iterable[str], *, own_recordings: Mapping[str, Own]) -> list[CorpusSource]:
+def load_corpus_tables(corpora: Iterable[str], *, own_recordings: Mapping[str, Own]) -> list[CorpusTables]:
     """Collect the facts and tables of some corpora.
 
     Parameters
@@ -38,8 +38,8 @@ def gather(corpora: Iterable[str], *, own_recordings: Mapping[str, Own]) -> list
     return [_source(name, own_recordings.get(name)) for name in sorted(corpora)]
 
 
-def _source(name: str, own: Own | None) -> CorpusSource:
-    return CorpusSource(
+def _source(name: str, own: Own | None) -> CorpusTables:
+    return CorpusTables(
         name=name,
         **_facts(name, own),
         folder=paths.raw(name),
@@ -62,14 +62,14 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, keep_default_na=False)
     except FileNotFoundError:
-        raise InputError(f"{path} was not found; run `dvc repro`, which makes it.") from None
+        raise UserError(f"{path} was not found; run `dvc repro`, which makes it.") from None
 
 
 def write(
     path: Path,
     pictures: Path,
     *,
-    sources: Sequence[CorpusSource],
+    sources: Sequence[CorpusTables],
     clips: pd.DataFrame,
     left_out: pd.DataFrame,
     left_out_file: str,
@@ -107,7 +107,7 @@ def write(
     rows = data_tables.join(clips, sources, left_out=left_out, labels=labels)
     used = rows[rows.used].reset_index(drop=True)
     matrix = data_tables.count_classes(used)
-    with replacing(pictures) as folder:
+    with atomic_write(pictures) as folder:
         folder.mkdir()
         drawn = _figures(rows, folder) if len(rows) else {}
         examples = {source.name: _examples(source, rows, folder, features=features) for source in sources}
@@ -129,33 +129,33 @@ def write(
 
 
 def _examples(
-    source: CorpusSource, rows: pd.DataFrame, folder: Path, *, features: Features
+    source: CorpusTables, rows: pd.DataFrame, folder: Path, *, features: Features
 ) -> list[data_examples.Example]:
     own = rows[rows.corpus == source.name]
     return data_examples.make(own, recordings=source.folder, clips=source.clips, pictures=folder, features=features)
 
 
-def _headline(rows: pd.DataFrame, sources: Sequence[CorpusSource]) -> str:
+def _headline(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> str:
     """Say in one sentence what there is."""
-    known = rows.speaker[~are_unknown(rows)].nunique()
-    voices = count(known, "known speaker" if len(rows) and _some_unknown(rows) else "speaker")
-    corpora = count(len(sources), "corpus", "corpora")
+    known = rows.speaker[~is_unknown_speaker(rows)].nunique()
+    voices = pluralize(known, "known speaker" if len(rows) and _some_unknown(rows) else "speaker")
+    corpora = pluralize(len(sources), "corpus", "corpora")
     length = _length((rows.n_samples / rows.clip_rate).sum())
     names = ", ".join(source.name for source in sources)
-    return f"{count(len(rows), 'clip')} by {voices}, {length}, from {corpora}: {names}."
+    return f"{pluralize(len(rows), 'clip')} by {voices}, {length}, from {corpora}: {names}."
 
 
 def _some_unknown(rows: pd.DataFrame) -> bool:
-    return bool(are_unknown(rows).any())
+    return bool(is_unknown_speaker(rows).any())
 
 
-def _remainder(rows: pd.DataFrame, sources: Sequence[CorpusSource]) -> str:
+def _remainder(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> str:
     """Say how many of the recordings the run uses, and what became of the others."""
     unusable = sum(len(source.unusable) for source in sources)
     used = int(rows.used.sum())
     left = f"; {len(rows) - used:,} are left out" if used < len(rows) else ""
-    emotions = count(rows.label[rows.used].nunique(), "emotion")
-    lost = f"{count(unusable, 'recording')} could not be used." if unusable else "No recording was unusable."
+    emotions = pluralize(rows.label[rows.used].nunique(), "emotion")
+    lost = f"{pluralize(unusable, 'recording')} could not be used." if unusable else "No recording was unusable."
     return f"This run uses {used:,} of them, in {emotions}{left}. {lost}"
 
 
@@ -164,15 +164,15 @@ def _length(seconds: float) -> str:
 
 
 def _notes(
-    used: pd.DataFrame, matrix: pd.DataFrame, *, sources: Sequence[CorpusSource], settings: Preprocess
-) -> list[html_page.Note]:
+    used: pd.DataFrame, matrix: pd.DataFrame, *, sources: Sequence[CorpusTables], settings: Preprocess
+) -> list[html_page.Callout]:
     return [
         *data_warnings.synthetic([source.name for source in sources if source.synthetic]),
         *data_warnings.unknown_speakers(used),
-        *data_warnings.gaps(matrix),
-        *data_warnings.sexes(used),
-        *data_warnings.rates(used, sample_rate=settings.sample_rate),
-        *data_warnings.levels(used),
+        *data_warnings.missing_emotions(matrix),
+        *data_warnings.gender_confounds(used),
+        *data_warnings.bandwidth_confounds(used, sample_rate=settings.sample_rate),
+        *data_warnings.level_confounds(used),
     ]
 
 
@@ -191,12 +191,14 @@ def _preprocessing(settings: Preprocess) -> str:
 
 def _figures(rows: pd.DataFrame, folder: Path) -> dict[str, html_page.Picture]:
     """Draw what is counted and measured, and take it into the page."""
-    order = in_order(rows.emotion)
+    order = canonical_order(rows.emotion)
     counts = rows.assign(sex=data_tables.sex_names(rows.sex)).groupby(["corpus", "emotion", "sex"]).size()
     names = ", ".join(sorted(rows.corpus.unique()))
-    plots.emotions(counts.rename("clips").reset_index(), folder / "emotions.png", order=order, title="Clips by emotion")
+    plots.plot_emotions(
+        counts.rename("clips").reset_index(), folder / "emotions.png", order=order, title="Clips by emotion"
+    )
     if len(voices := data_tables.count_speakers(rows)):
-        plots.speakers(voices, folder / "speakers.png", title="Clips by speaker")
+        plots.plot_speakers(voices, folder / "speakers.png", title="Clips by speaker")
     _before_after(rows, folder / "seconds.png", "seconds", "clip_seconds", label="seconds", title="Length")
     _before_after(rows, folder / "levels.png", "level_db", "clip_level_db", label="RMS level, dBFS", title="Level")
     said = {
@@ -216,4 +218,4 @@ def _figures(rows: pd.DataFrame, folder: Path) -> dict[str, html_page.Picture]:
 
 def _before_after(rows: pd.DataFrame, path: Path, before: str, after: str, *, label: str, title: str) -> None:
     table = pd.DataFrame({"corpus": rows.corpus, "before": rows[before], "after": rows[after]}).dropna()
-    plots.before_after(table, path, label=label, title=f"{title} before and after preprocessing")
+    plots.plot_before_after(table, path, label=label, title=f"{title} before and after preprocessing")

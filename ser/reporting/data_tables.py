@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from ser import paths
-from ser.dataset.clip_metadata import are_unknown
-from ser.labels import in_order
+from ser.dataset.clip_metadata import is_unknown_speaker
+from ser.labels import canonical_order
 from ser.params import Preprocess
 from ser.reporting import data_warnings, html_page
 
@@ -22,7 +22,7 @@ SEXES = {"f": "female", "m": "male", "": "unknown"}
 
 
 @dataclass(frozen=True)
-class CorpusSource:
+class CorpusTables:
     """A corpus: facts for people, where its audio is, and what was found there.
 
     Attributes
@@ -60,7 +60,7 @@ class CorpusSource:
 
 
 def join(
-    clips: pd.DataFrame, sources: Sequence[CorpusSource], *, left_out: pd.DataFrame, labels: Mapping[str, str]
+    clips: pd.DataFrame, sources: Sequence[CorpusTables], *, left_out: pd.DataFrame, labels: Mapping[str, str]
 ) -> pd.DataFrame:
     """Put together what is known of each clip: a row each, sorted by clip_id."""
     rows = clips.drop(columns="sample_rate").assign(
@@ -87,11 +87,11 @@ def sex_names(sexes: pd.Series) -> pd.Series:
 def count_classes(used: pd.DataFrame) -> pd.DataFrame:
     """Count clips by corpus and class of the run."""
     counts = pd.crosstab(used.corpus, used.label)
-    return counts[in_order(counts.columns)]
+    return counts[canonical_order(counts.columns)]
 
 
 def describe(
-    rows: pd.DataFrame, matrix: pd.DataFrame, *, sources: Sequence[CorpusSource], settings: Preprocess
+    rows: pd.DataFrame, matrix: pd.DataFrame, *, sources: Sequence[CorpusTables], settings: Preprocess
 ) -> dict[str, html_page.Table]:
     """Make the tables that need clips; without any there is but the first."""
     made = {"overview": _overview(rows, sources)}
@@ -104,7 +104,7 @@ def describe(
     return made
 
 
-def _overview(rows: pd.DataFrame, sources: Sequence[CorpusSource]) -> html_page.Table:
+def _overview(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> html_page.Table:
     lines = {}
     for source in sources:
         own = rows[rows.corpus == source.name]
@@ -113,11 +113,11 @@ def _overview(rows: pd.DataFrame, sources: Sequence[CorpusSource]) -> html_page.
             "unusable": len(source.unusable),
             "left out": int((~own.used).sum()),
             "used": int(own.used.sum()),
-            "speakers": "unknown" if are_unknown(own).any() else own.speaker.nunique(),
+            "speakers": "unknown" if is_unknown_speaker(own).any() else own.speaker.nunique(),
             "emotions": own.emotion.nunique(),
-            "sentences": own.text[own.text != ""].nunique() or html_page.NOTHING,
+            "sentences": own.text[own.text != ""].nunique() or html_page.MISSING,
             "minutes": float((own.n_samples / own.clip_rate).sum() / 60),
-            "language": ", ".join(sorted(set(own.language) - {""})) or html_page.NOTHING,
+            "language": ", ".join(sorted(set(own.language) - {""})) or html_page.MISSING,
         }
     frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis("corpus")
     return html_page.table(frame, caption="What there is of each corpus", formats={"minutes": "{:,.0f}".format})
@@ -127,7 +127,7 @@ def _matrix_table(matrix: pd.DataFrame) -> html_page.Table:
     shown = matrix.assign(**{"all emotions": matrix.sum(axis=1)})
     if len(matrix) > 1:
         shown.loc["all corpora"] = shown.sum(axis=0)
-    marked = data_warnings.is_gap(matrix).reindex(index=shown.index, columns=shown.columns, fill_value=False)
+    marked = data_warnings.is_missing(matrix).reindex(index=shown.index, columns=shown.columns, fill_value=False)
     formats = dict.fromkeys(matrix.columns, _or_none)
     return html_page.table(
         shown.rename_axis("corpus"),
@@ -143,7 +143,7 @@ def _or_none(count: int) -> str:
 
 def _emotions_table(rows: pd.DataFrame) -> html_page.Table:
     counts = pd.crosstab([rows.corpus, sex_names(rows.sex)], rows.emotion)
-    counts = counts[in_order(counts.columns)]
+    counts = counts[canonical_order(counts.columns)]
     counts["all"] = counts.sum(axis=1)
     return html_page.table(
         counts, caption="All clips, by corpus, the speakers' sex, and emotion as the corpus names it"
@@ -164,7 +164,7 @@ def _speakers_table(rows: pd.DataFrame) -> html_page.Table:
 
 def count_speakers(rows: pd.DataFrame) -> pd.DataFrame:
     """Count clips a known speaker, most first: corpus, speaker (without its corpus), sex and clips."""
-    known = rows[~are_unknown(rows)]
+    known = rows[~is_unknown_speaker(rows)]
     names = [name.removeprefix(f"{corpus}-") for name, corpus in zip(known.speaker, known.corpus, strict=True)]
     table = known.assign(speaker=names, sex=sex_names(known.sex))
     sexes = table.groupby(["corpus", "speaker"]).sex.agg(lambda s: s.iloc[0] if s.nunique() == 1 else SEXES[""])
@@ -208,7 +208,7 @@ def _levels_table(rows: pd.DataFrame) -> html_page.Table:
 
 def _loud_table(rows: pd.DataFrame) -> html_page.Table:
     frame = rows.pivot_table(index="corpus", columns="emotion", values="level_db", aggfunc="median")
-    frame = frame[in_order(frame.columns)]
+    frame = frame[canonical_order(frame.columns)]
     caption = "Median level of the recordings before preprocessing, in dBFS, by emotion"
     return html_page.table(frame, caption=caption, formats=dict.fromkeys(frame.columns, html_page.decibels))
 
@@ -229,7 +229,7 @@ def _channels_table(rows: pd.DataFrame) -> html_page.Table:
 
 
 @dataclass(frozen=True)
-class Rejected:
+class ExclusionSummary:
     """What is not used of a corpus: counted by reason, and the first of it listed; `file` has all of it."""
 
     corpus: str
@@ -240,7 +240,7 @@ class Rejected:
     file: str
 
 
-def unusable(source: CorpusSource) -> Rejected | None:
+def unusable(source: CorpusTables) -> ExclusionSummary | None:
     """Say which recordings of a corpus gave no clip; None where all did."""
     if source.unusable.empty:
         return None
@@ -249,7 +249,7 @@ def unusable(source: CorpusSource) -> Rejected | None:
     return _reject(table, corpus=source.name, file=str(paths.rejected(source.name)))
 
 
-def left_out(rows: pd.DataFrame, reasons: pd.DataFrame, *, file: str) -> list[Rejected]:
+def left_out(rows: pd.DataFrame, reasons: pd.DataFrame, *, file: str) -> list[ExclusionSummary]:
     """Say which clips the run does not use, a corpus after the other; `reasons` has clip_id and reason."""
     known = dict(zip(reasons.clip_id, reasons.reason, strict=True))
     lost = rows[~rows.used]
@@ -257,13 +257,13 @@ def left_out(rows: pd.DataFrame, reasons: pd.DataFrame, *, file: str) -> list[Re
     return [_reject(own, corpus=str(corpus), file=file) for corpus, own in lost.groupby("corpus")]
 
 
-def _reject(table: pd.DataFrame, *, corpus: str, file: str) -> Rejected:
+def _reject(table: pd.DataFrame, *, corpus: str, file: str) -> ExclusionSummary:
     """Sum up a table with an index of names and the columns reason and emotion."""
     reasons = html_page.table(_by_reason(table.reason), caption=f"{corpus}: how many, and why")
     listed = table[["reason", "emotion"]].sort_index()[:LISTED]
     more = max(0, len(table) - LISTED)
     caption = f"{corpus}: the first {len(listed)} of {len(table):,}" if more else f"{corpus}: all of them"
-    return Rejected(corpus, len(table), reasons, html_page.table(listed, caption=caption), more, file)
+    return ExclusionSummary(corpus, len(table), reasons, html_page.table(listed, caption=caption), more, file)
 
 
 def _by_reason(reasons: pd.Series) -> pd.DataFrame:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ser.dataset.clip_metadata import are_unknown
-from ser.reporting.html_page import Note
+from ser.dataset.clip_metadata import is_unknown_speaker
+from ser.reporting.html_page import Callout
 from ser.utils.text import join_names
 
 LEAST = 10
@@ -20,26 +20,26 @@ LEVEL_BY_CORPUS, LEVEL_BY_EMOTION = 3.0, 6.0
 """Nor are median levels, in dB."""
 
 
-def synthetic(names: Sequence[str]) -> list[Note]:
+def synthetic(names: Sequence[str]) -> list[Callout]:
     """Say which corpora nobody ever spoke."""
     if not names:
         return []
     text = (
         f"Nobody ever said what {join_names(names)} holds: scores show that the pipeline works and mean nothing about"
     )
-    return [Note("Synthetic voices", f"{text} people.")]
+    return [Callout("Synthetic voices", f"{text} people.")]
 
 
-def unknown_speakers(clips: pd.DataFrame) -> list[Note]:
+def unknown_speakers(clips: pd.DataFrame) -> list[Callout]:
     """Say of which corpora nobody knows who speaks."""
-    names = sorted(clips.corpus[are_unknown(clips)].unique())
+    names = sorted(clips.corpus[is_unknown_speaker(clips)].unique())
     text = (
         "speakers unknown: scores on this corpus are not speaker-independent, as one voice may be in training and test."
     )
-    return [Note("Unknown speakers", f"{name}: {text}") for name in names]
+    return [Callout("Unknown speakers", f"{name}: {text}") for name in names]
 
 
-def gaps(matrix: pd.DataFrame) -> list[Note]:
+def missing_emotions(matrix: pd.DataFrame) -> list[Callout]:
     """Say which emotions some corpora lack.
 
     Parameters
@@ -47,27 +47,27 @@ def gaps(matrix: pd.DataFrame) -> list[Note]:
     matrix
         Clips by corpus (rows) and emotion.
     """
-    missing = {corpus: list(row.index[row]) for corpus, row in is_gap(matrix).iterrows() if row.any()}
+    missing = {corpus: list(row.index[row]) for corpus, row in is_missing(matrix).iterrows() if row.any()}
     if not missing:
         return []
     said = "; ".join(f"{corpus} lacks {join_names(emotions)}" for corpus, emotions in missing.items())
     text = f"{said}. A model can learn the corpus from that instead of the emotion."
-    return [Note("Not every corpus has every emotion", text)]
+    return [Callout("Not every corpus has every emotion", text)]
 
 
-def is_gap(matrix: pd.DataFrame) -> pd.DataFrame:
+def is_missing(matrix: pd.DataFrame) -> pd.DataFrame:
     """Mark where a corpus has no clip of an emotion that another one has."""
     return (matrix == 0) & (matrix.sum(axis=0) > 0)
 
 
-def sexes(clips: pd.DataFrame) -> list[Note]:
+def gender_confounds(clips: pd.DataFrame) -> list[Callout]:
     """Say where the speakers' sex gives the corpus or the emotion away."""
     known = clips[clips.sex.isin(["f", "m"])]
     women = (known.sex == "f").astype(float)
     return _shares(women, known, title="The speakers' sex", what="women speak")
 
 
-def rates(clips: pd.DataFrame, *, sample_rate: int) -> list[Note]:
+def bandwidth_confounds(clips: pd.DataFrame, *, sample_rate: int) -> list[Callout]:
     """Say where recordings of less bandwidth than the clips' (rates in Hz) give the corpus or the emotion away."""
     measured = clips[clips.original_rate.notna()]
     narrow = (measured.original_rate < sample_rate).astype(float)
@@ -75,18 +75,18 @@ def rates(clips: pd.DataFrame, *, sample_rate: int) -> list[Note]:
     return _shares(narrow, measured, title="The sample rate", what=what)
 
 
-def _shares(flags: pd.Series, clips: pd.DataFrame, *, title: str, what: str) -> list[Note]:
+def _shares(flags: pd.Series, clips: pd.DataFrame, *, title: str, what: str) -> list[Callout]:
     """Compare the share of flagged clips between corpora and, within each, between emotions."""
     notes = []
     by_corpus = _by(flags, clips.corpus)
     if _spread(by_corpus) >= SHARE_BY_CORPUS:
         said = ", ".join(f"{share:.0%} of {name}'s clips" for name, share in by_corpus.items())
-        notes.append(Note(f"{title} gives the corpus away", f"{what[0].upper()}{what[1:]} {said}."))
+        notes.append(Callout(f"{title} gives the corpus away", f"{what[0].upper()}{what[1:]} {said}."))
     for place, rows in [*clips.groupby("corpus"), *_all_corpora(clips)]:
         by_emotion = _by(flags[rows.index], rows.label)
         if _spread(by_emotion) >= SHARE_BY_EMOTION:
             said = f"In {place}, {what} {_extremes(by_emotion, '{:.0%} of the clips labelled {}')}."
-            notes.append(Note(f"{title} hints at the emotion", said))
+            notes.append(Callout(f"{title} hints at the emotion", said))
     return notes
 
 
@@ -94,20 +94,20 @@ def _all_corpora(clips: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [("all corpora together", clips)] if clips.corpus.nunique() > 1 else []
 
 
-def levels(clips: pd.DataFrame) -> list[Note]:
+def level_confounds(clips: pd.DataFrame) -> list[Callout]:
     """Say where the level that preprocessing left gives the corpus or the emotion away."""
     notes = []
     level = clips.clip_level_db
     by_corpus = _by(level, clips.corpus, how="median")
     if _spread(by_corpus) >= LEVEL_BY_CORPUS:
         said = ", ".join(f"{name} {value:.1f} dBFS" for name, value in by_corpus.items())
-        notes.append(Note("The level gives the corpus away", f"Medians after preprocessing: {said}."))
+        notes.append(Callout("The level gives the corpus away", f"Medians after preprocessing: {said}."))
     for place, rows in clips.groupby("corpus"):
         by_emotion = _by(level[rows.index], rows.label, how="median")
         if _spread(by_emotion) >= LEVEL_BY_EMOTION:
             said = f"In {place}, the median level after preprocessing is {_extremes(by_emotion, '{:.1f} dBFS for {}')}"
             why = "the voice, or the gain that was set for it"
-            notes.append(Note("The level hints at the emotion", f"{said}: {why}."))
+            notes.append(Callout("The level hints at the emotion", f"{said}: {why}."))
     return notes
 
 

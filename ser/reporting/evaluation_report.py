@@ -8,16 +8,16 @@ from typing import Any
 import pandas as pd
 
 from ser import paths
-from ser.dataset.clip_metadata import say_unknown
+from ser.dataset.clip_metadata import describe_unknown_speakers
 from ser.evaluation import calibration, error_analysis, metrics
-from ser.evaluation.leakage import probe_sentences
-from ser.evaluation.summary import tested as rows_tested
+from ser.evaluation.leakage import describe_leakage
+from ser.evaluation.summary import select_test_rows as rows_tested
 from ser.params import Evaluate
 from ser.predictions.table import classes_of
-from ser.predictions.temperature import without_temperature
+from ser.predictions.temperature import undo_temperature
 from ser.reporting import evaluation_tables, evaluation_text, html_page, leaderboard, players, plots
 from ser.utils import provenance
-from ser.utils.files import replacing
+from ser.utils.files import atomic_write
 from ser.utils.text import shorten
 
 MISTAKES = 12
@@ -47,7 +47,7 @@ class _Run:
 
     @property
     def unknown(self) -> str:
-        return say_unknown(self.tested[self.best])
+        return describe_unknown_speakers(self.tested[self.best])
 
 
 def write(
@@ -86,9 +86,10 @@ def write(
     pairs
         As `ser.evaluation.significance.compare` makes it; no rows with one model.
     people
-        People and models on the clips that people judged, as `ser.evaluation.evaluate.judge_all` makes it; or no rows.
+        People and models on the clips that people judged, as `ser.evaluation.evaluate.evaluate_models` makes it; or
+        no rows.
     robustness
-        {model: table of `ser.evaluation.robustness.judge`}; they may have no rows.
+        {model: table of `ser.evaluation.robustness.evaluate_robustness`}; they may have no rows.
     probe
         Columns probe, corpus, uar, clips, speakers, classes and note, or nothing, where leaks were not probed.
     protocol, caption
@@ -113,7 +114,7 @@ def write(
     """
     tested = {str(model): rows_tested(tables[model]) for model in headline.model}
     classes = classes_of(next(iter(tested.values())))
-    with replacing(pictures) as folder:
+    with atomic_write(pictures) as folder:
         folder.mkdir()
         run = _Run(tested, headline, classes, settings, seed, caption, folder, confusion)
         best = tested[run.best]
@@ -121,22 +122,22 @@ def write(
             path,
             "report.html.j2",
             headline=evaluation_text.headline(headline, classes=len(classes), unknown=run.unknown),
-            basis=f"{leaderboard.basis(protocol, best)}.",
-            rivals=evaluation_text.rivals(headline, unknown=run.unknown),
+            basis=f"{leaderboard.describe_test_set(protocol, best)}.",
+            rivals=evaluation_text.describe_ties(headline, unknown=run.unknown),
             notes=evaluation_text.warnings(headline, notes, classes=len(classes), unknown=run.unknown),
-            leaks=[] if probe is None else probe_sentences(probe),
+            leaks=[] if probe is None else describe_leakage(probe),
             about_leaks="" if probe is None else evaluation_text.leaks(probe),
-            probe=None if probe is None else evaluation_tables.leaks(probe, evaluation_text.PROBES),
+            probe=None if probe is None else evaluation_tables.leakage_table(probe, evaluation_text.PROBES),
             board=_board(run),
             differences=evaluation_tables.differences(pairs, headline, unknown=run.unknown) if len(pairs) else None,
-            people=evaluation_tables.beside_people(people) if len(people) else None,
+            people=evaluation_tables.human_comparison_table(people) if len(people) else None,
             spread=evaluation_tables.spread(headline, tested),
             calibration=evaluation_tables.calibration(headline, tested),
             models=[_model(run, model) for model in tested],
             where=_where(run),
             robustness=_robustness(run, robustness),
             errors=_errors(best, clips),
-            meanings=evaluation_text.MEANINGS,
+            meanings=evaluation_text.GLOSSARY,
             again={
                 "words": provenance.IDENTIFIED,
                 "commands": provenance.commands(paths.EVALUATION_REPORT),
@@ -151,15 +152,15 @@ def _board(run: _Run) -> dict[str, Any]:
     drawn = pd.DataFrame({"name": table.model, "value": table.uar, "low": table.uar_low, "high": table.uar_high})
     unsure = evaluation_tables.uncertain(table, unknown=run.unknown)
     drawn["strong"] = table.tied_with_best.astype(bool) | unsure
-    plots.intervals(drawn, path, chance=run.chance, label="UAR on test clips", title=run.caption)
+    plots.plot_confidence_intervals(drawn, path, chance=run.chance, label="UAR on test clips", title=run.caption)
     filled = "" if unsure or drawn.strong.all() else " Filled: the best, and those not shown to be worse."
     bars = "Bars: range over the test speakers. " if unsure else "Bars: 95 % interval over speakers. "
     said = f"{bars if table.uar_low.notna().any() else ''}Dashed: what guessing gives, {run.chance:.3f}.{filled}"
     alt = evaluation_text.alt("UAR of each model", dict(zip(table.model, table.uar, strict=True)))
     return {
         "picture": html_page.picture(path, alt=alt, caption=f"Dots: UAR. {said}"),
-        "table": evaluation_tables.board(table, unknown=run.unknown),
-        "further": evaluation_tables.further(table),
+        "table": evaluation_tables.leaderboard_table(table, unknown=run.unknown),
+        "further": evaluation_tables.other_metrics_table(table),
     }
 
 
@@ -179,8 +180,8 @@ def _model(run: _Run, model: str) -> dict[str, Any]:
     ]
     return {
         "name": model,
-        "uar": evaluation_tables.share(run.headline.set_index("model").uar[model]),
-        "silent": evaluation_text.silent(rows, run.classes),
+        "uar": evaluation_tables.format_score(run.headline.set_index("model").uar[model]),
+        "silent": evaluation_text.never_predicted(rows, run.classes),
         "confusion": _confusion(run, model, rows),
         "pictures": pictures,
         "classes": evaluation_tables.classes(found, model=model),
@@ -189,7 +190,7 @@ def _model(run: _Run, model: str) -> dict[str, Any]:
 
 
 def _confusion(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture:
-    pairs = error_analysis.confused_pairs(rows, 1)
+    pairs = error_analysis.most_confused_pairs(rows, 1)
     most = [f"most frequent mistake: {one.emotion} taken for {one.predicted}, {one.share:.0%}" for one in _rows(pairs)]
     return html_page.picture(
         run.confusion / f"{model}_test.png",
@@ -205,7 +206,9 @@ def _rows(table: pd.DataFrame) -> list[Any]:
 def _recalls(run: _Run, model: str, found: pd.DataFrame) -> html_page.Picture:
     path = run.pictures / f"{model}_recall.png"
     drawn = found.rename(columns={"recall": "value"}).rename_axis("name").reset_index().assign(strong=True)
-    plots.intervals(drawn, path, chance=run.chance, label="recall", title=f"{model}\n{run.caption}", width=4.6)
+    plots.plot_confidence_intervals(
+        drawn, path, chance=run.chance, label="recall", title=f"{model}\n{run.caption}", width=4.6
+    )
     alt = evaluation_text.alt(f"Recall of {model} by emotion", dict(found.recall), most=20)
     limits = ", with limits over speakers" if found.low.notna().any() else ""
     return html_page.picture(path, alt=alt, caption=f"Share found of each emotion{limits}.")
@@ -215,7 +218,7 @@ def _roc(run: _Run, model: str, found: pd.DataFrame, rows: pd.DataFrame) -> html
     path = run.pictures / f"{model}_roc.png"
     curves = {f"{name} {found.auc[name]:.2f}": own for name, own in metrics.roc_curves(rows).groupby("emotion")}
     ordered = {name: curves[name] for name in (f"{c} {found.auc[c]:.2f}" for c in run.classes) if name in curves}
-    plots.roc(ordered, path, title=f"{model}\n{run.caption}")
+    plots.plot_roc(ordered, path, title=f"{model}\n{run.caption}")
     alt = evaluation_text.alt(
         f"ROC curves of {model}, each emotion against the others; areas", dict(found.auc), most=20
     )
@@ -224,7 +227,7 @@ def _roc(run: _Run, model: str, found: pd.DataFrame, rows: pd.DataFrame) -> html
 
 def _tasks(run: _Run, model: str, tasks: evaluation_tables.Tasks) -> html_page.Picture:
     path = run.pictures / f"{model}_tasks.png"
-    plots.roc(tasks.curves, path, title=f"{model}\n{run.caption}")
+    plots.plot_roc(tasks.curves, path, title=f"{model}\n{run.caption}")
     alt = f"ROC curves of {model} in tasks of two classes, with their areas: {', '.join(tasks.curves)}."
     return html_page.picture(path, alt=alt, caption="Emotions against emotions, as the table of tasks says.")
 
@@ -232,14 +235,13 @@ def _tasks(run: _Run, model: str, tasks: evaluation_tables.Tasks) -> html_page.P
 def _reliability(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture:
     path = run.pictures / f"{model}_reliability.png"
     judged = run.headline.set_index("model").loc[model]
-    found = {"before": calibration.reliability(without_temperature(rows)), "after": calibration.reliability(rows)}
+    found = {"before": calibration.reliability(undo_temperature(rows)), "after": calibration.reliability(rows)}
     if (rows.temperature == 1).all():
         del found["after"]
-    plots.reliability(found, path, title=f"{model}\n{run.caption}")
+    plots.plot_reliability(found, path, title=f"{model}\n{run.caption}")
     numbers = {"ECE before temperature": judged.ece_raw, "after": judged.ece}
-    said = (
-        f"{model} is {evaluation_tables.feeling(rows)}. On the diagonal, a model would be right as often as it is sure."
-    )
+    verdict = evaluation_tables.calibration_verdict(rows)
+    said = f"{model} is {verdict}. On the diagonal, a model would be right as often as it is sure."
     return html_page.picture(path, alt=evaluation_text.alt(f"Reliability of {model}", numbers), caption=said)
 
 
@@ -256,7 +258,7 @@ def _where(run: _Run) -> dict[str, Any]:
     }
     return {
         "model": run.best,
-        "voices": evaluation_text.voices(voices, unknown=run.unknown),
+        "voices": evaluation_text.describe_speaker_range(voices, unknown=run.unknown),
         "speakers": evaluation_tables.slices(voices, what="speaker", total=total) if len(voices) else None,
         "picture": _speakers(run, voices) if len(voices) > 1 else None,
         "sexes": evaluation_text.sexes(rows),
@@ -276,7 +278,7 @@ def _speakers(run: _Run, voices: pd.DataFrame) -> html_page.Picture:
     path = run.pictures / "speakers.png"
     drawn = voices.assign(speaker=[shorten(name) for name in voices.value])
     overall = float(run.headline.uar.iloc[0])
-    plots.uar_by_speaker(drawn, path, overall=overall, chance=run.chance, title=f"{run.best}\n{run.caption}")
+    plots.plot_uar_by_speaker(drawn, path, overall=overall, chance=run.chance, title=f"{run.best}\n{run.caption}")
     ends = {
         f"lowest {voices.value.iloc[0]}": voices.uar.iloc[0],
         f"highest {voices.value.iloc[-1]}": voices.uar.iloc[-1],
@@ -290,8 +292,10 @@ def _robustness(run: _Run, found: Mapping[str, pd.DataFrame]) -> dict[str, Any] 
     best, path = found[run.best], run.pictures / "robustness.png"
     if best.empty:
         return None
-    drawn = evaluation_tables.disturbed(best)
-    plots.intervals(drawn, path, chance=run.chance, label="UAR", title=f"{run.best}, altered test clips\n{run.caption}")
+    drawn = evaluation_tables.corruption_rows(best)
+    plots.plot_confidence_intervals(
+        drawn, path, chance=run.chance, label="UAR", title=f"{run.best}, altered test clips\n{run.caption}"
+    )
     alt = evaluation_text.alt(
         f"UAR of {run.best} on altered test clips", dict(zip(drawn.name, drawn.value, strict=True))
     )

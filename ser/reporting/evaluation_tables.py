@@ -1,7 +1,7 @@
 """Tables of how models were judged, as a report shows them.
 
 `rows` are the test rows of one model's prediction table, `headline` and `pairs` what the report is given,
-`unknown` the words of `ser.dataset.clip_metadata.say_unknown`.
+`unknown` the words of `ser.dataset.clip_metadata.describe_unknown_speakers`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import auc
 
-from ser.dataset.clip_metadata import are_unknown
+from ser.dataset.clip_metadata import is_unknown_speaker
 from ser.evaluation import binary_tasks, bootstrap, error_analysis, metrics, subgroups
 from ser.evaluation import robustness as stress
-from ser.evaluation.bootstrap import ENOUGH
+from ser.evaluation.bootstrap import MIN_SPEAKERS
 from ser.params import Binary
 from ser.predictions.table import classes_of, probabilities
 from ser.reporting import html_page
 from ser.reporting.data_tables import sex_names
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 ALPHA = 0.05
 LISTED = 30
@@ -28,7 +28,7 @@ SLICES = {"corpus": "corpus", "sex": "sex", "intensity": "intensity", "text": "t
 """Column -> what it is called, of the breakdowns with intervals."""
 FELT_THE_SAME = 0.02
 """Confidence this near to accuracy is about right."""
-share = "{:.3f}".format
+format_score = "{:.3f}".format
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def signed(value: float) -> str:
     return f"{round(value, 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
-def chance_of(value: float) -> str:
+def format_p_value(value: float) -> str:
     """Write a p-value."""
     return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
@@ -53,13 +53,13 @@ def chance_of(value: float) -> str:
 # All models -----------------------------------------------------------------------------------------------------------
 
 
-def board(headline: pd.DataFrame, *, unknown: str = "") -> html_page.Table:
+def leaderboard_table(headline: pd.DataFrame, *, unknown: str = "") -> html_page.Table:
     """Rank the models."""
     shown = {
         "UAR": headline.uar,
         "low": headline.uar_low,
         "high": headline.uar_high,
-        "against the best": standing(headline, unknown=unknown),
+        "against the best": compare_with_best(headline, unknown=unknown),
         "UAR on validation": headline.val_uar,
     }
     frame = _with_limits(pd.DataFrame(shown).set_axis(pd.Index(headline.model, name="model")))
@@ -69,7 +69,7 @@ def board(headline: pd.DataFrame, *, unknown: str = "") -> html_page.Table:
     caption = f"Models by UAR on test clips{f', with the limits of its {limits}' if 'low' in frame else ''}"
     if marked.any(axis=None):
         caption += "; marked where a model cannot be told from the best"
-    formats = dict.fromkeys(["UAR", "low", "high", "UAR on validation"], share)
+    formats = dict.fromkeys(["UAR", "low", "high", "UAR on validation"], format_score)
     return html_page.table(frame, caption=caption, formats=formats, marked=marked)
 
 
@@ -79,7 +79,7 @@ def _with_limits(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.drop(columns=limits) if frame[limits].isna().all(axis=None) else frame
 
 
-def standing(headline: pd.DataFrame, *, unknown: str = "") -> list[str]:
+def compare_with_best(headline: pd.DataFrame, *, unknown: str = "") -> list[str]:
     """Say of each model how it stands to the best, in words; over few or unknown speakers nothing can be said."""
     unsure = [uncertain(headline, unknown=unknown)] * len(headline)
     known = ["not shown to be worse" if tied else "worse" for tied in headline.tied_with_best]
@@ -88,10 +88,10 @@ def standing(headline: pd.DataFrame, *, unknown: str = "") -> list[str]:
 
 def uncertain(headline: pd.DataFrame, *, unknown: str = "") -> bool:
     """Say whether test speakers are unknown, or too few, to tell models apart."""
-    return bool(unknown) or int(headline.speakers.iloc[0]) < ENOUGH
+    return bool(unknown) or int(headline.speakers.iloc[0]) < MIN_SPEAKERS
 
 
-def further(headline: pd.DataFrame) -> html_page.Table:
+def other_metrics_table(headline: pd.DataFrame) -> html_page.Table:
     """List the other numbers of each model."""
     shown = {
         "accuracy": headline.accuracy,
@@ -106,7 +106,9 @@ def further(headline: pd.DataFrame) -> html_page.Table:
         "ECE": headline.ece,
     }
     frame = _with_limits(pd.DataFrame(shown).set_axis(pd.Index(headline.model, name="model")))
-    return html_page.table(frame, caption="Other numbers of the same answers", formats=dict.fromkeys(shown, share))
+    return html_page.table(
+        frame, caption="Other numbers of the same answers", formats=dict.fromkeys(shown, format_score)
+    )
 
 
 def differences(pairs: pd.DataFrame, headline: pd.DataFrame, *, unknown: str = "") -> html_page.Table:
@@ -124,7 +126,7 @@ def differences(pairs: pd.DataFrame, headline: pd.DataFrame, *, unknown: str = "
     }
     frame = _with_limits(pd.DataFrame(shown).set_axis(pd.Index(names, name="models")))
     marked = pd.DataFrame(False, index=frame.index, columns=frame.columns).assign(verdict=frame.verdict != "real")
-    formats = dict.fromkeys(["UAR", "low", "high"], signed) | {"p": chance_of}
+    formats = dict.fromkeys(["UAR", "low", "high"], signed) | {"p": format_p_value}
     limits = " with its limits over speakers" if "low" in frame else ""
     caption = f"Difference of UAR{limits}, clips that one of the two got right, and McNemar's p"
     return html_page.table(frame, caption=caption, formats=formats, marked=marked)
@@ -161,20 +163,20 @@ def spread(headline: pd.DataFrame, tested: Mapping[str, pd.DataFrame]) -> html_p
         frame = frame.drop(columns=["folds", "mean over folds", "SD over folds", "lowest fold", "highest fold"])
     if frame.shape[1] == 1:
         return None
-    formats = dict.fromkeys(set(frame.columns) - {"seeds", "folds"}, share)
+    formats = dict.fromkeys(set(frame.columns) - {"seeds", "folds"}, format_score)
     return html_page.table(frame, caption="How far UAR varies with seeds and folds", formats=formats)
 
 
-def beside_people(table: pd.DataFrame) -> html_page.Table:
+def human_comparison_table(table: pd.DataFrame) -> html_page.Table:
     """Say how people and models do on the clips that people judged: model, uar, uar_low, uar_high, accuracy, clips."""
     names = {"uar": "UAR", "uar_low": "low", "uar_high": "high"}
     frame = table.set_index("model").rename(columns=names).drop(columns="clips").rename_axis("who")
     caption = f"The {int(table.clips.iloc[0])} test clips of which it is published what most people heard in the voice"
-    return html_page.table(frame, caption=caption, formats=dict.fromkeys(frame.columns, share))
+    return html_page.table(frame, caption=caption, formats=dict.fromkeys(frame.columns, format_score))
 
 
 def _spread(judged: pd.Series, rows: pd.DataFrame) -> dict[str, float]:
-    folds = subgroups.by(rows, "fold").uar
+    folds = subgroups.evaluate_by_group(rows, "fold").uar
     return {
         "UAR": judged.uar,
         "seeds": rows.seed.nunique(),
@@ -192,28 +194,28 @@ def calibration(headline: pd.DataFrame, tested: Mapping[str, pd.DataFrame]) -> h
     lines = {}
     for judged in headline.itertuples():
         rows = tested[judged.model]
-        confidence, accuracy = sureness(rows)
+        confidence, accuracy = confidence_and_accuracy(rows)
         lines[judged.model] = {
             "ECE before": judged.ece_raw,
             "temperature": _range(rows.temperature),
             "ECE after": judged.ece,
             "mean probability of answers": confidence,
             "accuracy": accuracy,
-            "so it is": feeling(rows),
+            "so it is": calibration_verdict(rows),
         }
     frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis("model")
-    written = dict.fromkeys(["ECE before", "ECE after", "mean probability of answers", "accuracy"], share)
+    written = dict.fromkeys(["ECE before", "ECE after", "mean probability of answers", "accuracy"], format_score)
     return html_page.table(frame, caption="Calibration before and after temperature scaling", formats=written)
 
 
-def sureness(rows: pd.DataFrame) -> tuple[float, float]:
+def confidence_and_accuracy(rows: pd.DataFrame) -> tuple[float, float]:
     """Compute the mean probability of a model's answers, and the share of them that is right."""
     return float(probabilities(rows).max(axis=1).mean()), float((rows.emotion == rows.predicted).mean())
 
 
-def feeling(rows: pd.DataFrame) -> str:
+def calibration_verdict(rows: pd.DataFrame) -> str:
     """Say whether a model is as sure as it is right."""
-    confidence, accuracy = sureness(rows)
+    confidence, accuracy = confidence_and_accuracy(rows)
     if abs(confidence - accuracy) < FELT_THE_SAME:
         return "about as sure as right"
     return "too sure" if confidence > accuracy else "not sure enough"
@@ -224,14 +226,14 @@ def _range(values: "pd.Series[float]") -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def leaks(probe: pd.DataFrame, names: Mapping[str, str]) -> html_page.Table:
+def leakage_table(probe: pd.DataFrame, names: Mapping[str, str]) -> html_page.Table:
     """List what the cheap probe found; `names` says what its rows are called."""
     found = probe.assign(chance=1 / probe.classes, probe=probe.probe.map(lambda name: names.get(name, name)))
     frame = found[["probe", "corpus", "uar", "chance", "clips", "speakers", "note"]].rename(columns={"uar": "UAR"})
     frame = frame.dropna(axis="columns", how="all").fillna({"corpus": "", "note": ""})  # of one corpus nothing is named
     other = " and in one that does not" if (probe.probe == "leak_speaker").any() else ""
     caption = f"UAR of a random forest, trained and tested in ways that leak{other}"
-    formats = {"UAR": share, "chance": share, "speakers": _speakers}
+    formats = {"UAR": format_score, "chance": format_score, "speakers": _speakers}
     return html_page.table(frame.set_index("probe"), caption=caption, formats=formats)
 
 
@@ -259,7 +261,7 @@ def by_class(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
     right = pd.Series(np.diag(counts), index=classes)
     frame = found.rename(columns={"value": "recall"})[["recall", "low", "high"]]
     frame.insert(0, "clips", rows.groupby("emotion").clip_id.nunique().reindex(classes, fill_value=0))
-    pairs = error_analysis.confused_pairs(rows, len(classes) ** 2).drop_duplicates("emotion").set_index("emotion")
+    pairs = error_analysis.most_confused_pairs(rows, len(classes) ** 2).drop_duplicates("emotion").set_index("emotion")
     return frame.assign(
         precision=(right / answers.where(answers > 0)),
         auc=areas(metrics.roc_curves(rows)).reindex(classes),
@@ -277,7 +279,7 @@ def classes(found: pd.DataFrame, *, model: str) -> html_page.Table:
     renamed = found.rename(columns={"auc": "ROC-AUC", "mistaken": "most often taken for"}).rename_axis("emotion")
     renamed = _with_limits(renamed)
     limits = ", with limits of recall over speakers" if "low" in renamed else ""
-    formats = dict.fromkeys(["recall", "low", "high", "precision", "ROC-AUC"], share)
+    formats = dict.fromkeys(["recall", "low", "high", "precision", "ROC-AUC"], format_score)
     return html_page.table(renamed, caption=f"{model}: each emotion{limits}", formats=formats)
 
 
@@ -287,7 +289,7 @@ def tasks(rows: pd.DataFrame, wanted: Mapping[str, Binary], *, model: str) -> Ta
     for name, task in wanted.items():
         try:
             found = binary_tasks.binary(rows, positive=task.positive, negative=task.negative)
-        except InputError as error:
+        except UserError as error:
             refused.append(f"{name} was not judged: {error}")
             continue
         groups = {"this": ", ".join(task.positive), "from": ", ".join(task.negative)}
@@ -298,7 +300,9 @@ def tasks(rows: pd.DataFrame, wanted: Mapping[str, Binary], *, model: str) -> Ta
         return Tasks(None, {}, refused)
     frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis("task")
     caption = f"{model}: emotions told from emotions, by the same probabilities"
-    return Tasks(html_page.table(frame, caption=caption, formats={"UAR": share, "ROC-AUC": share}), curves, refused)
+    return Tasks(
+        html_page.table(frame, caption=caption, formats={"UAR": format_score, "ROC-AUC": format_score}), curves, refused
+    )
 
 
 # Where it is right and wrong ------------------------------------------------------------------------------------------
@@ -313,11 +317,11 @@ def sliced(rows: pd.DataFrame, column: str, *, resamples: int, seed: int) -> pd.
     """Judge the clips of each value of a column apart: `subgroups.SLICE`, with limits over speakers."""
     if column == "seconds":
         rows = rows[rows.seconds.notna()]
-        found = subgroups.by_duration(rows)
+        found = subgroups.evaluate_by_duration(rows)
         groups = [own for _, own in rows.groupby(np.digitize(rows.seconds, subgroups.SECONDS))]  # also short to long
     else:
         values = _named(rows, column)
-        found = subgroups.by(rows.assign(**{column: values}), column)
+        found = subgroups.evaluate_by_group(rows.assign(**{column: values}), column)
         groups = [rows[values == value] for value in found.value]
     limits = [bootstrap.bootstrap(own, ["uar"], resamples=resamples, seed=seed) for own in groups]
     return found.assign(**{side: [one[side].iloc[0] for one in limits] for side in ("low", "high")})
@@ -351,24 +355,24 @@ def slices(found: pd.DataFrame, *, what: str, total: int) -> html_page.Table:
     wanted = ["uar", *(c for c in ("low", "high") if c in found), "accuracy", "clips", "speakers", "classes"]
     frame = _with_limits(listed.set_index("value")[wanted].rename_axis(what))
     frame = frame.rename(columns={"uar": "UAR", "classes": "emotions"})
-    formats = dict.fromkeys(["UAR", "low", "high", "accuracy"], share) | {"speakers": _speakers}
+    formats = dict.fromkeys(["UAR", "low", "high", "accuracy"], format_score) | {"speakers": _speakers}
     return html_page.table(frame, caption=caption, formats=formats)
 
 
 def by_speaker(rows: pd.DataFrame) -> pd.DataFrame:
     """Judge the clips of each known speaker apart: `subgroups.SLICE`, and sex in words."""
-    rows = rows[~are_unknown(rows)]
+    rows = rows[~is_unknown_speaker(rows)]
     who = rows.speaker
     if rows.corpus.nunique() == 1:
         who = who.str.removeprefix(f"{rows.corpus.iloc[0]}-")
-    found = subgroups.by(rows.assign(speaker=who), "speaker")
+    found = subgroups.evaluate_by_group(rows.assign(speaker=who), "speaker")
     sexes = sex_names(rows.sex).groupby(who).first() if "sex" in rows else pd.Series(dtype=str)
     return found.assign(sex=found.value.map(sexes).fillna("unknown"))
 
 
 def confused(rows: pd.DataFrame, *, n: int = 10) -> html_page.Table:
     """List the emotions most often taken for another."""
-    found = error_analysis.confused_pairs(rows, n)
+    found = error_analysis.most_confused_pairs(rows, n)
     names = [f"{emotion} taken for {answer}" for emotion, answer in zip(found.emotion, found.predicted, strict=True)]
     frame = found[["clips", "share"]].set_axis(pd.Index(names, name="mistake"))
     caption = "The most frequent mistakes, as a share of the emotion's clips"
@@ -377,7 +381,7 @@ def confused(rows: pd.DataFrame, *, n: int = 10) -> html_page.Table:
 
 def surest_mistakes(rows: pd.DataFrame, *, n: int) -> pd.DataFrame:
     """List the clips that a model was surest about and wrong, each once: as `error_analysis.confidently_wrong`."""
-    found = error_analysis.confidently_wrong(rows, len(rows))
+    found = error_analysis.most_confident_errors(rows, len(rows))
     return found.drop_duplicates("clip_id").head(n).reset_index(drop=True)
 
 
@@ -390,23 +394,23 @@ def mistakes(wrong: pd.DataFrame) -> html_page.Table:
     return html_page.table(
         frame.rename(columns=renamed),
         caption=caption,
-        formats=dict.fromkeys(["p of the answer", "p of the emotion"], share),
+        formats=dict.fromkeys(["p of the answer", "p of the emotion"], format_score),
     )
 
 
 # What disturbs it ----------------------------------------------------------------------------------------------------
 
 
-def disturbed(found: pd.DataFrame) -> pd.DataFrame:
+def corruption_rows(found: pd.DataFrame) -> pd.DataFrame:
     """List UARs on altered clips, and first that of the same clips unaltered, as `plots.intervals` draws them."""
-    names = [stress.words(condition) for condition in found.condition]
+    names = [stress.describe_condition(condition) for condition in found.condition]
     altered = pd.DataFrame({"name": names, "value": found.uar, "low": found.uar_low, "high": found.uar_high})
     clean = pd.DataFrame({"name": ["unaltered"], "value": found.uar_clean.iloc[:1], "low": np.nan, "high": np.nan})
     return pd.concat([clean, altered], ignore_index=True).assign(strong=lambda drawn: drawn.name == "unaltered")
 
 
 def robustness(found: pd.DataFrame, *, model: str) -> html_page.Table:
-    """Write what `ser.evaluation.robustness.judge` found of one model."""
+    """Write what `ser.evaluation.robustness.evaluate_robustness` found of one model."""
     shown = {
         "UAR": found.uar,
         "change": found.change,
@@ -415,8 +419,10 @@ def robustness(found: pd.DataFrame, *, model: str) -> html_page.Table:
         "same answers": found.unchanged,
         "clips": found.clips,
     }
-    names = pd.Index([stress.words(condition) for condition in found.condition], name="test clips, altered")
-    formats = {"UAR": share, "same answers": "{:.0%}".format} | dict.fromkeys(["change", "low", "high"], signed)
+    names = pd.Index(
+        [stress.describe_condition(condition) for condition in found.condition], name="test clips, altered"
+    )
+    formats = {"UAR": format_score, "same answers": "{:.0%}".format} | dict.fromkeys(["change", "low", "high"], signed)
     caption = f"{model}: UAR on altered test clips, and its change, with limits over speakers, against them unaltered"
     return html_page.table(pd.DataFrame(shown).set_axis(names), caption=caption, formats=formats)
 
@@ -424,5 +430,5 @@ def robustness(found: pd.DataFrame, *, model: str) -> html_page.Table:
 def robustness_of_all(found: Mapping[str, pd.DataFrame]) -> html_page.Table:
     """Write how much UAR changes, a row a model and a column a condition."""
     changes = {model: table.set_index("condition").change for model, table in found.items()}
-    frame = pd.DataFrame(changes).T.rename(columns=stress.words).rename_axis(index="model", columns=None)
+    frame = pd.DataFrame(changes).T.rename(columns=stress.describe_condition).rename_axis(index="model", columns=None)
     return html_page.table(frame, caption="Change of UAR, of all models", formats=dict.fromkeys(frame.columns, signed))

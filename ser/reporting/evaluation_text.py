@@ -1,6 +1,6 @@
 """What the page of a report says in sentences: what came out, what to beware of, and what the numbers mean.
 
-`unknown` are the words of `ser.dataset.clip_metadata.say_unknown`.
+`unknown` are the words of `ser.dataset.clip_metadata.describe_unknown_speakers`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from ser.evaluation.bootstrap import ENOUGH
-from ser.evaluation.subgroups import sex_gap
+from ser.evaluation.bootstrap import MIN_SPEAKERS
+from ser.evaluation.subgroups import gender_gap
 from ser.reporting import html_page
-from ser.reporting.evaluation_tables import share, uncertain
+from ser.reporting.evaluation_tables import format_score, uncertain
 from ser.utils.text import join_names, shorten
 
 PROBES = {
@@ -24,7 +24,7 @@ PROBES = {
 }
 """Rows of the probe's table -> what they are called."""
 
-MEANINGS = {
+GLOSSARY = {
     "UAR": (
         "Unweighted average recall, or balanced accuracy: the share found of each emotion, averaged over the emotions, "
         "so that a frequent emotion does not flatter a model. Guessing gives 1 divided by their number.",
@@ -67,29 +67,30 @@ def headline(table: pd.DataFrame, *, classes: int, unknown: str) -> str:
     """Say in a sentence which model is best, and how sure that is."""
     best = table.iloc[0]
     found = f"{best.model}{' has the highest UAR,' if len(table) > 1 else ': UAR'}"
-    return f"{found} {share(best.uar)} ({_interval(best, unknown=unknown)}); guessing gives {share(1 / classes)}."
+    chance = format_score(1 / classes)
+    return f"{found} {format_score(best.uar)} ({_interval(best, unknown=unknown)}); guessing gives {chance}."
 
 
 def _interval(judged: Any, *, unknown: str) -> str:
     speakers = int(judged.speakers)
-    limits = f"{share(judged.uar_low)} to {share(judged.uar_high)}"
+    limits = f"{format_score(judged.uar_low)} to {format_score(judged.uar_high)}"
     if unknown:
         return f"no interval, as {unknown}"
     if speakers < 2:
         return "no interval: one test speaker"
-    if speakers < ENOUGH:
+    if speakers < MIN_SPEAKERS:
         return f"a range over {speakers} speakers: {limits}"
     return f"95 % interval over {speakers} speakers: {limits}"
 
 
-def rivals(table: pd.DataFrame, *, unknown: str) -> str:
+def describe_ties(table: pd.DataFrame, *, unknown: str) -> str:
     """Say which models are not shown to be worse than the best; nothing where there is one model."""
     if len(table) < 2:
         return ""
     if unknown:
         return f"As {unknown}, no model can be told from another."
     if uncertain(table):
-        return f"With fewer than {ENOUGH} test speakers, no model can be told from another."
+        return f"With fewer than {MIN_SPEAKERS} test speakers, no model can be told from another."
     tied = list(table.model.iloc[1:][table.tied_with_best.iloc[1:]])
     if not tied:
         return "Each other model is shown to be worse."
@@ -110,51 +111,54 @@ def leaks(probe: pd.DataFrame) -> str:
 # What to beware of ----------------------------------------------------------------------------------------------------
 
 
-def warnings(table: pd.DataFrame, notes: Sequence[str], *, classes: int, unknown: str) -> list[html_page.Note]:
+def warnings(table: pd.DataFrame, notes: Sequence[str], *, classes: int, unknown: str) -> list[html_page.Callout]:
     """Collect what must be read before the numbers: notes given, few speakers, and no better than guessing."""
     few = _few(int(table.speakers.iloc[0]), unknown=unknown)
     return [*map(_note, notes), *few, *_guessing(table.iloc[0], chance=1 / classes)]
 
 
-def _note(text: str) -> html_page.Note:
+def _note(text: str) -> html_page.Callout:
     """Set what stands before the first colon apart."""
     title, colon, rest = text.partition(": ")
     return (
-        html_page.Note(title, f"{rest[:1].upper()}{rest[1:]}") if colon else html_page.Note("To be known first", text)
+        html_page.Callout(title, f"{rest[:1].upper()}{rest[1:]}")
+        if colon
+        else html_page.Callout("To be known first", text)
     )
 
 
-def _few(speakers: int, *, unknown: str) -> Iterator[html_page.Note]:
+def _few(speakers: int, *, unknown: str) -> Iterator[html_page.Callout]:
     remedy = "More folds test more speakers (split.folds in params.yaml)."
     if unknown:
         text = "How far a number would vary with other voices cannot be said, nor which model is really better."
-        yield html_page.Note(f"No interval, as {unknown}", text)
+        yield html_page.Callout(f"No interval, as {unknown}", text)
     elif speakers < 2:
-        yield html_page.Note(
+        yield html_page.Callout(
             "One test speaker",
             "Nothing says how another voice would do, so that there is no interval, and no difference between models "
             f"is shown. {remedy}",
         )
-    elif speakers < ENOUGH:
+    elif speakers < MIN_SPEAKERS:
         most = 1 - 2.0 ** (1 - speakers)
-        yield html_page.Note(
+        yield html_page.Callout(
             f"Only {speakers} test speakers",
             f"The limits beside a number are a range over these {speakers} and no confidence interval: they are too "
-            f"narrow, as at most {100 * most:.0f} % of such ranges hold the true number. For 95 % it takes {ENOUGH} "
+            f"narrow, as at most {100 * most:.0f} % of such ranges hold the true number. "
+            f"For 95 % it takes {MIN_SPEAKERS} "
             f"speakers. {remedy}",
         )
 
 
-def _guessing(best: Any, *, chance: float) -> Iterator[html_page.Note]:
+def _guessing(best: Any, *, chance: float) -> Iterator[html_page.Callout]:
     if best.uar <= chance or best.uar_low <= chance:
-        text = f"Even the best model's UAR may be that of guessing, {share(chance)}."
-        yield html_page.Note("Not shown to be better than guessing", text)
+        text = f"Even the best model's UAR may be that of guessing, {format_score(chance)}."
+        yield html_page.Callout("Not shown to be better than guessing", text)
 
 
 # Of one model ---------------------------------------------------------------------------------------------------------
 
 
-def silent(rows: pd.DataFrame, classes: Sequence[str]) -> str:
+def never_predicted(rows: pd.DataFrame, classes: Sequence[str]) -> str:
     """Name the emotions that a model never answers, and those that no test clip has."""
     answered, occurring = set(rows.predicted), set(rows.emotion)
     never = [name for name in classes if name not in answered]
@@ -163,7 +167,7 @@ def silent(rows: pd.DataFrame, classes: Sequence[str]) -> str:
     return " ".join(said + ([f"In no test clip: {join_names(absent)}."] if absent else []))
 
 
-def voices(found: pd.DataFrame, *, unknown: str) -> str:
+def describe_speaker_range(found: pd.DataFrame, *, unknown: str) -> str:
     """Say who is understood worst and best, of those who are known."""
     if len(found) < 2 and unknown:
         return f"{unknown.capitalize()}, so that speakers cannot be compared."
@@ -172,25 +176,26 @@ def voices(found: pd.DataFrame, *, unknown: str) -> str:
     worst, best = found.iloc[0], found.iloc[-1]
     left = f"{unknown.capitalize()}; of the others: t" if unknown else "T"
     return (
-        f"{left}he worst understood speaker, {shorten(worst.value)}, gets a UAR of {share(worst.uar)}, the best, "
-        f"{shorten(best.value)}, {share(best.uar)}: a spread of {share(best.uar - worst.uar)}."
+        f"{left}he worst understood speaker, {shorten(worst.value)}, gets a UAR of {format_score(worst.uar)}, "
+        f"the best, "
+        f"{shorten(best.value)}, {format_score(best.uar)}: a spread of {format_score(best.uar - worst.uar)}."
     )
 
 
 def sexes(rows: pd.DataFrame) -> str:
     """Say how much better one sex is understood."""
-    gap = sex_gap(rows) if "sex" in rows else float("nan")
+    gap = gender_gap(rows) if "sex" in rows else float("nan")
     if pd.isna(gap):
         return "Not both sexes are known to be heard in test, so that they cannot be compared."
     if round(gap, 3) == 0:
         return "Women and men are understood equally well."
     better, other = ("Women", "men") if gap > 0 else ("Men", "women")
     chance = "It may be chance, the likelier the fewer speakers."
-    return f"{better} get a UAR that is {share(abs(gap))} above that of {other}. {chance}"
+    return f"{better} get a UAR that is {format_score(abs(gap))} above that of {other}. {chance}"
 
 
 def alt(what: str, numbers: Mapping[str, float], *, most: int = 8) -> str:
     """Say to those who cannot see a picture what it shows, with its key numbers."""
-    shown = [f"{name} {share(value)}" for name, value in numbers.items() if not pd.isna(value)][:most]
+    shown = [f"{name} {format_score(value)}" for name, value in numbers.items() if not pd.isna(value)][:most]
     more = " and others" if len(numbers) > most else ""
     return f"{what}: {', '.join(shown)}{more}." if shown else f"{what}."

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
-NOTHING = "\N{EN DASH}"
+MISSING = "\N{EN DASH}"
 """Stands where a table has no value."""
 Formats = Mapping[str, Callable[[Any], str]]
 """Column -> what writes its values."""
 
 
 @dataclass(frozen=True)
-class Note:
+class Callout:
     """Something a reader must know: in a few words, and in full."""
 
     title: str
@@ -113,7 +113,7 @@ def _is_numeric(column: pd.Series) -> bool:
 
 
 def _cell(value: Hashable, writer: Callable[[Any], str], number: bool, marked: bool) -> Cell:
-    return Cell(NOTHING if pd.isna(value) else writer(value), number, bool(marked))
+    return Cell(MISSING if pd.isna(value) else writer(value), number, bool(marked))
 
 
 def plain(value: Any) -> str:
@@ -137,7 +137,7 @@ def picture(path: Path, *, alt: str, caption: str) -> Picture:
     return Picture(data_uri(content, kind="image/png"), alt, caption, width, height)
 
 
-def player(signal: npt.NDArray[np.float32], *, rate: int, label: str) -> Player:
+def audio_player(signal: npt.NDArray[np.float32], *, rate: int, label: str) -> Player:
     """Take a signal, (n_samples,) at a rate in Hz, into the page: as 16-bit WAV, which every browser plays."""
     samples = (np.clip(signal, -1, 1) * 32767).round().astype(np.int16)
     return Player(data_uri(wav_bytes(samples, rate=rate), kind="audio/wav"), label)
@@ -163,7 +163,7 @@ def write(path: Path, template: str, **content: Any) -> None:
     write_text(path, _environment().get_template(template).render(**content))
 
 
-def sealed(template: str, *, allowed: str, **content: Any) -> tuple[str, str]:
+def render_with_csp(template: str, *, allowed: str, **content: Any) -> tuple[str, str]:
     """Fill the template of a page that has scripts, which may run these and nothing else.
 
     Parameters

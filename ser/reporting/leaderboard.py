@@ -8,17 +8,17 @@ import pandas as pd
 
 from ser import paths
 from ser.corpora.base import is_synthetic, published_folds
-from ser.dataset.clip_metadata import say_unknown
+from ser.dataset.clip_metadata import describe_unknown_speakers
 from ser.dataset.protocol import GROUPS, count_folds, describe_protocol, find_held_out
 from ser.evaluation import metrics, summary
-from ser.evaluation.bootstrap import ENOUGH
-from ser.evaluation.evaluate import Judged
+from ser.evaluation.bootstrap import MIN_SPEAKERS
+from ser.evaluation.evaluate import EvaluationResult
 from ser.params import Split, TrainLstm
 from ser.predictions.table import classes_of
 from ser.reporting import model_card, plots
-from ser.utils.errors import InputError
-from ser.utils.files import replacing, write_json, write_text
-from ser.utils.text import count
+from ser.utils.errors import UserError
+from ser.utils.files import atomic_write, write_json, write_text
+from ser.utils.text import pluralize
 
 SYNTHETIC = (
     "The voices of the demo corpus are synthetic: these numbers show that the pipeline works "
@@ -35,7 +35,7 @@ UNKNOWN = (
 ENSEMBLE = "lstm is an ensemble: the mean of the probabilities of {networks} networks, which cost as much as they are."
 
 
-class Words(TypedDict):
+class RunDescription(TypedDict):
     """What every report says of a run: the protocol in a sentence and for pictures, and warnings."""
 
     protocol: str
@@ -43,17 +43,19 @@ class Words(TypedDict):
     notes: list[str]
 
 
-def words(judged: Judged, *, corpora: Sequence[str], split: Split, ensemble: int) -> Words:
+def describe_run(judged: EvaluationResult, *, corpora: Sequence[str], split: Split, ensemble: int) -> RunDescription:
     """Say what was tested on what, and of how many networks the model `lstm` is."""
     unknown, published = judged.unknown_speakers, published_folds(corpora, split.table)
     return {
         "protocol": describe_protocol(corpora, split, unknown=unknown, published=published),
-        "caption": caption(corpora, split, unknown=unknown),
+        "caption": figure_caption(corpora, split, unknown=unknown),
         "notes": warnings(corpora, unknown=unknown, ensemble=ensemble),
     }
 
 
-def write(judged: Judged, *, corpora: Sequence[str], split: Split, lstm: TrainLstm, leaks: Sequence[str]) -> None:
+def write(
+    judged: EvaluationResult, *, corpora: Sequence[str], split: Split, lstm: TrainLstm, leaks: Sequence[str]
+) -> None:
     """Write metrics/metrics.json, the leaderboard and the confusion matrices below reports/.
 
     Parameters
@@ -66,9 +68,9 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, lstm: TrainLs
         Sentences of the leak meter.
     """
     write_json(paths.METRICS, judged.metrics)
-    said = words(judged, corpora=corpora, split=split, ensemble=lstm.ensemble)
+    said = describe_run(judged, corpora=corpora, split=split, ensemble=lstm.ensemble)
     name, notes = str(judged.board.model.iloc[0]), [*said["notes"], *leaks[:1]]
-    best = summary.tested(judged.predictions[name])
+    best = summary.select_test_rows(judged.predictions[name])
     _write_leaderboard(judged, best, protocol=said["protocol"], notes=notes)
     card = model_card.markdown(
         best,
@@ -79,43 +81,45 @@ def write(judged: Judged, *, corpora: Sequence[str], split: Split, lstm: TrainLs
         corpora=corpora,
     )
     write_text(paths.MODEL_CARD_MD, card)
-    plots.leaderboard(
+    plots.plot_leaderboard(
         judged.board,
         paths.LEADERBOARD_PNG,
         chance=1 / len(judged.classes),
         title=said["caption"],
-        limits=limits(judged.board, unknown=say_unknown(best)),
+        limits=interval_legend(judged.board, unknown=describe_unknown_speakers(best)),
     )
-    plots.history(pd.read_csv(paths.HISTORY_CSV), paths.HISTORY_PNG, title=said["caption"], last=lstm.patience is None)
-    with replacing(paths.CONFUSION) as folder:
+    plots.plot_history(
+        pd.read_csv(paths.HISTORY_CSV), paths.HISTORY_PNG, title=said["caption"], last=lstm.patience is None
+    )
+    with atomic_write(paths.CONFUSION) as folder:
         for model, table in judged.predictions.items():
             for part, rows in table[table.augmentation == ""].groupby("part"):
                 title = f"{model}, {part} clips\n{said['caption']}"
                 _write_confusion(rows, folder, name=f"{model}_{part}", title=title, classes=judged.classes)
 
 
-def _write_leaderboard(judged: Judged, best: pd.DataFrame, *, protocol: str, notes: Sequence[str]) -> None:
+def _write_leaderboard(judged: EvaluationResult, best: pd.DataFrame, *, protocol: str, notes: Sequence[str]) -> None:
     board = judged.board
     page = leaderboard_markdown(
         board,
-        basis=basis(protocol, best),
+        basis=describe_test_set(protocol, best),
         chance=1 / len(judged.classes),
-        unknown=say_unknown(best),
+        unknown=describe_unknown_speakers(best),
         notes=notes,
     )
     if len(judged.people):
-        page += people_markdown(judged.people)
+        page += human_comparison_markdown(judged.people)
     write_text(paths.LEADERBOARD_MD, page)
     write_text(paths.LEADERBOARD_CSV, board.to_csv(index=False, lineterminator="\n"))
     write_text(paths.PAIRWISE_TESTS_CSV, judged.pairs.to_csv(index=False, lineterminator="\n"))
 
 
 def _write_confusion(rows: pd.DataFrame, folder: Path, *, name: str, title: str, classes: Sequence[str]) -> None:
-    plots.confusion(metrics.confusion(rows, classes=classes), folder / f"{name}.png", title=title)
+    plots.plot_confusion(metrics.confusion(rows, classes=classes), folder / f"{name}.png", title=title)
     write_text(folder / f"{name}.csv", rows[["emotion", "predicted"]].to_csv(index=False, lineterminator="\n"))
 
 
-def caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
+def figure_caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
     """Say the same in a few words, for the title of a picture; `unknown` are corpora whose speakers nobody knows."""
     held_out = find_held_out(corpora, split, unknown=unknown)
     folds = count_folds(corpora, split, published=published_folds(corpora, split.table))
@@ -141,12 +145,12 @@ def warnings(corpora: Sequence[str], *, unknown: Sequence[str], ensemble: int) -
     return synthetic + nobody + ([ENSEMBLE.format(networks=ensemble)] if ensemble > 1 else [])
 
 
-def basis(protocol: str, rows: pd.DataFrame) -> str:
+def describe_test_set(protocol: str, rows: pd.DataFrame) -> str:
     """Say on how many clips and in how many trainings each number stands, from the test rows of one model."""
     seeds, folds = rows.seed.nunique(), rows.fold.nunique()
     repeated = f", mean of {seeds} seeds" if seeds > 1 else ""
     pooled = f", {folds} folds together" if folds > 1 else ""
-    clips = count(rows.clip_id.nunique(), "test clip")
+    clips = pluralize(rows.clip_id.nunique(), "test clip")
     return f"{protocol[:1].upper()}{protocol[1:]}. {clips}, {len(classes_of(rows))} emotions{repeated}{pooled}"
 
 
@@ -158,11 +162,11 @@ def leaderboard_markdown(table: pd.DataFrame, *, basis: str, chance: float, unkn
     table
         As `ser.evaluation.summary.leaderboard` makes it.
     basis
-        As `basis` says it.
+        As `describe_test_set` says it.
     chance
         The UAR of guessing.
     unknown
-        As `ser.dataset.clip_metadata.say_unknown` says it.
+        As `ser.dataset.clip_metadata.describe_unknown_speakers` says it.
     notes
         Warnings that stand above the numbers.
     """
@@ -172,18 +176,18 @@ def leaderboard_markdown(table: pd.DataFrame, *, basis: str, chance: float, unkn
         f"{basis}, chance UAR {chance:.3f}.",
         *(line for note in notes for line in ("", f"**{note}**")),
         "",
-        _shown(table, unknown=unknown).to_markdown(index=False, floatfmt=".3f"),
+        _displayed_columns(table, unknown=unknown).to_markdown(index=False, floatfmt=".3f"),
         "",
         *(f"{sentence}\n" for sentence in _explanations(table, unknown=unknown)),
     ]
     return "\n".join(lines)
 
 
-def _shown(table: pd.DataFrame, *, unknown: str) -> pd.DataFrame:
+def _displayed_columns(table: pd.DataFrame, *, unknown: str) -> pd.DataFrame:
     """Choose and name the columns that fit a page."""
     limits = table.reindex(columns=["uar_low", "uar_high"])
     interval = [f"{low:.3f} to {high:.3f}" if low == low else "none" for low, high in limits.itertuples(index=False)]
-    enough = int(table.speakers.iloc[0]) >= ENOUGH and not unknown
+    enough = int(table.speakers.iloc[0]) >= MIN_SPEAKERS and not unknown
     names = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC-AUC", "ece": "ECE", "val_uar": "UAR on validation"}
     shown = table[["rank", "model", "uar"]].rename(columns={"uar": "UAR"})
     if limits.notna().any(axis=None):
@@ -207,7 +211,7 @@ def _explanations(table: pd.DataFrame, *, unknown: str) -> list[str]:
         return [*sentences, f"{unknown.capitalize()}, so nothing here says how much scores vary between speakers."]
     if speakers < 2:
         return [*sentences, "One speaker was tested: the numbers speak of that speaker, and there is no interval."]
-    if speakers < ENOUGH:
+    if speakers < MIN_SPEAKERS:
         few = (
             f"With {speakers} test speakers no model can be told from another: the range over them is no interval yet."
         )
@@ -216,22 +220,22 @@ def _explanations(table: pd.DataFrame, *, unknown: str) -> list[str]:
     return [*sentences, interval, "= marks models that are not shown to be worse than the best."]
 
 
-def limits(table: pd.DataFrame, *, unknown: str) -> str:
+def interval_legend(table: pd.DataFrame, *, unknown: str) -> str:
     """Say below a picture of the leaderboard what the limits of its bars are, and what they tell; nothing without.
 
     `table` is as `ser.evaluation.summary.leaderboard` makes it, `unknown` as
-    `ser.dataset.clip_metadata.say_unknown` says it.
+    `ser.dataset.clip_metadata.describe_unknown_speakers` says it.
     """
     speakers = int(table.speakers.iloc[0])
     if unknown or table.reindex(columns=["uar_low", "uar_high"]).isna().all(axis=None):
         return ""
-    if speakers < ENOUGH:
+    if speakers < MIN_SPEAKERS:
         return f"lines: range over {speakers} test speakers, too few to tell models apart"
     pale = "" if table.tied_with_best.all() else "; pale: shown to be worse than the best"
     return f"lines: 95 % interval over {speakers} test speakers{pale}"
 
 
-def people_markdown(table: pd.DataFrame) -> str:
+def human_comparison_markdown(table: pd.DataFrame) -> str:
     """Write how people and models do on the clips that people judged, as a section of the leaderboard's page.
 
     Parameters
@@ -247,7 +251,7 @@ def people_markdown(table: pd.DataFrame) -> str:
     return f"\n## Beside people\n\n{about}\n\n{shown}\n"
 
 
-def terminal(root: Path = Path()) -> str:
+def console_summary(root: Path = Path()) -> str:
     """Say what came out and where to look next, from the files that `write` left below `root`.
 
     Only what is there is named: other stages write some of it, and a clone has what Git or DVC brought.
@@ -259,7 +263,7 @@ def terminal(root: Path = Path()) -> str:
     """
     page = root / paths.LEADERBOARD_MD
     if not page.is_file():
-        raise InputError(f"{page} was not found; run `dvc repro` first.")
+        raise UserError(f"{page} was not found; run `dvc repro` first.")
     kinds = [kind for kind in (".csv", ".png") if page.with_suffix(kind).exists()]
     places = {
         "Leaderboard": (page, f" (and {', '.join(kinds)})" if kinds else ""),

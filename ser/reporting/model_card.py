@@ -6,11 +6,11 @@ import pandas as pd
 
 from ser import paths
 from ser.corpora.base import known_corpora, load_corpus
-from ser.dataset.clip_metadata import count_known, say_unknown
+from ser.dataset.clip_metadata import describe_unknown_speakers, n_known_speakers
 from ser.evaluation import subgroups
-from ser.evaluation.robustness import words
+from ser.evaluation.robustness import describe_condition
 from ser.utils import provenance
-from ser.utils.text import count
+from ser.utils.text import pluralize
 
 PURPOSE = "Meant for research and teaching, and for comparing methods on the same protocol."
 NOT_FOR = (
@@ -44,7 +44,7 @@ def markdown(
     board
         As `ser.evaluation.summary.leaderboard` makes it; the first row is the model's.
     robustness
-        As `ser.evaluation.robustness.judge` makes it, of the model.
+        As `ser.evaluation.robustness.evaluate_robustness` makes it, of the model.
     protocol, notes
         What was tested on what, and warnings.
     corpora
@@ -78,9 +78,9 @@ def _about(name: str) -> str:
 def _counts(tested: pd.DataFrame) -> str:
     if tested.empty:
         return "none of its clips"
-    unknown = say_unknown(tested)
-    who = f"; {unknown}" if unknown else f" of {count(count_known(tested), 'speaker')}"
-    return f"{count(tested.clip_id.nunique(), 'clip')}{who}"
+    unknown = describe_unknown_speakers(tested)
+    who = f"; {unknown}" if unknown else f" of {pluralize(n_known_speakers(tested), 'speaker')}"
+    return f"{pluralize(tested.clip_id.nunique(), 'clip')}{who}"
 
 
 def _scores(best: pd.Series, *, protocol: str, notes: Sequence[str]) -> list[str]:
@@ -96,11 +96,13 @@ def _fairness(rows: pd.DataFrame, best: pd.Series) -> list[str]:
     """Say who is understood worse, as far as the corpora know who speaks."""
     known = {"sex": rows[rows.sex != ""], "corpus": rows, "intensity": rows[rows.intensity != ""]}
     tables: Mapping[str, pd.DataFrame] = {
-        column: subgroups.by(some, column) for column, some in known.items() if some[column].nunique() > 1
+        column: subgroups.evaluate_by_group(some, column)
+        for column, some in known.items()
+        if some[column].nunique() > 1
     }
     lines = [
         f"- By {column}: "
-        + ", ".join(f"{row.value} {row.uar:.3f} ({count(row.clips, 'clip')})" for row in table.itertuples())
+        + ", ".join(f"{row.value} {row.uar:.3f} ({pluralize(row.clips, 'clip')})" for row in table.itertuples())
         + "."
         for column, table in tables.items()
     ]
@@ -116,7 +118,8 @@ def _robustness(found: pd.DataFrame) -> list[str]:
         "Some test clips, altered and preprocessed once more; UAR of the same clips before and after.",
         "",
         *(
-            f"- {words(row.condition)}: {row.uar_clean:.3f} before, {row.uar:.3f} after ({row.clips} clips); "
+            f"- {describe_condition(row.condition)}: {row.uar_clean:.3f} before, {row.uar:.3f} after "
+            f"({row.clips} clips); "
             f"{row.unchanged:.0%} of the answers stayed the same."
             for row in found.itertuples()
         ),

@@ -54,7 +54,7 @@ def _player(n: int, clip: Mapping[str, str], sounds: Mapping[str, bytes]) -> htm
         return None
     samples, original = audio_io.decode(sounds[clip["clip_id"]])
     rate = min(original, PLAYED_RATE)
-    played = effects.mono(samples[: int(PLAYED_SECONDS * original)])
+    played = effects.to_mono(samples[: int(PLAYED_SECONDS * original)])
     length = f", first {PLAYED_SECONDS:g} s" if len(samples) > len(played) else ""
     label = f"{n}. {clip['emotion']}, taken for {clip['predicted']}{length}"
-    return html_page.player(effects.resample(played, rate=original, to=rate), rate=rate, label=label)
+    return html_page.audio_player(effects.resample(played, rate=original, to=rate), rate=rate, label=label)

@@ -64,7 +64,7 @@ def _figure(
         figure.savefig(path, metadata={"Software": None}, bbox_inches="tight" if cropped else None)
 
 
-def confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
+def plot_confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
     """Draw a confusion matrix: each row in per cent of the emotion's clips, with the counts below.
 
     Parameters
@@ -88,7 +88,7 @@ def confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
         axes.tick_params(axis="y", rotation=0)
 
 
-def history(table: pd.DataFrame, path: Path, *, title: str, last: bool = False) -> None:
+def plot_history(table: pd.DataFrame, path: Path, *, title: str, last: bool = False) -> None:
     """Draw loss, UAR and accuracy by epoch: of one model with the kept epoch, of several their mean and range.
 
     Where validation clips are balanced over emotions, their accuracy is their UAR: one curve then stands for both.
@@ -144,7 +144,7 @@ def _without_twin(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return table.rename(columns={"val_uar": both}), ["accuracy", both]
 
 
-def leaderboard(table: pd.DataFrame, path: Path, *, chance: float, title: str, limits: str = "") -> None:
+def plot_leaderboard(table: pd.DataFrame, path: Path, *, chance: float, title: str, limits: str = "") -> None:
     """Draw each model's test UAR as a bar with its limits over speakers, and chance as a line.
 
     Parameters
@@ -182,7 +182,7 @@ def leaderboard(table: pd.DataFrame, path: Path, *, chance: float, title: str, l
         axes.set_ylim(len(table) - 0.5, -0.5)
 
 
-def emotions(counts: pd.DataFrame, path: Path, *, order: Sequence[str], title: str) -> None:
+def plot_emotions(counts: pd.DataFrame, path: Path, *, order: Sequence[str], title: str) -> None:
     """Draw how many clips each corpus has of each emotion, by the speakers' sex: a panel a corpus, below each other.
 
     Parameters
@@ -227,7 +227,7 @@ def _sexes(rows: pd.DataFrame) -> list[str]:
     return [sex for sex in SEX_COLOURS if sex in set(rows.sex)]
 
 
-def before_after(table: pd.DataFrame, path: Path, *, label: str, title: str) -> None:
+def plot_before_after(table: pd.DataFrame, path: Path, *, label: str, title: str) -> None:
     """Draw how a measure of the recordings spreads in each corpus, before and after preprocessing.
 
     Parameters
@@ -259,7 +259,7 @@ def before_after(table: pd.DataFrame, path: Path, *, label: str, title: str) -> 
         axes.set_title(title, loc="left", fontsize="large")
 
 
-def speakers(counts: pd.DataFrame, path: Path, *, title: str) -> None:
+def plot_speakers(counts: pd.DataFrame, path: Path, *, title: str) -> None:
     """Draw how many clips each speaker has: a panel a corpus, a bar a speaker, most clips first.
 
     Parameters
@@ -285,7 +285,7 @@ def speakers(counts: pd.DataFrame, path: Path, *, title: str) -> None:
 
 
 @dataclass(frozen=True)
-class Heard:
+class WaveformPanel:
     """A signal as it is drawn: (n_samples,) at a rate in Hz, and its log-mel spectrogram, (bands, frames) in dB."""
 
     label: str
@@ -295,7 +295,7 @@ class Heard:
     seconds_a_frame: float
 
 
-def example(heard: Sequence[Heard], path: Path, *, bands: Mapping[str, float], title: str) -> None:
+def plot_example(heard: Sequence[WaveformPanel], path: Path, *, bands: Mapping[str, float], title: str) -> None:
     """Draw signals below each other: waveform and log-mel picture, all on the same scales of time, level and pitch.
 
     Parameters
@@ -330,7 +330,7 @@ def example(heard: Sequence[Heard], path: Path, *, bands: Mapping[str, float], t
         figure.suptitle(title, x=0.01, ha="left", fontsize="small")
 
 
-def _draw_wave(panel: Any, one: Heard) -> None:
+def _draw_wave(panel: Any, one: WaveformPanel) -> None:
     """Draw the smallest and largest sample of each of some hundred stretches: more than that no pixel shows."""
     step = max(1, len(one.signal) // 600)
     stretches = one.signal[: len(one.signal) // step * step].reshape(-1, step)
@@ -339,7 +339,7 @@ def _draw_wave(panel: Any, one: Heard) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_log_mel(panel: Any, one: Heard) -> Any:
+def _draw_log_mel(panel: Any, one: WaveformPanel) -> Any:
     n_bands, frames = one.log_mel.shape
     extent = (0, frames * one.seconds_a_frame, -0.5, n_bands - 0.5)
     panel.set_xlabel("seconds")
@@ -351,7 +351,9 @@ def _draw_log_mel(panel: Any, one: Heard) -> Any:
 # Of a run's results ---------------------------------------------------------------------------------------------------
 
 
-def intervals(table: pd.DataFrame, path: Path, *, chance: float, label: str, title: str, width: float = 6) -> None:
+def plot_confidence_intervals(
+    table: pd.DataFrame, path: Path, *, chance: float, label: str, title: str, width: float = 6
+) -> None:
     """Draw shares as dots with their intervals, below each other, and chance as a line.
 
     Parameters
@@ -370,8 +372,8 @@ def intervals(table: pd.DataFrame, path: Path, *, chance: float, label: str, tit
         In inches; rows are lower in a wider picture.
     """
     places = np.arange(len(table))
-    with _by_hand(
-        path, width=width, height=1.25 + 1.8 / width * len(table), left=_room(table.name), title=title
+    with _fixed_margins(
+        path, width=width, height=1.25 + 1.8 / width * len(table), left=_label_width(table.name), title=title
     ) as axes:
         axes.axvline(chance, color="#555555", linestyle="--", linewidth=1)
         axes.hlines(places, table.low, table.high, color=AFTER, linewidth=4, alpha=0.45)
@@ -389,7 +391,7 @@ def intervals(table: pd.DataFrame, path: Path, *, chance: float, label: str, tit
 
 
 @contextmanager
-def _by_hand(
+def _fixed_margins(
     path: Path,
     *,
     width: float,
@@ -414,12 +416,12 @@ def _by_hand(
         panels[0].figure.suptitle(title, x=0.01, y=1 - 0.08 / height, ha="left", va="top", fontsize="medium")
 
 
-def _room(names: Sequence[str]) -> float:
+def _label_width(names: Sequence[str]) -> float:
     """Say how many inches the longest name takes beside an axis."""
     return 0.35 + 0.085 * max(map(len, names))
 
 
-def roc(curves: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
+def plot_roc(curves: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
     """Draw curves of hits against false alarms, each in a look of its own, with chance as the diagonal.
 
     Parameters
@@ -436,7 +438,7 @@ def roc(curves: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
     colours = sns.color_palette("colorblind", 10)
     seen = [colours[n] for n in (0, 1, 2, 3, 4, 5, 9, 7)]  # the others are too pale on white or, inverted, on black
     looks = [(colour, style) for style in ("-", "--", ":") for colour in seen]
-    with _by_hand(path, width=4.6, height=4.6, left=0.6, title=title) as axes:
+    with _fixed_margins(path, width=4.6, height=4.6, left=0.6, title=title) as axes:
         axes.plot([0, 1], [0, 1], color="#777777", linestyle=":", linewidth=1)
         for n, (name, curve) in enumerate(curves.items()):
             colour, style = looks[n % len(looks)]
@@ -445,7 +447,7 @@ def roc(curves: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
         axes.legend(frameon=False, fontsize="small", loc="lower right", title="area under the curve")
 
 
-def reliability(found: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
+def plot_reliability(found: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
     """Draw how often a model is right against how sure it is, and below, how many answers are as sure.
 
     Parameters
@@ -459,7 +461,7 @@ def reliability(found: Mapping[str, pd.DataFrame], path: Path, *, title: str) ->
     """
     looks = {"before": ("#8f8f8f", "o"), "after": (AFTER, "s")}
     grid: dict[str, Any] = {"nrows": 2, "sharex": True, "height_ratios": [3, 1]}
-    with _by_hand(path, width=4.6, height=4.6, left=0.8, title=title, **grid) as (upper, lower):
+    with _fixed_margins(path, width=4.6, height=4.6, left=0.8, title=title, **grid) as (upper, lower):
         upper.plot([0, 1], [0, 1], color="#777777", linestyle=":", linewidth=1, label="as sure as right")
         for name, bins in found.items():
             colour, marker = looks[name]
@@ -475,14 +477,14 @@ def reliability(found: Mapping[str, pd.DataFrame], path: Path, *, title: str) ->
         lower.locator_params(axis="y", nbins=3)
 
 
-def colours_of(names: Sequence[str]) -> dict[str, str]:
+def label_colours(names: Sequence[str]) -> dict[str, str]:
     """Give each emotion its colour; those beyond the canonical ones take turns."""
     others = [name for name in names if name not in EMOTION_COLOURS]
     turns = {name: OTHER_COLOURS[n % len(OTHER_COLOURS)] for n, name in enumerate(others)}
     return {name: EMOTION_COLOURS.get(name) or turns[name] for name in names}
 
 
-def ribbons(
+def plot_timeline(
     table: pd.DataFrame, outline: pd.Series, spoken: Sequence[tuple[float, float]], path: Path, *, title: str
 ) -> None:
     """Draw a recording's sound, and below it how likely each emotion is from second to second.
@@ -503,13 +505,13 @@ def ribbons(
     names = [str(name) for name in table.columns.drop(["start", "end"])]
     grid: dict[str, Any] = {"nrows": 2, "sharex": True, "height_ratios": [3, len(names)]}
     height = 1.9 + 0.34 * len(names)
-    with _by_hand(path, width=9, height=height, left=_room(names), title=title, **grid) as (upper, lower):
+    with _fixed_margins(path, width=9, height=height, left=_label_width(names), title=title, **grid) as (upper, lower):
         high = outline / max(outline.max(), 0.01)  # quiet recordings are to be seen too, but not silence
         upper.fill_between(high.index, -high, high, color="#777777", linewidth=0)
         upper.hlines([-1.15] * len(spoken), *np.reshape(spoken, (-1, 2)).T, color=AFTER, linewidth=3)
         upper.set(ylim=(-1.3, 1.05), yticks=[-1.15, 0], yticklabels=["speech", "sound"], xlim=(0, table.end.max()))
         edges = np.append(table.start, table.end.iloc[-1])
-        for row, (name, colour) in enumerate(colours_of(names).items()):
+        for row, (name, colour) in enumerate(label_colours(names).items()):
             share = table[name].fillna(0).to_numpy()
             top = row - 0.92 * np.append(share, share[-1])
             lower.fill_between(edges, row, top, step="post", color=colour, linewidth=0)
@@ -521,7 +523,7 @@ def ribbons(
             panel.tick_params(axis="y", length=0)
 
 
-def uar_by_speaker(table: pd.DataFrame, path: Path, *, overall: float, chance: float, title: str) -> None:
+def plot_uar_by_speaker(table: pd.DataFrame, path: Path, *, overall: float, chance: float, title: str) -> None:
     """Draw each speaker's UAR as a dot, the lowest first.
 
     Parameters
@@ -538,7 +540,7 @@ def uar_by_speaker(table: pd.DataFrame, path: Path, *, overall: float, chance: f
     named = len(table) <= FEW_SPEAKERS
     below = 0.2 + 0.065 * max(map(len, table.speaker)) if named else 0.35
     room = {"left": 0.6, "below": below, "above": 0.25}
-    with _by_hand(path, width=6, height=2.6 + below, title=title, **room) as axes:
+    with _fixed_margins(path, width=6, height=2.6 + below, title=title, **room) as axes:
         axes.axhline(chance, color="#555555", linestyle="--", linewidth=1, label="chance")
         axes.axhline(overall, color="#555555", linewidth=1, label="all speakers")
         for sex in _sexes(table):

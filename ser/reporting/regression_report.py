@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from ser.evaluation.regression_check import Verdict
+from ser.evaluation.regression_check import RegressionReport
 
 HEADINGS = {
     0: "Regression check: passed",
@@ -14,7 +14,7 @@ HEADINGS = {
 }
 
 
-def markdown(verdict: Verdict, *, pictures: Sequence[str] = ()) -> str:
+def markdown(verdict: RegressionReport, *, pictures: Sequence[str] = ()) -> str:
     """Write a comment for a pull request; `pictures` are addresses of pictures to show below it."""
     lines = [f"## {HEADINGS[verdict.code]}", "", _sides(verdict), ""]
     for heading, sentences in _sections(verdict):
@@ -25,7 +25,7 @@ def markdown(verdict: Verdict, *, pictures: Sequence[str] = ()) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def terminal(verdict: Verdict) -> str:
+def console_report(verdict: RegressionReport) -> str:
     """Write the same for a terminal."""
     lines = [_sides(verdict), ""]
     if verdict.rows:
@@ -35,16 +35,16 @@ def terminal(verdict: Verdict) -> str:
     return "\n".join([*lines, HEADINGS[verdict.code]])
 
 
-def _sides(verdict: Verdict) -> str:
+def _sides(verdict: RegressionReport) -> str:
     return f"Test clips, {verdict.after} compared with {verdict.before}."
 
 
-def _sections(verdict: Verdict) -> Iterator[tuple[str, list[str]]]:
+def _sections(verdict: RegressionReport) -> Iterator[tuple[str, list[str]]]:
     sections = {"Worse": verdict.regressions, "Not compared": verdict.missing, "Notes": verdict.notes}
     return ((heading, sentences) for heading, sentences in sections.items() if sentences)
 
 
-def _table(verdict: Verdict) -> pd.DataFrame:
+def _table(verdict: RegressionReport) -> pd.DataFrame:
     table = verdict.table
     shown = table[["model", "number"]].replace("uar", "UAR").replace("ece", "ECE")
     shown = shown.replace("uar_worst_speaker", "UAR of the worst speaker")

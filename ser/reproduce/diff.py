@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-SAME, DIFFERENT, GONE, NEW = "identical", "differs", "was not made again", "is new"
+IDENTICAL, CHANGED, REMOVED, ADDED = "identical", "differs", "was not made again", "is new"
 
 
 def compare_hashes(before: Mapping[str, str], after: Mapping[str, str]) -> pd.DataFrame:
@@ -18,13 +18,13 @@ def compare_hashes(before: Mapping[str, str], after: Mapping[str, str]) -> pd.Da
     Returns
     -------
     DataFrame
-        A row an output: path, before, after (hashes, empty where there is none) and verdict, one of `SAME`,
-        `DIFFERENT`, `GONE` and `NEW`.
+        A row an output: path, before, after (hashes, empty where there is none) and verdict, one of `IDENTICAL`,
+        `CHANGED`, `REMOVED` and `ADDED`.
     """
     rows = []
     for path in sorted({*before, *after}):
         old, new = before.get(path, ""), after.get(path, "")
-        verdict = NEW if not old else GONE if not new else SAME if old == new else DIFFERENT
+        verdict = ADDED if not old else REMOVED if not new else IDENTICAL if old == new else CHANGED
         rows.append((path, old, new, verdict))
     return pd.DataFrame(rows, columns=["path", "before", "after", "verdict"])
 
@@ -44,7 +44,7 @@ def compare_numbers(before: Mapping[str, float], after: Mapping[str, float]) -> 
     return differing.loc[order].rename_axis("number").reset_index()
 
 
-def say(hashes: pd.DataFrame, numbers: Mapping[str, pd.DataFrame]) -> str:
+def format_diff(hashes: pd.DataFrame, numbers: Mapping[str, pd.DataFrame]) -> str:
     """Write what is the same and what is not.
 
     Parameters
@@ -55,7 +55,7 @@ def say(hashes: pd.DataFrame, numbers: Mapping[str, pd.DataFrame]) -> str:
         {what they are of: as `compare_numbers` makes it}.
     """
     lines = [f"{row.verdict:<20}{row.path}" for row in hashes.itertuples()]
-    same = int((hashes.verdict == SAME).sum())
+    same = int((hashes.verdict == IDENTICAL).sum())
     if len(hashes):
         lines += ["", f"{same} of {len(hashes)} outputs are identical."]
     for what, table in numbers.items():

@@ -19,8 +19,8 @@ import yaml
 
 from ser import paths
 from ser.reproduce import diff, revisions
-from ser.tracking.mlflow_runs import Found, flatten
-from ser.utils.errors import InputError
+from ser.tracking.mlflow_runs import RunInfo, flatten
+from ser.utils.errors import UserError
 from ser.utils.files import remove, write_text
 
 PINNED = ("requirements.txt", "constraints.txt")
@@ -29,7 +29,7 @@ PINNED = ("requirements.txt", "constraints.txt")
 # Settings -------------------------------------------------------------------------------------------------------------
 
 
-def recorded_settings(found: Found, committed: Mapping[str, Any]) -> dict[str, Any]:
+def recorded_settings(found: RunInfo, committed: Mapping[str, Any]) -> dict[str, Any]:
     """Lay the settings that a run recorded over those of its commit.
 
     Parameters
@@ -128,7 +128,7 @@ def _run(command: Sequence[str], *, cwd: Path, what: str = "") -> None:
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_", "GIT_", "MAKE"))}
     env = kept | {"DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     if subprocess.run(command, cwd=cwd, env=env, check=False).returncode != 0:
-        raise InputError(f"`{' '.join(command)}` failed in {cwd}, as said above. {what}".strip())
+        raise UserError(f"`{' '.join(command)}` failed in {cwd}, as said above. {what}".strip())
 
 
 # The rebuild ----------------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def _listed(folder: Path) -> list[str]:
     command = [sys.executable, "-m", "dvc", "stage", "list", "--name-only"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise InputError(f"{folder}: DVC cannot read dvc.yaml of this commit: {done.stderr.strip()}")
+        raise UserError(f"{folder}: DVC cannot read dvc.yaml of this commit: {done.stderr.strip()}")
     return done.stdout.split()
 
 
@@ -182,11 +182,11 @@ def _select(listed: Sequence[str], stages: Sequence[str], keep: Sequence[str]) -
     groups = [name.split("@")[0] for name in listed]
     unknown = [name for name in [*stages, *keep] if name not in listed and name not in groups]
     if unknown:
-        raise InputError(f"stage {unknown[0]!r} is not in dvc.yaml of this commit; it has {', '.join(listed)}.")
+        raise UserError(f"stage {unknown[0]!r} is not in dvc.yaml of this commit; it has {', '.join(listed)}.")
     chosen = [name for name in listed if not stages or _named(name, stages)]
     chosen = [name for name in chosen if not _named(name, keep)]
     if not chosen:
-        raise InputError("no stage is left to rebuild; name fewer in --keep.")
+        raise UserError("no stage is left to rebuild; name fewer in --keep.")
     return chosen
 
 
@@ -220,7 +220,7 @@ def cache(root: Path) -> Path:
     command = [sys.executable, "-m", "dvc", "cache", "dir"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise InputError(f"{root.resolve()} is no DVC project: {done.stderr.strip()}")
+        raise UserError(f"{root.resolve()} is no DVC project: {done.stderr.strip()}")
     return (root / done.stdout.strip()).resolve()
 
 
@@ -260,12 +260,12 @@ def compare(
             before |= old
             after |= new
     hashes = diff.compare_hashes(before, after)
-    differing = hashes.path[(hashes.verdict == diff.DIFFERENT) & hashes.path.str.endswith(".json")]
+    differing = hashes.path[(hashes.verdict == diff.CHANGED) & hashes.path.str.endswith(".json")]
     sides = {path: (_numbers(commit, path, root=root), _numbers(None, path, root=folder)) for path in differing}
     return hashes, {path: diff.compare_numbers(*both) for path, both in sides.items() if all(both)}
 
 
-def compare_run(found: Found, folder: Path) -> dict[str, pd.DataFrame]:
+def compare_run(found: RunInfo, folder: Path) -> dict[str, pd.DataFrame]:
     """Compare what was rebuilt with the metrics that a run recorded.
 
     Raises
@@ -278,7 +278,7 @@ def compare_run(found: Found, folder: Path) -> dict[str, pd.DataFrame]:
     rebuilt = {name.removeprefix(own): number for name, number in flat.items() if name.startswith(own)}
     recorded = {name: value for name, value in found.metrics.items() if name in rebuilt}
     if not recorded:
-        raise InputError(
+        raise UserError(
             f"{folder / paths.METRICS} and the run have no metric of {found.model!r} in common, found "
             f"{', '.join(sorted({name.split('.')[0] for name in flat})) or 'nothing'} there; rebuild `evaluate` too."
         )

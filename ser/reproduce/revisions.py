@@ -17,7 +17,7 @@ from ser import paths
 from ser.evaluation import bootstrap, summary
 from ser.evaluation.regression_check import Result
 from ser.predictions import table as prediction_table
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from ser.utils.files import file_hash
 
 
@@ -33,8 +33,8 @@ def resolve(revision: str, *, root: Path = Path()) -> str:
     if done.returncode == 0:
         return done.stdout.decode().strip()
     if _git(root, "rev-parse", "--git-dir").returncode != 0:
-        raise InputError(f"{root.resolve()} is no Git repository; a revision can only be looked up in a clone.")
-    raise InputError(
+        raise UserError(f"{root.resolve()} is no Git repository; a revision can only be looked up in a clone.")
+    raise UserError(
         f"revision {revision!r} is unknown here; expected a branch, a tag or a commit of this clone. "
         "See `git branch --all`, or `git fetch` it first (a shallow clone has few)."
     )
@@ -44,7 +44,7 @@ def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)
     except FileNotFoundError:
-        raise InputError("git was not found; install it to look at other revisions.") from None
+        raise UserError("git was not found; install it to look at other revisions.") from None
 
 
 def content(commit: str | None, path: Path, *, root: Path = Path()) -> bytes | None:
@@ -95,9 +95,9 @@ def _yaml(text: bytes | None, path: Path, commit: str | None) -> Mapping[str, An
     try:
         found = yaml.safe_load(text or b"") or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} of {_name(commit)} is not YAML ({error}); restore it from Git.") from None
+        raise UserError(f"{path} of {_name(commit)} is not YAML ({error}); restore it from Git.") from None
     if not isinstance(found, dict):
-        raise InputError(f"{path} of {_name(commit)} holds {type(found).__name__}, expected keys; restore it from Git.")
+        raise UserError(f"{path} of {_name(commit)} holds {type(found).__name__}, expected keys; restore it from Git.")
     return found
 
 
@@ -146,10 +146,10 @@ def _metrics(text: bytes, commit: str | None) -> Mapping[str, Mapping[str, Mappi
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{where} is not JSON ({error}); `dvc repro evaluate` writes it anew.") from None
+        raise UserError(f"{where} is not JSON ({error}); `dvc repro evaluate` writes it anew.") from None
     tested = found.values() if isinstance(found, dict) else [None]
     if not found or not all(isinstance(parts, dict) and isinstance(parts.get("test"), dict) for parts in tested):
-        raise InputError(f"{where}: expected a part `test` for each model; `dvc repro evaluate` writes it anew.")
+        raise UserError(f"{where}: expected a part `test` for each model; `dvc repro evaluate` writes it anew.")
     metrics: Mapping[str, Mapping[str, Mapping[str, float]]] = found
     return metrics
 
@@ -158,7 +158,7 @@ def _check_metrics_belong(text: bytes, lock: Mapping[str, Any], commit: str | No
     """Refuse metrics that were not made from what dvc.lock names, as the settings are read from there."""
     recorded = outputs(lock).get(paths.METRICS.as_posix())
     if recorded and recorded != hashlib.md5(text, usedforsecurity=False).hexdigest():
-        raise InputError(
+        raise UserError(
             f"{paths.METRICS} of {_name(commit)} is not the one that its dvc.lock names: the two are of different "
             "runs. Run `make repro`, and commit both."
         )
@@ -182,7 +182,7 @@ def _predictions(
         path = paths.predictions(model).as_posix()
         try:
             tables[model] = _read(root / path, model) if commit is None else _fetch(commit, path, model, hashes, root)
-        except InputError as error:
+        except UserError as error:
             notes.append(f"predictions of {model} in {_name(commit)} are not used: {error}")
     return tables, notes
 
@@ -191,9 +191,9 @@ def _read(path: Path, model: str) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
-        raise InputError(f"{path} was not found.") from None
+        raise UserError(f"{path} was not found.") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not a Parquet file ({error}).") from None
+        raise UserError(f"{path} is not a Parquet file ({error}).") from None
     prediction_table.validate(table, name=model)
     return table
 
@@ -201,7 +201,7 @@ def _read(path: Path, model: str) -> pd.DataFrame:
 def _fetch(commit: str, path: str, model: str, hashes: Mapping[str, str], root: Path) -> pd.DataFrame:
     """Get a file of a commit from DVC's cache or remote, unless the workspace has the same one."""
     if path not in hashes:
-        raise InputError(f"dvc.lock of {commit[:7]} names no {path}.")
+        raise UserError(f"dvc.lock of {commit[:7]} names no {path}.")
     here = root / path
     if here.is_file() and file_hash(here, "md5") == hashes[path]:
         return _read(here, model)
@@ -210,16 +210,16 @@ def _fetch(commit: str, path: str, model: str, hashes: Mapping[str, str], root: 
         command = [sys.executable, "-m", "dvc", "get", ".", path, "--rev", commit, "--out", str(out), "--quiet"]
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise InputError(f"neither DVC's cache nor a remote has {path} (md5 {hashes[path]}).")
+            raise UserError(f"neither DVC's cache nor a remote has {path} (md5 {hashes[path]}).")
         return _read(out, model)
 
 
 def _check_predictions_belong(numbers: Mapping[str, float], table: pd.DataFrame, *, model: str, name: str) -> None:
     """Refuse predictions that do not give the UAR that the metrics state."""
-    found = float(bootstrap.over_seeds(summary.tested(table), ["uar"]).loc["uar", "mean"])
+    found = float(bootstrap.mean_over_seeds(summary.select_test_rows(table), ["uar"]).loc["uar", "mean"])
     stated = numbers.get("uar", found)
     if not np.isclose(found, stated, atol=1e-6):
-        raise InputError(
+        raise UserError(
             f"{name}: the predictions of {model} have a test UAR of {found:.4f}, and {paths.METRICS} says "
             f"{stated:.4f}: the two are of different runs. Run `dvc repro evaluate`."
         )

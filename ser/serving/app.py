@@ -21,7 +21,7 @@ from starlette.responses import Response
 from ser.audio import ffmpeg
 from ser.audio import io as audio_io
 from ser.inference import timeline
-from ser.inference.sliding_window import Layout, Model
+from ser.inference.sliding_window import Model, WindowSettings
 from ser.serving import timeline_page
 from ser.serving.concurrency import ConcurrencyLimiter, Overloaded
 from ser.serving.page import page
@@ -34,7 +34,7 @@ from ser.serving.schemas import (
     TimelineResponse,
 )
 from ser.serving.uploads import read_recording
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 T = TypeVar("T")
 RETRY_SECONDS = 2
@@ -82,14 +82,14 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not (0 < value < math.inf or (name == "max_queued" and value == 0)):
-                raise InputError(f"{name}: found {value}; expected a number above 0.")
+                raise UserError(f"{name}: found {value}; expected a number above 0.")
 
 
 def create_app(model: Served, *, limits: Limits) -> FastAPI:
     """Create the application; the model is called from several threads at once."""
     handlers: dict[int | type[Exception], Any] = {
         HTTPException: _http_error,
-        InputError: _invalid_input,
+        UserError: _invalid_input,
         RequestValidationError: _invalid_input,
         Exception: _internal_error,
     }
@@ -131,8 +131,10 @@ async def predict(request: Request, options: Annotated[PredictOptions, Query()])
 @router.post("/timeline", response_model=TimelineResponse, **OPENAPI)
 async def predict_timeline(request: Request, options: Annotated[TimelineOptions, Query()]) -> Any:
     """Predict the emotions of a recording over time, in sliding windows."""
-    model, layout = request.app.state.model, Layout.of_options(**options.model_dump())
-    return await _run_limited(request, lambda content: timeline_page.data(timeline.of(content, model, layout)))
+    model, layout = request.app.state.model, WindowSettings.of_options(**options.model_dump())
+    return await _run_limited(
+        request, lambda content: timeline_page.data(timeline.predict_timeline(content, model, layout))
+    )
 
 
 async def _run_limited(request: Request, function: Callable[[bytes], T]) -> T:
@@ -157,9 +159,9 @@ async def _run_limited(request: Request, function: Callable[[bytes], T]) -> T:
 
 def _run_checked(function: Callable[[bytes], T], content: bytes, *, max_minutes: float) -> T:
     try:
-        minutes = audio_io.seconds(content) / 60
-    except audio_io.UnknownFormatError:
-        raise audio_io.AudioError(ffmpeg.found(content[: ffmpeg.HEAD])) from None
+        minutes = audio_io.get_duration(content) / 60
+    except audio_io.UnsupportedFormatError:
+        raise audio_io.AudioError(ffmpeg.describe_content(content[: ffmpeg.HEAD])) from None
     if minutes > max_minutes:
         raise audio_io.AudioError(f"too long: {minutes:.1f} minutes")
     return function(content)
@@ -208,7 +210,7 @@ def run(app: FastAPI, *, host: str, port: int, started: Callable[[str], None]) -
         sock = socket.create_server((host, port), backlog=1024, family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{host}:{port}: {reason}; expected an address of this computer and a free --port.") from None
+        raise UserError(f"{host}:{port}: {reason}; expected an address of this computer and a free --port.") from None
     with sock:
         name = f"[{host}]" if ":" in host else host
         started(f"http://{name}:{sock.getsockname()[1]}/ (Ctrl-C ends it)")

@@ -39,8 +39,8 @@ def page(card: Mapping[str, Any], *, emotions: Sequence[str], limits: Mapping[st
         "Evaluation": _score(**origin["headline"]) if origin.get("headline") else None,
         "Prediction": card.get("answer"),
     }
-    notes = [html_page.Note(title, text) for title, text in zip(TITLES, (*LIMITS, NOT_FOR), strict=True)]
-    return html_page.sealed(
+    notes = [html_page.Callout(title, text) for title, text in zip(TITLES, (*LIMITS, NOT_FOR), strict=True)]
+    return html_page.render_with_csp(
         "service.html.j2",
         allowed=CSP_EXTRA,
         notes=[*synthetic([name for name in corpora if is_synthetic(name)]), *notes],
@@ -48,7 +48,7 @@ def page(card: Mapping[str, Any], *, emotions: Sequence[str], limits: Mapping[st
         facts={term: str(text) for term, text in facts.items() if text},
         data={
             "emotions": list(emotions),
-            "colours": plots.colours_of(emotions),
+            "colours": plots.label_colours(emotions),
             "flags": FLAGS,
             "limits": dict(limits),
         },

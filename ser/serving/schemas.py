@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from ser.audio.vad import Segment
-from ser.inference.sliding_window import Window
+from ser.inference.sliding_window import WindowPrediction
 
 
 class PredictOptions(BaseModel, extra="forbid"):
@@ -38,7 +38,7 @@ class TimelineResponse(BaseModel):
     probabilities: dict[str, float]
     seconds: float
     speech: float
-    windows: list[Window]
+    windows: list[WindowPrediction]
     segments: list[Segment]
     emotions: list[str]
     colours: dict[str, str]

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ser.audio import io as audio_io
-from ser.inference.sliding_window import Layout
-from ser.inference.timeline import NOBODY, OUTLINE_SECONDS, Timeline, runs, span, words
+from ser.inference.sliding_window import WindowSettings
+from ser.inference.timeline import NO_SPEECH, OUTLINE_SECONDS, Timeline, describe_summary, merge_equal_windows, span
 from ser.reporting import html_page, plots
 from ser.reporting.model_card import LIMITS
 from ser.utils.files import write_text
@@ -17,7 +17,7 @@ MOST_POINTS = 4000
 """Of an outline in a page; no screen has more."""
 
 
-def save(timeline: Timeline, stem: Path, *, recording: Path | bytes, name: str, layout: Layout) -> list[Path]:
+def save(timeline: Timeline, stem: Path, *, recording: Path | bytes, name: str, layout: WindowSettings) -> list[Path]:
     """Write ``STEM.png`` and ``STEM.html``, and say where.
 
     Parameters
@@ -34,7 +34,7 @@ def save(timeline: Timeline, stem: Path, *, recording: Path | bytes, name: str, 
         Which windows were judged.
     """
     picture, page = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "html"))
-    draw(timeline, picture, title=f"{name}: {words(timeline.summary)}")
+    draw(timeline, picture, title=f"{name}: {describe_summary(timeline.summary)}")
     sound = html_page.data_uri(audio_io.to_mp3(recording), kind="audio/mpeg")
     write_text(page, html(timeline, name=name, sound=sound, layout=layout))
     return [picture, page]
@@ -48,17 +48,17 @@ def draw(timeline: Timeline, path: Path, *, title: str) -> None:
     places = table.assign(start=[0.0, *ends[:-1]], end=ends)
     outline, step = _outline(timeline)
     sound = pd.Series(outline, index=np.arange(len(outline)) * step)
-    plots.ribbons(places, sound, [(part.start, part.end) for part in timeline.segments], path, title=title)
+    plots.plot_timeline(places, sound, [(part.start, part.end) for part in timeline.segments], path, title=title)
 
 
-def html(timeline: Timeline, *, name: str, sound: str, layout: Layout) -> str:
+def html(timeline: Timeline, *, name: str, sound: str, layout: WindowSettings) -> str:
     """Make the page; `sound` is an address that holds the recording."""
     summary = timeline.summary
-    page, _ = html_page.sealed(
+    page, _ = html_page.render_with_csp(
         "timeline.html.j2",
         allowed="media-src data:",
         name=name,
-        headline=f"{words(summary)[0].upper()}{words(summary)[1:]}.",
+        headline=f"{describe_summary(summary)[0].upper()}{describe_summary(summary)[1:]}.",
         remainder=f"{summary.seconds:.1f} seconds, {summary.speech:.1f} of them loud enough to be speech.",
         sound=sound,
         window_seconds=layout.window_seconds,
@@ -78,7 +78,7 @@ def data(timeline: Timeline) -> dict[str, Any]:
         | shown
         | {
             "emotions": list(timeline.emotions),
-            "colours": plots.colours_of(timeline.emotions),
+            "colours": plots.label_colours(timeline.emotions),
         }
     )
 
@@ -91,9 +91,9 @@ def _outline(timeline: Timeline) -> tuple[np.ndarray[Any, np.dtype[np.float32]],
 
 
 def _runs(timeline: Timeline) -> html_page.Table:
-    joined = runs(timeline.windows)
+    joined = merge_equal_windows(timeline.windows)
     names = pd.Index([span(run) for run in joined], name="time")
-    columns = {"answer": [run.label or NOBODY for run in joined], "probability": [run.confidence for run in joined]}
+    columns = {"answer": [run.label or NO_SPEECH for run in joined], "probability": [run.confidence for run in joined]}
     frame = pd.DataFrame(columns, index=names).astype({"probability": float})
     caption = "Answers that are the same are joined; the probability is their mean."
     return html_page.table(frame, caption=caption, formats={"probability": "{:.0%}".format})

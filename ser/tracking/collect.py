@@ -15,10 +15,10 @@ from ser.evaluation import calibration, metrics, summary
 from ser.inference.bundle import read_card
 from ser.predictions import table as prediction_table
 from ser.tracking.mlflow_runs import Dataset, Run, flatten
-from ser.tracking.registry import PREDICTIONS, Served
-from ser.tracking.run_metadata import about, origin, run_name
+from ser.tracking.registry import PREDICTIONS, ModelBundle
+from ser.tracking.run_metadata import experiment_tags, run_name, run_tags
 
-KEPT = (
+ARTIFACTS = (
     paths.LEADERBOARD_MD,
     paths.LEADERBOARD_CSV,
     paths.LEADERBOARD_PNG,
@@ -57,7 +57,7 @@ def collect(settings: Mapping[str, Any]) -> tuple[Run, list[Run]]:
     shared = Run(
         name=run_name(),
         description=page,
-        tags={**origin(), **about(settings)},
+        tags={**run_tags(), **experiment_tags(settings)},
         params=flatten(settings),
         datasets=_datasets(settings["corpora"]),
     )
@@ -73,7 +73,7 @@ def _experiment(shared: Run, board: pd.DataFrame, *, best: str, metrics: Mapping
         tags={**shared.tags, "model": "leaderboard", "best_model": best},
         metrics={f"test.{name}": value for name, value in metrics.items() if name in HEADLINE},
         tables={"tables/leaderboard.json": board},
-        files={file: "" for file in KEPT if file.is_file()},
+        files={file: "" for file in ARTIFACTS if file.is_file()},
     )
 
 
@@ -106,7 +106,7 @@ def _history() -> pd.DataFrame:
 
 
 def _tables(model: str) -> dict[str, pd.DataFrame]:
-    rows = summary.tested(pd.read_parquet(paths.predictions(model)))
+    rows = summary.select_test_rows(pd.read_parquet(paths.predictions(model)))
     found = {
         "confusion": metrics.confusion(rows, classes=prediction_table.classes_of(rows)).reset_index(),
         "roc": metrics.roc_curves(rows),
@@ -122,10 +122,10 @@ def _files(model: str) -> dict[Path, str]:
     return {paths.predictions(model): PREDICTIONS} | matrices | drawn | curve
 
 
-def _served(model: str) -> Served:
+def _served(model: str) -> ModelBundle:
     folder = paths.exported(model)
     card = read_card(folder)
-    return Served(model, folder, card.kind, card.labels)
+    return ModelBundle(model, folder, card.kind, card.labels)
 
 
 def _datasets(corpora: Sequence[str]) -> list[Dataset]:

@@ -5,7 +5,7 @@ import sys
 from ser import paths
 from ser.tracking import mlflow_runs, run_metadata
 from ser.tracking import store as tracking_store
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 EXPERIMENT = "speech-emotion"
 
@@ -26,8 +26,8 @@ def record_failure(stage: str, sentence: str) -> bool:
         name=name,
         description=f"**{stage} failed.** {sentence}",
         tags={
-            **run_metadata.origin(),
-            **run_metadata.about(settings),
+            **run_metadata.run_tags(),
+            **run_metadata.experiment_tags(settings),
             "model": "leaderboard",
             "stage": stage,
             "error": sentence,
@@ -43,5 +43,5 @@ def record_failure(stage: str, sentence: str) -> bool:
 if __name__ == "__main__":
     try:
         record_failure(*sys.argv[1:3])
-    except InputError as error:
+    except UserError as error:
         raise SystemExit(f"error: {error}") from None

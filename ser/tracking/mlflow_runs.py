@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from ser import paths
 from ser.tracking import store as tracking_store
 from ser.tracking import views
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
 
-    from ser.tracking.registry import Served
+    from ser.tracking.registry import ModelBundle
 
 BATCH = {"params": 100, "metrics": 1000}
 """What a server takes at once."""
@@ -85,7 +85,7 @@ class Run:
     tables: Mapping[str, "pd.DataFrame"] = field(default_factory=dict)
     files: Mapping[Path, str] = field(default_factory=dict)
     datasets: Sequence[Dataset] = ()
-    model: "Served | None" = None
+    model: "ModelBundle | None" = None
 
 
 def flatten(settings: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
@@ -122,7 +122,7 @@ def record(experiment: str, parent: Run, children: Sequence[Run] = (), *, key: s
         If the store cannot be reached.
     """
     with _reachable(), tracking_store.lock():
-        if tracking_store.holds(key):
+        if tracking_store.contains(key):
             return False
         client = connect()
         place = _experiment(client, experiment)
@@ -135,7 +135,7 @@ def record(experiment: str, parent: Run, children: Sequence[Run] = (), *, key: s
         _fill(client, run_id, parent)
         client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
         client.set_tag(run_id, tracking_store.RECORD, key)
-        tracking_store.remember(key)
+        tracking_store.mark_recorded(key)
     return True
 
 
@@ -172,7 +172,7 @@ def _fill(client: "MlflowClient", run_id: str, run: Run, *, best: bool = False) 
     client.log_inputs(run_id, [_dataset(dataset) for dataset in run.datasets])
 
 
-def _serve(run_id: str, model: "Served", *, best: bool) -> str:
+def _serve(run_id: str, model: "ModelBundle", *, best: bool) -> str:
     from ser.tracking import registry
 
     return registry.register(run_id, model, best=best)
@@ -224,7 +224,7 @@ def _reachable() -> Iterator[None]:
         yield
     except (MlflowException, OSError) as error:
         first = str(error).splitlines()[0]
-        raise InputError(
+        raise UserError(
             f"MLflow's store {tracking_store.address()} did not take the record: {first} Results are where they were; "
             "see to the store (MLFLOW_TRACKING_URI), then run `dvc repro record`."
         ) from None
@@ -247,7 +247,7 @@ def _experiment(client: "MlflowClient", name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Found:
+class RunInfo:
     """What a run says of itself: see `find_run`.
 
     Attributes
@@ -269,7 +269,7 @@ class Found:
     metrics: Mapping[str, float]
 
 
-def find_run(run_id: str) -> Found:
+def find_run(run_id: str) -> RunInfo:
     """Look up what made a run, and what came of it.
 
     Raises
@@ -283,15 +283,15 @@ def find_run(run_id: str) -> Found:
     try:
         run = client.get_run(run_id)
     except MlflowException:
-        raise InputError(f"MLflow at {client.tracking_uri} has no run {run_id!r}; `make ui` shows their ids.") from None
+        raise UserError(f"MLflow at {client.tracking_uri} has no run {run_id!r}; `make ui` shows their ids.") from None
     tags = run.data.tags
     if "git_revision" not in tags:
-        raise InputError(f"MLflow's run {run_id} has no tag git_revision; it was not recorded by this project.")
+        raise UserError(f"MLflow's run {run_id} has no tag git_revision; it was not recorded by this project.")
     places = [place for place in (run_id, tags.get("mlflow.parentRunId")) if place]
     texts = [client.download_artifacts(place, str(paths.PARAMS)) for place in places if _has_settings(client, place)]
     settings = Path(texts[0]).read_text(encoding="utf-8") if texts else None
     model = tags.get("best_model", tags.get("model", ""))
-    return Found(tags["git_revision"], model, settings, run.data.params, run.data.metrics)
+    return RunInfo(tags["git_revision"], model, settings, run.data.params, run.data.metrics)
 
 
 def _has_settings(client: "MlflowClient", run_id: str) -> bool:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ser.evaluation import significance, summary
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 ALPHA = 0.05
 
@@ -17,7 +17,7 @@ class Verdict(NamedTuple):
     reason: str
 
 
-def verdict(candidate: pd.DataFrame, champion: pd.DataFrame, *, resamples: int, seed: int) -> Verdict:
+def compare_with_champion(candidate: pd.DataFrame, champion: pd.DataFrame, *, resamples: int, seed: int) -> Verdict:
     """Compare two models on the same test clips.
 
     The candidate may not if it is shown to be worse: the interval over speakers of the difference of UAR lies below 0,
@@ -30,10 +30,10 @@ def verdict(candidate: pd.DataFrame, champion: pd.DataFrame, *, resamples: int, 
     resamples, seed
         Of the bootstrap.
     """
-    a, b = summary.tested(candidate), summary.tested(champion)
+    a, b = summary.select_test_rows(candidate), summary.select_test_rows(champion)
     try:
-        found = significance.difference(a, b, resamples=resamples, seed=seed)
-    except InputError as error:
+        found = significance.paired_difference(a, b, resamples=resamples, seed=seed)
+    except UserError as error:
         return Verdict(False, f"the two cannot be compared: {error}")
     test = significance.mcnemar(*(rows[rows.seed == rows.seed.min()] for rows in (a, b)))
     worse_by_clips = test.only_a < test.only_b and test.p < ALPHA

@@ -8,10 +8,10 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from ser.inference.model import load
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 
-class Listener(PythonModel):  # type: ignore[misc]
+class EmotionModel(PythonModel):  # type: ignore[misc]
     """Answers for each recording; for one that cannot be heard, why."""
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -27,15 +27,15 @@ class Listener(PythonModel):  # type: ignore[misc]
     def _answer(self, row: dict[str, Any]) -> dict[str, Any]:
         nothing = {f"p_{label}": float("nan") for label in self.model.labels}
         try:
-            heard = self.model.predict(sound(row))
-        except InputError as error:
+            heard = self.model.predict(parse_input(row))
+        except UserError as error:
             return {"label": "", "confidence": float("nan"), **nothing, "flags": "", "error": str(error)}
         numbers = {f"p_{label}": value for label, value in heard.probabilities.items()}
         answer = {"label": heard.label, "confidence": heard.confidence, **numbers}
         return {**answer, "flags": ",".join(heard.flags), "error": ""}
 
 
-def sound(row: dict[str, Any]) -> Any:
+def parse_input(row: dict[str, Any]) -> Any:
     """Select what of a row is to be heard: a path, bytes, or samples and their rate.
 
     Raises
@@ -47,7 +47,7 @@ def sound(row: dict[str, Any]) -> Any:
     found = sorted(set(given) & {"path", "audio", "samples"})
     if len(found) != 1 or ("samples" in given) != ("rate" in given):
         held = ", ".join(sorted(given)) or "nothing"
-        raise InputError(
+        raise UserError(
             f"a row holds {held}; expected one of path, audio (bytes, in JSON base64), or samples and rate."
         )
     if "samples" in given:
@@ -55,4 +55,4 @@ def sound(row: dict[str, Any]) -> Any:
     return given[found[0]]
 
 
-set_model(Listener())
+set_model(EmotionModel())

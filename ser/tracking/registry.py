@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ser
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from ser.utils.wav import harmonic_tone, wav_bytes
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ NEEDED = {"network": (*COMMON, "onnxruntime"), "baseline": (*COMMON, "scikit-lea
 
 
 @dataclass(frozen=True)
-class Served:
+class ModelBundle:
     """A model to be served.
 
     Attributes
@@ -82,7 +82,7 @@ class Version:
     predictions: "pd.DataFrame"
 
 
-def register(run_id: str, model: Served, *, best: bool) -> str:
+def register(run_id: str, model: ModelBundle, *, best: bool) -> str:
     """Log a model in its run, and register it as a version of `NAME`.
 
     Parameters
@@ -167,7 +167,7 @@ def example() -> "pd.DataFrame":
 # Champions ------------------------------------------------------------------------------------------------------------
 
 
-def of_run(client: "MlflowClient", run_id: str) -> Version:
+def version_of_run(client: "MlflowClient", run_id: str) -> Version:
     """Find the version that a model's run registered; of an experiment's run, that of its best model.
 
     Raises
@@ -180,14 +180,14 @@ def of_run(client: "MlflowClient", run_id: str) -> Version:
     try:
         run = client.get_run(run_id)
     except MlflowException:
-        raise InputError(f"--run {run_id}: MLflow knows no such run; copy the id from its page.") from None
+        raise UserError(f"--run {run_id}: MLflow knows no such run; copy the id from its page.") from None
     best = run.data.tags.get("best_model")
     if best:
         nested = f"tags.`mlflow.parentRunId` = '{run_id}' and tags.model = '{best}'"
         run = client.search_runs([run.info.experiment_id], nested)[0]
     found = client.search_model_versions(f"name = '{NAME}' and run_id = '{run.info.run_id}'")
     if not found:
-        raise InputError(f"--run {run_id}: it registered no model; a run of a model, or of an experiment, did.")
+        raise UserError(f"--run {run_id}: it registered no model; a run of a model, or of an experiment, did.")
     return _version(client, str(found[0].version), run.info.run_id)
 
 
@@ -200,7 +200,7 @@ def champion(client: "MlflowClient") -> Version | None:
     return _version(client, number, str(client.get_model_version(NAME, number).run_id))
 
 
-def crown(client: "MlflowClient", candidate: Version) -> None:
+def promote(client: "MlflowClient", candidate: Version) -> None:
     """Make a version the champion."""
     client.set_registered_model_alias(NAME, CHAMPION, candidate.number)
 

@@ -10,7 +10,7 @@ import yaml
 
 from ser import paths
 from ser.tracking import store as tracking_store
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 
 def read_settings() -> dict[str, Any]:
@@ -22,7 +22,7 @@ def read_settings() -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def key(models: Sequence[str], settings: Mapping[str, Any]) -> str:
+def record_key(models: Sequence[str], settings: Mapping[str, Any]) -> str:
     """Name what there is to record: the results, the models, the settings, and the DVC experiment they are of.
 
     Raises
@@ -35,7 +35,7 @@ def key(models: Sequence[str], settings: Mapping[str, Any]) -> str:
         files += [paths.predictions(model), paths.exported(model) / "card.json"]
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
-        raise InputError(f"{', '.join(missing)}: not found; run `dvc repro`, which makes and records them.")
+        raise UserError(f"{', '.join(missing)}: not found; run `dvc repro`, which makes and records them.")
     return tracking_store.origin_key(
         tracking_store.content_key(files, settings=settings), experiment=os.environ.get("DVC_EXP_NAME", "")
     )
@@ -43,10 +43,10 @@ def key(models: Sequence[str], settings: Mapping[str, Any]) -> str:
 
 def run_name() -> str:
     """Name a run after DVC's experiment, or after the commit that was checked out."""
-    return os.environ.get("DVC_EXP_NAME") or f"workspace {origin().get('git_revision', '')[:7]}".strip()
+    return os.environ.get("DVC_EXP_NAME") or f"workspace {run_tags().get('git_revision', '')[:7]}".strip()
 
 
-def about(settings: Mapping[str, Any]) -> dict[str, str]:
+def experiment_tags(settings: Mapping[str, Any]) -> dict[str, str]:
     """Say in tags which corpora a run is about, and what it holds out; of wrong settings, what can be said."""
     split = settings.get("split")
     protocol = split.get("hold_out") if isinstance(split, Mapping) else None
@@ -55,7 +55,7 @@ def about(settings: Mapping[str, Any]) -> dict[str, str]:
     return {"corpora": listed, "protocol": str(protocol)}
 
 
-def origin() -> dict[str, str]:
+def run_tags() -> dict[str, str]:
     """Say what made a run: git revision, under `dvc exp run` the experiment's name and baseline, and the machine."""
     git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -59,7 +59,7 @@ def origin_key(content: str, *, experiment: str) -> str:
     return f"{content}:{experiment}"
 
 
-def holds(key: str) -> bool:
+def contains(key: str) -> bool:
     """Say whether the store has a whole record of a result.
 
     Each DVC experiment has a record of its own. The workspace needs none where an experiment had the same result, as
@@ -78,7 +78,7 @@ def holds(key: str) -> bool:
         return False
 
 
-def remember(key: str) -> None:
+def mark_recorded(key: str) -> None:
     """Leave a mark that a store which cannot be looked into, such as a server's, has a record."""
     if not address().startswith("sqlite:///"):
         _marks().mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class InputError(ValueError):
+class UserError(ValueError):
     """Settings, files or recordings are not what was expected.
 
     The message is complete for the reader: it names the file or key, what was found,
@@ -19,13 +19,13 @@ class InputError(ValueError):
     """
 
 
-def set_to(key: str, value: str) -> str:
+def how_to_set(key: str, value: str) -> str:
     """Say how a setting is changed: in the file, which always works, or for one run of DVC."""
     return f"set {key}: {value} in params.yaml (or dvc exp run -S {key}={value})"
 
 
-def one_sentence(command: Callable[P, R], *, code: int = 1) -> Callable[P, R]:
-    """Make a command end with the message of an `InputError` on standard error instead of a traceback.
+def handle_user_errors(command: Callable[P, R], *, code: int = 1) -> Callable[P, R]:
+    """Make a command end with the message of an `UserError` on standard error instead of a traceback.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def one_sentence(command: Callable[P, R], *, code: int = 1) -> Callable[P, R]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except InputError as error:
+        except UserError as error:
             _leave_a_record(str(error))
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(code) from None

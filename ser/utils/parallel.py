@@ -13,7 +13,7 @@ import joblib
 from threadpoolctl import threadpool_limits
 
 from ser.utils import malloc
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from ser.utils.progress import progress
 
 Item = TypeVar("Item")
@@ -37,7 +37,7 @@ def n_workers() -> int:
     """
     wanted = os.environ.get("SER_WORKERS") or str(joblib.cpu_count())
     if not wanted.isdecimal() or int(wanted) < 1:
-        raise InputError(f"SER_WORKERS is {wanted!r}; expected a number of processes, 1 or more.")
+        raise UserError(f"SER_WORKERS is {wanted!r}; expected a number of processes, 1 or more.")
     return int(wanted)
 
 
@@ -144,6 +144,6 @@ def _end_with_parent() -> None:
 
 def _on_one_thread(function: Callable[[list[Item]], Result], batch: list[Item]) -> Result:
     """BLAS sums in another order on several threads, and would compete with the other workers for the cores."""
-    malloc.keep_freed()
+    malloc.tune_malloc()
     with threadpool_limits(1):
         return function(batch)

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 
-def integer(seed: int, *purpose: str) -> int:
+def derive_seed(seed: int, *purpose: str) -> int:
     """Derive a 32-bit seed that depends on nothing but the arguments.
 
     Parameters
@@ -25,6 +25,6 @@ def integer(seed: int, *purpose: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def generator(seed: int, *purpose: str) -> np.random.Generator:
+def make_rng(seed: int, *purpose: str) -> np.random.Generator:
     """Make a NumPy generator for one purpose; the same arguments give the same stream."""
-    return np.random.default_rng(integer(seed, *purpose))
+    return np.random.default_rng(derive_seed(seed, *purpose))

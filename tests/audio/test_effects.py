@@ -15,8 +15,8 @@ TONE = sine(440, seconds=0.5)
 def test_channels_are_averaged() -> None:
     """Mono is the mean of the channels."""
     stereo = np.stack([np.full(8000, 0.6), np.full(8000, -0.2)], axis=1).astype(np.float32)
-    np.testing.assert_allclose(effects.mono(stereo), np.full(8000, 0.2), rtol=1e-6)
-    assert effects.mono(stereo).dtype == np.float32
+    np.testing.assert_allclose(effects.to_mono(stereo), np.full(8000, 0.2), rtol=1e-6)
+    assert effects.to_mono(stereo).dtype == np.float32
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 24414, 48000, 96000])
@@ -47,7 +47,7 @@ def loudness(signal: np.ndarray) -> float:
 def test_normalisation_reaches_the_level(method: str, measure: Any, gain: float) -> None:
     """Loud or soft, a signal comes out at the level that was asked for."""
     signal = gain * (sine(440) + noise())
-    assert measure(effects.normalise(signal, rate=RATE, method=method, level_db=-23)) == pytest.approx(-23, abs=0.02)
+    assert measure(effects.normalize(signal, rate=RATE, method=method, level_db=-23)) == pytest.approx(-23, abs=0.02)
 
 
 @pytest.mark.parametrize("method", ["peak", "rms", "loudness", "none"])
@@ -55,20 +55,20 @@ def test_normalisation_never_passes_full_scale(method: str) -> None:
     """A click in soft speech keeps below 0.99, and the rest keeps its proportion to it."""
     signal = sine(440, amplitude=0.01)
     signal[8000] = 2
-    loud = effects.normalise(signal, rate=RATE, method=method, level_db=0)
+    loud = effects.normalize(signal, rate=RATE, method=method, level_db=0)
     assert np.abs(loud).max() == pytest.approx(0.99, abs=1e-6)
     np.testing.assert_allclose(loud, signal * loud[8000] / 2, rtol=1e-5)
 
 
 def test_normalisation_can_be_off() -> None:
     """`none` leaves every sample as it is."""
-    np.testing.assert_array_equal(effects.normalise(TONE, rate=RATE, method="none", level_db=-23), TONE)
+    np.testing.assert_array_equal(effects.normalize(TONE, rate=RATE, method="none", level_db=-23), TONE)
 
 
 @pytest.mark.parametrize(("rate", "n_samples"), [(RATE, 4800), (RATE, 2007), (24000, 7204), (48000, 14408)])
 def test_loudness_of_a_clip_shorter_than_a_block(rate: int, n_samples: int) -> None:
     """A clip of less than the 0.4 s that loudness is defined on is one block, at any length and rate."""
-    clip = effects.normalise(noise()[:n_samples], rate=rate, method="loudness", level_db=-23)
+    clip = effects.normalize(noise()[:n_samples], rate=rate, method="loudness", level_db=-23)
     assert level_db(clip) == pytest.approx(-23, abs=4)  # K-weighting moves the loudness of noise by a few dB
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from ser.audio import ffmpeg
 from ser.audio import io as audio_io
-from ser.audio.io import AudioError, UnknownFormatError
+from ser.audio.io import AudioError, UnsupportedFormatError
 from tests.helpers import signals
 
-REFUSED = UnknownFormatError("not decodable as audio: Format not recognised")
+REFUSED = UnsupportedFormatError("not decodable as audio: Format not recognised")
 M4A = b"\0\0\0 ftypM4A \0\0\2\0"
 
 
@@ -36,7 +36,7 @@ def test_ffmpeg_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     install(tmp_path, monkeypatch, body + check + copy)
     (tmp_path / "-a.m4a").write_bytes(M4A)
     for recording in (M4A, tmp_path / "-a.m4a"):
-        with ffmpeg.as_wav(recording, refused=REFUSED) as path:
+        with ffmpeg.converted_to_wav(recording, refused=REFUSED) as path:
             samples, rate = audio_io.decode(path)
         np.testing.assert_allclose(samples[:, 0], signals.sine(200, seconds=0.5), atol=1e-4)
         assert rate == signals.RATE
@@ -48,12 +48,15 @@ def test_ffmpeg_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_ffmpeg_cannot_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     """Where ffmpeg fails, or writes nothing, the error says that both were tried."""
     install(tmp_path, monkeypatch, body)
-    with pytest.raises(AudioError, match="not recognised, nor by ffmpeg"), ffmpeg.as_wav(M4A, refused=REFUSED):
+    with (
+        pytest.raises(AudioError, match="not recognised, nor by ffmpeg"),
+        ffmpeg.converted_to_wav(M4A, refused=REFUSED),
+    ):
         pass
 
 
 def reason(recording: Path | bytes) -> str:
-    with pytest.raises(AudioError) as caught, ffmpeg.readable(recording):
+    with pytest.raises(AudioError) as caught, ffmpeg.open_with_ffmpeg(recording):
         pass
     return str(caught.value)
 

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from ser.audio import vad
-from ser.audio.vad import Listener, Segment
+from ser.audio.vad import EnergyVad, Segment
 from tests.helpers.fake_model import RATE, quiet, spoken
 from tests.helpers.signals import noise, silence, sine
 
 
 def heard(signal: np.ndarray, *, hop_seconds: float = 1.0) -> tuple[np.ndarray, list[Segment]]:
-    listener, loud, segments = Listener(), [], []
+    listener, loud, segments = EnergyVad(), [], []
     size = round(hop_seconds * RATE)
     for start in range(0, len(signal), size):
-        found, ended = listener.hear(vad.levels(signal[start : start + size], rate=RATE))
+        found, ended = listener.hear(vad.frame_levels_db(signal[start : start + size], rate=RATE))
         loud.append(found)
         segments.extend(ended)
     return np.concatenate(loud), [*segments, *listener.close()]
@@ -21,10 +21,10 @@ def heard(signal: np.ndarray, *, hop_seconds: float = 1.0) -> tuple[np.ndarray, 
 
 def test_levels_are_those_of_frames() -> None:
     """A sine of amplitude 0.5 has an RMS level of -9.03 dBFS in every frame, also in the last, which is shorter."""
-    levels = vad.levels(sine(1000, seconds=0.105), rate=RATE)
+    levels = vad.frame_levels_db(sine(1000, seconds=0.105), rate=RATE)
     assert len(levels) == 11
     np.testing.assert_allclose(levels, -9.03, atol=0.01)
-    assert len(vad.levels(np.empty(0, dtype=np.float32), rate=RATE)) == 0
+    assert len(vad.frame_levels_db(np.empty(0, dtype=np.float32), rate=RATE)) == 0
 
 
 @pytest.mark.parametrize("gain", [1.0, 0.1, 0.01])

@@ -26,8 +26,8 @@ def raw() -> Preprocess:
 
 
 def altered(name: str, signal: np.ndarray = TONE, *, preprocess: Preprocess | None = None, **asked: Any) -> np.ndarray:
-    how = corruptions.conditions(settings(**asked))[f"stress_{name}"]
-    return corruptions.alter(signal, how, preprocess or raw(), name=name, seed=1, clip_id="a")
+    how = corruptions.corruptions(settings(**asked))[f"stress_{name}"]
+    return corruptions.corrupt(signal, how, preprocess or raw(), name=name, seed=1, clip_id="a")
 
 
 def power(signal: np.ndarray, low: float, high: float) -> float:
@@ -40,8 +40,8 @@ def test_conditions_are_those_of_the_settings() -> None:
     """Each value asked for is a condition, named by it, and nothing else is."""
     asked = {"noise_snr_db": [20, 0], "telephone": True, "reverberation_seconds": [0.5], "level_db": [-12, 12]}
     names = ["noise_20db", "noise_0db", "telephone", "reverberation_0.5s", "level_-12db", "level_12db"]
-    assert list(corruptions.conditions(settings(**asked))) == [f"stress_{name}" for name in names]
-    assert corruptions.conditions(settings()) == {}
+    assert list(corruptions.corruptions(settings(**asked))) == [f"stress_{name}" for name in names]
+    assert corruptions.corruptions(settings()) == {}
 
 
 @pytest.mark.parametrize("snr", [20, 10, 0])
@@ -73,7 +73,7 @@ def test_the_mu_law_has_the_codec_s_noise() -> None:
     """Eight bits by the mu law leave a signal-to-noise ratio of about 38 dB, loud or soft (ITU-T G.711)."""
     for amplitude in (0.5, 0.05):
         signal = sine(1000, amplitude=amplitude)
-        assert level_db(signal) - level_db(audio_io.through_mu_law(signal, rate=RATE) - signal) == pytest.approx(
+        assert level_db(signal) - level_db(audio_io.mu_law_codec(signal, rate=RATE) - signal) == pytest.approx(
             38, abs=4
         )
 
@@ -112,17 +112,17 @@ def test_what_would_be_refused_is_refused() -> None:
 def test_clips_are_chosen_evenly() -> None:
     """Of 12 voices with 8 emotions, 96 clips are one each; the same seed chooses the same, another others."""
     clips = factories.demo()
-    chosen = corruptions.choose(clips, settings(clips=96), seed=1)
+    chosen = corruptions.select_clips(clips, settings(clips=96), seed=1)
     counts = clips[clips.clip_id.isin(chosen)].groupby(["speaker", "emotion"]).size()
     assert counts.to_list() == [1] * 96
-    assert corruptions.choose(clips.sample(frac=1, random_state=0), settings(clips=96), seed=1) == chosen
-    assert corruptions.choose(clips, settings(clips=96), seed=2) != chosen
+    assert corruptions.select_clips(clips.sample(frac=1, random_state=0), settings(clips=96), seed=1) == chosen
+    assert corruptions.select_clips(clips, settings(clips=96), seed=2) != chosen
 
 
 def test_more_clips_hold_those_of_fewer() -> None:
     """A larger sample is another's superset, a sample larger than the corpus is all of it, and none is none."""
     clips = factories.demo()
-    few, many = (set(corruptions.choose(clips, settings(clips=n), seed=1)) for n in (50, 120))
+    few, many = (set(corruptions.select_clips(clips, settings(clips=n), seed=1)) for n in (50, 120))
     assert few < many
-    assert len(corruptions.choose(clips, settings(clips=10_000), seed=1)) == len(clips)
-    assert not corruptions.choose(clips, settings(clips=0), seed=1)
+    assert len(corruptions.select_clips(clips, settings(clips=10_000), seed=1)) == len(clips)
+    assert not corruptions.select_clips(clips, settings(clips=0), seed=1)

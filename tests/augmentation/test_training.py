@@ -12,7 +12,7 @@ import pytest
 
 from ser.audio import effects
 from ser.audio import io as audio_io
-from ser.augmentation.training import AUGMENTATIONS, augment, make_copies
+from ser.augmentation.training import AUGMENTATIONS, augment, augment_clips
 from ser.dataset.clips import AUDIO, clip_writer
 from ser.params import Augment
 from tests.helpers import factories
@@ -40,7 +40,7 @@ def settings(*, stressed: int = 0, **changes: Any) -> Augment:
 
 
 def make(clips: Path, chosen: Augment) -> list[dict[str, Any]]:
-    return [row for rows in make_copies(clips, chosen, preprocess=PREPROCESS, seed=1) for row in rows]
+    return [row for rows in augment_clips(clips, chosen, preprocess=PREPROCESS, seed=1) for row in rows]
 
 
 def copies(kind: str, n: int, *, signal: np.ndarray = TONE, **changes: Any) -> list[np.ndarray]:
@@ -120,7 +120,9 @@ def test_speed_is_the_resampling_of_librosa(speed: float) -> None:
     for signal in (TONE, TONE[:701], noise(seconds=2).astype(np.float32)):
         (copy,) = copies("speed", 1, signal=signal, speed_rate={"low": speed, "high": speed})
         expected = librosa.resample(signal, orig_sr=RATE, target_sr=round(RATE / speed))
-        np.testing.assert_array_equal(copy, expected * np.float32(min(1, effects.PEAK / np.abs(expected).max())))
+        np.testing.assert_array_equal(
+            copy, expected * np.float32(min(1, effects.PEAK_CEILING / np.abs(expected).max()))
+        )
 
 
 def test_there_may_be_more_copies_of_speed_than_of_others() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from ser.corpora.base import Corpus, known_corpora, load_corpus
 from ser.download import demo_speech
-from ser.labels import EMOTIONS, check_words
-from ser.utils.errors import InputError
+from ser.labels import EMOTIONS, validate_labels
+from ser.utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 EMOBOX = {"fear": "fearful", "surprise": "surprised"}
@@ -51,7 +51,7 @@ def test_a_corpus_names_its_source(corpus: Corpus) -> None:
 
 def test_a_corpus_speaks_of_emotions(corpus: Corpus) -> None:
     """Codes mean words; at least two are canonical, so that there is something to tell apart."""
-    check_words(list(corpus.emotions.values()), where=corpus.name)
+    validate_labels(list(corpus.emotions.values()), where=corpus.name)
     assert len(set(corpus.emotions.values()) & set(EMOTIONS)) >= 2
 
 
@@ -143,7 +143,7 @@ def test_a_foreign_name_is_not_read(name: str, file: str) -> None:
 @pytest.mark.parametrize("name", ["tes", "base", "", "../tess", "TESS"])
 def test_an_unknown_corpus_is_refused(name: str) -> None:
     """The error names what was asked for, what there is, and what to do."""
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         load_corpus(name)
     assert (
         f"unknown corpus {name!r} (corpora in params.yaml, or --corpus); known are {', '.join(known_corpora())}."

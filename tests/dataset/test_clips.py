@@ -21,7 +21,7 @@ from ser.dataset.clips import (
     read_metadata,
     validate,
 )
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 
 CLIPS = factories.with_copies(factories.ravdess(actors=(1, 2)), kinds=["noise"])
@@ -65,7 +65,7 @@ def test_equal_rows_are_equal_files(tmp_path: Path) -> None:
 def test_a_row_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
     """No cell of a clip is left out without a word."""
     row = {column: value for column, value in ROWS[0].items() if column != "speaker"}
-    with pytest.raises((InputError, ValueError, KeyError), match="speaker"):
+    with pytest.raises((UserError, ValueError, KeyError), match="speaker"):
         write(tmp_path / "clips.parquet", [row])
 
 
@@ -89,7 +89,7 @@ def test_an_empty_table_is_a_table(tmp_path: Path) -> None:
 def test_the_same_clip_in_two_tables_is_refused(tmp_path: Path) -> None:
     """A clip belongs to one table."""
     paths = [write(tmp_path / name, ROWS[:5]) for name in ("one.parquet", "two.parquet")]
-    with pytest.raises(InputError, match=f"{re.escape(ROWS[0]['clip_id'])} stands twice"):
+    with pytest.raises(UserError, match=f"{re.escape(ROWS[0]['clip_id'])} stands twice"):
         read_clips(paths)
 
 
@@ -126,18 +126,18 @@ def test_a_table_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "clips.parquet"
     for read in (count_clips, read_metadata, lambda path: read_clips([path]), lambda path: next(iterate_clips(path))):
         path.unlink(missing_ok=True)
-        with pytest.raises(InputError, match=f"{path} was not found; run `dvc repro`"):
+        with pytest.raises(UserError, match=f"{path} was not found; run `dvc repro`"):
             read(path)
         for content in (b"", b"no table" * 99, write(tmp_path / "whole.parquet", ROWS).read_bytes()[:-50]):
             path.write_bytes(content)
-            with pytest.raises(InputError, match=f"{path} is not a Parquet file"):
+            with pytest.raises(UserError, match=f"{path} is not a Parquet file"):
                 read(path)
 
 
 def test_columns_of_another_table_are_refused(tmp_path: Path) -> None:
     """A Parquet file that is no clip table is named as such."""
     pq.write_table(pa.table({"file": ["a"]}), tmp_path / "clips.parquet")
-    with pytest.raises(InputError, match="columns"):
+    with pytest.raises(UserError, match="columns"):
         read_clips([tmp_path / "clips.parquet"])
 
 
@@ -173,7 +173,7 @@ BROKEN: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
 def test_a_broken_promise_is_refused(promise: str) -> None:
     """Each thing that a clip table promises is checked, and said in one sentence."""
     spoil, message = BROKEN[promise]
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         validate(spoil(CLIPS.copy()))
     assert "\n" not in str(caught.value)
 

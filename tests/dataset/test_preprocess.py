@@ -13,10 +13,10 @@ from ser.audio import clean as audio_clean
 from ser.audio import io as audio_io
 from ser.corpora.base import load_corpus
 from ser.dataset import preprocess as preprocessing
-from ser.dataset.preprocess import MEASURED, Outcome, Unusable
+from ser.dataset.preprocess import STATS_COLUMNS, PreprocessingLog, RejectedRecording
 from ser.dataset.recordings import Recording, list_recordings
 from ser.params import Preprocess
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 from tests.helpers.fake_corpora import RAVDESS, TESS
 from tests.helpers.signals import RATE, encode, silence, sine, write_recordings
@@ -29,9 +29,9 @@ def preprocess(**changes: Any) -> Preprocess:
     return factories.settings(preprocess=usual | changes).preprocess
 
 
-def make(folder: Path, corpus: str = "ravdess") -> tuple[list[dict[str, Any]], Outcome]:
+def make(folder: Path, corpus: str = "ravdess") -> tuple[list[dict[str, Any]], PreprocessingLog]:
     """Make all clips of a folder; return them and what was noted."""
-    outcome = Outcome()
+    outcome = PreprocessingLog()
     recordings = list_recordings(folder, load_corpus(corpus).parse, grammar=corpus)
     made = preprocessing.make_clips(folder, recordings, preprocess(), corpus=corpus, outcome=outcome)
     return list(chain.from_iterable(made)), outcome
@@ -135,7 +135,7 @@ def test_a_recording_is_measured_before_and_after(tmp_path: Path) -> None:
     (tmp_path / "03-01-05-01-01-01-01.wav").write_bytes(encode(tone[:, None].repeat(2, axis=1), rate=22050))
     (tmp_path / "03-01-06-01-01-01-01.wav").write_bytes(b"no audio, nothing to measure")
     measured = make(tmp_path)[1].measured
-    assert [tuple(row) for row in measured] == [MEASURED]
+    assert [tuple(row) for row in measured] == [STATS_COLUMNS]
     assert measured[0] == {
         "file": "03-01-05-01-01-01-01.wav",
         "sample_rate": 22050,
@@ -162,13 +162,13 @@ def test_clips_are_made_as_they_are_asked_for(tmp_path: Path, monkeypatch: pytes
     """A corpus is worked off batch by batch: no more recordings are in memory than have been asked for."""
     cleaned: list[Path] = []
 
-    def clean(file: Path, _settings: Preprocess) -> tuple[Any, audio_clean.Original]:
+    def clean(file: Path, _settings: Preprocess) -> tuple[Any, audio_clean.AudioStats]:
         cleaned.append(file)
-        return sine(300 + len(cleaned)), audio_clean.Original(RATE, 1, 1.0, -20.0, -10.0)
+        return sine(300 + len(cleaned)), audio_clean.AudioStats(RATE, 1, 1.0, -20.0, -10.0)
 
     monkeypatch.setattr(audio_clean, "clean_and_measure", clean)
     listed = [Recording(f"{n}.wav", speaker="mine-a", emotion="sad") for n in range(3 * preprocessing.BATCH)]
-    batches = preprocessing.make_clips(tmp_path, listed, preprocess(), corpus="mine", outcome=Outcome())
+    batches = preprocessing.make_clips(tmp_path, listed, preprocess(), corpus="mine", outcome=PreprocessingLog())
     assert len(cleaned) == 0
     assert len(next(batches)) == preprocessing.BATCH
     assert len(cleaned) <= 2 * preprocessing.BATCH
@@ -176,10 +176,10 @@ def test_clips_are_made_as_they_are_asked_for(tmp_path: Path, monkeypatch: pytes
 
 def test_too_many_unusable_recordings_are_refused() -> None:
     """Above the share of the settings the first is named with its reason; at the share all is well."""
-    unusable = [Unusable("b.wav", "all silence"), Unusable("c.wav", "too short")]
-    Outcome(unusable, measured=[{}] * 38).check(corpus="ravdess", most=0.05)
-    Outcome(measured=[{}]).check(corpus="ravdess", most=0)
+    unusable = [RejectedRecording("b.wav", "all silence"), RejectedRecording("c.wav", "too short")]
+    PreprocessingLog(unusable, measured=[{}] * 38).check(corpus="ravdess", most=0.05)
+    PreprocessingLog(measured=[{}]).check(corpus="ravdess", most=0)
     with pytest.raises(
-        InputError, match=r"^ravdess: 2 of 39 .*\(5\.1%\).*max_unusable allows 5\.0%.*b\.wav: all silence"
+        UserError, match=r"^ravdess: 2 of 39 .*\(5\.1%\).*max_unusable allows 5\.0%.*b\.wav: all silence"
     ):
-        Outcome(unusable, measured=[{}] * 37).check(corpus="ravdess", most=0.05)
+        PreprocessingLog(unusable, measured=[{}] * 37).check(corpus="ravdess", most=0.05)

@@ -49,14 +49,14 @@ def test_published_folds_are_credited() -> None:
 
 def test_what_is_told_of_a_split() -> None:
     """A line a fold says who is in each part; of random clips, that speakers are in all."""
-    (line,) = protocol.told(factories.ravdess(), split_of(factories.ravdess(), factories.split("clip")))
+    (line,) = protocol.format_split_summary(factories.ravdess(), split_of(factories.ravdess(), factories.split("clip")))
     assert re.fullmatch(
         r"train 24 speakers, [\d,]+ clips; val 24 speakers, \d+ clips; test 24 speakers, \d+ clips", line
     )
     clips, made = factories.ravdess(), split_of(factories.ravdess(), factories.split("speaker", folds=3))
-    lines = protocol.told(clips, made)
+    lines = protocol.format_split_summary(clips, made)
     assert [line.partition(":")[0] for line in lines] == ["fold 1", "fold 2", "fold 3"]
-    own = splits.with_parts(clips, made[made.fold == 2], augmented=False)
+    own = splits.assign_splits(clips, made[made.fold == 2], augmented=False)
     sizes = own.groupby("part").agg({"speaker": "nunique", "clip_id": "size"})
     assert f"test {sizes.speaker.test} speakers, {sizes.clip_id.test} clips" in lines[1]
 
@@ -68,5 +68,5 @@ def test_speakers_whom_nobody_knows_are_not_counted(everybody: bool, told: str) 
     """Clips whose speaker nobody knows are no speaker, and never "0 speakers"."""
     clips, made = factories.ravdess(), split_of(factories.ravdess(), factories.split("clip"))
     clips.loc[(clips.speaker == "ravdess-24") | everybody, "speaker"] = "ravdess-"
-    (line,) = protocol.told(clips, made)
+    (line,) = protocol.format_split_summary(clips, made)
     assert [part.split(",")[0].split(maxsplit=1)[1] for part in line.split("; ")] == [told] * 3

@@ -10,7 +10,7 @@ import pytest
 from ser.corpora.base import load_corpus
 from ser.dataset import recordings
 from ser.dataset.recordings import Recording, list_recordings, read_recordings
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers.fake_corpora import RAVDESS
 from tests.helpers.signals import encode, sine, write_recordings
 
@@ -59,7 +59,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch:
         return SCANDIR(folder)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises((InputError, OSError), match="Actor_02"):
+    with pytest.raises((UserError, OSError), match="Actor_02"):
         recordings.find_recordings(tmp_path)
 
 
@@ -111,10 +111,10 @@ def test_the_order_of_the_file_system_does_not_matter(fake_corpora: Path, monkey
 
 def test_a_folder_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:
     """One sentence names the folder and what is expected there."""
-    with pytest.raises(InputError, match=f"{tmp_path}/gone is not a folder; expected"):
+    with pytest.raises(UserError, match=f"{tmp_path}/gone is not a folder; expected"):
         recordings.find_recordings(tmp_path / "gone")
     (tmp_path / "README.txt").write_text("not audio")
-    with pytest.raises(InputError, match=f"{tmp_path} holds no recording .*put the corpus's files there"):
+    with pytest.raises(UserError, match=f"{tmp_path} holds no recording .*put the corpus's files there"):
         recordings.find_recordings(tmp_path)
 
 
@@ -129,10 +129,8 @@ def test_a_table_reads_back_as_it_was_written(fake_corpora: Path, tmp_path: Path
 
 def test_a_foreign_table_is_refused(tmp_path: Path) -> None:
     """One that is missing, or has other columns, is named."""
-    with pytest.raises(InputError, match=r"table\.csv was not found"):
+    with pytest.raises(UserError, match=r"table\.csv was not found"):
         read_recordings(tmp_path / "table.csv")
     (tmp_path / "table.csv").write_text("file,emotion\n")
-    with pytest.raises(
-        InputError, match=r"table\.csv: columns are \['file', 'emotion'\], expected \['file', 'speaker'"
-    ):
+    with pytest.raises(UserError, match=r"table\.csv: columns are \['file', 'emotion'\], expected \['file', 'speaker'"):
         read_recordings(tmp_path / "table.csv")

@@ -11,7 +11,7 @@ import pytest
 from ser.dataset import splits
 from ser.labels import EMOTIONS
 from ser.params import Split
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 
 TABLES = {
@@ -40,7 +40,7 @@ def split(corpora: str, hold_out: str, seed: int = 1) -> pd.DataFrame:
 
 def parted(corpora: str, hold_out: str, seed: int = 1) -> pd.DataFrame:
     """Original clips with their part."""
-    return splits.with_parts(table(corpora), split(corpora, hold_out, seed))
+    return splits.assign_splits(table(corpora), split(corpora, hold_out, seed))
 
 
 def values(clips: pd.DataFrame, column: str, *parts: str) -> set[str]:
@@ -117,7 +117,7 @@ def test_validation_is_apart_from_training(corpora: str, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_ravdess_is_tested_on_both_sexes_alike(seed: int) -> None:
     """Of the four actors each in test and validation, two are women and two are men."""
-    clips = splits.with_parts(table("ravdess"), split_of(table("ravdess"), factories.split("speaker"), seed=seed))
+    clips = splits.assign_splits(table("ravdess"), split_of(table("ravdess"), factories.split("speaker"), seed=seed))
     for part in ("test", "val"):
         speakers = clips[clips.part == part].drop_duplicates("speaker")
         assert speakers.sex.value_counts().to_dict() == {"f": 2, "m": 2}
@@ -154,7 +154,7 @@ def test_shares_of_two_speakers(seed: int) -> None:
 @pytest.mark.parametrize(("test", "val"), [(0.1, 0.1), (0.2, 0.1), (0.25, 0.25), (0.34, 0.33), (0.4, 0.2), (0.6, 0.2)])
 def test_other_shares_of_speakers(test: float, val: float) -> None:
     """Of 24 actors as many are held out as asked for, give or take one."""
-    made = splits.with_parts(
+    made = splits.assign_splits(
         table("ravdess"), split_of(table("ravdess"), factories.split("speaker", test=test, val=val))
     )
     n_speakers = made.groupby("part").speaker.nunique()
@@ -166,14 +166,14 @@ def test_other_shares_of_speakers(test: float, val: float) -> None:
 def test_who_wants_one_speaker_gets_one(seed: int) -> None:
     """A share of 24 actors that comes to one of them or less holds out one, not now and then two."""
     settings = factories.split("speaker", test=0.2, val=0.04)
-    made = splits.with_parts(table("ravdess"), split_of(table("ravdess"), settings, seed=seed))
+    made = splits.assign_splits(table("ravdess"), split_of(table("ravdess"), settings, seed=seed))
     assert len(values(made, "speaker", "val")) == 1
 
 
 def test_three_speakers_have_a_part_each() -> None:
     """The smallest corpus with validation on a voice of its own."""
     clips = factories.ravdess(actors=[1, 2, 3])
-    made = splits.with_parts(clips, split_of(clips, factories.split("speaker")))
+    made = splits.assign_splits(clips, split_of(clips, factories.split("speaker")))
     assert made.groupby("part").speaker.nunique().to_dict() == {"test": 1, "train": 1, "val": 1}
 
 
@@ -203,7 +203,7 @@ def test_random_clips_share_their_speakers() -> None:
 @pytest.mark.parametrize(("corpora", "hold_out"), [("ravdess", "speaker"), ("tess", "speaker"), ("ravdess", "clip")])
 def test_copies_are_in_training_only(corpora: str, hold_out: str) -> None:
     """No copy of a validation or test clip exists, and every training clip has its copies beside it."""
-    clips = splits.with_parts(factories.with_copies(table(corpora)), split(corpora, hold_out))
+    clips = splits.assign_splits(factories.with_copies(table(corpora)), split(corpora, hold_out))
     copies = clips[clips.augmentation != ""]
     assert set(copies.part) == {"train"}
     assert not set(copies.source) & set(clips[clips.part != "train"].source)
@@ -218,7 +218,7 @@ KINDS = ("noise", "stress_noise_10db")
 def test_each_kind_of_copy_is_where_it_belongs(augmented: bool) -> None:
     """Copies for testing are in testing and copies to learn from in training, each complete, and neither elsewhere."""
     copies = factories.with_copies(table("demo"), kinds=KINDS)
-    clips = splits.with_parts(copies, split("demo", "speaker"), augmented=augmented)
+    clips = splits.assign_splits(copies, split("demo", "speaker"), augmented=augmented)
     own = clips[clips.augmentation == ""]
     expected = {("stress_noise_10db", "test")} | ({("noise", "train")} if augmented else set())
     found = clips[clips.augmentation != ""]
@@ -229,7 +229,7 @@ def test_each_kind_of_copy_is_where_it_belongs(augmented: bool) -> None:
 
 def test_copies_take_part_and_class_from_their_source() -> None:
     """Copies carry the fold, part, class and speaker of the clip they were made from."""
-    clips = splits.with_parts(factories.with_copies(table("demo"), kinds=KINDS), split("demo", "speaker"))
+    clips = splits.assign_splits(factories.with_copies(table("demo"), kinds=KINDS), split("demo", "speaker"))
     assert len(clips) > 288
     for column in ("fold", "part", "emotion", "speaker", "text"):
         assert (clips.groupby("source")[column].nunique() == 1).all(), column
@@ -237,7 +237,7 @@ def test_copies_take_part_and_class_from_their_source() -> None:
 
 def test_no_copies_at_all() -> None:
     """Without copies asked for, the originals alone are left, sorted as tables are."""
-    clips = splits.with_parts(factories.with_copies(table("demo")), split("demo", "speaker"), augmented=False)
+    clips = splits.assign_splits(factories.with_copies(table("demo")), split("demo", "speaker"), augmented=False)
     assert list(clips.clip_id) == list(table("demo").clip_id)
 
 
@@ -257,7 +257,7 @@ def test_merged_classes_reach_the_copies() -> None:
     """A copy of a calm clip is neutral too, where calm is counted as neutral."""
     merged = factories.emotions("neutral", "sad", calm="neutral")
     made = splits.split_clips(table("demo"), factories.split("speaker"), emotions=merged, seed=1)
-    clips = splits.with_parts(factories.with_copies(table("demo")), made)
+    clips = splits.assign_splits(factories.with_copies(table("demo")), made)
     calm = clips[clips.clip_id.str.contains("_calm_")]
     assert len(calm) > 36  # 12 speakers, 3 texts, and copies
     assert set(calm.emotion) == {"neutral"}
@@ -269,14 +269,14 @@ def test_emotions_that_are_not_used_are_left_out() -> None:
     made = splits.split_clips(table("demo"), factories.split("speaker"), emotions=factories.emotions(*chosen), seed=1)
     assert set(made.emotion) == set(chosen)
     assert len(made) == 4 * 12 * 3
-    assert set(splits.with_parts(factories.with_copies(table("demo")), made).emotion) == set(chosen)
+    assert set(splits.assign_splits(factories.with_copies(table("demo")), made).emotion) == set(chosen)
 
 
 def test_one_class_is_no_task() -> None:
     """Where merging or choosing leaves one class, the error says which, and what the corpora have."""
     merged = factories.emotions("neutral", "calm", calm="neutral")
     with pytest.raises(
-        InputError, match=r"emotions\.use leaves clips of \['neutral'\]; at least two classes.*surprised"
+        UserError, match=r"emotions\.use leaves clips of \['neutral'\]; at least two classes.*surprised"
     ):
         splits.split_clips(table("ravdess"), factories.split("speaker"), emotions=merged, seed=1)
 
@@ -286,13 +286,13 @@ def test_one_class_is_no_task() -> None:
 
 def test_one_speaker_cannot_be_held_out() -> None:
     """The error names the corpus and the protocol that would work."""
-    with pytest.raises(InputError, match=r"at least two speakers, ravdess has 1; use hold_out: clip"):
+    with pytest.raises(UserError, match=r"at least two speakers, ravdess has 1; use hold_out: clip"):
         split_of(factories.ravdess(actors=[7]), factories.split("speaker"))
 
 
 def test_two_speakers_with_one_text() -> None:
     """With one voice left and one text there is nothing to validate on that training has not heard."""
-    with pytest.raises(InputError, match=r"tess leaves one speaker and one text.*use hold_out: clip"):
+    with pytest.raises(UserError, match=r"tess leaves one speaker and one text.*use hold_out: clip"):
         split_of(factories.tess(n_words=1), factories.split("speaker"))
 
 
@@ -301,7 +301,7 @@ def test_a_part_without_a_class_is_named(emotion: str) -> None:
     """Where but one speaker expresses an emotion, it is missing from two parts, and the error says so."""
     clips = table("ravdess")
     clips = clips[(clips.emotion != emotion) | (clips.speaker == "ravdess-05")]
-    with pytest.raises(InputError, match=rf"part \w+ of fold 1 has no clip of {emotion} \(hold_out: speaker"):
+    with pytest.raises(UserError, match=rf"part \w+ of fold 1 has no clip of {emotion} \(hold_out: speaker"):
         split_of(clips, factories.split("speaker"))
 
 
@@ -309,7 +309,7 @@ def test_too_few_clips_for_a_random_split() -> None:
     """A single clip of an emotion cannot be in three parts; the error names the corpus."""
     clips = table("ravdess")
     clips = clips[(clips.emotion != "calm") | (clips.clip_id == clips[clips.emotion == "calm"].clip_id.iloc[0])]
-    with pytest.raises(InputError, match="ravdess has too few clips of some emotion"):
+    with pytest.raises(UserError, match="ravdess has too few clips of some emotion"):
         split_of(clips, factories.split("clip"))
 
 
@@ -323,7 +323,7 @@ def test_few_clips_whose_speakers_are_unknown() -> None:
 def test_few_clips_of_many_speakers() -> None:
     """A corpus of one clip a speaker is split by speaker, or refused in a sentence."""
     clips = table("demo").drop_duplicates("speaker").assign(emotion=[*EMOTIONS, *EMOTIONS[:4]])
-    with pytest.raises(InputError):
+    with pytest.raises(UserError):
         split_of(clips, factories.split("speaker"))
 
 
@@ -331,7 +331,7 @@ def test_few_clips_of_many_speakers() -> None:
 
 
 def training(corpora: str) -> pd.DataFrame:
-    clips = splits.with_parts(factories.with_copies(table(corpora)), split(corpora, "speaker"))
+    clips = splits.assign_splits(factories.with_copies(table(corpora)), split(corpora, "speaker"))
     return clips[clips.part == "train"]
 
 
@@ -340,7 +340,7 @@ def training(corpora: str) -> pd.DataFrame:
 def test_inner_folds_are_apart(corpora: str, apart: str, folds: int) -> None:
     """Speakers stand on one side of a fold, or texts where one speaker is left, and copies with their sources."""
     clips = training(corpora)
-    made = splits.inner_folds(clips, folds=folds, seed=1)
+    made = splits.grouped_cv(clips, folds=folds, seed=1)
     assert len(made) == folds
     for train, test in made:
         for column in (apart, "source"):
@@ -351,7 +351,7 @@ def test_inner_folds_are_apart(corpora: str, apart: str, folds: int) -> None:
 def test_inner_folds_test_every_clip_once() -> None:
     """Positions are those of the training rows alone, each tested in one fold and trained on in the others."""
     clips = training("ravdess")
-    made = splits.inner_folds(clips, folds=3, seed=1)
+    made = splits.grouped_cv(clips, folds=3, seed=1)
     assert sorted(np.concatenate([test for _, test in made])) == list(range(len(clips)))
     for train, test in made:
         assert sorted([*train, *test]) == list(range(len(clips)))
@@ -360,7 +360,7 @@ def test_inner_folds_test_every_clip_once() -> None:
 def test_inner_folds_follow_the_seed() -> None:
     """The same seed gives the same folds, another gives others."""
     clips = training("ravdess")
-    one, same, other = (splits.inner_folds(clips, folds=3, seed=seed)[0][1].tolist() for seed in (1, 1, 2))
+    one, same, other = (splits.grouped_cv(clips, folds=3, seed=seed)[0][1].tolist() for seed in (1, 1, 2))
     assert one == same != other
 
 
@@ -368,9 +368,9 @@ def test_inner_folds_follow_the_seed() -> None:
 def test_inner_folds_hold_out_what_the_test_does(hold_out: str, apart: str) -> None:
     """What is unseen in the test is unseen in the grid search; where known voices are tested, they are known there."""
     clips = training("ravdess")
-    for train, test in splits.inner_folds(clips, folds=2, seed=1, hold_out=hold_out):
+    for train, test in splits.grouped_cv(clips, folds=2, seed=1, hold_out=hold_out):
         assert not set(clips[apart].iloc[train]) & set(clips[apart].iloc[test])
-    for train, test in splits.inner_folds(clips, folds=2, seed=1, hold_out="clip"):
+    for train, test in splits.grouped_cv(clips, folds=2, seed=1, hold_out="clip"):
         assert not set(clips.source.iloc[train]) & set(clips.source.iloc[test])
         assert set(clips.speaker.iloc[train]) == set(clips.speaker.iloc[test])
 
@@ -378,13 +378,13 @@ def test_inner_folds_hold_out_what_the_test_does(hold_out: str, apart: str) -> N
 def test_no_more_inner_folds_than_speakers() -> None:
     """Three speakers in training give three folds where five were asked for."""
     clips = factories.ravdess(actors=[1, 2, 3])
-    assert len(splits.inner_folds(clips, folds=5, seed=1)) == 3
+    assert len(splits.grouped_cv(clips, folds=5, seed=1)) == 3
 
 
 def test_inner_folds_of_few_clips() -> None:
     """Where no emotion has a clip for each fold, speakers are still kept apart."""
     clips = table("demo").drop_duplicates("speaker").assign(emotion=[*EMOTIONS, *EMOTIONS[:4]])
-    made = splits.inner_folds(clips, folds=3, seed=1)
+    made = splits.grouped_cv(clips, folds=3, seed=1)
     assert sorted(np.concatenate([test for _, test in made])) == list(range(12))
 
 
@@ -393,7 +393,7 @@ def test_inner_folds_of_one_speaker_and_text() -> None:
     one = factories.ravdess(actors=[1])
     for clips in (one.assign(text="01"), factories.ravdess().assign(speaker="ravdess-", text="01")):
         clips = factories.with_copies(clips)
-        for train, test in splits.inner_folds(clips, folds=3, seed=1):
+        for train, test in splits.grouped_cv(clips, folds=3, seed=1):
             assert not set(clips.source.iloc[train]) & set(clips.source.iloc[test])
             assert set(clips.emotion.iloc[test]) == set(clips.emotion)
 
@@ -417,5 +417,5 @@ def test_a_split_warns_of_nothing() -> None:
         warnings.simplefilter("always")
         for corpora in TABLES:
             split_of(table(corpora), factories.split("speaker"), seed=5)
-            splits.inner_folds(training(corpora), folds=3, seed=5)
+            splits.grouped_cv(training(corpora), folds=3, seed=5)
     assert [str(w.message) for w in caught if re.search("n_splits|populated", str(w.message))] == []

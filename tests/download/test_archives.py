@@ -14,7 +14,7 @@ import pytest
 
 from ser.download import archives
 from ser.download.archives import unpack
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 FILES = {"Actor_01/a.wav": random.Random(1).randbytes(3000), "Actor_01/b.wav": b"", "Actor_02/x/y.wav": b"speech" * 999}
 
@@ -61,7 +61,7 @@ def refusal(path: Path, folder: Path) -> str:
     """Take the one sentence, having seen that nothing was changed or left anywhere."""
     around = folder.parents[1]
     before = content_of(around)
-    with pytest.raises(InputError) as raised:
+    with pytest.raises(UserError) as raised:
         unpack(path, folder)
     assert content_of(around) == before
     assert {file.name for file in folder.parent.iterdir()} == {"corpus"}
@@ -257,7 +257,7 @@ def test_no_changed_byte_brings_another_error_or_content(tmp_path: Path) -> None
         target = tmp_path / f"{at}" / "corpus"
         try:
             unpack(archive(tmp_path, changed), target)
-        except InputError:
+        except UserError:
             assert not target.exists()
         else:
             assert sorted(content_of(target).values()) == sorted(files.values())

@@ -14,7 +14,7 @@ from ser.corpora.base import Corpus, RemoteFile, load_corpus
 from ser.download import corpus as download_corpus
 from ser.download import dataverse, demo_speech, kaggle
 from ser.download.demo_speech import Utterance
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 from tests.helpers.fake_corpora import RAVDESS
 from tests.helpers.http_servers import serving
@@ -33,7 +33,9 @@ def fetch(facts: Corpus, folder: Path, *, local_dir: str | None, seed: int = 1, 
     settings = factories.settings(download={"local_dir": local_dir, "allow_partial": True} | more).download
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(download_corpus, "load_corpus", lambda _name: facts)
-        return len(download_corpus.bring(facts.name, folder, settings, own_recordings={}, seed=seed).recordings)
+        return len(
+            download_corpus.download_corpus(facts.name, folder, settings, own_recordings={}, seed=seed).recordings
+        )
 
 
 def files_of(folder: Path) -> list[str]:
@@ -62,7 +64,7 @@ def test_relative_folders_start_at_the_project(
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert fetch(FACTS, tmp_path / "a", local_dir="corpora", seed=1) == len(RAVDESS)
     monkeypatch.delenv("DVC_ROOT")
-    with pytest.raises(InputError, match=r"local_dir: corpora was not found"):
+    with pytest.raises(UserError, match=r"local_dir: corpora was not found"):
         fetch(FACTS, tmp_path / "b", local_dir="corpora", seed=1)
     monkeypatch.chdir(tmp_path)
     assert fetch(FACTS, tmp_path / "b", local_dir="corpora", seed=1) == len(RAVDESS)
@@ -94,7 +96,7 @@ def test_a_corpus_that_is_not_here_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty" / "savee").mkdir(parents=True)
     (tmp_path / "other").mkdir()
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         fetch(load_corpus("savee"), tmp_path / "raw", local_dir=local_dir, seed=1)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "raw").exists()
@@ -153,7 +155,7 @@ def test_what_cannot_be_fetched_may_be_brought(tmp_path: Path, monkeypatch: pyte
         gone = RemoteFile("a.zip", server.url("a.zip"), "md5:" + "0" * 32, 1)
         facts = dataclasses.replace(FACTS, published=lambda: [gone])
         with pytest.raises(
-            InputError, match=r"a\.zip .* get it from https://zenodo.org/.* -S download.local_dir=FOLDER"
+            UserError, match=r"a\.zip .* get it from https://zenodo.org/.* -S download.local_dir=FOLDER"
         ):
             fetch(facts, tmp_path / "raw", local_dir=None, seed=1)
 
@@ -214,21 +216,21 @@ def test_kaggle_is_asked_only_when_told_to(fake_corpora: Path, tmp_path: Path, m
     assert asked == ["ejlok1/toronto-emotional-speech-set-tess"]
 
     def fail(_handle: str) -> Path:
-        raise InputError("not logged in.")
+        raise UserError("not logged in.")
 
     monkeypatch.setattr(kaggle, "fetch", fail)
-    with pytest.raises(InputError, match=r"not logged in\. Or get it from http://kahlan.* into FOLDER/savee/"):
+    with pytest.raises(UserError, match=r"not logged in\. Or get it from http://kahlan.* into FOLDER/savee/"):
         fetch(load_corpus("savee"), tmp_path / "raw", local_dir=None, kaggle=True)
 
 
 def test_a_corpus_is_announced() -> None:
     """Title, licence, citation and address, before anything is fetched; one's own recordings by their folder."""
-    said = download_corpus.announce("ravdess", {})
+    said = download_corpus.describe_corpus("ravdess", {})
     assert all(fact in said for fact in (FACTS.title, FACTS.licence, FACTS.citation, FACTS.url))
     mine = factories.settings(own={"mine": OWN, "tess": OWN}).own
-    assert download_corpus.announce("mine", mine) == "mine: your own recordings in voices."
-    with pytest.raises(InputError, match=r"own\.tess: a published corpus has this name"):
-        download_corpus.announce("tess", mine)
+    assert download_corpus.describe_corpus("mine", mine) == "mine: your own recordings in voices."
+    with pytest.raises(UserError, match=r"own\.tess: a published corpus has this name"):
+        download_corpus.describe_corpus("tess", mine)
 
 
 OWN = {"folder": "voices", "labels": None, "pattern": None, "emotions": {}, "language": "en"}

@@ -9,7 +9,7 @@ import pytest
 
 from ser.dataset.recordings import Recording
 from ser.download import custom
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 from tests.helpers.signals import RATE, encode, sine
 
@@ -24,7 +24,7 @@ def write(folder: Path, files: Mapping[str, float], *, rate: int = RATE) -> None
 def bring(root: Path, **settings: Any) -> tuple[list[Recording], list[str]]:
     plain = {"folder": "voices", "labels": None, "pattern": None, "emotions": {}, "language": "de"}
     mine = factories.settings(own={"mine": plain | settings}).own["mine"]
-    return custom.bring(mine, root / "raw", name="mine", root=root)
+    return custom.import_custom_corpus(mine, root / "raw", name="mine", root=root)
 
 
 @pytest.fixture
@@ -61,9 +61,7 @@ def test_a_table_elsewhere(root: Path) -> None:
     """`labels` names a CSV file from the project's root; its paths start at the folder."""
     label(root, "file,emotion\na.wav,happy\nb.wav,sad\n", name="mine.csv")
     assert [one.emotion for one in bring(root, labels="mine.csv")[0]] == ["happy", "sad"]
-    with pytest.raises(
-        InputError, match=r"gone\.csv was not found; expected a CSV file with the columns file, emotion"
-    ):
+    with pytest.raises(UserError, match=r"gone\.csv was not found; expected a CSV file with the columns file, emotion"):
         bring(root, labels="gone.csv")
 
 
@@ -87,7 +85,7 @@ def test_labels_in_paths(tmp_path: Path) -> None:
         ("mine-anna", "01", "happy"),
         ("mine-bo", "02", "sad"),
     ]
-    with pytest.raises(InputError, match=r"own\.mine\.pattern does not match anna/01_happy\.wav"):
+    with pytest.raises(UserError, match=r"own\.mine\.pattern does not match anna/01_happy\.wav"):
         bring(tmp_path, pattern=r"(?P<emotion>\d+)")
 
 
@@ -117,7 +115,7 @@ def test_labels_in_paths(tmp_path: Path) -> None:
 def test_wrong_labels_are_one_sentence(table: str, message: str, root: Path) -> None:
     """It names file or key, what was found and what to do, and nothing is copied."""
     label(root, table)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         bring(root)
     assert not (root / "raw").exists()
 
@@ -125,7 +123,7 @@ def test_wrong_labels_are_one_sentence(table: str, message: str, root: Path) -> 
 def test_a_table_that_is_no_text(root: Path) -> None:
     """A spreadsheet saved under the name of a CSV file is refused in a sentence."""
     (root / "voices" / "labels.csv").write_bytes(b"PK\x03\x04\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"labels\.csv cannot be read as UTF-8 text: .*; save it as CSV in UTF-8"):
+    with pytest.raises(UserError, match=r"labels\.csv cannot be read as UTF-8 text: .*; save it as CSV in UTF-8"):
         bring(root)
 
 
@@ -139,7 +137,7 @@ def test_a_table_that_is_no_text(root: Path) -> None:
 )
 def test_recordings_without_a_place_or_label(folder: str | None, message: str, root: Path) -> None:
     """What is missing is named, and how to give it."""
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         bring(root, folder=folder)
 
 
@@ -157,7 +155,7 @@ def test_the_same_sound_under_two_names(root: Path) -> None:
     label(root, "file,emotion\na.wav,sad\nb.wav,sad\n")
     assert "mine: the same sound under several names, kept once: a.wav = b.wav." in bring(root)[1]
     label(root, "file,emotion\na.wav,sad\nb.wav,happy\n")
-    with pytest.raises(InputError, match=r"different labels: a\.wav \(sad, mine-\), b\.wav \(happy, mine-\); keep the"):
+    with pytest.raises(UserError, match=r"different labels: a\.wav \(sad, mine-\), b\.wav \(happy, mine-\); keep the"):
         bring(root)
 
 

@@ -15,7 +15,7 @@ import pytest
 from ser.download import fetch
 from ser.download.dataverse import files_of
 from ser.download.fetch import CHUNK, fetch_all, get_json
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers.http_servers import Reply, Server, serving
 
 DOI = "doi:10.5683/SP2/E8H2MF"
@@ -81,7 +81,7 @@ def home(server: Server) -> str:
 
 
 def failure(server: Server) -> str:
-    with pytest.raises(InputError) as raised:
+    with pytest.raises(UserError) as raised:
         files_of(DOI, server=home(server))
     assert "\n" not in str(raised.value)
     return str(raised.value)
@@ -161,7 +161,7 @@ def test_another_file_than_listed_is_refused(server: Server, tmp_path: Path) -> 
     """The checksum of the list is what counts."""
     publish(server, [entry(1, "a.wav", b"content")])
     server.files["api/access/datafile/1"] = b"CONTENT"
-    with pytest.raises(InputError, match=r"datafile/1 gave 7 bytes, md5:.*expected a\.wav, 7 bytes, md5:"):
+    with pytest.raises(UserError, match=r"datafile/1 gave 7 bytes, md5:.*expected a\.wav, 7 bytes, md5:"):
         fetch_all(files_of(DOI, server=home(server)), tmp_path)
 
 
@@ -182,7 +182,7 @@ def test_an_empty_dataset_is_refused(server: Server) -> None:
 def test_a_file_listed_twice_is_refused(server: Server, tmp_path: Path) -> None:
     """Two files cannot have one place, however it is written."""
     publish(server, [entry(1, "a/b.wav", b"1"), entry(2, "a//b.wav", b"2")])
-    with pytest.raises(InputError, match=r"a/b\.wav is listed more than once"):
+    with pytest.raises(UserError, match=r"a/b\.wav is listed more than once"):
         fetch_all(files_of(DOI, server=home(server)), tmp_path)
 
 
@@ -241,7 +241,7 @@ def test_there_is_an_end_to_asking(server: Server) -> None:
     """After the last retry one sentence says so."""
     server.files[LISTING] = b"{}"
     server.will(LISTING, *[Reply(status=500)] * 9)
-    with pytest.raises(InputError, match="answered 500 Internal Server Error, 3 times in a row; expected JSON"):
+    with pytest.raises(UserError, match="answered 500 Internal Server Error, 3 times in a row; expected JSON"):
         get_json(server.url(LISTING), retries=2)
     assert len(server.asked) == 3
 
@@ -250,7 +250,7 @@ def test_no_server_at_all_is_said() -> None:
     """The plainest of the reasons is told."""
     with serving({}) as gone:
         url = gone.url("api")
-    with pytest.raises(InputError, match=r"could not be read \(.*refused\), 2 times in a row; expected JSON"):
+    with pytest.raises(UserError, match=r"could not be read \(.*refused\), 2 times in a row; expected JSON"):
         get_json(url, retries=1)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from ser.download import demo_speech
 from ser.download.demo_speech import PROSODIES, SAMPLE_RATE, SPEAKERS, TEXTS, Prosody, Utterance
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 SEED = 7
 FRAME, HOP = 1024, 256
@@ -154,7 +154,7 @@ def test_surprise_rises() -> None:
 def test_missing_espeak_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the wheel the message says what is missing and what to do."""
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    with pytest.raises(InputError, match="install it"):
+    with pytest.raises(UserError, match="install it"):
         demo_speech.synthesise(Utterance("01", "calm", "kids"), seed=SEED)
 
 
@@ -163,7 +163,7 @@ def test_foreign_espeak_is_refused() -> None:
     loader = importlib.import_module("espeakng_loader")
     foreign = ctypes.CDLL(loader.get_library_path())
     try:
-        with pytest.raises(InputError, match="in use"):
+        with pytest.raises(UserError, match="in use"):
             demo_speech.synthesise(Utterance("01", "calm", "kids"), seed=SEED)
     finally:
         demo_speech._unload(foreign)

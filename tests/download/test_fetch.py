@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ser.corpora.base import RemoteFile
 from ser.download import fetch as fetching
 from ser.download.fetch import CHUNK, cache, fetch, fetch_all
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers.factories import ROOT
 from tests.helpers.http_servers import Reply, Server, serving
 
@@ -67,7 +67,7 @@ def part(folder: Path) -> Path:
 
 
 def failure(wanted: RemoteFile, folder: Path, *, retries: int = 2) -> str:
-    with pytest.raises(InputError) as raised:
+    with pytest.raises(UserError) as raised:
         fetch(wanted, folder, retries=retries)
     return str(raised.value)
 
@@ -225,12 +225,12 @@ def test_only_failures_without_a_new_byte_count(server: Server, tmp_path: Path) 
 def test_waits_grow_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is twice the one before, and none shorter than the server asks for, up to the longest."""
     monkeypatch.setattr(fetching, "FIRST_WAIT", 1.0)
-    waits = [fetching._pause(requests.ConnectionError(), failures=failures) for failures in range(1, 9)]
+    waits = [fetching._backoff(requests.ConnectionError(), failures=failures) for failures in range(1, 9)]
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
     busy = requests.Response()
     for asked, wait in {"7": 7, "3600": 60, "tomorrow": 1}.items():
         busy.headers["Retry-After"] = asked
-        assert fetching._pause(requests.HTTPError(response=busy), failures=1) == wait
+        assert fetching._backoff(requests.HTTPError(response=busy), failures=1) == wait
 
 
 def command(server: Server, folder: Path) -> subprocess.Popen[bytes]:
@@ -359,14 +359,14 @@ def test_a_full_disk_is_said(server: Server, tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("name", ["", ".", "..", "/a.zip", "../a.zip", "a/../../b", "a\\b"])
 def test_a_name_outside_the_folder_is_refused(name: str) -> None:
     """Names may come from a site's listing, which is not to choose where files go."""
-    with pytest.raises(InputError, match="expected one below a folder"):
+    with pytest.raises(UserError, match="expected one below a folder"):
         RemoteFile(name, "https://example.org/a.zip", None, None)
 
 
 @pytest.mark.parametrize("checksum", ["", "md5:123", "sha256:" + "g" * 64, "sha1:" + "0" * 40, "0" * 64])
 def test_a_checksum_that_is_none_is_refused(checksum: str) -> None:
     """A slip of the pen is found before gigabytes are fetched."""
-    with pytest.raises(InputError, match=r"a\.zip: its checksum is .* hexadecimal digits"):
+    with pytest.raises(UserError, match=r"a\.zip: its checksum is .* hexadecimal digits"):
         RemoteFile("a.zip", "https://example.org/a.zip", checksum, None)
 
 
@@ -406,7 +406,7 @@ def test_the_first_failure_is_told_and_the_rest_stays(
     names = list(SMALL)
     server.will(names[20], Reply(status=404))
     server.will(names[21], Reply(status=500))
-    with pytest.raises(InputError, match=f"{names[20]} answered 404"):
+    with pytest.raises(UserError, match=f"{names[20]} answered 404"):
         fetch_all(remotes(server), tmp_path, connections=1)
     assert visible(tmp_path) == set(names[:20])
     assert all((tmp_path / name).read_bytes() == SMALL[name] for name in visible(tmp_path))
@@ -421,7 +421,7 @@ def test_a_failure_does_not_wait_for_large_files(server: Server, tmp_path: Path)
     server.will("a.zip", Reply(trickle=0.2))
     server.will(failing, Reply(status=404))
     started = time.monotonic()
-    with pytest.raises(InputError, match=f"{failing} answered 404"):
+    with pytest.raises(UserError, match=f"{failing} answered 404"):
         fetch_all([remote(server), remote(server, name=failing)], tmp_path)
     assert time.monotonic() - started < 4  # of the eight seconds that all of it takes
     assert visible(tmp_path) == set()
@@ -429,7 +429,7 @@ def test_a_failure_does_not_wait_for_large_files(server: Server, tmp_path: Path)
 
 def test_the_same_name_twice_is_refused(server: Server, tmp_path: Path) -> None:
     """Two files cannot have one place."""
-    with pytest.raises(InputError, match=r"a\.zip is listed more than once"):
+    with pytest.raises(UserError, match=r"a\.zip is listed more than once"):
         fetch_all([remote(server)] * 2, tmp_path)
 
 

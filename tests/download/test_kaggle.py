@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from ser.download import kaggle
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers.factories import ROOT
 
 HANDLE = "ejlok1/cremad"
@@ -37,7 +37,7 @@ def failure(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> str:
         raise error
 
     install(monkeypatch, refuse)
-    with pytest.raises(InputError) as raised:
+    with pytest.raises(UserError) as raised:
         kaggle.fetch(HANDLE)
     assert "\n" not in str(raised.value)
     return str(raised.value)
@@ -68,7 +68,7 @@ def test_the_folder_is_handed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_without_the_package_a_sentence_says_how_to_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not among the requirements, and importing the module does not need it."""
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    with pytest.raises(InputError, match=r"pip install -r requirements-kaggle\.txt -c constraints\.txt") as raised:
+    with pytest.raises(UserError, match=r"pip install -r requirements-kaggle\.txt -c constraints\.txt") as raised:
         kaggle.fetch(HANDLE)
     assert str(raised.value).startswith(PAGE)
     assert (ROOT / "requirements-kaggle.txt").read_text().startswith("kagglehub==")
@@ -116,5 +116,5 @@ def test_the_real_package_is_called_as_it_wants(monkeypatch: pytest.MonkeyPatch,
     own = kaggle._own(kagglehub.exceptions)
     assert {"DataCorruptionError", "UnauthenticatedError", "KaggleApiHTTPError"} <= {kind.__name__ for kind in own}
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
-    with pytest.raises(InputError, match=r"could not be fetched \(Invalid dataset handle"):
+    with pytest.raises(UserError, match=r"could not be fetched \(Invalid dataset handle"):
         kaggle.fetch("no-handle")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ser.download.preflight import check
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 
 ROOT = Path(__file__).parents[2]
@@ -30,14 +30,14 @@ def test_settings_that_a_run_can_have(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "meant"), [("demoo", "demo"), ("mien", "mine"), ("tes", "tess")])
 def test_an_unknown_corpus_is_named_with_the_nearest_known_one(tmp_path: Path, name: str, meant: str) -> None:
     """A misspelt corpus, or own recordings, are refused with what was meant."""
-    with pytest.raises(InputError, match=f"unknown corpus '{name}' .*, mine. Did you mean {meant}\\? "):
+    with pytest.raises(UserError, match=f"unknown corpus '{name}' .*, mine. Did you mean {meant}\\? "):
         check(write(tmp_path, corpora=["ravdess", name]))
 
 
 def test_folds_that_nobody_published(tmp_path: Path) -> None:
     """A table that a corpus of the run does not have is found before recordings are fetched."""
     split = factories.split("speaker", published="emobox").model_dump()
-    with pytest.raises(InputError, match="nobody published folds 'emobox' of demo"):
+    with pytest.raises(UserError, match="nobody published folds 'emobox' of demo"):
         check(write(tmp_path, corpora=["demo"], split=split))
 
 

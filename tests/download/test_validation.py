@@ -8,8 +8,8 @@ import pytest
 
 from ser.corpora.base import load_corpus
 from ser.dataset.recordings import Recording
-from ser.download.validation import check_complete
-from ser.utils.errors import InputError
+from ser.download.validation import validate_corpus
+from ser.utils.errors import UserError
 
 TESS = load_corpus("tess")
 NAMES = [f"{name[:3]}_x/{name}" for name in TESS.names()]
@@ -18,7 +18,7 @@ NAMES = [f"{name[:3]}_x/{name}" for name in TESS.names()]
 def check(there: Iterable[str], *, allow_partial: bool = False, **facts: object) -> list[str]:
     files = [PurePosixPath(f"{name}.wav") for name in there]
     recordings = [TESS.parse(file) or Recording(str(file), problem="no name of the corpus") for file in files]
-    return check_complete(recordings, dataclasses.replace(TESS, **facts), allow_partial=allow_partial)
+    return validate_corpus(recordings, dataclasses.replace(TESS, **facts), allow_partial=allow_partial)
 
 
 def test_a_whole_corpus_is_counted() -> None:
@@ -31,7 +31,7 @@ def test_a_whole_corpus_is_counted() -> None:
 def test_missing_and_surplus_recordings_are_named() -> None:
     """Each of a few, the first of many; nothing is taken for whole unless a part is enough, and then it is said."""
     there = [name for name in NAMES if "YAF" not in name and "_chair_" not in name] + ["OAF_x/OAF_table_sad"]
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(UserError) as refused:
         check(there)
     assert str(refused.value).startswith("tess: 1394 of 2800 recordings, 1 of 2 speakers, 7 of 7 emotions; missing: ")
     assert "OAF_chair_angry, OAF_chair_disgust" in str(refused.value)
@@ -41,12 +41,12 @@ def test_missing_and_surplus_recordings_are_named() -> None:
 
 def test_two_recordings_of_one_name_are_refused() -> None:
     """Nobody can say which is the corpus's; not even a part is that."""
-    with pytest.raises(InputError, match="there are 2 different recordings named OAF_back_angry; keep one"):
+    with pytest.raises(UserError, match="there are 2 different recordings named OAF_back_angry; keep one"):
         check([*NAMES, "again/OAF_back_angry"], allow_partial=True)
 
 
 def test_without_a_list_of_names_recordings_are_counted() -> None:
     """A corpus whose names nobody listed is complete when their number is right."""
     assert check(NAMES, names=tuple)
-    with pytest.raises(InputError, match=r"2799 of 2800 recordings.*; which ones nobody listed\. Mend"):
+    with pytest.raises(UserError, match=r"2799 of 2800 recordings.*; which ones nobody listed\. Mend"):
         check(NAMES[1:], names=tuple)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ser.evaluation import binary_tasks
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 from tests.helpers.eight_clips import CLASSES
 
@@ -46,5 +46,5 @@ def test_a_binary_task_without_one_side() -> None:
 def test_groups_that_make_no_task_are_named(positive: list[str], negative: list[str], message: str) -> None:
     """Each group has a class of its own, and some clip is of them."""
     table = factories.predicted(["happy", "sad"], ["sad", "sad"], classes=CLASSES)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         binary_tasks.binary(table, positive=positive, negative=negative)

@@ -6,7 +6,7 @@ import pytest
 
 from ser.evaluation import bootstrap, metrics
 from ser.utils import seeding
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers.random_predictions import CLASSES, heard, seeded
 
 RECALLS = [f"recall_{name}" for name in CLASSES]
@@ -19,7 +19,7 @@ def test_the_value_between_the_limits_is_the_metric_itself() -> None:
     never_answered_sad = table.assign(predicted=table.predicted.replace("sad", "angry"))
     for rows, names in ((table, RECALLS), (without_angry, RECALLS[:3]), (never_answered_sad, RECALLS)):
         found = bootstrap.bootstrap(rows, ["uar", "accuracy", "precision", "recall", "f1", *names], seed=1)
-        expected = metrics.judge(rows, classes=CLASSES)
+        expected = metrics.compute_metrics(rows, classes=CLASSES)
         assert found.value.to_dict() == pytest.approx({name: expected[name] for name in found.index})
         assert (found.low <= found.value).all() and (found.value <= found.high).all()
         assert (found.speakers == 3).all() and (found.clips == len(rows)).all()
@@ -30,7 +30,7 @@ def test_resampling_is_that_of_rows() -> None:
     table = heard([0.2, 1.0, -0.5], clips=3)
     counts = bootstrap._counts(table)
     drawn = bootstrap._draw(counts, resamples=5, seed=3)
-    times = seeding.generator(3, "bootstrap").multinomial(3, [1 / 3] * 3, size=5)
+    times = seeding.make_rng(3, "bootstrap").multinomial(3, [1 / 3] * 3, size=5)
     for draw, often in zip(drawn, times, strict=True):
         rows = pd.concat([table[table.speaker == f"ravdess-{n:02}"] for n, k in enumerate(often) for _ in range(k)])
         assert (draw[0] == metrics.confusion(rows, classes=CLASSES).to_numpy()).all()
@@ -64,8 +64,10 @@ def test_alike_clips_of_a_speaker_are_not_taken_for_many() -> None:
 
 def test_few_speakers_get_wider_tails() -> None:
     """The tail is the one that gives a mean the width of its t interval, and 2.5 % where speakers are many."""
-    assert bootstrap._tail(5, level=0.95) == pytest.approx(0.00095, abs=2e-5)  # beyond 2.776 x sqrt(5 / 4)
-    assert bootstrap._tail(10_000, level=0.95) == pytest.approx(0.025, abs=1e-4)
+    assert bootstrap._expanded_percentile(5, level=0.95) == pytest.approx(
+        0.00095, abs=2e-5
+    )  # beyond 2.776 x sqrt(5 / 4)
+    assert bootstrap._expanded_percentile(10_000, level=0.95) == pytest.approx(0.025, abs=1e-4)
 
 
 def test_one_speaker_has_no_interval() -> None:
@@ -103,10 +105,10 @@ def test_intervals_depend_on_the_seed_and_not_on_the_order_of_rows() -> None:
 
 def test_what_cannot_be_resampled_is_named() -> None:
     """An unknown metric, and a clip judged twice, end in a sentence."""
-    with pytest.raises(InputError, match=r"metric roc_auc .* known are uar"):
+    with pytest.raises(UserError, match=r"metric roc_auc .* known are uar"):
         bootstrap.bootstrap(heard([0, 1]), ["roc_auc"], seed=1)
     twice = pd.concat([heard([0, 1])] * 2)
-    with pytest.raises(InputError, match="stands twice for seed 1"):
+    with pytest.raises(UserError, match="stands twice for seed 1"):
         bootstrap.bootstrap(twice, ["uar"], seed=1)
 
 
@@ -115,7 +117,7 @@ def test_what_cannot_be_resampled_is_named() -> None:
 
 def test_seeds_are_averaged() -> None:
     """The mean of 1/4, 2/4 and 3/4, a standard deviation divided by two, and not the best of them."""
-    found = bootstrap.over_seeds(seeded(), ["uar", "accuracy"])
+    found = bootstrap.mean_over_seeds(seeded(), ["uar", "accuracy"])
     assert found.loc["uar"].to_list() == pytest.approx([0.5, 0.25, 3])
     assert bootstrap.bootstrap(seeded(), ["uar"], seed=1).value["uar"] == pytest.approx(0.5)
 
@@ -123,6 +125,6 @@ def test_seeds_are_averaged() -> None:
 def test_one_seed_has_no_deviation() -> None:
     """There is a mean, and no standard deviation; an unknown metric is named."""
     one = seeded()[lambda table: table.seed == 2]
-    assert bootstrap.over_seeds(one, ["uar"]).loc["uar"].to_list() == pytest.approx([0.5, np.nan, 1], nan_ok=True)
-    with pytest.raises(InputError, match="metric uaar is unknown"):
-        bootstrap.over_seeds(one, ["uaar"])
+    assert bootstrap.mean_over_seeds(one, ["uar"]).loc["uar"].to_list() == pytest.approx([0.5, np.nan, 1], nan_ok=True)
+    with pytest.raises(UserError, match="metric uaar is unknown"):
+        bootstrap.mean_over_seeds(one, ["uaar"])

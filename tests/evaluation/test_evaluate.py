@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 from ser.evaluation import significance, summary
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers.three_models import ANSWERS, CLASSES, PARTS, SETTINGS, TRUE, judged, table, write_predictions
 
 
 def numbers_of(model: str) -> dict[str, dict[str, float]]:
-    return summary.judge(table(model), SETTINGS, seed=1)
+    return summary.summarize(table(model), SETTINGS, seed=1)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_models_are_judged_and_ranked(folder: Path) -> None:
 def test_models_are_compared_on_test_clips(folder: Path) -> None:
     """Each two models are compared, and those marked that are not shown to be worse than the best."""
     found = judged(folder)
-    tested = {model: summary.tested(table(model)) for model in ANSWERS}
+    tested = {model: summary.select_test_rows(table(model)) for model in ANSWERS}
     pd.testing.assert_frame_equal(found.pairs, significance.compare(tested, resamples=100, seed=1))
     assert list(found.board.model[found.board.tied_with_best]) == ["lstm", "knn", "svm"]  # two speakers tell nothing
 
@@ -53,20 +53,20 @@ def test_one_model_alone(folder: Path) -> None:
     found = judged(folder, "lstm")
     assert list(found.board.tied_with_best) == [True]
     assert found.pairs.empty
-    assert list(found.pairs) == list(significance.COMPARED)
+    assert list(found.pairs) == list(significance.PAIR_COLUMNS)
 
 
 def test_a_missing_table_is_named(folder: Path) -> None:
     """The error names the table and the model that makes it."""
     (folder / "knn.parquet").unlink()
-    with pytest.raises(InputError, match=r"knn\.parquet was not found; run `dvc repro`, which trains knn"):
+    with pytest.raises(UserError, match=r"knn\.parquet was not found; run `dvc repro`, which trains knn"):
         judged(folder)
 
 
 def test_an_invalid_table_is_named(folder: Path) -> None:
     """A table that breaks the contract is refused with the name of its model."""
     table("knn").assign(p_sad=7.0).to_parquet(folder / "knn.parquet")
-    with pytest.raises(InputError, match="predictions of knn: "):
+    with pytest.raises(UserError, match="predictions of knn: "):
         judged(folder)
 
 
@@ -82,7 +82,7 @@ def test_models_of_different_clips_are_not_compared(folder: Path, change: str) -
         "truth": own.assign(emotion=TRUE[::-1]),
     }
     changed[change].to_parquet(folder / "svm.parquet")
-    with pytest.raises(InputError, match=r"svm and lstm|lstm and svm"):
+    with pytest.raises(UserError, match=r"svm and lstm|lstm and svm"):
         judged(folder)
 
 

@@ -26,7 +26,9 @@ def test_votes_are_answers() -> None:
     votes = load_corpus("crema_d").heard()
     one = next(name for name, words in votes.items() if words == ["sad"] and "_SAD_" in name)
     drawn = next(name for name, words in votes.items() if words == ["neutral", "sad"])
-    heard = human_baseline.answers(predicted([one, drawn]), factories.emotions(*SIX), seed=1).set_index("clip_id")
+    heard = human_baseline.human_predictions(predicted([one, drawn]), factories.emotions(*SIX), seed=1).set_index(
+        "clip_id"
+    )
     assert heard.predicted[f"crema_d/{one}"] == "sad"
     assert heard.predicted[f"crema_d/{drawn}"] in ("neutral", "sad")
     assert heard.loc[f"crema_d/{drawn}", ["p_neutral", "p_sad", "p_angry"]].to_list() == [0.5, 0.5, 0.0]
@@ -36,14 +38,18 @@ def test_people_are_asked_once_a_clip() -> None:
     """Several seeds of a model are several rows a clip, of people there is one."""
     name = "1001_IEO_NEU_XX"
     rows = pd.concat([predicted([name]), predicted([name]).assign(seed=2)])
-    assert len(human_baseline.answers(rows, factories.emotions(*SIX), seed=1)) == 1
+    assert len(human_baseline.human_predictions(rows, factories.emotions(*SIX), seed=1)) == 1
 
 
 def test_people_who_were_asked_another_question_are_left_out() -> None:
     """A run that lacks an emotion they could choose, or a corpus without votes, has no such reference."""
     name = "1001_IEO_NEU_XX"
-    assert human_baseline.answers(predicted([name], classes=SIX[:3]), factories.emotions(*SIX[:3]), seed=1).empty
-    assert human_baseline.answers(predicted(["OAF_back_angry"], corpus="tess"), factories.emotions(*SIX), seed=1).empty
+    assert human_baseline.human_predictions(
+        predicted([name], classes=SIX[:3]), factories.emotions(*SIX[:3]), seed=1
+    ).empty
+    assert human_baseline.human_predictions(
+        predicted(["OAF_back_angry"], corpus="tess"), factories.emotions(*SIX), seed=1
+    ).empty
 
 
 def test_all_of_crema_d(corpora: Path) -> None:
@@ -56,7 +62,7 @@ def test_all_of_crema_d(corpora: Path) -> None:
     meant = table.FileName.str.split("_").str[2].map(codes)
     votes = table.VoiceVote.str.split(":")
     expected = np.mean([(code in vote) / len(vote) for code, vote in zip(meant, votes, strict=True)])
-    heard = human_baseline.answers(predicted(list(table.FileName)), factories.emotions(*SIX), seed=1)
-    judged = metrics.judge(heard, classes=classes_of(heard))
+    heard = human_baseline.human_predictions(predicted(list(table.FileName)), factories.emotions(*SIX), seed=1)
+    judged = metrics.compute_metrics(heard, classes=classes_of(heard))
     assert len(heard) == 7442
     assert judged["accuracy"] == pytest.approx(expected, abs=0.01)

@@ -27,7 +27,7 @@ def codes(table: pd.DataFrame, *columns: str, sd: float = 0.1, seed: int = 0) ->
 
 def measured(table: pd.DataFrame, vectors: Any, *, seed: int = 1, **emotions: Any) -> pd.DataFrame:
     settings = emotions.get("emotions", factories.emotions())
-    return leakage.measure(table, vectors, emotions=settings, trees=20, seed=seed)
+    return leakage.run_leakage_checks(table, vectors, emotions=settings, trees=20, seed=seed)
 
 
 def pooled(found: pd.DataFrame) -> dict[str, float]:
@@ -196,25 +196,25 @@ def test_sentences(tmp_path: Any) -> None:
         "Unseen speakers of each corpus, from training on all: 0.52 on mine (2 emotions), 0.52 on tess (2 emotions).",
         "The corpus of an unseen speaker is told with a UAR of 0.99 (chance 0.50): 0.99 of mine, 0.99 of tess.",
     ]
-    assert leakage.probe_sentences(table) == expected
-    assert leakage.probe_sentences(pd.read_csv(tmp_path / "probe.csv")) == expected
+    assert leakage.describe_leakage(table) == expected
+    assert leakage.describe_leakage(pd.read_csv(tmp_path / "probe.csv")) == expected
 
 
 @pytest.mark.parametrize(("before", "words"), [(0.91, "flatter by 1 point."), (0.9, "not flatter here.")])
 def test_sentences_about_copies(before: float, words: str) -> None:
     """A point is not called points, and no gain no gain."""
     table = scores(leak_augmented_after_split=0.9, leak_augmented_before_split=before)
-    (sentence,) = leakage.probe_sentences(table)
+    (sentence,) = leakage.describe_leakage(table)
     assert sentence.endswith(f"this leak, which the pipeline refuses, would {words}")
 
 
 def test_known_voices_that_are_understood_worse_are_explained() -> None:
     """That a random split does not flatter surprises, so a reason is given; where it does, there is none to give."""
-    (sentence,) = leakage.probe_sentences(scores(leak_clip=0.36, leak_speaker=0.53))[:1]
+    (sentence,) = leakage.describe_leakage(scores(leak_clip=0.36, leak_speaker=0.53))[:1]
     assert "would not flatter here. (Where each speaker says each sentence once an emotion" in sentence
-    assert "(Where" not in leakage.probe_sentences(scores(leak_clip=0.53, leak_speaker=0.53))[0]
+    assert "(Where" not in leakage.describe_leakage(scores(leak_clip=0.53, leak_speaker=0.53))[0]
 
 
 def test_nothing_measured_nothing_said() -> None:
     """Random clips alone are no comparison."""
-    assert leakage.probe_sentences(scores(leak_clip=0.9)) == []
+    assert leakage.describe_leakage(scores(leak_clip=0.9)) == []

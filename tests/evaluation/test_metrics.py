@@ -54,7 +54,7 @@ def test_uar_is_scikit_learn_s_balanced_accuracy() -> None:
 
 def test_metrics_by_hand() -> None:
     """Eight clips whose numbers can be counted on fingers."""
-    found = metrics.judge(factories.predicted(TRUE, ANSWERS, classes=CLASSES), classes=CLASSES)
+    found = metrics.compute_metrics(factories.predicted(TRUE, ANSWERS, classes=CLASSES), classes=CLASSES)
     assert found["clips"] == 8
     assert found["accuracy"] == pytest.approx(6 / 8)
     assert found["recall_neutral"] == pytest.approx(3 / 4)
@@ -82,7 +82,7 @@ def auc(true: list[str], answers: list[str], name: str) -> float:
 def test_metrics_are_scikit_learn_s() -> None:
     """With every class present, each average is scikit-learn's macro average."""
     table = random_table(CLASSES)
-    found = metrics.judge(table, classes=CLASSES)
+    found = metrics.compute_metrics(table, classes=CLASSES)
     true, answers = table.emotion, table.predicted
     assert found["uar"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(true, answers))
     assert found["accuracy"] == pytest.approx(sklearn_metrics.accuracy_score(true, answers))
@@ -97,7 +97,7 @@ def test_a_class_that_does_not_occur_is_left_out() -> None:
     """Its recall, precision and area do not exist, so averages are over the others."""
     classes = ["neutral", "calm", "happy", "sad"]
     table = random_table(classes, absent="calm")
-    found = metrics.judge(table, classes=classes)
+    found = metrics.compute_metrics(table, classes=classes)
     present = ["neutral", "happy", "sad"]
     assert "recall_calm" not in found
     assert {key for key in found if key.startswith("recall_")} == {f"recall_{name}" for name in present}
@@ -111,13 +111,15 @@ def test_a_class_that_does_not_occur_is_left_out() -> None:
 
 def test_a_perfect_model() -> None:
     """Whoever is always right gets 1 everywhere."""
-    found = metrics.judge(factories.predicted(TRUE, TRUE, classes=CLASSES), classes=CLASSES)
+    found = metrics.compute_metrics(factories.predicted(TRUE, TRUE, classes=CLASSES), classes=CLASSES)
     assert {value for key, value in found.items() if key != "clips"} == {1.0}
 
 
 def test_one_class_has_no_area() -> None:
     """Where all clips are of one class, the area under the curve is not a number, and the rest stands."""
-    found = metrics.judge(factories.predicted(["sad"] * 3, ["sad", "sad", "happy"], classes=CLASSES), classes=CLASSES)
+    found = metrics.compute_metrics(
+        factories.predicted(["sad"] * 3, ["sad", "sad", "happy"], classes=CLASSES), classes=CLASSES
+    )
     assert math.isnan(found["roc_auc"])
     assert found["uar"] == pytest.approx(2 / 3)
 
@@ -134,7 +136,7 @@ def test_each_part_is_judged_apart() -> None:
     found = metrics.evaluate(parted())
     assert set(found) == {"val", "test"}
     for part in found:
-        assert found[part] == metrics.judge(parted()[lambda t, p=part: t.part == p], classes=CLASSES)
+        assert found[part] == metrics.compute_metrics(parted()[lambda t, p=part: t.part == p], classes=CLASSES)
 
 
 def test_copies_are_not_in_the_headline() -> None:

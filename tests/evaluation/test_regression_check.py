@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from ser.evaluation import regression_check, summary
-from ser.evaluation.regression_check import Result, Verdict
+from ser.evaluation.regression_check import RegressionReport, Result
 from ser.labels import EMOTIONS
 from ser.reporting import regression_report
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories, fake_predictions
 
 CLIPS = factories.ravdess()
@@ -26,7 +26,7 @@ def predicted(clips: pd.DataFrame = CLIPS, *, seed: int = 1) -> pd.DataFrame:
 
 
 def result(table: pd.DataFrame, name: str = "after", *, model: str = "lstm", **settings: Any) -> Result:
-    numbers = summary.judge(table, EVALUATE, seed=1)
+    numbers = summary.summarize(table, EVALUATE, seed=1)
     return Result(name, {model: numbers}, SETTINGS | settings, {model: table})
 
 
@@ -34,7 +34,7 @@ def without_predictions(one: Result) -> Result:
     return Result(one.name, one.metrics, one.settings, {})
 
 
-def compared(before: Result, after: Result, *declared: Any, **limits: Any) -> Verdict:
+def compared(before: Result, after: Result, *declared: Any, **limits: Any) -> RegressionReport:
     check = LIMITS.model_copy(update=limits)
     return regression_check.compare(before, after, check, evaluate=EVALUATE, seed=1, declared=declared)
 
@@ -277,8 +277,8 @@ def test_a_declaration_of_nothing_is_noted() -> None:
 
 def test_an_unknown_declaration_is_refused() -> None:
     """The message lists those that there are."""
-    with pytest.raises(InputError, match="declared change 'model': expected one of corpora, protocol, classes, test"):
-        regression_check.declarable(["model"])
+    with pytest.raises(UserError, match="declared change 'model': expected one of corpora, protocol, classes, test"):
+        regression_check.parse_accepted_changes(["model"])
 
 
 # Nothing is silent ----------------------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ def _rest(one: Result) -> tuple[Any, Any, Any]:
 
 def test_a_first_result_passes_and_says_so() -> None:
     """Where there is nothing to compare with, that is said."""
-    verdict = regression_check.first_run("main", result(BEFORE))
+    verdict = regression_check.initial_result("main", result(BEFORE))
     assert verdict.code == 0
     assert "main has no metrics/metrics.json: this is the first result" in verdict.notes[0]
 
@@ -316,7 +316,7 @@ def test_pages() -> None:
     page = regression_report.markdown(verdict, pictures=["https://example.org/reports/leaderboard.png"])
     assert page.startswith("## Regression check: worse\n\nTest clips, after compared with main.\n")
     assert page.endswith("![leaderboard.png](https://example.org/reports/leaderboard.png)\n")
-    shown = regression_report.terminal(verdict)
+    shown = regression_report.console_report(verdict)
     assert shown.endswith("Regression check: worse")
     for text in (page, shown):
         assert verdict.regressions[0] in text

@@ -39,7 +39,7 @@ def table(*, seeds: tuple[int, ...] = (1,)) -> pd.DataFrame:
 
 
 def judge(rows: pd.DataFrame) -> pd.DataFrame:
-    return robustness.judge(rows, resamples=200, seed=1).set_index("condition")
+    return robustness.evaluate_robustness(rows, resamples=200, seed=1).set_index("condition")
 
 
 def test_each_condition_is_judged_on_its_own_clips() -> None:
@@ -69,7 +69,7 @@ def test_limits_are_those_of_the_difference_over_speakers() -> None:
     rows = table()
     noisy = rows[rows.augmentation == "stress_noise_0db"].assign(clip_id=lambda r: r.source)
     clean = rows[(rows.augmentation == "") & rows.clip_id.isin(noisy.clip_id)]
-    expected = significance.difference(noisy, clean, resamples=200, seed=1)
+    expected = significance.paired_difference(noisy, clean, resamples=200, seed=1)
     one = judge(rows).loc["stress_noise_0db"]
     assert (one.low, one.high) == pytest.approx((expected.low, expected.high))
 
@@ -93,16 +93,16 @@ def test_without_copies_there_is_nothing_to_judge() -> None:
     """A table of originals, or with copies to learn from only, has no conditions, and its numbers are none."""
     own = predicted(CLIPS, wrong=0.1, seed=1)
     for rows in (own, pd.concat([own, stressed(own, "noise")])):
-        found = robustness.judge(rows, resamples=200, seed=1)
+        found = robustness.evaluate_robustness(rows, resamples=200, seed=1)
         assert found.empty
-        assert robustness.numbers(found) == {}
+        assert robustness.robustness_metrics(found) == {}
 
 
 def test_no_headline_knows_of_altered_clips() -> None:
     """Every number of the parts is the same with altered test clips in the table and without."""
     rows, settings = table(), factories.settings(evaluate={"resamples": 100}).evaluate
     with_val = pd.concat([rows, rows[rows.augmentation == ""].assign(part="val")])
-    assert summary.judge(with_val, settings, seed=1) == summary.judge(
+    assert summary.summarize(with_val, settings, seed=1) == summary.summarize(
         with_val[with_val.augmentation == ""], settings, seed=1
     )
 
@@ -119,14 +119,14 @@ def test_no_headline_knows_of_altered_clips() -> None:
 )
 def test_conditions_in_words(condition: str, said: str) -> None:
     """A reader who knows no column names reads what was done to the clips."""
-    assert robustness.words(condition) == said
+    assert robustness.describe_condition(condition) == said
 
 
 def test_conditions_begin_with_the_mildest() -> None:
     """Of noise the highest ratio to the signal stands first, and kinds stand together."""
     names = ["telephone", "noise_0db", "noise_20db", "level_-12db", "noise_10db", "level_12db"]
     own = predicted(CLIPS, wrong=0.1, seed=1)
-    found = robustness.judge(
+    found = robustness.evaluate_robustness(
         pd.concat([own, *(stressed(own, f"stress_{name}") for name in names)]), resamples=100, seed=1
     )
     assert [name.removeprefix("stress_") for name in found.condition] == [

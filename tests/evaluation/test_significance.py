@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ser.evaluation import bootstrap, metrics, significance
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 from tests.helpers.random_predictions import CLASSES, answered, heard, seeded
 
@@ -50,12 +50,12 @@ def test_models_are_compared_on_the_same_clips() -> None:
         b.rename(columns={"p_sad": "p_calm"}),
     ]
     for other in others:
-        for compare in (significance.mcnemar, lambda a, b: significance.difference(a, b, seed=1)):
-            with pytest.raises(InputError, match="models are compared on the same clips and classes"):
+        for compare in (significance.mcnemar, lambda a, b: significance.paired_difference(a, b, seed=1)):
+            with pytest.raises(UserError, match="models are compared on the same clips and classes"):
                 compare(a, other)
-    with pytest.raises(InputError, match="knn and svm"):
+    with pytest.raises(UserError, match="knn and svm"):
         significance.compare({"knn": a, "svm": b[1:]}, seed=1)
-    with pytest.raises(InputError, match=r"more than once \(seeds \[1, 2\]\)"):
+    with pytest.raises(UserError, match=r"more than once \(seeds \[1, 2\]\)"):
         significance.mcnemar(pd.concat([a, a.assign(seed=2)]), b)
 
 
@@ -68,7 +68,7 @@ def right_on(often: Sequence[int]) -> pd.DataFrame:
 def test_a_difference_is_paired_by_speaker() -> None:
     """Speakers who are hard for both models widen each one's interval, but not that of the difference."""
     better, worse = right_on([2, 3, 4, 5, 6, 7, 8, 9]), right_on([1, 2, 3, 4, 5, 6, 7, 8])
-    assert significance.difference(better, worse, seed=1) == pytest.approx((0.1, 0.1, 0.1, 8))
+    assert significance.paired_difference(better, worse, seed=1) == pytest.approx((0.1, 0.1, 0.1, 8))
     limits = bootstrap.bootstrap(better, ["uar"], seed=1).loc["uar"]
     assert limits.high - limits.low > 0.3
 
@@ -76,7 +76,7 @@ def test_a_difference_is_paired_by_speaker() -> None:
 def test_a_difference_of_seeds_is_one_of_their_means() -> None:
     """A model of three seeds, 1/2 on average, is 1/2 below one of one seed that is always right."""
     perfect = factories.predicted(CLASSES, CLASSES, classes=CLASSES).assign(speaker=["a", "a", "b", "b"])
-    found = significance.difference(perfect, seeded(), seed=1)
+    found = significance.paired_difference(perfect, seeded(), seed=1)
     assert found.difference == pytest.approx(0.5)
     assert (found.low, found.high) == pytest.approx((1 / 6, 5 / 6))  # speaker a alone, and b alone
 
@@ -86,8 +86,8 @@ def test_unknown_speakers_leave_models_untold() -> None:
     nobody = heard([2] * 8)
     nobody = nobody.assign(speaker=nobody.speaker.replace("ravdess-00", "ravdess-"))
     bad = nobody.assign(predicted="sad")
-    assert np.isnan(significance.difference(nobody, bad, resamples=100, seed=1).low)
-    assert significance.tied_with_best({"good": nobody, "bad": bad}, resamples=100, seed=1) == ["good", "bad"]
+    assert np.isnan(significance.paired_difference(nobody, bad, resamples=100, seed=1).low)
+    assert significance.not_significantly_worse({"good": nobody, "bad": bad}, resamples=100, seed=1) == ["good", "bad"]
 
 
 # Many models ----------------------------------------------------------------------------------------------------------
@@ -122,10 +122,10 @@ def test_all_pairs_are_compared() -> None:
         row, tested = found.loc[a, b], significance.mcnemar(models()[a], models()[b])
         assert (row.only_a, row.only_b, row.p) == (tested.only_a, tested.only_b, tested.p)
         assert row[["difference", "low", "high", "speakers"]].to_list() == pytest.approx(
-            list(significance.difference(models()[a], models()[b], seed=1))
+            list(significance.paired_difference(models()[a], models()[b], seed=1))
         )
         assert row.p_holm < 0.001 and row.low * row.high > 0
-    assert list(significance.compare({"good": models()["good"]}, seed=1)) == list(significance.COMPARED)
+    assert list(significance.compare({"good": models()["good"]}, seed=1)) == list(significance.PAIR_COLUMNS)
 
 
 def test_seeds_are_compared_one_by_one_in_mcnemar_s_test_only() -> None:
@@ -138,19 +138,21 @@ def test_seeds_are_compared_one_by_one_in_mcnemar_s_test_only() -> None:
 
 def test_models_that_are_not_shown_to_be_worse_stand_with_the_best() -> None:
     """Two alike models share the first place and the guesser does not; with one speaker nothing can be told."""
-    ranked = sorted(("good", "alike"), key=lambda name: -metrics.judge(models()[name], classes=CLASSES)["uar"])
-    assert significance.tied_with_best(models(), seed=1) == ranked
-    assert significance.tied_with_best({"guess": models()["guess"]}, seed=1) == ["guess"]
+    ranked = sorted(
+        ("good", "alike"), key=lambda name: -metrics.compute_metrics(models()[name], classes=CLASSES)["uar"]
+    )
+    assert significance.not_significantly_worse(models(), seed=1) == ranked
+    assert significance.not_significantly_worse({"guess": models()["guess"]}, seed=1) == ["guess"]
     alone = {name: table.assign(speaker="ravdess-01") for name, table in models().items()}
-    assert significance.tied_with_best(alone, seed=1) == [*ranked, "guess"]
+    assert significance.not_significantly_worse(alone, seed=1) == [*ranked, "guess"]
 
 
 def test_more_models_need_clearer_differences() -> None:
     """One model is shown to be worse than the best; among ten like it, none is, as one may look so by chance."""
     best, other = right_on([8, 7, 7, 7, 6, 6, 6, 4]), right_on([5] * 8)
-    assert significance.tied_with_best({"best": best, "other": other}, seed=1) == ["best"]
+    assert significance.not_significantly_worse({"best": best, "other": other}, seed=1) == ["best"]
     many = {"best": best} | {f"other {n:02}": other for n in range(10)}
-    assert significance.tied_with_best(many, seed=1) == list(many)
+    assert significance.not_significantly_worse(many, seed=1) == list(many)
 
 
 # Any number of two models on the same clips ---------------------------------------------------------------------------
@@ -165,9 +167,9 @@ def test_swapping_answers_shows_what_mcnemar_shows() -> None:
     table = heard([50])
     a = answered(table, [True] * 30 + [False] * 10)
     b = answered(table, [True] * 22 + [False] * 8 + [True] * 2 + [False] * 8)
-    p = significance.swap_test(a, b, accuracy, draws=999, seed=1)
+    p = significance.permutation_test(a, b, accuracy, draws=999, seed=1)
     assert p == pytest.approx(significance.mcnemar(a, b).p / 2, abs=0.02)  # 8 against 2: 0.055
-    assert significance.swap_test(b, a, accuracy, draws=199, seed=1) > 0.9
+    assert significance.permutation_test(b, a, accuracy, draws=199, seed=1) > 0.9
 
 
 def test_swapping_answers_of_clips_with_seeds() -> None:
@@ -175,8 +177,8 @@ def test_swapping_answers_of_clips_with_seeds() -> None:
     table = heard([50])
     bad = answered(table, [False] * 40)
     twice = pd.concat([table, table.assign(seed=2)], ignore_index=True)
-    p = significance.swap_test(twice, bad, accuracy, draws=199, seed=1)
+    p = significance.permutation_test(twice, bad, accuracy, draws=199, seed=1)
     assert p == 1 / 200
-    assert p == significance.swap_test(twice.sample(frac=1, random_state=1), bad, accuracy, draws=199, seed=1)
-    with pytest.raises(InputError, match="on the same clips and classes"):
-        significance.swap_test(table, bad[1:], accuracy, seed=1)
+    assert p == significance.permutation_test(twice.sample(frac=1, random_state=1), bad, accuracy, draws=199, seed=1)
+    with pytest.raises(UserError, match="on the same clips and classes"):
+        significance.permutation_test(table, bad[1:], accuracy, seed=1)

@@ -34,7 +34,7 @@ QUARTER = answered("sad", "sad", "sad", "sad", speaker="03", sex="m")
 def judge(*rows: pd.DataFrame, settings: Any = SETTINGS, val: bool = False) -> dict[str, float]:
     table = pd.concat(rows, ignore_index=True)
     both = pd.concat([table, table.assign(part="val", clip_id="val/" + table.clip_id)], ignore_index=True)
-    return summary.judge(both, settings, seed=1)["val" if val else "test"]
+    return summary.summarize(both, settings, seed=1)["val" if val else "test"]
 
 
 # Intervals and spread -------------------------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ def judge(*rows: pd.DataFrame, settings: Any = SETTINGS, val: bool = False) -> d
 def test_metrics_stay_as_they_are() -> None:
     """What stands beside the metrics changes none of them, and the validation part has nothing beside."""
     rows = pd.concat([RIGHT, HALF, QUARTER], ignore_index=True)
-    expected = {name: round(value, 9) for name, value in metrics.judge(rows, classes=CLASSES).items()}
+    expected = {name: round(value, 9) for name, value in metrics.compute_metrics(rows, classes=CLASSES).items()}
     found = {name: round(value, 9) for name, value in judge(rows).items()}
     assert expected.items() <= found.items()
     assert judge(rows, val=True) == pytest.approx(expected)
@@ -87,7 +87,7 @@ def test_seeds_are_averaged_and_their_spread_told() -> None:
     """UAR of 1 and of 0.5 have a mean of 0.75 and a standard deviation of 0.354; clips are counted once."""
     other = HALF.assign(clip_id=RIGHT.clip_id, speaker=RIGHT.speaker, sex="f", seed=2)
     found = judge(RIGHT, other)
-    apart = [metrics.judge(rows, classes=CLASSES) for rows in (RIGHT, other)]
+    apart = [metrics.compute_metrics(rows, classes=CLASSES) for rows in (RIGHT, other)]
     for name in ("uar", "accuracy", "precision", "recall", "f1", "roc_auc", "recall_sad"):
         assert found[name] == pytest.approx((apart[0][name] + apart[1][name]) / 2), name
     assert found["uar"] == 0.75
@@ -178,7 +178,7 @@ def test_a_task_without_one_side_is_none(positive: list[str], negative: list[str
 def test_every_number_is_one(tmp_path: Any, rows: pd.DataFrame) -> None:
     """What does not exist is left out, so that metrics.json, which knows no NaN, can be written and read as it was."""
     table = pd.concat([rows, rows.assign(part="val", clip_id="val/" + rows.clip_id)], ignore_index=True)
-    found = summary.judge(table, SETTINGS, seed=1)
+    found = summary.summarize(table, SETTINGS, seed=1)
     write_json(tmp_path / "metrics.json", found)
     assert json.loads((tmp_path / "metrics.json").read_text()) == found
     assert all(np.isfinite(list(numbers.values())).all() for numbers in found.values())
@@ -196,7 +196,16 @@ def test_the_leaderboard_is_ranked_by_test_uar() -> None:
     judged = {"svm": numbers(0.5), "lstm": numbers(0.6, kappa=0.4), "knn": numbers(0.3, accuracy=0.9)}
     board = summary.leaderboard(judged, tied=["lstm", "svm"])
     assert list(board)[:4] == ["rank", "model", "uar", "accuracy"]
-    assert set(board) == {"rank", "model", "uar", "accuracy", "kappa", "val_uar", "tied_with_best", *summary.SOMETIMES}
+    assert set(board) == {
+        "rank",
+        "model",
+        "uar",
+        "accuracy",
+        "kappa",
+        "val_uar",
+        "tied_with_best",
+        *summary.OPTIONAL_METRICS,
+    }
     assert board[["rank", "model", "uar", "val_uar", "tied_with_best"]].to_numpy().tolist() == [
         [1, "lstm", 0.6, 0.4, True],
         [2, "svm", 0.5, 0.5, True],

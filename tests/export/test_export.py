@@ -17,6 +17,6 @@ def test_the_centre_is_of_training_and_its_reach_of_validation(tmp_path: Path, m
     monkeypatch.setattr(
         exporting, "_summaries", lambda _tables, clip_ids, *, kinds: np.array([[values[clip]] for clip in clip_ids])
     )
-    usual = exporting.usual((), split, fold=1, kinds=())
+    usual = exporting.training_statistics((), split, fold=1, kinds=())
     assert (usual["mean"], usual["deviation"]) == ([1.0], [1.0])
-    assert usual["most"] == pytest.approx(quality_flags.MARGIN * 6)
+    assert usual["most"] == pytest.approx(quality_flags.OOD_MARGIN * 6)

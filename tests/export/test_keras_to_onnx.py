@@ -14,21 +14,21 @@ import pytest
 from ser.export import keras_to_onnx
 from ser.inference.onnx_session import Network, open_network
 from ser.models import batching, trainer
-from ser.models.batching import ALL, Seen
-from ser.models.network import build_for
-from ser.utils.errors import InputError
+from ser.models.batching import ALL_FEATURES, BranchInputs
+from ser.models.network import build_from_data
+from ser.utils.errors import UserError
 from tests.helpers import tiny_models
 
 ROOT = Path(__file__).parents[2]
 TRAIN = tiny_models.examples(24)
 FUNCTIONALS = np.random.default_rng(1).normal(size=(24, 5)).astype(np.float32)
-ALL_BRANCHES = Seen([(0, 3)], [(1, 2), (3, 4)], [(0, 2), (3, 5)])
+ALL_BRANCHES = BranchInputs([(0, 3)], [(1, 2), (3, 4)], [(0, 2), (3, 5)])
 
 
-def network(functionals: Any = None, *, seen: Seen = ALL, **changes: Any) -> Any:
-    trainer.set_up(1)
+def network(functionals: Any = None, *, seen: BranchInputs = ALL_FEATURES, **changes: Any) -> Any:
+    trainer.make_deterministic(1)
     train = replace(TRAIN, functionals=functionals, seen=seen)
-    model = build_for(train, tiny_models.lstm_settings(**changes), n_classes=tiny_models.N_CLASSES)
+    model = build_from_data(train, tiny_models.lstm_settings(**changes), n_classes=tiny_models.N_CLASSES)
     for layer in model.layers:  # statistics of batches that are not those of an untrained network
         if "batch_normalization" in layer.name:
             weights = [0.5 + np.random.default_rng(n).random(v.shape) for n, v in enumerate(layer.get_weights())]
@@ -47,7 +47,7 @@ def check(model: Any, run: Network) -> None:
     for shape in ((1, 8), (3, 24), (2, 31)):
         frames = rng.normal(5, 9, size=(*shape, n_features)).astype(np.float32)
         functionals = rng.normal(5, 9, size=(shape[0], *n_functionals)).astype(np.float32) if n_functionals else None
-        expected = model(batching.together(frames, functionals), training=False).numpy()
+        expected = model(batching.model_inputs(frames, functionals), training=False).numpy()
         np.testing.assert_allclose(run(frames, functionals), expected, atol=1e-6)
 
 
@@ -58,8 +58,8 @@ def test_every_architecture(architecture: str, stride: int, tmp_path: Path) -> N
     check(model, exported(model, tmp_path))
 
 
-@pytest.mark.parametrize("seen", [ALL, Seen(movement=[(1, 3)]), ALL_BRANCHES])
-def test_functionals_beside_frames(seen: Seen, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seen", [ALL_FEATURES, BranchInputs(movement=[(1, 3)]), ALL_BRANCHES])
+def test_functionals_beside_frames(seen: BranchInputs, tmp_path: Path) -> None:
     """A network with functionals has two inputs, and clips functionals that are far from those of training."""
     model = network(FUNCTIONALS, seen=seen)
     run = exported(model, tmp_path)
@@ -126,5 +126,5 @@ def test_what_cannot_be_converted_is_refused(make: Any, reason: str) -> None:
 
     inputs = Input((7, 6))
     model = Model(inputs, layers.Flatten()(make(layers, ops)(inputs)))
-    with pytest.raises(InputError, match=reason):
+    with pytest.raises(UserError, match=reason):
         keras_to_onnx.convert(model)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser.features.acoustic_classes import CENTROIDS, COEFFICIENTS, centroids, memberships
-from ser.features.functionals import USUAL, functionals
+from ser.features.acoustic_classes import CENTROIDS, COEFFICIENTS, centroids, posteriors
+from ser.features.functionals import PRIOR_COUNT, functionals
 from tests.helpers import factories
 from tools import make_acoustic_classes
 
@@ -40,14 +40,14 @@ def test_a_frame_is_likeliest_of_the_class_that_it_is_the_middle_of() -> None:
     middles = centroids()
     voice = (middles - middles.mean(axis=0)) / middles.std(axis=0)
     near = np.square(voice[:, None] - middles).sum(axis=2).argmin(axis=1)
-    np.testing.assert_array_equal(memberships(middles * 3 - 7).argmax(axis=1), near)
+    np.testing.assert_array_equal(posteriors(middles * 3 - 7).argmax(axis=1), near)
     assert len(set(near)) > 0.8 * N
 
 
 def test_a_frame_belongs_to_all_classes_together_once() -> None:
     """Shares are at least 0 and 1 together, also of silence and of a single frame, and of few or many coefficients."""
     for frames in (cepstra(), cepstra(1), np.zeros((9, 19)), cepstra()[:, :2], 1e6 * cepstra()):
-        shares = memberships(frames)
+        shares = posteriors(frames)
         assert shares.shape == (len(frames), N)
         assert shares.min() >= 0
         np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
@@ -55,9 +55,9 @@ def test_a_frame_belongs_to_all_classes_together_once() -> None:
 
 def test_another_voice_says_the_same() -> None:
     """A voice that adds to each coefficient and stretches it changes no share; nor do coefficients beyond twelve."""
-    same = partial(np.testing.assert_allclose, desired=memberships(cepstra()), atol=2e-3)
-    same(memberships(cepstra() * np.arange(1, 20) + 5))
-    same(memberships(np.hstack([cepstra()[:, :12], cepstra()[:, 12:] ** 2])))
+    same = partial(np.testing.assert_allclose, desired=posteriors(cepstra()), atol=2e-3)
+    same(posteriors(cepstra() * np.arange(1, 20) + 5))
+    same(posteriors(np.hstack([cepstra()[:, :12], cepstra()[:, 12:] ** 2])))
 
 
 def test_what_the_voice_does_in_each_class() -> None:
@@ -66,11 +66,11 @@ def test_what_the_voice_does_in_each_class() -> None:
     away, frequent = parts(frames)
     np.testing.assert_allclose(away[:, -1], 0, atol=1e-5)
     assert frequent.sum() == pytest.approx(1, rel=1e-5)
-    shares = memberships(cepstra())
+    shares = posteriors(cepstra())
     frames[:, -1] = level = 100 * shares[:, 3]
     away, frequent = parts(frames)
     assert away[:, -1].argmax() == 3
-    expected = shares[:, 3] @ (level - level.mean()) / (shares[:, 3].sum() + USUAL)
+    expected = shares[:, 3] @ (level - level.mean()) / (shares[:, 3].sum() + PRIOR_COUNT)
     assert away[3, -1] == pytest.approx(expected, rel=1e-3)
     assert frequent[3] == pytest.approx(shares[:, 3].mean(), rel=1e-3)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ser.features.columns import CLIP_FUNCTIONAL_NAMES, columns_of, feature_names, runs, spans_of
-from ser.features.functionals import OF_CLIPS, functional_names
+from ser.features.columns import CLIP_FUNCTIONAL_NAMES, column_slices, columns_of, feature_names, merge_slices
+from ser.features.functionals import CLIP_FUNCTIONALS, functional_names
 from tests.helpers import factories
 
 
@@ -22,7 +22,7 @@ def test_columns_of_some_kinds() -> None:
 )
 def test_runs_of_columns(columns: list[int], spans: list[tuple[int, int]]) -> None:
     """Neighbouring columns are one span."""
-    assert runs(np.array(columns, dtype=np.intp)) == spans
+    assert merge_slices(np.array(columns, dtype=np.intp)) == spans
 
 
 def test_spans_of_functionals() -> None:
@@ -30,11 +30,11 @@ def test_spans_of_functionals() -> None:
     chosen = {"frames": ["rms", "zcr"], "functionals": ["mean", "rise", "change", "std", "modulation"]}
     names = functional_names(factories.settings(features=chosen).features)
     assert names[:2] == ["rms.0.mean", "zcr.0.mean"]
-    assert spans_of(names, ["rise", "change", "modulation"]) == [(2, 6), (8, len(names))]
-    assert spans_of(names, ["mean"]) == [(0, 2)]
-    assert spans_of(names, ["rms", "bend"]) == []
+    assert column_slices(names, ["rise", "change", "modulation"]) == [(2, 6), (8, len(names))]
+    assert column_slices(names, ["mean"]) == [(0, 2)]
+    assert column_slices(names, ["rms", "bend"]) == []
 
 
 def test_functionals_of_clips_are_those_of_the_library() -> None:
     """Names are known without importing what computes functionals."""
-    assert set(OF_CLIPS) == CLIP_FUNCTIONAL_NAMES
+    assert set(CLIP_FUNCTIONALS) == CLIP_FUNCTIONAL_NAMES

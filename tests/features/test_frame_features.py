@@ -10,8 +10,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from ser.features.columns import feature_names
-from ser.features.frame_features import FRAME_FEATURES, Framed, frame_features
-from ser.features.functionals import OF_CLIPS, OF_COLUMNS, OF_PARTS, functionals
+from ser.features.frame_features import FRAME_FEATURES, FrameAnalysis, frame_features
+from ser.features.functionals import CLIP_FUNCTIONALS, COLUMN_FUNCTIONALS, VOICED_FUNCTIONALS, functionals
 from ser.params import Features
 from ser.utils.parallel import map_batches
 from tests.golden import regenerate
@@ -53,7 +53,7 @@ def test_hardly_a_signal_has_features(n_samples: int, value: float) -> None:
     matrix = frame_features(np.full(n_samples, value, dtype=np.float32), settings(), rate=RATE)
     assert len(matrix) == 1 + n_samples // 160
     assert np.isfinite(matrix).all()
-    everything = settings(functionals=[*OF_COLUMNS, *OF_PARTS, *OF_CLIPS])
+    everything = settings(functionals=[*COLUMN_FUNCTIONALS, *VOICED_FUNCTIONALS, *CLIP_FUNCTIONALS])
     assert np.isfinite(functionals(matrix, everything)).all()
 
 
@@ -191,7 +191,7 @@ def test_shape_of_a_sine() -> None:
 
 def test_slope_of_a_spectrum_that_falls() -> None:
     """Power that falls by 6 dB each 250 Hz has slopes of -24 dB per kHz, and is the louder the lower."""
-    framed = Framed(signal=noise(), rate=RATE, settings=settings("spectral"))
+    framed = FrameAnalysis(signal=noise(), rate=RATE, settings=settings("spectral"))
     power = 0.1 * 10 ** (-2.4 * np.arange(257) * 31.25 / 1000)
     framed.__dict__["power"] = np.tile(power[:, None], (1, 5)).astype(np.float32)  # in place of the property's value
     shape = FRAME_FEATURES["spectral"](framed)
@@ -222,7 +222,7 @@ def test_derivatives_of_a_decay_are_its_slope() -> None:
 
 def test_derivatives_of_a_ramp_are_its_slope() -> None:
     """Where coefficients rise along lines, the first derivative is the lines' slopes and the second is nothing."""
-    framed = Framed(signal=noise(), rate=RATE, settings=settings("mfcc"))
+    framed = FrameAnalysis(signal=noise(), rate=RATE, settings=settings("mfcc"))
     start, slope = np.random.default_rng(0).standard_normal((2, 64, 1)).astype(np.float32)
     framed.__dict__["log_mel"] = start + slope * np.arange(30)  # in place of the property's value
     static, first, second = np.split(FRAME_FEATURES["mfcc"](framed), 3, axis=1)
@@ -230,7 +230,7 @@ def test_derivatives_of_a_ramp_are_its_slope() -> None:
     np.testing.assert_allclose(second[4:-4], 0, atol=1e-4)
 
 
-def by_librosa(framed: Framed) -> dict[str, np.ndarray]:
+def by_librosa(framed: FrameAnalysis) -> dict[str, np.ndarray]:
     """Compute what librosa and SciPy compute of the same spectrum, (features, frames) each."""
     sizes = {"frame_length": framed.window, "hop_length": framed.hop}
     mfcc = librosa.feature.mfcc(S=framed.log_mel, n_mfcc=20)
@@ -256,7 +256,7 @@ def by_librosa(framed: Framed) -> dict[str, np.ndarray]:
 def test_features_are_librosa_s(rate: int, signal: np.ndarray) -> None:
     """They are computed without librosa, whose import takes longer than an answer may, and are the same."""
     signal = signal.astype(np.float32)
-    framed = Framed(signal=signal, rate=rate, settings=settings())
+    framed = FrameAnalysis(signal=signal, rate=rate, settings=settings())
     for name, expected in by_librosa(framed).items():
         found = FRAME_FEATURES[name](framed).T[: len(expected)]
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3, err_msg=name)

@@ -7,11 +7,18 @@ import numpy.typing as npt
 import pytest
 
 from ser.features.columns import feature_names
-from ser.features.functionals import FEWEST, OF_CLIPS, OF_COLUMNS, OF_PARTS, functional_names, functionals
+from ser.features.functionals import (
+    CLIP_FUNCTIONALS,
+    COLUMN_FUNCTIONALS,
+    MIN_FRAMES,
+    VOICED_FUNCTIONALS,
+    functional_names,
+    functionals,
+)
 from ser.params import Features
 from tests.helpers import factories
 
-EVERY = (*OF_COLUMNS, *OF_PARTS, *OF_CLIPS)
+EVERY = (*COLUMN_FUNCTIONALS, *VOICED_FUNCTIONALS, *CLIP_FUNCTIONALS)
 Frames = npt.NDArray[np.float32]
 
 
@@ -32,7 +39,7 @@ def test_of_known_columns() -> None:
     others = {"rise", "bend", "change"}  # which depend on the order
     ranks = {"min": 0, "p10": 10, "p25": 25, "median": 50, "p75": 75, "p90": 90, "max": 100}
     known = ranks | {"mean": 50, "std": 850**0.5}  # (101² - 1) / 12
-    assert set(known) | others == set(OF_COLUMNS)
+    assert set(known) | others == set(COLUMN_FUNCTIONALS)
     for name, value in known.items():
         found = of(frames, name, kinds=("rms", "zcr"))
         np.testing.assert_allclose(found, [value, 0 if name == "std" else 7], rtol=1e-6)
@@ -54,7 +61,7 @@ def test_of_known_contours(n_frames: int) -> None:
 def test_of_hardly_any_frames(n_frames: int) -> None:
     """A single frame neither rises nor bends nor changes, two do not bend, and all functionals are numbers."""
     frames = np.arange(n_frames)[:, None] + 4
-    values = {name: float(of(frames, name)[0]) for name in OF_COLUMNS}
+    values = {name: float(of(frames, name)[0]) for name in COLUMN_FUNCTIONALS}
     assert np.isfinite(list(values.values())).all()
     assert (values["rise"], values["bend"], values["change"]) == pytest.approx((n_frames - 1, 0, n_frames - 1))
 
@@ -72,7 +79,7 @@ def test_frames_with_a_voice_are_summed_up_alone() -> None:
     level = [10, 1, 2, 20, 3, 30]
     frames = np.stack([level, np.zeros(6), voiced, np.zeros(6)], axis=1)
     kinds = ("rms", "pitch")
-    found = {name: of(frames, name, kinds=kinds)[0] for name in OF_PARTS}
+    found = {name: of(frames, name, kinds=kinds)[0] for name in VOICED_FUNCTIONALS}
     assert found == pytest.approx(
         {"voiced_mean": 2, "voiced_std": (2 / 3) ** 0.5, "unvoiced_mean": 20, "unvoiced_std": (200 / 3) ** 0.5}
     )
@@ -81,13 +88,13 @@ def test_frames_with_a_voice_are_summed_up_alone() -> None:
 def test_a_part_of_hardly_any_frames_is_the_whole() -> None:
     """Of a clip with fewer voiced frames than are worth summing up, the voiced mean is that of all frames."""
     level = np.arange(10)
-    frames = np.stack([level, np.zeros(10), level < FEWEST - 1, np.zeros(10)], axis=1)
+    frames = np.stack([level, np.zeros(10), level < MIN_FRAMES - 1, np.zeros(10)], axis=1)
     assert of(frames, "voiced_mean", kinds=("rms", "pitch"))[0] == pytest.approx(level.mean())
 
 
 def test_without_pitch_nobody_knows_what_is_voiced() -> None:
     """Functionals that need features that are not measured are left out: no number stands for none."""
-    names = [*OF_PARTS, *(name for name in OF_CLIPS if name != "modulation")]
+    names = [*VOICED_FUNCTIONALS, *(name for name in CLIP_FUNCTIONALS if name != "modulation")]
     assert of(np.ones((9, 1)), "mean", *names).tolist() == [1]
     assert functional_names(settings("mean", *names)) == ["rms.0.mean"]
 

@@ -17,7 +17,7 @@ from ser.features import extraction
 from ser.features import store as feature_store
 from ser.features.columns import feature_names
 from ser.features.functionals import functionals
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 from tests.helpers.measured import NAMES, SETTINGS, measure_each, write_folder
 
@@ -102,14 +102,14 @@ def test_a_full_disk_is_a_sentence(folder: Path, expected: dict[str, np.ndarray]
     with little_room(needed):
         feature_store.read_frames(paths, clip_ids=clip_ids)
     said = rf"{folder}: no copy of the frames .* could be written there \(File too large\); it takes as much"
-    with little_room(needed - 1), pytest.raises(InputError, match=said):
+    with little_room(needed - 1), pytest.raises(UserError, match=said):
         feature_store.read_frames(paths, clip_ids=clip_ids)
     assert sorted(folder.iterdir()) == before
 
 
 def test_threads_do_not_write_over_each_other(tmp_path: Path) -> None:
     """Many threads append at a time, with a switch after every few instructions, and each clip is read as it was."""
-    scratch, every = feature_store._Scratch(tmp_path), sys.getswitchinterval()
+    scratch, every = feature_store._FrameFile(tmp_path), sys.getswitchinterval()
     clips = [np.full((3 + n % 5, 7), n, dtype=np.float32) for n in range(3000)]
     sys.setswitchinterval(1e-6)
     try:
@@ -148,7 +148,7 @@ def test_features_are_read_across_tables_written_in_any_pieces(folder: Path, tmp
 def test_a_clip_that_is_not_there_is_refused(kind: str, folder: Path) -> None:
     """Asking for a clip that no table holds is an error that names both, and never another clip's features."""
     read = {"frames": feature_store.read_frames, "functionals": feature_store.read_functionals}[kind]
-    with pytest.raises(InputError, match=rf"{kind}\.parquet: ravdess/nobody has no features there; run `dvc repro`"):
+    with pytest.raises(UserError, match=rf"{kind}\.parquet: ravdess/nobody has no features there; run `dvc repro`"):
         read([folder / f"{kind}.parquet"], clip_ids=[f"ravdess/{NAMES[0]}", "ravdess/nobody"])
 
 
@@ -156,8 +156,8 @@ def test_columns_have_names(folder: Path, expected: dict[str, np.ndarray]) -> No
     """A table says what its numbers are: the name of a functional's column finds its value."""
     columns = feature_names(SETTINGS)
     assert columns == ["zcr.0", "rms.0", "chroma.0", "chroma.1", "chroma.2"]
-    assert feature_store.read_names([folder / "frames.parquet"]) == columns
-    names = feature_store.read_names([folder / "functionals.parquet"])
+    assert feature_store.read_feature_names([folder / "frames.parquet"]) == columns
+    names = feature_store.read_feature_names([folder / "functionals.parquet"])
     clip_id = f"ravdess/{NAMES[0]}"
     (vector,) = feature_store.read_functionals([folder / "functionals.parquet"], clip_ids=[clip_id])
     assert len(names) == len(vector)
@@ -171,9 +171,9 @@ def test_tables_of_different_features_are_refused(folder: Path, tmp_path: Path) 
     chosen = SETTINGS.model_copy(update={"frames": ("rms", "zcr", "chroma")})
     with clip_writer(other, **extraction.frames_layout(chosen)):
         pass
-    with pytest.raises(InputError, match=f"{other}.* hold different features"):
-        feature_store.read_names([folder / "frames.parquet", other])
-    with pytest.raises(InputError, match=f"{other}.* hold different features"):
+    with pytest.raises(UserError, match=f"{other}.* hold different features"):
+        feature_store.read_feature_names([folder / "frames.parquet", other])
+    with pytest.raises(UserError, match=f"{other}.* hold different features"):
         feature_store.read_frames([folder / "frames.parquet", other], clip_ids=[])
 
 
@@ -184,8 +184,8 @@ def test_a_kind_of_features_can_be_chosen(tmp_path: Path) -> None:
     names = '["mel.0", "rms.0", "mel.1", "zcr.0"]'
     factories.write_features(tmp_path, clips, payload="frames", values=values, names=names)
     paths = [tmp_path / "ravdess.parquet"]
-    assert feature_store.read_names(paths, kinds=["zcr", "mel"]) == ["mel.0", "mel.1", "zcr.0"]
+    assert feature_store.read_feature_names(paths, kinds=["zcr", "mel"]) == ["mel.0", "mel.1", "zcr.0"]
     frames = feature_store.read_frames(paths, clip_ids=list(clips.clip_id), kinds=["mel"])
     assert frames[1].tolist() == [[10, 12], [14, 16]]
-    with pytest.raises(InputError, match=r"hold no pitch, but mel\.0, rms\.0"):
-        feature_store.read_names(paths, kinds=["pitch"])
+    with pytest.raises(UserError, match=r"hold no pitch, but mel\.0, rms\.0"):
+        feature_store.read_feature_names(paths, kinds=["pitch"])

@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from ser.inference.model import load
-from ser.predictions.temperature import divide, logits
+from ser.predictions.temperature import logits, softmax_with_temperature
 from stages import augment, download, export, featurize, preprocess, split, train_baselines, train_lstm
 from tests.helpers import dvc_project, factories
 
@@ -69,7 +69,7 @@ def away(folder: Path, model: str, table: pd.DataFrame, give: Callable[[Path], A
         found = np.array(list(answer.probabilities.values()))
         stored = np.array([row[f"p_{label}"] for label in answer.probabilities])
         if "unlike_training" in answer.flags:
-            stored = divide(logits(stored[None]), max(1, _spread(stored) / _spread(found)))[0]
+            stored = softmax_with_temperature(logits(stored[None]), max(1, _spread(stored) / _spread(found)))[0]
         worst = max(worst, np.abs(found - stored).max())
     return float(worst)
 

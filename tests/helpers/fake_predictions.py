@@ -9,7 +9,7 @@ import pandas as pd
 
 from ser.evaluation import bootstrap, calibration, metrics, significance, subgroups
 from ser.predictions.table import prediction_table
-from ser.predictions.temperature import apply_temperature, without_temperature
+from ser.predictions.temperature import apply_temperature, undo_temperature
 from ser.reporting import plots
 
 CLOSE = {"calm": "neutral", "neutral": "calm", "happy": "surprised", "surprised": "happy", "fearful": "sad"}
@@ -59,7 +59,7 @@ def scaled(table: pd.DataFrame, temperature: float) -> pd.DataFrame:
 
 def headline(tables: Mapping[str, pd.DataFrame], *, resamples: int = 200) -> pd.DataFrame:
     """Judge models as the evaluation does."""
-    tied = significance.tied_with_best(tables, resamples=resamples, seed=1)
+    tied = significance.not_significantly_worse(tables, resamples=resamples, seed=1)
     rows = [
         _judged(model, table, resamples=resamples) | {"tied_with_best": model in tied}
         for model, table in tables.items()
@@ -74,15 +74,15 @@ def _judged(model: str, table: pd.DataFrame, *, resamples: int) -> dict[str, Any
         for name in found.index
         for end, column in (("", "value"), ("_low", "low"), ("_high", "high"))
     }
-    over_folds = subgroups.by(table, "fold").uar
+    over_folds = subgroups.evaluate_by_group(table, "fold").uar
     return limits | {
         "model": model,
-        "roc_auc": metrics.judge(table, classes=[c[2:] for c in table if c.startswith("p_")])["roc_auc"],
+        "roc_auc": metrics.compute_metrics(table, classes=[c[2:] for c in table if c.startswith("p_")])["roc_auc"],
         "kappa": metrics.cohen_kappa(table),
         "top2": metrics.top_k_accuracy(table, 2),
         "ece": calibration.ece(table),
-        "ece_raw": calibration.ece(without_temperature(table)),
-        "uar_seed_sd": bootstrap.over_seeds(table, ["uar"]).loc["uar", "sd"],
+        "ece_raw": calibration.ece(undo_temperature(table)),
+        "uar_seed_sd": bootstrap.mean_over_seeds(table, ["uar"]).loc["uar", "sd"],
         "uar_fold_mean": over_folds.mean() if len(over_folds) > 1 else np.nan,
         "uar_fold_sd": over_folds.std() if len(over_folds) > 1 else np.nan,
         "val_uar": limits["uar"] + 0.03,
@@ -107,4 +107,4 @@ def draw_confusion(tables: Mapping[str, pd.DataFrame], folder: Path, *, classes:
     """Draw the matrices that the evaluation leaves."""
     for model, table in tables.items():
         counts = metrics.confusion(table, classes=classes)
-        plots.confusion(counts, folder / f"{model}_test.png", title=f"{model}, test clips\nravdess")
+        plots.plot_confusion(counts, folder / f"{model}_test.png", title=f"{model}, test clips\nravdess")

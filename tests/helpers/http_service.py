@@ -30,7 +30,7 @@ class FakeServed(FakeModel):
 
     def predict(self, recording: bytes) -> SimpleNamespace:
         time.sleep(self.takes)
-        signal = np.concatenate(list(audio_io.signal_blocks(recording, rate=self.rate)))
+        signal = np.concatenate(list(audio_io.stream_blocks(recording, rate=self.rate)))
         found = self.judge(signal)
         named = dict(zip(self.emotions, found.tolist(), strict=True))
         label, seconds = max(named, key=named.__getitem__), len(signal) / self.rate

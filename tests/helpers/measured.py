@@ -24,7 +24,7 @@ def write_features(folder: Path, *, settings: Features = SETTINGS) -> tuple[Path
     frames, vectors = folder / "frames.parquet", folder / "functionals.parquet"
     clips, copies = folder / "clips.parquet", folder / "copies.parquet"
     with clip_writer(vectors, **extraction.functionals_layout(settings)) as write:
-        for table in extraction.measure(clips, copies, settings, frames=frames):
+        for table in extraction.extract_features(clips, copies, settings, frames=frames):
             write(table)
     return frames, vectors
 

@@ -31,6 +31,6 @@ def write_predictions(folder: Path) -> None:
         table(model).to_parquet(folder / f"{model}.parquet", index=False)
 
 
-def judged(folder: Path, *models: str) -> evaluate.Judged:
+def judged(folder: Path, *models: str) -> evaluate.EvaluationResult:
     """Judge the models of a folder, all of them where none is named."""
-    return evaluate.judge_all(folder, models or list(ANSWERS), SETTINGS, emotions=factories.emotions(), seed=1)
+    return evaluate.evaluate_models(folder, models or list(ANSWERS), SETTINGS, emotions=factories.emotions(), seed=1)

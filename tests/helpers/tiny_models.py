@@ -13,7 +13,7 @@ from ser.dataset import splits
 from ser.features.columns import Array
 from ser.models import baselines, trainer
 from ser.models.batching import Examples
-from ser.models.network import build_for
+from ser.models.network import build_from_data
 from tests.helpers import factories
 
 HOP = 0.01
@@ -59,8 +59,8 @@ def with_functionals(n: int, *, seed: int, in_frames: bool) -> Examples:
 @cache
 def untrained(architecture: str) -> Any:
     """Build a network that has learned nothing, for clips of the tiny problem."""
-    trainer.set_up(1)
-    return build_for(examples(24), lstm_settings(architecture=architecture), n_classes=N_CLASSES)
+    trainer.make_deterministic(1)
+    return build_from_data(examples(24), lstm_settings(architecture=architecture), n_classes=N_CLASSES)
 
 
 def fitted(settings: Any, *, train: Examples, val: Examples, seed: int = 1) -> tuple[Any, pd.DataFrame]:
@@ -90,7 +90,7 @@ def folds(n: int = 60) -> Any:
             "emotion": (np.arange(n) % N_CLASSES).astype(str),
         }
     )
-    return splits.inner_folds(clips, folds=3, seed=1)
+    return splits.grouped_cv(clips, folds=3, seed=1)
 
 
 def baseline(name: str, *, seed: int = 1) -> tuple[Any, pd.DataFrame]:

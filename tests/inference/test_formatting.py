@@ -15,12 +15,12 @@ import predict
 from ser.audio.io import AudioError
 from ser.inference import folder as folder_predictions
 from ser.inference import formatting
-from ser.inference.model import UNCERTAIN, Answer
-from ser.utils.errors import InputError
+from ser.inference.model import UNCERTAIN, Prediction
+from ser.utils.errors import UserError
 from tests.helpers import signals
 
 ROOT = Path(__file__).parents[2]
-ANSWER = Answer("sad", 0.7, {"neutral": 0.1, "sad": 0.7, "angry": 0.2}, 2.5, ("quiet",))
+ANSWER = Prediction("sad", 0.7, {"neutral": 0.1, "sad": 0.7, "angry": 0.2}, 2.5, ("quiet",))
 
 
 class Judge:
@@ -28,14 +28,14 @@ class Judge:
 
     labels = tuple(ANSWER.probabilities)
 
-    def predict(self, recording: Any) -> Answer:
+    def predict(self, recording: Any) -> Prediction:
         if "bad" in str(recording):
             raise AudioError("is broken")
         return ANSWER
 
 
-def told(name: str = "a.wav", *, least: float = 0) -> formatting.Told:
-    return formatting.ask(Judge(), Path(name), name=name, least=least)  # type: ignore[arg-type]
+def told(name: str = "a.wav", *, least: float = 0) -> formatting.PredictionOutcome:
+    return formatting.predict_or_error(Judge(), Path(name), name=name, least=least)  # type: ignore[arg-type]
 
 
 def test_a_chart_ranks_the_emotions() -> None:
@@ -77,8 +77,8 @@ def test_a_folder_becomes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("b/one.wav", "a.wav", "bad.txt", ".hidden/x.wav", "out.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    counts = folder_predictions.judge_folder(Path("models/lstm"), tmp_path, tmp_path / "out.csv", least=0.5)
-    assert counts == folder_predictions.Counts(3, 1, {"bad.txt": "is broken"})
+    counts = folder_predictions.predict_folder(Path("models/lstm"), tmp_path, tmp_path / "out.csv", least=0.5)
+    assert counts == folder_predictions.FolderSummary(3, 1, {"bad.txt": "is broken"})
     rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
     assert [row["file"] for row in rows] == ["a.wav", "b/one.wav", "bad.txt"]
     assert [row["label"] for row in rows] == ["sad", "sad", ""]
@@ -123,7 +123,7 @@ def test_answers_overwrite_nothing_but_a_table(tmp_path: Path, table: str) -> No
 def test_no_recordings_are_an_error(tmp_path: Path, folder: str, reason: str) -> None:
     """A folder that is not there, or is empty, is said."""
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=reason):
+    with pytest.raises(UserError, match=reason):
         formatting.recordings_in(tmp_path / folder, but=tmp_path / "out.csv")
 
 
@@ -163,7 +163,7 @@ def test_transcripts_need_their_packages(monkeypatch: pytest.MonkeyPatch) -> Non
         lambda: speech_to_text.transcribe(signals.encode(signals.sine(200))),
         lambda: speech_to_text.speak("sad"),
     ):
-        with pytest.raises(InputError, match=r"requirements-voice\.txt"):
+        with pytest.raises(UserError, match=r"requirements-voice\.txt"):
             call()
 
 

@@ -17,7 +17,7 @@ from benchmarks import predict as benchmark
 from ser.audio import io as audio_io
 from ser.audio.io import AudioError
 from ser.inference.model import UNCERTAIN, Model, load
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import dvc_project, exported_models, signals
 
 MODELS = ["lstm", "svm"]
@@ -281,13 +281,13 @@ def change(path: Path, old: bytes, new: bytes) -> None:
 def test_a_folder_that_is_not_whole_is_refused(folder: Path, damage: Any, reason: str) -> None:
     """Another format, and whatever is lost or altered, is an error that names it, before any answer."""
     damage(folder)
-    with pytest.raises(InputError, match=reason):
+    with pytest.raises(UserError, match=reason):
         load(folder)
 
 
 def test_a_member_that_is_not_there_is_refused(folder: Path) -> None:
     """The error names those that there are."""
-    with pytest.raises(InputError, match="it has fold1_seed1, fold1_seed2"):
+    with pytest.raises(UserError, match="it has fold1_seed1, fold1_seed2"):
         load(folder, member="fold9_seed1")
 
 
@@ -301,5 +301,5 @@ def test_a_model_of_synthetic_voices_says_so(lstm: Model, voice: Any) -> None:
 
 def test_what_is_no_recording_is_named(lstm: Model) -> None:
     """A wrong argument ends in a sentence, and not in an AttributeError."""
-    with pytest.raises(InputError, match="found int; expected a path, bytes"):
+    with pytest.raises(UserError, match="found int; expected a path, bytes"):
         lstm.predict(3)  # type: ignore[arg-type]

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ser.inference.sliding_window import Layout, Summary, Watch, Window, hops
-from ser.utils.errors import InputError
+from ser.inference.sliding_window import SlidingWindowPredictor, Summary, WindowPrediction, WindowSettings, rechunk
+from ser.utils.errors import UserError
 from tests.helpers.fake_model import EMOTIONS, RATE, FakeModel, call, hertz, quiet, spoken
 
-RAW = Layout(smoothing=0)
+RAW = WindowSettings(smoothing=0)
 
 
-def judged(signal: np.ndarray, layout: Layout = RAW, *, size: int = 7000) -> tuple[list[Window], Watch]:
-    watch = Watch(FakeModel(), layout)
+def judged(
+    signal: np.ndarray, layout: WindowSettings = RAW, *, size: int = 7000
+) -> tuple[list[WindowPrediction], SlidingWindowPredictor]:
+    watch = SlidingWindowPredictor(FakeModel(), layout)
     return list(watch.windows(cut(signal, size))), watch
 
 
@@ -44,7 +46,7 @@ def test_answers_are_the_models() -> None:
 
 def test_nobody_speaks_nobody_answers() -> None:
     """A window without speech has no label, and the model is not asked."""
-    watch = Watch(model := FakeModel(), RAW)
+    watch = SlidingWindowPredictor(model := FakeModel(), RAW)
     windows = list(watch.windows([quiet(5)]))
     assert {(w.label, w.confidence, len(w.probabilities)) for w in windows} == {(None, None, 0)}
     assert model.asked == []
@@ -54,7 +56,7 @@ def test_nobody_speaks_nobody_answers() -> None:
 def test_smoothing_takes_a_share_of_the_answer_before() -> None:
     """With a share of 0.5 a change of mind comes by halves, and a silence makes all forget."""
     raw, _ = judged(call())
-    smooth, _ = judged(call(), Layout(smoothing=0.5))
+    smooth, _ = judged(call(), WindowSettings(smoothing=0.5))
     before = None
     for window, found in zip(smooth, raw, strict=True):
         now = found.probabilities.get("angry")
@@ -68,8 +70,8 @@ def test_smoothing_takes_a_share_of_the_answer_before() -> None:
 def test_pieces_of_any_size_give_the_same_answers(size: int) -> None:
     """A pipe hands over what it has: windows, segments and summary are equal to the last bit."""
     signal = call()[: 6 * RATE] if size == 1 else call()
-    whole, first = judged(signal, Layout(), size=len(signal))
-    pieces, second = judged(signal, Layout(), size=size)
+    whole, first = judged(signal, WindowSettings(), size=len(signal))
+    pieces, second = judged(signal, WindowSettings(), size=size)
     assert pieces == whole
     assert second.segments == first.segments
     assert second.summary() == first.summary()
@@ -78,7 +80,7 @@ def test_pieces_of_any_size_give_the_same_answers(size: int) -> None:
 def test_the_summary_is_the_mean_of_the_windows() -> None:
     """It counts windows with an answer, before smoothing."""
     windows, _ = judged(call())
-    _, watch = judged(call(), Layout())
+    _, watch = judged(call(), WindowSettings())
     summary = watch.summary()
     for name in EMOTIONS:
         mean = np.mean([w.probabilities[name] for w in windows if w.label])
@@ -94,7 +96,7 @@ def test_a_window_of_which_nothing_is_left_has_no_answer() -> None:
         def judge(self, signal: np.ndarray) -> np.ndarray:
             return super().judge(0 * signal)
 
-    windows = list(Watch(Deaf(), RAW).windows([spoken(200, seconds=2)]))
+    windows = list(SlidingWindowPredictor(Deaf(), RAW).windows([spoken(200, seconds=2)]))
     assert [w.label for w in windows] == [None, None]
 
 
@@ -104,7 +106,7 @@ def test_memory_does_not_grow() -> None:
     def peak(seconds: int) -> int:
         hop = spoken(300, seconds=1)
         tracemalloc.start()
-        for _ in Watch(FakeModel(), Layout()).windows(hop for _ in range(seconds)):
+        for _ in SlidingWindowPredictor(FakeModel(), WindowSettings()).windows(hop for _ in range(seconds)):
             pass
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -116,7 +118,7 @@ def test_memory_does_not_grow() -> None:
 
 def test_hops_are_whole_but_for_the_last() -> None:
     """Nothing is lost or said twice."""
-    parts = list(hops(cut(np.arange(1003, dtype=np.float32), 37), size=100))
+    parts = list(rechunk(cut(np.arange(1003, dtype=np.float32), 37), size=100))
     assert [len(part) for part in parts] == [100] * 10 + [3]
     np.testing.assert_array_equal(np.concatenate(parts), np.arange(1003))
 
@@ -133,8 +135,8 @@ def test_hops_are_whole_but_for_the_last() -> None:
 )
 def test_layouts_that_make_no_sense_are_refused(wrong: dict[str, float], said: str) -> None:
     """The message names the option, what was found and what is expected."""
-    with pytest.raises(InputError, match=said):
-        Layout(**wrong)
+    with pytest.raises(UserError, match=said):
+        WindowSettings(**wrong)
 
 
 @pytest.mark.parametrize(
@@ -148,14 +150,14 @@ def test_layouts_that_make_no_sense_are_refused(wrong: dict[str, float], said: s
 )
 def test_options_are_named_as_they_were_typed(wrong: dict[str, float], said: str) -> None:
     """Who typed an option need not know what it is called inside."""
-    with pytest.raises(InputError, match=f"^{said}"):
-        Layout.of_options(**{"window": 3, "hop": 1, "smoothing": 0.5} | wrong, mark="--")
+    with pytest.raises(UserError, match=f"^{said}"):
+        WindowSettings.of_options(**{"window": 3, "hop": 1, "smoothing": 0.5} | wrong, mark="--")
 
 
 def test_windows_and_their_summary_are_written_alike() -> None:
     """By the same code, and what is written may be changed without changing the answer."""
     windows, watch = judged(spoken(300, seconds=2))
-    assert Window.as_dict is Summary.as_dict
+    assert WindowPrediction.as_dict is Summary.as_dict
     for answer in (windows[0], watch.summary()):
         written = answer.as_dict()
         assert written == {**vars(answer), "probabilities": dict(answer.probabilities)}

@@ -16,8 +16,8 @@ import pytest
 import soundfile
 
 from ser.inference import streaming, timeline
-from ser.inference.sliding_window import Layout, Watch
-from ser.utils.errors import InputError
+from ser.inference.sliding_window import SlidingWindowPredictor, WindowSettings
+from ser.utils.errors import UserError
 from tests.helpers.fake_model import RATE, FakeModel, call, spoken
 
 
@@ -41,8 +41,8 @@ def test_a_stream_has_the_windows_of_the_file(rate: int, size: int) -> None:
     signal = call()[: 4 * RATE]
     content = io.BytesIO()
     soundfile.write(content, np.frombuffer(s16le(signal), dtype="<i2"), rate, format="WAV")
-    batch = timeline.of(content.getvalue(), FakeModel(), Layout())
-    watch = Watch(FakeModel(), Layout())
+    batch = timeline.predict_timeline(content.getvalue(), FakeModel(), WindowSettings())
+    watch = SlidingWindowPredictor(FakeModel(), WindowSettings())
     windows = list(watch.windows(streaming.pcm(Pieces(s16le(signal), size), rate=rate, to=RATE)))
     assert [(w.start, w.end, w.label) for w in windows] == [(w.start, w.end, w.label) for w in batch.windows]
     for window, other in zip(windows, batch.windows, strict=True):
@@ -60,14 +60,14 @@ def test_half_a_sample_at_the_end_is_left_out() -> None:
 @pytest.mark.parametrize("rate", [0, -1, 3999, 10**9])
 def test_rates_that_nothing_has_are_refused(rate: int) -> None:
     """The message names the option."""
-    with pytest.raises(InputError, match=f"--rate: found {rate}; expected 4000 to 384000 Hz"):
+    with pytest.raises(UserError, match=f"--rate: found {rate}; expected 4000 to 384000 Hz"):
         streaming.pcm(io.BytesIO(), rate=rate, to=RATE)
 
 
 @pytest.mark.parametrize(("begins", "kind"), [(b"RIFF", "WAV"), (b"fLaC", "FLAC")])
 def test_files_are_no_raw_samples(begins: bytes, kind: str) -> None:
     """Their headers and compressed bytes would be judged as sound."""
-    with pytest.raises(InputError, match=f"--stream: found a {kind} file; .* Use --file -"):
+    with pytest.raises(UserError, match=f"--stream: found a {kind} file; .* Use --file -"):
         list(streaming.pcm(io.BytesIO(begins + bytes(1000)), rate=RATE, to=RATE))
 
 
@@ -82,7 +82,9 @@ def seconds_to_the_first_answer() -> float:
 
     def listen() -> None:
         with os.fdopen(reading, "rb") as pipe:
-            for _ in Watch(FakeModel(), Layout()).windows(streaming.pcm(pipe, rate=RATE, to=RATE)):
+            for _ in SlidingWindowPredictor(FakeModel(), WindowSettings()).windows(
+                streaming.pcm(pipe, rate=RATE, to=RATE)
+            ):
                 answered.append(time.monotonic())
 
     thread = threading.Thread(target=listen)
@@ -100,8 +102,8 @@ def seconds_to_the_first_answer() -> float:
 
 def test_lines_are_the_windows_and_what_they_came_to() -> None:
     """Each line is JSON by itself, as the timeline has it; the last says that it is the last."""
-    batch = timeline.of_blocks([call()], FakeModel(), Layout())
-    found = [json.loads(line) for line in streaming.lines([call()], FakeModel(), Layout())]
+    batch = timeline.predict_blocks([call()], FakeModel(), WindowSettings())
+    found = [json.loads(line) for line in streaming.lines([call()], FakeModel(), WindowSettings())]
     assert found[:-1] == batch.as_dict()["windows"]
     assert found[-1] == {"final": True} | {k: v for k, v in batch.as_dict().items() if k != "windows"}
 
@@ -113,7 +115,7 @@ def test_an_interrupted_stream_ends_with_its_last_line() -> None:
         yield spoken(900, seconds=2)
         raise KeyboardInterrupt
 
-    *_, last = streaming.lines(interrupted(), FakeModel(), Layout())
+    *_, last = streaming.lines(interrupted(), FakeModel(), WindowSettings())
     assert json.loads(last)["final"]
     assert json.loads(last)["label"] == "angry"
 
@@ -156,17 +158,17 @@ def test_a_computer_that_is_too_slow_says_so(monkeypatch: pytest.MonkeyPatch) ->
     """Sound is not lost without a word."""
     monkeypatch.setitem(sys.modules, "sounddevice", Microphone(spoken(300, seconds=40)))
     blocks = streaming.microphone(to=RATE)
-    with pytest.raises(InputError, match="behind the sound"):
+    with pytest.raises(UserError, match="behind the sound"):
         [next(blocks) for _ in range(2)]
 
 
 def test_what_a_microphone_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package, the library or a microphone, the message says what to do."""
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(InputError, match=r"pip install -r requirements-mic\.txt"):
+    with pytest.raises(UserError, match=r"pip install -r requirements-mic\.txt"):
         next(streaming.microphone(to=RATE))
     monkeypatch.setitem(sys.modules, "sounddevice", Microphone(np.empty(0), error="Invalid device"))
-    with pytest.raises(InputError, match=r"Invalid device\. Expected a microphone"):
+    with pytest.raises(UserError, match=r"Invalid device\. Expected a microphone"):
         next(streaming.microphone(to=RATE))
 
 
@@ -175,5 +177,5 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
-    with pytest.raises(InputError, match="apt-get install libportaudio2"):
+    with pytest.raises(UserError, match="apt-get install libportaudio2"):
         next(streaming.microphone(to=RATE))

@@ -12,7 +12,7 @@ import soundfile
 
 from ser.audio.io import AudioError
 from ser.inference import timeline
-from ser.inference.sliding_window import Layout
+from ser.inference.sliding_window import WindowSettings
 from ser.inference.timeline import Timeline
 from tests.helpers.fake_model import EMOTIONS, RATE, FakeModel, call, quiet, spoken
 from tests.helpers.signals import encode, silence
@@ -20,14 +20,14 @@ from tests.helpers.signals import encode, silence
 
 @pytest.fixture(scope="module")
 def found() -> Timeline:
-    return timeline.of(encode(call(), subtype="FLOAT"), FakeModel(), Layout())
+    return timeline.predict_timeline(encode(call(), subtype="FLOAT"), FakeModel(), WindowSettings())
 
 
 def test_a_call_is_sad_then_nobody_then_angry(found: Timeline) -> None:
     """Labels, segments and the table of runs say what was played."""
-    assert [run.label for run in timeline.runs(found.windows)] == ["sad", None, "angry", None]
-    assert timeline.runs(found.windows)[0].start == 0
-    assert timeline.runs(found.windows)[-1].end == pytest.approx(14.7)
+    assert [run.label for run in timeline.merge_equal_windows(found.windows)] == ["sad", None, "angry", None]
+    assert timeline.merge_equal_windows(found.windows)[0].start == 0
+    assert timeline.merge_equal_windows(found.windows)[-1].end == pytest.approx(14.7)
     ends = [(segment.start, segment.end) for segment in found.segments]
     np.testing.assert_allclose(ends, [(0, 4.9), (9, 13.9)], atol=0.011)
 
@@ -36,7 +36,7 @@ def test_the_outline_is_the_sound(found: Timeline) -> None:
     """Every 0.05 s have a point, the largest sample in them, however the sound is cut up."""
     signal = np.abs(call())
     pieces = (call()[start : start + 777] for start in range(0, len(signal), 777))
-    np.testing.assert_array_equal(timeline.of_blocks(pieces, FakeModel(), Layout()).outline, found.outline)
+    np.testing.assert_array_equal(timeline.predict_blocks(pieces, FakeModel(), WindowSettings()).outline, found.outline)
     assert len(found.outline) == int(np.ceil(len(signal) / 800))
     assert found.outline[3] == pytest.approx(signal[2400:3200].max())
     assert found.outline[-1] == pytest.approx(signal[(len(found.outline) - 1) * 800 :].max())
@@ -79,7 +79,9 @@ def test_any_recording_has_a_timeline(rate: int, kind: str, channels: int) -> No
     """Rate, channels and format do not matter."""
     times = np.arange(3 * rate) / rate
     tone = 0.5 * np.sin(2 * np.pi * 900 * times) * (times % 0.25 < 0.15)
-    found = timeline.of(encode(np.stack([tone] * channels, axis=1), rate=rate, kind=kind), FakeModel(), Layout())
+    found = timeline.predict_timeline(
+        encode(np.stack([tone] * channels, axis=1), rate=rate, kind=kind), FakeModel(), WindowSettings()
+    )
     assert found.summary.label == "angry"
     assert found.windows[-1].end == pytest.approx(3, abs=1e-4)
 
@@ -87,13 +89,13 @@ def test_any_recording_has_a_timeline(rate: int, kind: str, channels: int) -> No
 def test_damage_is_refused() -> None:
     """What ends too soon has no timeline."""
     with pytest.raises(AudioError, match="cut short"):
-        timeline.of(encode(call())[:-1000], FakeModel(), Layout())
+        timeline.predict_timeline(encode(call())[:-1000], FakeModel(), WindowSettings())
 
 
 @pytest.mark.parametrize("sound", [quiet(3), silence(3)])
 def test_a_room_in_which_nobody_speaks_has_a_timeline_without_answers(sound: np.ndarray) -> None:
     """Noise and silence are no damage: the timeline says that there is no speech."""
-    found = timeline.of(encode(sound), FakeModel(), Layout())
+    found = timeline.predict_timeline(encode(sound), FakeModel(), WindowSettings())
     assert found.summary.label is None
     assert found.segments == ()
     assert json.loads(timeline.to_json(found, file="a.wav"))["label"] is None
@@ -106,7 +108,7 @@ def test_a_long_recording_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
         for _ in range(120):
             file.write(part)
     tracemalloc.start()
-    found = timeline.of(tmp_path / "long.flac", FakeModel(), Layout(hop_seconds=3))
+    found = timeline.predict_timeline(tmp_path / "long.flac", FakeModel(), WindowSettings(hop_seconds=3))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found.summary.seconds == 1200

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ser.audio.io import AudioError
-from ser.inference.window_model import Windowed
+from ser.inference.window_model import WindowModel
 from tests.helpers.fake_model import RATE, spoken
 
 
@@ -29,7 +29,7 @@ class Loaded:
 
 def test_a_window_is_asked_as_samples_and_their_rate() -> None:
     """Probabilities come in the order of the emotions."""
-    model = Windowed(loaded := Loaded("angry"))
+    model = WindowModel(loaded := Loaded("angry"))
     signal = spoken(200, seconds=1)
     np.testing.assert_array_equal(model.judge(signal), [0.25, 0.75])
     [(asked, rate)] = loaded.asked
@@ -41,4 +41,4 @@ def test_a_window_is_asked_as_samples_and_their_rate() -> None:
 def test_where_no_voice_is_heard_there_is_nothing_to_judge() -> None:
     """The reason is the model's flag."""
     with pytest.raises(AudioError, match="nothing to judge: no_speech"):
-        Windowed(Loaded("uncertain")).judge(spoken(200, seconds=1))
+        WindowModel(Loaded("uncertain")).judge(spoken(200, seconds=1))

@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from ser.models import baselines
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import tiny_models
 
 NAMES = list(baselines.BASELINES)
@@ -102,7 +102,7 @@ def test_the_svm_is_that_of_its_library(kernel: dict[str, Any]) -> None:
 @pytest.mark.parametrize("wrong", [{"kernel": ["rfb"]}, {"gamma": [[0.1]]}, {"gamma": ["big"]}, {"gamma": [-1.0]}])
 def test_a_kernel_that_does_not_exist(wrong: dict[str, Any]) -> None:
     """Kernels and numbers that the svm does not take are refused in a sentence that names the grid."""
-    with pytest.raises(InputError, match=r"train_baselines\.grids\.svm"):
+    with pytest.raises(UserError, match=r"train_baselines\.grids\.svm"):
         fit("svm", *tiny_models.vectors(), grid={"C": [1.0]} | wrong)
 
 
@@ -176,13 +176,13 @@ def test_more_neighbours_than_clips_are_not_tried() -> None:
     values, labels = tiny_models.vectors(18)
     search = fit("knn", values, labels, grid={"n_neighbors": [5, 12, 15, 35]}, folds=tiny_models.folds(18))[1]
     assert sorted(search.n_neighbors) == [5, 12]
-    with pytest.raises(InputError, match=r"grids\.knn: n_neighbors is 15 or more, but .* 12 clips; add"):
+    with pytest.raises(UserError, match=r"grids\.knn: n_neighbors is 15 or more, but .* 12 clips; add"):
         fit("knn", values, labels, grid={"n_neighbors": [15, 35]}, folds=tiny_models.folds(18))
 
 
 def test_a_parameter_that_does_not_exist() -> None:
     """A misspelt key of a grid is refused in a sentence that names it, and the known ones."""
-    with pytest.raises(InputError, match=r"train_baselines\.grids\.svm.*gama.*gamma"):
+    with pytest.raises(UserError, match=r"train_baselines\.grids\.svm.*gama.*gamma"):
         fit("svm", *tiny_models.vectors(), grid={"gama": [1]})
 
 

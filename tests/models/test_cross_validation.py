@@ -94,7 +94,7 @@ def train_all(folder: Path, train: Any, **changes: Any) -> pd.DataFrame:
     output = changes.pop("output", folder / "models" / "svm")
     inputs = [folder / "functionals", folder / "splits.csv"]
     more = {"seeds": SEEDS, "settings": {"C": 1}, "inputs": inputs} | changes
-    return cross_validation.train_all(output, read(folder), train, **more)
+    return cross_validation.cross_validate(output, read(folder), train, **more)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -117,7 +117,7 @@ def test_what_is_told_of_a_run(folder: Path) -> None:
     """Its UAR is over validation clips alone, of all folds and seeds."""
     table = train_all(folder, Trainer())
     right = table.predicted.where(table.part == "test", table.emotion)
-    told = cross_validation.told("svm", table.assign(predicted=right))
+    told = cross_validation.format_training_summary("svm", table.assign(predicted=right))
     assert told == f"svm: {len(MEMBERS)} models, UAR 1.000 on validation clips"
 
 
@@ -342,7 +342,7 @@ def test_tables_are_collected_by_fold_and_seed(tmp_path: Path) -> None:
         member.mkdir()
         (member / "card.json").write_text(json.dumps({"fold": fold, "seed": seed}))
         pd.DataFrame({"epoch": [1, 2], "loss": [fold, seed]}).to_csv(member / "history.csv", index=False)
-    found = cross_validation.collect(tmp_path, "history.csv")
+    found = cross_validation.concat_member_csvs(tmp_path, "history.csv")
     assert list(found) == ["fold", "seed", "epoch", "loss"]
     assert found.to_numpy().tolist() == [
         [2, 4, 1, 2], [2, 4, 2, 4], [2, 30, 1, 2], [2, 30, 2, 30], [10, 1, 1, 10], [10, 1, 2, 1]
@@ -375,7 +375,7 @@ def test_a_network_does_not_depend_on_those_before_it(folder: Path) -> None:
 
     def run(name: str, *folds: int) -> tuple[dict[str, bytes], pd.DataFrame]:
         some = Dataset(data.table[data.table.fold.isin(folds)], data.classes, data.store)
-        table = cross_validation.train_all(folder / name, some, train, seeds=[1], settings={}, inputs=[])
+        table = cross_validation.cross_validate(folder / name, some, train, seeds=[1], settings={}, inputs=[])
         return content(folder / name / "fold2_seed1"), table[table.fold == 2].reset_index(drop=True)
 
     after, after_table = run("both", 1, 2)
@@ -406,7 +406,7 @@ def test_members_side_by_side_are_the_same(tmp_path: Path) -> None:
         data = training_data.read(tmp_path / "frames", ["ravdess"], tmp_path / "splits.csv", augmented=True)
         output = tmp_path / f"n_jobs{n_jobs}"
         about = {"seeds": SEEDS, "settings": {}, "inputs": [tmp_path / "splits.csv"], "n_jobs": n_jobs}
-        found.append(cross_validation.train_all(output, data, answer_by_frames, **about))
+        found.append(cross_validation.cross_validate(output, data, answer_by_frames, **about))
         processes.append({path.read_text() for path in output.glob("*/process")})
     pd.testing.assert_frame_equal(*found)
     assert processes[0] == {str(os.getpid())}

@@ -12,7 +12,7 @@ from ser.features.store import Frames
 from ser.models import dataset as training_data
 from ser.models import trainer
 from ser.models.dataset import Dataset
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 
 CLIPS = factories.with_copies(factories.joined(factories.ravdess(actors=range(1, 7)), factories.tess(n_words=8)))
@@ -204,26 +204,26 @@ def own_numbers(clip_ids: "pd.Series[str]") -> list[float]:
 
 def test_a_missing_feature_table(folder: Path) -> None:
     """The error names the table and says what makes it."""
-    with pytest.raises(InputError, match=r"functionals/savee\.parquet was not found; run `dvc repro`"):
+    with pytest.raises(UserError, match=r"functionals/savee\.parquet was not found; run `dvc repro`"):
         training_data.read(folder / "functionals", ["savee"], folder / "splits.csv", augmented=True)
 
 
 def test_a_missing_split(folder: Path) -> None:
     """The error says which stage makes it."""
-    with pytest.raises(InputError, match=r"none\.csv was not found; run `dvc repro split`"):
+    with pytest.raises(UserError, match=r"none\.csv was not found; run `dvc repro split`"):
         training_data.read(folder / "functionals", CORPORA, folder / "none.csv", augmented=True)
 
 
 def test_a_split_of_other_columns(folder: Path, tmp_path: Path) -> None:
     """A table that some other program wrote is refused with what it has and what was expected."""
     split().rename(columns={"part": "set"}).to_csv(tmp_path / "splits.csv", index=False)
-    with pytest.raises(InputError, match=r"splits\.csv: columns are .*'set'.* expected .*'part'"):
+    with pytest.raises(UserError, match=r"splits\.csv: columns are .*'set'.* expected .*'part'"):
         training_data.read(folder / "functionals", CORPORA, tmp_path / "splits.csv", augmented=True)
 
 
 def test_a_split_of_clips_without_features(folder: Path) -> None:
     """A split that lists a clip which has no features is refused with the first such clip."""
-    with pytest.raises(InputError, match=r"splits\.csv lists ravdess/03-01-01-01-01-01-0\d, which has no features"):
+    with pytest.raises(UserError, match=r"splits\.csv lists ravdess/03-01-01-01-01-01-0\d, which has no features"):
         training_data.read(folder / "functionals", ["tess"], folder / "splits.csv", augmented=True)
 
 
@@ -233,5 +233,5 @@ def test_corpora_of_different_features(folder: Path, tmp_path: Path) -> None:
         rows = CLIPS[CLIPS.corpus == corpus]
         factories.write_features(tmp_path, rows, payload="functionals", values=list(marks(rows)), names=names)
     data = training_data.read(tmp_path, CORPORA, folder / "splits.csv", augmented=True)
-    with pytest.raises(InputError, match="hold different features"):
+    with pytest.raises(UserError, match="hold different features"):
         data.card()

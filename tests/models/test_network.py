@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ser.models import trainer
-from ser.models.batching import ALL, Examples, Seen
-from ser.models.network import BRANCHES, build_for
+from ser.models.batching import ALL_FEATURES, BranchInputs, Examples
+from ser.models.network import BRANCHES, build_from_data
 from tests.helpers import tiny_models
 
 TRAIN = tiny_models.examples(24)
@@ -43,8 +43,8 @@ def test_the_seed_decides_how_weights_begin() -> None:
     settings = tiny_models.lstm_settings(architecture="lstm")
     weights = []
     for seed in (1, 1, 2):
-        trainer.set_up(seed)
-        model = build_for(TRAIN, settings, n_classes=tiny_models.N_CLASSES)
+        trainer.make_deterministic(seed)
+        model = build_from_data(TRAIN, settings, n_classes=tiny_models.N_CLASSES)
         weights.append(model.get_layer("by_frames_units").kernel.numpy().tolist())
     assert weights[0] == weights[1] != weights[2]
 
@@ -52,14 +52,14 @@ def test_the_seed_decides_how_weights_begin() -> None:
 @pytest.mark.parametrize(
     ("weight", "seen"),
     [
-        (1, ALL),
-        (3, Seen(inputs=[(0, 3)])),
-        (2, Seen(movement=[(0, 2), (4, 5)])),
-        (2, Seen(inputs=[(0, 2)], prosody=[(1, 2), (3, 4)])),
-        (2, Seen(inputs=[(0, 2)], prosody=[(2, 4)], movement=[(0, 2)])),
+        (1, ALL_FEATURES),
+        (3, BranchInputs(inputs=[(0, 3)])),
+        (2, BranchInputs(movement=[(0, 2), (4, 5)])),
+        (2, BranchInputs(inputs=[(0, 2)], prosody=[(1, 2), (3, 4)])),
+        (2, BranchInputs(inputs=[(0, 2)], prosody=[(2, 4)], movement=[(0, 2)])),
     ],
 )
-def test_the_answer_averages_the_branches(weight: int, seen: Seen) -> None:
+def test_the_answer_averages_the_branches(weight: int, seen: BranchInputs) -> None:
     """It is the normalised geometric mean of what each branch says, by weight, and no gradient passes through it."""
     learner, model, clips = branches(functionals_weight=weight, seen=seen)
     given = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
@@ -77,7 +77,7 @@ def test_the_answer_averages_the_branches(weight: int, seen: Seen) -> None:
 
 def test_a_branch_sees_nothing_but_its_own() -> None:
     """What each is told of a changed feature, or of a changed functional: the others say what they said."""
-    learner, model, clips = branches(seen=Seen(inputs=[(0, 3)], prosody=[(2, 4)], movement=[(0, 2), (4, 5)]))
+    learner, model, clips = branches(seen=BranchInputs(inputs=[(0, 3)], prosody=[(2, 4)], movement=[(0, 2), (4, 5)]))
     names = [layer.name for layer in model.layers if layer.name in BRANCHES]
     frames, values = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
     assert values is not None
@@ -96,10 +96,10 @@ def test_a_branch_sees_nothing_but_its_own() -> None:
         assert changed((frames, values + np.eye(5, dtype=np.float32)[column])) == expected
 
 
-def branches(*, seen: Seen, **changes: Any) -> tuple[Any, Any, Examples]:
+def branches(*, seen: BranchInputs, **changes: Any) -> tuple[Any, Any, Examples]:
     """Build a network that has learned nothing, and clips for it: the learner, the model, the clips."""
     clips = replace(tiny_models.with_functionals(24, seed=1, in_frames=True), seen=seen)
     settings = tiny_models.lstm_settings(**changes)
-    trainer.set_up(1)
-    model = build_for(clips, settings, n_classes=tiny_models.N_CLASSES)
-    return trainer.learner_of(model, settings, steps=1), model, clips
+    trainer.make_deterministic(1)
+    model = build_from_data(clips, settings, n_classes=tiny_models.N_CLASSES)
+    return trainer.build_training_model(model, settings, steps=1), model, clips

@@ -69,7 +69,7 @@ def test_a_loaded_baseline_predicts_as_before(saved: list[Path], model: str) -> 
 
 def test_a_loaded_network_predicts_as_before(saved: list[Path]) -> None:
     """Both ways to load it, whole or as architecture and weights, give the network that was trained."""
-    trainer.set_up(1)
+    trainer.make_deterministic(1)
     import keras
 
     folder = saved[0] / "lstm"

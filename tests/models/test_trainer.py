@@ -14,8 +14,8 @@ from ser.features import store as feature_store
 from ser.features.store import Frames
 from ser.models import batching, trainer
 from ser.models import dataset as training_data
-from ser.models.batching import Buckets, Examples, Seen
-from ser.models.network import build_for
+from ser.models.batching import BranchInputs, Examples, LengthBuckets
+from ser.models.network import build_from_data
 from tests.helpers import factories, tiny_models
 
 ARCHITECTURES = ["lstm", "bilstm", "cnn_bilstm"]
@@ -24,7 +24,7 @@ TRAIN, VAL, TEST = tiny_models.examples(24), tiny_models.examples(9, seed=1), ti
 
 @pytest.fixture(scope="module", autouse=True)
 def _set_up() -> None:
-    trainer.set_up(1)
+    trainer.make_deterministic(1)
 
 
 @cache
@@ -49,7 +49,7 @@ def predict(model: Any, frames: Any, *, functionals: Any = None, **changes: Any)
 
 def test_training_batches() -> None:
     """In each epoch every clip comes once, with its own target, beside clips of its length, in a new order."""
-    buckets = Buckets(step=4, most=24)
+    buckets = LengthBuckets(step=4, most=24)
     settings, blank = tiny_models.lstm_settings(batch_size=5), np.zeros(4, dtype=np.float32)
     dataset = trainer.training_batches(
         TRAIN, settings, blank=blank, buckets=buckets, seed=1, n_classes=tiny_models.N_CLASSES
@@ -152,7 +152,7 @@ def test_the_best_epoch_is_kept(contrarily: tuple[Any, pd.DataFrame, Examples]) 
     """The model returned answers validation clips as it did after the epoch of the best UAR, not after the last."""
     model, history, val = contrarily
     best = history.loc[history.val_uar.idxmax()]
-    found = trainer.judge(predict(model, val.frames), val.labels, smoothing=0.1)
+    found = trainer.validation_metrics(predict(model, val.frames), val.labels, smoothing=0.1)
     assert found == pytest.approx({key: best[key] for key in found}, abs=1e-5)
     assert history.val_loss.iloc[-1] > best.val_loss + 0.05
 
@@ -191,7 +191,7 @@ def stored(tmp_path: Path) -> Frames:
 def test_clips_on_disk_are_not_read_for_their_lengths(stored: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
     """Buckets are chosen, as for a list, without opening a single clip."""
     monkeypatch.delattr(os, "pread")
-    buckets = Buckets(step=8, most=24)
+    buckets = LengthBuckets(step=8, most=24)
     assert buckets.lengths(stored).tolist() == buckets.lengths(TRAIN.frames).tolist()
 
 
@@ -207,7 +207,7 @@ def test_clips_on_disk_teach_what_clips_in_memory_do(stored: Frames) -> None:
 def test_validation_clips_teach_nothing() -> None:
     """Validation clips of another mean give the same weights and the same standardisation."""
     one, other = after_one_epoch(), after_one_epoch(shift=1000)
-    mean, variance = batching.moments(TRAIN.frames)
+    mean, variance = batching.mean_and_variance(TRAIN.frames)
     layer = other.get_layer("standardise")
     np.testing.assert_allclose(np.ravel(layer.mean), mean, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(np.ravel(layer.variance), variance, rtol=1e-5)
@@ -224,9 +224,11 @@ def test_the_seed_decides() -> None:
 def test_a_step_is_traced_once() -> None:
     """TensorFlow, which prepares a step for seconds, finds all variables made, and need not do it again."""
     clips = tiny_models.with_functionals(8, seed=1, in_frames=True)
-    trainer.set_up(1)
+    trainer.make_deterministic(1)
     settings = tiny_models.lstm_settings(architecture="lstm", average=0.9)
-    learner = trainer.learner_of(build_for(clips, settings, n_classes=tiny_models.N_CLASSES), settings, steps=1)
+    learner = trainer.build_training_model(
+        build_from_data(clips, settings, n_classes=tiny_models.N_CLASSES), settings, steps=1
+    )
     step, traced = learner.train_step, []
     learner.train_step = lambda data: traced.append(data) or step(data)
     targets = batching.targets_of(clips.labels, settings, n_classes=tiny_models.N_CLASSES)
@@ -260,7 +262,7 @@ def test_one_vector_learns_what_weights_apart_learn(
     """To the last bit, what Keras's optimizer does with each weight for itself, cutting gradients of any norm."""
     import keras
 
-    monkeypatch.setattr(trainer, "STEEPEST", steepest)
+    monkeypatch.setattr(trainer, "CLIP_NORM", steepest)
 
     def taught() -> Any:
         return tiny_models.fitted(tiny_models.lstm_settings(architecture="lstm", **changes), train=TRAIN, val=VAL)[
@@ -268,8 +270,8 @@ def test_one_vector_learns_what_weights_apart_learn(
         ].get_weights()
 
     ours = taught()
-    monkeypatch.setattr(trainer, "_of_one_vector", lambda kind: partial(kind, clipnorm=steepest))
-    monkeypatch.setattr(trainer, "_averages", lambda _: [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)])
+    monkeypatch.setattr(trainer, "_flattened", lambda kind: partial(kind, clipnorm=steepest))
+    monkeypatch.setattr(trainer, "_ema_callbacks", lambda _: [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)])
     for one, other in zip(ours, taught(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -284,7 +286,7 @@ def test_without_patience_the_last_epoch_is_kept() -> None:
     model, history = tiny_models.fitted(settings, train=TRAIN, val=val)
     assert len(history) == 8
     assert history.val_loss.iloc[-1] > history.val_loss.min() + 0.05
-    found = trainer.judge(predict(model, val.frames), val.labels, smoothing=settings.label_smoothing)
+    found = trainer.validation_metrics(predict(model, val.frames), val.labels, smoothing=settings.label_smoothing)
     assert found == pytest.approx({key: history.iloc[-1][key] for key in found}, abs=1e-5)
 
 
@@ -296,7 +298,7 @@ def test_the_average_of_the_best_epoch_is_kept() -> None:
     model, history = tiny_models.fitted(settings, train=TRAIN, val=val)
     best = history.loc[history.val_uar.idxmax()]
     assert best.epoch < len(history) < 40
-    found = trainer.judge(predict(model, val.frames), val.labels, smoothing=settings.label_smoothing)
+    found = trainer.validation_metrics(predict(model, val.frames), val.labels, smoothing=settings.label_smoothing)
     assert found == pytest.approx({key: best[key] for key in found}, abs=1e-5)
     assert history.val_loss.iloc[-1] != pytest.approx(best.val_loss, abs=1e-3)
 
@@ -311,7 +313,7 @@ def test_averaged_weights_are_judged_and_kept() -> None:
     usual, usual_history = tiny_models.fitted(tiny_models.lstm_settings(average=0, **changes), train=TRAIN, val=VAL)
     np.testing.assert_allclose(slow_history.loss, usual_history.loss, rtol=1e-3)
     assert np.ptp(predict(slow, TEST.frames), axis=0).max() < 0.2 < np.ptp(predict(usual, TEST.frames), axis=0).max()
-    found = trainer.judge(predict(slow, VAL.frames), VAL.labels, smoothing=0.1)
+    found = trainer.validation_metrics(predict(slow, VAL.frames), VAL.labels, smoothing=0.1)
     assert found["val_loss"] == pytest.approx(slow_history.val_loss.iloc[-1], abs=1e-4)
 
 
@@ -361,8 +363,10 @@ def test_frames_and_functionals_both_teach(in_frames: bool) -> None:
     assert history.val_accuracy.iloc[-1] == pytest.approx((shares.argmax(axis=1) == val.labels).mean())
 
 
-@pytest.mark.parametrize("added", [Seen(inputs=[(0, 2)], movement=[(1, 3)]), Seen(inputs=[(0, 2)], prosody=[(2, 4)])])
-def test_a_branch_learns_the_same_beside_another(added: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "added", [BranchInputs(inputs=[(0, 2)], movement=[(1, 3)]), BranchInputs(inputs=[(0, 2)], prosody=[(2, 4)])]
+)
+def test_a_branch_learns_the_same_beside_another(added: BranchInputs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Branches of frames and of all functionals end with the same weights, whether or not one more learns.
 
     Nor does it matter after how many steps TensorFlow returns to Python.
@@ -370,8 +374,8 @@ def test_a_branch_learns_the_same_beside_another(added: Seen, monkeypatch: pytes
     train, val = (tiny_models.with_functionals(n, seed=seed, in_frames=True) for n, seed in ((24, 1), (9, 2)))
     settings = tiny_models.lstm_settings(architecture="lstm", patience=None, average=0.9, mixup=0.2, masks=True)
     beside, _ = tiny_models.fitted(settings, train=replace(train, seen=added), val=val)
-    monkeypatch.setattr(trainer, "STEPS_AT_ONCE", 1)
-    alone, _ = tiny_models.fitted(settings, train=replace(train, seen=Seen(inputs=added.inputs)), val=val)
+    monkeypatch.setattr(trainer, "STEPS_PER_EXECUTION", 1)
+    alone, _ = tiny_models.fitted(settings, train=replace(train, seen=BranchInputs(inputs=added.inputs)), val=val)
     assert {layer.name for layer in beside.layers} > {layer.name for layer in alone.layers} > {"by_functionals", "lstm"}
     for layer in alone.layers:
         for one, other in zip(layer.get_weights(), beside.get_layer(layer.name).get_weights(), strict=True):
@@ -388,7 +392,7 @@ def test_judging(smoothing: float) -> None:
 
     shares = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.5, 0.3, 0.2], [0.3, 0.3, 0.4]], dtype=np.float32)
     labels = np.array([0, 1, 1, 2])
-    found = trainer.judge(shares, labels, smoothing=smoothing)
+    found = trainer.validation_metrics(shares, labels, smoothing=smoothing)
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)(np.eye(3)[labels], shares)
     assert found["val_loss"] == pytest.approx(float(loss), rel=1e-5)
     assert found["val_accuracy"] == 3 / 4

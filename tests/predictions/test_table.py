@@ -6,7 +6,7 @@ import pytest
 
 from ser.labels import EMOTIONS
 from ser.predictions import table as prediction_table
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 
 CLASSES = ["happy", "sad", "angry"]
@@ -17,7 +17,7 @@ def valid() -> pd.DataFrame:
 
 
 def message(table: pd.DataFrame) -> str:
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UserError) as error:
         prediction_table.validate(table, name="svm")
     assert str(error.value).startswith("predictions of svm: ")
     return str(error.value)

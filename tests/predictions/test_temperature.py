@@ -6,8 +6,8 @@ import pytest
 
 from ser.evaluation.calibration import ece, nll
 from ser.predictions.table import probabilities
-from ser.predictions.temperature import TEMPERATURES, apply_temperature, fit_temperature, without_temperature
-from ser.utils.errors import InputError
+from ser.predictions.temperature import TEMPERATURES, apply_temperature, fit_temperature, undo_temperature
+from ser.utils.errors import UserError
 from tests.helpers import factories
 from tests.helpers.calibrated_predictions import CLASSES, calibrated, table_of
 
@@ -43,7 +43,7 @@ def test_a_temperature_can_be_taken_back(temperature: float) -> None:
     table = pd.concat([calibrated(500), table_of(np.eye(3), np.array([0, 1, 1]))], ignore_index=True)
     row = np.where(np.arange(len(table)) % 2, temperature, 1.0)
     tempered = apply_temperature(table, row).assign(temperature=row)
-    found = probabilities(without_temperature(tempered))
+    found = probabilities(undo_temperature(tempered))
     assert found == pytest.approx(probabilities(table), abs=1e-9)
 
 
@@ -51,7 +51,7 @@ def test_a_temperature_sees_validation_clips_only() -> None:
     """Rows of another part, and no rows, are refused."""
     table = calibrated(10)
     for rows in (table.assign(part="test"), table.assign(part=["val", "test"] * 5), table[:0]):
-        with pytest.raises(InputError, match="validation clips only"):
+        with pytest.raises(UserError, match="validation clips only"):
             fit_temperature(rows)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from ser.audio import io as audio_io
 from ser.reporting import data_examples, data_report, data_tables
-from ser.reporting.data_tables import CorpusSource
+from ser.reporting.data_tables import CorpusTables
 from tests.helpers import factories, signals
 from tests.reporting.test_html_page import Page
 
@@ -25,7 +25,7 @@ ROW = {"language": "en", "intensity": "", "text": "01", "content": "", "augmenta
 class Made:
     """A corpus made up: its source and its clips."""
 
-    source: CorpusSource
+    source: CorpusTables
     clips: pd.DataFrame
 
 
@@ -46,7 +46,7 @@ def corpus(
     clips = pd.DataFrame(rows).assign(source=lambda table: table.clip_id).sort_values("clip_id", ignore_index=True)
     pq.write_table(pa.Table.from_pandas(clips), folder / f"{name}.parquet")
     words = {"title": f"Corpus {name}", "licence": "CC0", "citation": "Nobody (1900)", "url": "https://example.org/"}
-    source = CorpusSource(
+    source = CorpusTables(
         **({"name": name, **words, "synthetic": False} | facts),
         folder=folder / "raw" / name,
         clips=folder / f"{name}.parquet",
@@ -189,11 +189,11 @@ def test_merged_emotions_and_those_that_are_no_class(tmp_path: Path) -> None:
 def test_examples_differ_and_do_not_depend_on_the_order_of_rows() -> None:
     """Three clips of a corpus show three speakers and emotions and both sexes, the same ones in every run."""
     clips = factories.ravdess()
-    chosen = data_examples.choose(clips)
+    chosen = data_examples.select_examples(clips)
     assert (chosen.speaker.nunique(), chosen.emotion.nunique(), chosen.sex.nunique()) == (3, 3, 2)
     shuffled = clips.sample(frac=1, random_state=1)
-    assert list(data_examples.choose(shuffled).clip_id) == list(chosen.clip_id)
-    assert len(data_examples.choose(clips[:2])) == 2
+    assert list(data_examples.select_examples(shuffled).clip_id) == list(chosen.clip_id)
+    assert len(data_examples.select_examples(clips[:2])) == 2
 
 
 def test_frequencies_stand_where_their_bands_are() -> None:

@@ -21,7 +21,11 @@ def said(notes: list[data_warnings.Note]) -> str:
 
 
 def all_notes(table: pd.DataFrame) -> str:
-    checks = [data_warnings.sexes(table), data_warnings.rates(table, sample_rate=16000), data_warnings.levels(table)]
+    checks = [
+        data_warnings.gender_confounds(table),
+        data_warnings.bandwidth_confounds(table, sample_rate=16000),
+        data_warnings.level_confounds(table),
+    ]
     return said([note for notes in checks for note in notes])
 
 
@@ -73,9 +77,11 @@ def test_unknown_sex_is_neither() -> None:
 def test_gaps_are_named_by_corpus() -> None:
     """What another corpus has is missing; what none has is not."""
     matrix = pd.DataFrame({"calm": [3, 0], "sad": [0, 1], "bored": [0, 0]}, index=["one", "two"])
-    assert "one lacks sad; two lacks calm. A model can learn the corpus from that" in said(data_warnings.gaps(matrix))
-    assert data_warnings.is_gap(matrix).to_numpy().tolist() == [[False, True, False], [True, False, False]]
-    assert data_warnings.gaps(matrix[["bored"]]) == []
+    assert "one lacks sad; two lacks calm. A model can learn the corpus from that" in said(
+        data_warnings.missing_emotions(matrix)
+    )
+    assert data_warnings.is_missing(matrix).to_numpy().tolist() == [[False, True, False], [True, False, False]]
+    assert data_warnings.missing_emotions(matrix[["bored"]]) == []
 
 
 def test_unknown_speakers_are_said() -> None:

@@ -37,7 +37,9 @@ def write(folder: Path, models: Mapping[str, pd.DataFrame], **changed: Any) -> P
         "notes": [],
         "clips": [],
         "people": pd.DataFrame(),
-        "robustness": {model: robustness.judge(table, resamples=200, seed=1) for model, table in models.items()},
+        "robustness": {
+            model: robustness.evaluate_robustness(table, resamples=200, seed=1) for model, table in models.items()
+        },
     }
     evaluation_report.write(
         folder / "report.html",
@@ -85,7 +87,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Full:
     models = {"knn": fake_predictions.predictions(clips, skill=0.3, never="disgust", **look), "svm": svm}
     noisy = svm[::2].assign(augmentation="stress_noise_0db", clip_id=svm.clip_id + "+stress_noise_0db.1")
     stress = {
-        model: robustness.judge(pd.concat([table, noisy]), resamples=200, seed=1) for model, table in models.items()
+        model: robustness.evaluate_robustness(pd.concat([table, noisy]), resamples=200, seed=1)
+        for model, table in models.items()
     }
     others = [noisy.assign(predicted="bored"), svm.assign(part="val", predicted="bored")]
     audio_file = write_audio(folder / "ravdess.parquet", clips, seconds=5)
@@ -233,7 +236,7 @@ def test_few_speakers_show_no_difference(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("corpora", "named"), [([None] * 4, False), ([None, None, "tess", "tess"], True)])
 def test_leaks_name_corpora_where_there_are_several(corpora: list[str | None], named: bool) -> None:
     """A column that would be empty, as of one corpus, is left out."""
-    table = evaluation_tables.leaks(fake_predictions.probe().assign(corpus=corpora), evaluation_text.PROBES)
+    table = evaluation_tables.leakage_table(fake_predictions.probe().assign(corpus=corpora), evaluation_text.PROBES)
     assert ("corpus" in [cell.text for cell in table.columns]) == named
     assert {len(cells) for _, cells in table.rows} == {len(table.columns)}
 

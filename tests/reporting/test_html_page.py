@@ -82,7 +82,7 @@ def test_whatever_stands_in_a_table_is_text(render) -> None:
     """Names of files and columns cannot become part of the page, in text or in attributes."""
     evil = '<script>alert("1")</script>\'" onerror=x'
     frame = pd.DataFrame({evil: [evil]}, index=pd.Index([evil], name=evil))
-    page = render(name=evil, it=html_page.table(frame, caption=evil), notes=[html_page.Note(evil, evil)])
+    page = render(name=evil, it=html_page.table(frame, caption=evil), notes=[html_page.Callout(evil, evil)])
     outline = Outline(page)
     assert not outline.all("script")
     assert not [a for _, attributes in outline.tags for a in attributes if a == "onerror"]
@@ -92,7 +92,7 @@ def test_whatever_stands_in_a_table_is_text(render) -> None:
 
 def test_a_page_loads_nothing(render) -> None:
     """A page may be sent to somebody who has no network, and tells nobody that it is read."""
-    page = render(players=[html_page.player(signals.sine(440), rate=16000, label="a tone")])
+    page = render(players=[html_page.audio_player(signals.sine(440), rate=16000, label="a tone")])
     assert "default-src 'none'" in page
     sources = [attributes["src"] for _, attributes in Outline(page).tags if "src" in attributes]
     assert sources
@@ -110,7 +110,7 @@ def test_a_table_says_what_its_cells_are(render) -> None:
     assert [a["scope"] for a in outline.all("th")] == ["col"] * 5 + ["row"]
     assert len(outline.all("caption")) == 1
     (_, cells), *_ = made.rows
-    assert [cell.text for cell in cells] == ["1,234", "50%", "x", html_page.NOTHING]
+    assert [cell.text for cell in cells] == ["1,234", "50%", "x", html_page.MISSING]
     assert [cell.number for cell in cells] == [True, True, False, False]
 
 
@@ -127,7 +127,7 @@ def test_marks_go_to_their_cells() -> None:
 def test_a_player_holds_the_signal(render) -> None:
     """What is played is the signal at its rate, whole, and its name is there for those who do not see it."""
     signal = signals.sine(440, seconds=0.1, amplitude=1.5)
-    player = html_page.player(signal, rate=24414, label='"before"')
+    player = html_page.audio_player(signal, rate=24414, label='"before"')
     with wave.open(io.BytesIO(b64decode(player.uri.removeprefix("data:audio/wav;base64,")))) as file:
         assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (24414, 1, len(signal))
         samples = np.frombuffer(file.readframes(len(signal)), dtype="<i2") / 32767

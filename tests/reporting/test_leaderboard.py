@@ -16,7 +16,7 @@ from ser.dataset.protocol import describe_protocol
 from ser.evaluation import significance, summary
 from ser.params import Split
 from ser.reporting import leaderboard, plots
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers import factories
 from tests.helpers.three_models import ANSWERS, TRUE, judged, table, write_predictions
 
@@ -37,7 +37,9 @@ def page(*notes: str, **changes: object) -> str:
 
 
 def markdown(table: pd.DataFrame, *, unknown: str = "", notes: Sequence[str] = ()) -> str:
-    basis = leaderboard.basis("ravdess, tested so", factories.predicted(EMOTIONS * 30, EMOTIONS * 30, classes=EMOTIONS))
+    basis = leaderboard.describe_test_set(
+        "ravdess, tested so", factories.predicted(EMOTIONS * 30, EMOTIONS * 30, classes=EMOTIONS)
+    )
     return leaderboard.leaderboard_markdown(table, basis=basis, chance=1 / 8, unknown=unknown, notes=notes)
 
 
@@ -54,7 +56,7 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-@pytest.mark.parametrize("say", [partial(protocol, unknown=[]), partial(leaderboard.caption, unknown=[])])
+@pytest.mark.parametrize("say", [partial(protocol, unknown=[]), partial(leaderboard.figure_caption, unknown=[])])
 def test_random_clips_are_called_optimistic(say: object) -> None:
     """Page and pictures say that the usual random split flatters, and do not say so of unseen speakers."""
     assert callable(say)
@@ -68,13 +70,13 @@ def test_random_clips_are_called_optimistic(say: object) -> None:
 def test_every_protocol_has_its_words(hold_out: str) -> None:
     """Page and pictures say what was held out, each protocol in words of its own, and where old voices flatter."""
     others = {"speaker", "text", "corpus", "clip"} - {hold_out}
-    for say in (partial(protocol, unknown=[]), partial(leaderboard.caption, unknown=[])):
+    for say in (partial(protocol, unknown=[]), partial(leaderboard.figure_caption, unknown=[])):
         said = say(["ravdess", "tess"], factories.split(hold_out))
         assert said not in {say(["ravdess", "tess"], factories.split(other)) for other in others}
         assert ("optimistic" in said) == (hold_out in ("text", "clip"))
 
 
-@pytest.mark.parametrize("say", [partial(protocol, unknown=[]), partial(leaderboard.caption, unknown=[])])
+@pytest.mark.parametrize("say", [partial(protocol, unknown=[]), partial(leaderboard.figure_caption, unknown=[])])
 def test_corpora_are_named_in_one_order(say: object) -> None:
     """The same run says the same, in whatever order params.yaml lists its corpora."""
     assert callable(say)
@@ -88,15 +90,17 @@ def test_corpora_are_named_in_one_order(say: object) -> None:
 )
 def test_synthetic_voices_are_warned_of(corpora: list[str], warned: bool) -> None:
     """Where synthetic voices had a part, pictures and page say that the numbers mean nothing about people."""
-    assert ("synthetic" in leaderboard.caption(corpora, factories.split("speaker"), unknown=[])) == warned
+    assert ("synthetic" in leaderboard.figure_caption(corpora, factories.split("speaker"), unknown=[])) == warned
     assert leaderboard.warnings(corpora, unknown=[], ensemble=1) == ([leaderboard.SYNTHETIC] if warned else [])
     assert "nothing about people" in leaderboard.SYNTHETIC
 
 
 def test_unknown_speakers_are_warned_of() -> None:
     """Where nobody knows who speaks, pictures and page say that the score is not speaker-independent."""
-    assert "not speaker-independent" in leaderboard.caption(["mine"], factories.split("speaker"), unknown=["mine"])
-    for say in (protocol, leaderboard.caption):
+    assert "not speaker-independent" in leaderboard.figure_caption(
+        ["mine"], factories.split("speaker"), unknown=["mine"]
+    )
+    for say in (protocol, leaderboard.figure_caption):
         assert "optimistic" in say(["mine"], factories.split("speaker"), unknown=["mine"])
         assert "optimistic" not in say(["mine", "tess"], factories.split("speaker"), unknown=["mine"])
     [warning] = leaderboard.warnings(["mine", "tess"], unknown=["mine"], ensemble=1)
@@ -123,7 +127,7 @@ def test_unknown_speakers_are_warned_of() -> None:
 )
 def test_each_protocol_is_said(corpora: str, settings: dict[str, Any], said: str, optimistic: bool) -> None:
     """Page and pictures name the folds and what they hold out, and call those optimistic that know the voices."""
-    for say in (protocol, leaderboard.caption):
+    for say in (protocol, leaderboard.figure_caption):
         sentence = say(corpora.split(), factories.split(**settings), unknown=[])
         assert said in sentence
         assert ("optimistic" in sentence) == optimistic
@@ -184,11 +188,13 @@ def test_a_page_of_unknown_speakers(speakers: int, where: str) -> None:
 def test_a_page_says_how_many_seeds_and_folds_are_one_number() -> None:
     """A mean of several trainings is called one; a single one is not."""
     rows = factories.predicted(EMOTIONS, EMOTIONS, classes=EMOTIONS)
-    assert leaderboard.basis("so", rows) == "So. 8 test clips, 8 emotions"
+    assert leaderboard.describe_test_set("so", rows) == "So. 8 test clips, 8 emotions"
     both = pd.concat([rows, rows.assign(seed=2)])
-    assert leaderboard.basis("so", both) == "So. 8 test clips, 8 emotions, mean of 2 seeds"
+    assert leaderboard.describe_test_set("so", both) == "So. 8 test clips, 8 emotions, mean of 2 seeds"
     folds = both.assign(fold=[1, 2] * 8)
-    assert leaderboard.basis("so", folds) == "So. 8 test clips, 8 emotions, mean of 2 seeds, 2 folds together"
+    assert (
+        leaderboard.describe_test_set("so", folds) == "So. 8 test clips, 8 emotions, mean of 2 seeds, 2 folds together"
+    )
 
 
 def test_the_page_shows_spread_over_seeds_and_folds() -> None:
@@ -209,8 +215,8 @@ def test_the_page_shows_spread_over_seeds_and_folds() -> None:
 )
 def test_a_picture_says_what_its_limits_are(changes: dict[str, object], said: str) -> None:
     """A range over few speakers is not called an interval, and what colour means is said where it means something."""
-    assert leaderboard.limits(board(**changes), unknown="") == said
-    assert leaderboard.limits(board(**changes), unknown="nobody knows who speaks") == ""
+    assert leaderboard.interval_legend(board(**changes), unknown="") == said
+    assert leaderboard.interval_legend(board(**changes), unknown="nobody knows who speaks") == ""
 
 
 def test_an_ensemble_is_called_one() -> None:
@@ -230,7 +236,7 @@ def test_the_terminal_shows_the_page_and_where_to_look(tmp_path: Path) -> None:
     (tmp_path / "reports/leaderboard.md").write_text(page(), encoding="utf-8")
     for made in ("confusion", "history.png"):
         (tmp_path / "reports" / made).touch()
-    said = leaderboard.terminal(tmp_path)
+    said = leaderboard.console_summary(tmp_path)
     assert said.startswith(page())
     for place in ("leaderboard.md", "confusion", "history.png"):
         assert str(tmp_path / "reports" / place) in said
@@ -244,19 +250,19 @@ def test_the_terminal_names_no_page_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "reports/leaderboard.md").write_text(page(), encoding="utf-8")
     (tmp_path / "reports/leaderboard.csv").touch()
     (tmp_path / "reports/corpora.html").touch()
-    said = leaderboard.terminal(tmp_path).removeprefix(page())
+    said = leaderboard.console_summary(tmp_path).removeprefix(page())
     assert [line.split(str(tmp_path))[-1] for line in said.splitlines() if str(tmp_path) in line] == [
         "/reports/leaderboard.md (and .csv)",
         "/reports/corpora.html",
     ]
     (tmp_path / "reports/leaderboard.png").touch()
-    assert f"{tmp_path / 'reports/leaderboard.md'} (and .csv, .png)" in leaderboard.terminal(tmp_path)
+    assert f"{tmp_path / 'reports/leaderboard.md'} (and .csv, .png)" in leaderboard.console_summary(tmp_path)
 
 
 def test_the_terminal_before_the_first_run(tmp_path: Path) -> None:
     """Without a leaderboard the error says what makes one."""
-    with pytest.raises(InputError, match=r"leaderboard\.md was not found; run `dvc repro` first"):
-        leaderboard.terminal(tmp_path)
+    with pytest.raises(UserError, match=r"leaderboard\.md was not found; run `dvc repro` first"):
+        leaderboard.console_summary(tmp_path)
 
 
 # Writing --------------------------------------------------------------------------------------------------------------
@@ -356,7 +362,7 @@ def test_the_results_of_one_model_alone(folder: Path) -> None:
         judged(folder, "lstm"), corpora=["ravdess"], split=factories.split("speaker"), lstm=LSTM, leaks=[]
     )
     assert len(pd.read_csv("reports/leaderboard.csv")) == 1
-    assert list(pd.read_csv("reports/pairs.csv")) == list(significance.COMPARED)
+    assert list(pd.read_csv("reports/pairs.csv")) == list(significance.PAIR_COLUMNS)
 
 
 def test_confusion_tables_have_a_row_a_clip(folder: Path) -> None:

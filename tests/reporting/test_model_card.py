@@ -16,7 +16,7 @@ DISTURBED = pd.DataFrame(
 def card(rows: pd.DataFrame, *corpora: str) -> str:
     both = {"svm": pd.concat([rows, rows.assign(part="val")])}
     settings = factories.settings(evaluate={"resamples": 100}).evaluate
-    numbers = {model: summary.judge(table, settings, seed=1) for model, table in both.items()}
+    numbers = {model: summary.summarize(table, settings, seed=1) for model, table in both.items()}
     board = summary.leaderboard(numbers, tied=["svm"])
     return model_card.markdown(
         rows, board, robustness=DISTURBED, protocol="tested so", notes=["Beware."], corpora=corpora

@@ -41,15 +41,15 @@ def board() -> pd.DataFrame:
 
 
 def draw_confusion(path: Path, title: str = "svm, test clips") -> None:
-    plots.confusion(counts(), path, title=title)
+    plots.plot_confusion(counts(), path, title=title)
 
 
 def draw_history(path: Path, title: str = "ravdess") -> None:
-    plots.history(history(), path, title=title)
+    plots.plot_history(history(), path, title=title)
 
 
 def draw_leaderboard(path: Path, title: str = "ravdess") -> None:
-    plots.leaderboard(board(), path, chance=1 / 3, title=title)
+    plots.plot_leaderboard(board(), path, chance=1 / 3, title=title)
 
 
 def by_sex() -> pd.DataFrame:
@@ -58,43 +58,45 @@ def by_sex() -> pd.DataFrame:
 
 
 def draw_emotions(path: Path, title: str = "emotions") -> None:
-    plots.emotions(by_sex(), path, order=["happy", "sad", "bored"], title=title)
+    plots.plot_emotions(by_sex(), path, order=["happy", "sad", "bored"], title=title)
 
 
 def draw_speakers(path: Path, title: str = "speakers", n: int = 3) -> None:
     names = [f"{i:02}" for i in range(n)]
-    plots.speakers(pd.DataFrame({"corpus": "a", "speaker": names, "sex": "female", "clips": 2}), path, title=title)
+    plots.plot_speakers(pd.DataFrame({"corpus": "a", "speaker": names, "sex": "female", "clips": 2}), path, title=title)
 
 
 def draw_before_after(path: Path, title: str = "seconds") -> None:
     table = pd.DataFrame({"corpus": ["a", "a", "b"], "before": [3.0, 4.0, 2.0], "after": [1.0, 1.0, 1.0]})
-    plots.before_after(table, path, label="seconds", title=title)
+    plots.plot_before_after(table, path, label="seconds", title=title)
 
 
 def draw_example(path: Path, title: str = "a_$x_$y.wav") -> None:
     tone = signals.sine(440, seconds=0.5)
-    heard = [plots.Heard(name, tone, 16000, np.full((8, 50), -40.0), 0.01) for name in ("before", "after")]
-    plots.example(heard, path, bands={"1 kHz": 3.5}, title=title)
+    heard = [plots.WaveformPanel(name, tone, 16000, np.full((8, 50), -40.0), 0.01) for name in ("before", "after")]
+    plots.plot_example(heard, path, bands={"1 kHz": 3.5}, title=title)
 
 
 def draw_intervals(path: Path, title: str = "models") -> None:
     table = pd.DataFrame({"name": ["svm", "knn"], "value": [0.61234, np.nan], "low": [0.5, np.nan]})
-    plots.intervals(table.assign(high=table.low + 0.2, strong=True), path, chance=0.125, label="UAR", title=title)
+    plots.plot_confidence_intervals(
+        table.assign(high=table.low + 0.2, strong=True), path, chance=0.125, label="UAR", title=title
+    )
 
 
 def draw_roc(path: Path, title: str = "svm") -> None:
     curve = pd.DataFrame({"fpr": [0.0, 0.2, 1.0], "tpr": [0.0, 0.9, 1.0]})
-    plots.roc({f"emotion {n} 0.85": curve for n in range(12)}, path, title=title)
+    plots.plot_roc({f"emotion {n} 0.85": curve for n in range(12)}, path, title=title)
 
 
 def draw_reliability(path: Path, title: str = "svm") -> None:
     bins = calibration.reliability(factories.predicted(["sad", "sad"], ["sad", "happy"], classes=CLASSES))
-    plots.reliability({"before": bins, "after": bins}, path, title=title)
+    plots.plot_reliability({"before": bins, "after": bins}, path, title=title)
 
 
 def draw_uar_by_speaker(path: Path, title: str = "svm", n: int = 3) -> None:
     table = pd.DataFrame({"speaker": [f"{i:02}" for i in range(n)], "sex": "female", "uar": 0.5})
-    plots.uar_by_speaker(table, path, overall=0.5, chance=0.125, title=title)
+    plots.plot_uar_by_speaker(table, path, overall=0.5, chance=0.125, title=title)
 
 
 DRAWN = [
@@ -174,7 +176,7 @@ def test_the_history_marks_the_kept_epoch(tmp_path: Path, texts: list[str]) -> N
 def test_the_history_of_several_models_is_their_mean(tmp_path: Path, texts: list[str]) -> None:
     """Of folds and seeds the picture says how many they are, and marks no single epoch; some may end early."""
     several = pd.concat([history(), history().assign(fold=2), history().assign(seed=2)[:2]], ignore_index=True)
-    plots.history(several, tmp_path / "history.png", title="")
+    plots.plot_history(several, tmp_path / "history.png", title="")
     assert "mean and range of 3 models" in texts
     assert not [text for text in texts if "weights kept" in text]
 
@@ -189,7 +191,7 @@ def test_the_leaderboard_shows_models_and_numbers(tmp_path: Path, texts: list[st
 def test_the_leaderboard_shows_how_sure_its_numbers_are(tmp_path: Path, texts: list[str], panels: list[Any]) -> None:
     """Each bar has its limits, which need not hold its end, and what they are stands below."""
     table = board().assign(uar_low=[0.55, 0.41], uar_high=[0.6, 0.7], tied_with_best=True)
-    plots.leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="", limits="lines: 95 % interval")
+    plots.plot_leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="", limits="lines: 95 % interval")
     segments = [segment.tolist() for lines in panels[0].collections for segment in lines.get_segments()]
     for wanted in ([[0.55, 0], [0.6, 0]], [[0.41, 1], [0.7, 1]]):
         assert wanted in segments
@@ -201,7 +203,7 @@ def test_the_leaderboard_shows_how_sure_its_numbers_are(tmp_path: Path, texts: l
 def test_a_model_that_is_worse_is_pale(tmp_path: Path, panels: list[Any]) -> None:
     """Colour tells the best, and those not shown to be worse, from the others."""
     table = board().assign(uar_low=[0.5, 0.4], uar_high=[0.7, 0.5], tied_with_best=[True, False])
-    plots.leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="")
+    plots.plot_leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="")
     best, worse = (bar.get_facecolor() for bar in panels[0].patches)
     assert sum(worse[:3]) > sum(best[:3]) + 0.5
 
@@ -209,7 +211,7 @@ def test_a_model_that_is_worse_is_pale(tmp_path: Path, panels: list[Any]) -> Non
 def test_a_leaderboard_without_limits(tmp_path: Path, panels: list[Any], texts: list[str]) -> None:
     """Where a model has no interval, none is drawn, and nothing stands for it."""
     table = board().assign(uar_low=[0.5, np.nan], uar_high=[0.7, np.nan])
-    plots.leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="")
+    plots.plot_leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="")
     drawn = [segment for lines in panels[0].collections for segment in lines.get_segments() if len(segment)]
     assert {tuple(segment[:, 1]) for segment in drawn if not np.isnan(segment).any()} == {(0, 0)}
     assert "nan" not in texts
@@ -246,7 +248,7 @@ def styles(panel: Any) -> dict[str, str]:
 def test_curves_that_are_one_are_drawn_once(tmp_path: Path, panels: list[Any]) -> None:
     """On balanced data accuracy is UAR: one curve stands for both, and says so, as one would hide the other."""
     balanced = history().assign(val_accuracy=lambda table: table.val_uar + 1e-9)
-    plots.history(balanced, tmp_path / "history.png", title="")
+    plots.plot_history(balanced, tmp_path / "history.png", title="")
     assert list(styles(panels[1])) == ["accuracy", "val_uar (val_accuracy is the same)"]
 
 
@@ -280,7 +282,7 @@ def test_every_corpus_shows_every_emotion_in_one_order(tmp_path: Path, texts: li
 def test_a_failed_picture_leaves_nothing_behind(tmp_path: Path) -> None:
     """Where the table cannot be drawn, no half-made picture is left."""
     with pytest.raises(AttributeError):
-        plots.history(history().drop(columns="val_uar"), tmp_path / "history.png", title="")
+        plots.plot_history(history().drop(columns="val_uar"), tmp_path / "history.png", title="")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -297,5 +299,5 @@ def test_the_history_says_which_weights_are_kept(
     monkeypatch.setattr(
         matplotlib.axes.Axes, "set_title", lambda self, text, **more: (said.append(text), original(self, text, **more))
     )
-    plots.history(drawn, tmp_path / "history.png", title="ravdess", last=last)
+    plots.plot_history(drawn, tmp_path / "history.png", title="ravdess", last=last)
     assert said == [f"weights kept: {epoch}"]

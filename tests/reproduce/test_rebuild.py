@@ -15,8 +15,8 @@ import yaml
 from ser import paths
 from ser.reproduce import diff, rebuild
 from ser.tracking import mlflow_runs
-from ser.tracking.mlflow_runs import Found, find_run
-from ser.utils.errors import InputError
+from ser.tracking.mlflow_runs import RunInfo, find_run
+from ser.utils.errors import UserError
 from stages import reproduce
 
 ROOT = Path(__file__).parents[2]
@@ -169,9 +169,9 @@ def test_stages_are_chosen() -> None:
     listed = ["download@a", "download@b", "train", "evaluate"]
     assert rebuild._select(listed, [], ["download"]) == ["train", "evaluate"]
     assert rebuild._select(listed, ["evaluate", "download@b"], []) == ["download@b", "evaluate"]
-    with pytest.raises(InputError, match=r"stage 'trian' is not in dvc.yaml of this commit; it has download@a, "):
+    with pytest.raises(UserError, match=r"stage 'trian' is not in dvc.yaml of this commit; it has download@a, "):
         rebuild._select(listed, ["trian"], [])
-    with pytest.raises(InputError, match="no stage is left to rebuild"):
+    with pytest.raises(UserError, match="no stage is left to rebuild"):
         rebuild._select(listed, ["train"], ["train"])
 
 
@@ -235,9 +235,9 @@ def test_what_a_run_says(project: Repository, runs: dict[str, str], monkeypatch:
     assert find_run(runs["boasted"]).settings is None
     assert find_run(runs["boasted"]).params == {"train.units": "60"}
     assert find_run(runs["boasted"]).metrics == {"test.uar": 0.9, "epoch.loss": 3}
-    with pytest.raises(InputError, match="has no run 'abc'"):
+    with pytest.raises(UserError, match="has no run 'abc'"):
         find_run("abc")
-    with pytest.raises(InputError, match="has no tag git_revision"):
+    with pytest.raises(UserError, match="has no tag git_revision"):
         find_run(runs["foreign"])
 
 
@@ -249,11 +249,11 @@ def test_settings_of_a_run() -> None:
         "check": {"alpha": 1},
     }
     params = {"seed": "2", "train.units": "60", "train.inputs": "['mel', 'mfcc']", "train.patience": "None"}
-    flat = Found("c", "lstm", None, params | {"best_model": "lstm"}, {})
+    flat = RunInfo("c", "lstm", None, params | {"best_model": "lstm"}, {})
     train = {"units": 60, "inputs": ["mel", "mfcc"], "patience": None, "merge": {}}
     assert rebuild.recorded_settings(flat, committed) == {"seed": 2, "train": train, "check": {"alpha": 1}}
     assert committed["seed"] == 1
-    text = Found("c", "lstm", "train: {units: 60}\n", params, {})
+    text = RunInfo("c", "lstm", "train: {units: 60}\n", params, {})
     assert rebuild.recorded_settings(text, committed) == committed | {"train": {"units": 60}}
 
 
@@ -273,9 +273,9 @@ def test_recordings_beside_the_project_are_found(project: Repository, tmp_path: 
 def test_hashes_are_compared() -> None:
     """Each output is identical, differs, was not made again, or is new."""
     found = diff.compare_hashes({"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "9", "d": "4"})
-    expected = [diff.SAME, diff.DIFFERENT, diff.GONE, diff.NEW]
+    expected = [diff.IDENTICAL, diff.CHANGED, diff.REMOVED, diff.ADDED]
     assert found.verdict.to_list() == expected
-    assert diff.say(found, {}).endswith("1 of 4 outputs are identical.")
+    assert diff.format_diff(found, {}).endswith("1 of 4 outputs are identical.")
 
 
 def test_numbers_are_compared() -> None:
@@ -284,13 +284,13 @@ def test_numbers_are_compared() -> None:
     assert found.number.to_list() == ["gone", "c", "b"]
     assert found.change.to_list()[1:] == [-2, 0.5]
     many = diff.compare_numbers({str(n): n for n in range(1, 31)}, {str(n): 0 for n in range(1, 31)})
-    assert "x: 30 numbers differ" in diff.say(pd.DataFrame(columns=["path", "verdict"]), {"x": many})
-    assert "and 10 more" in diff.say(pd.DataFrame(columns=["path", "verdict"]), {"x": many})
+    assert "x: 30 numbers differ" in diff.format_diff(pd.DataFrame(columns=["path", "verdict"]), {"x": many})
+    assert "and 10 more" in diff.format_diff(pd.DataFrame(columns=["path", "verdict"]), {"x": many})
 
 
 def test_metrics_of_another_model(tmp_path: Path) -> None:
     """A run of a model that was not rebuilt cannot be compared, and the message lists those that were."""
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "metrics.json").write_text(json.dumps({"svm": {"test": {"uar": 0.5}}}))
-    with pytest.raises(InputError, match="no metric of 'lstm' in common, found svm there"):
-        rebuild.compare_run(Found("c", "lstm", None, {}, {"test_uar": 0.5}), tmp_path)
+    with pytest.raises(UserError, match="no metric of 'lstm' in common, found svm there"):
+        rebuild.compare_run(RunInfo("c", "lstm", None, {}, {"test_uar": 0.5}), tmp_path)

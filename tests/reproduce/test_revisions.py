@@ -14,7 +14,7 @@ from ser import paths
 from ser.evaluation import summary
 from ser.labels import EMOTIONS
 from ser.reproduce import revisions
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from ser.utils.files import write_json
 from tests.evaluation.test_regression_check import answered, predicted, wronged
 from tests.helpers import factories, fake_predictions
@@ -67,7 +67,7 @@ class Repository:
         path = self.folder / "data" / "predictions" / "lstm.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         table.to_parquet(path, index=False)
-        write_json(self.folder / paths.METRICS, {"lstm": summary.judge(table, EVALUATE, seed=1)})
+        write_json(self.folder / paths.METRICS, {"lstm": summary.summarize(table, EVALUATE, seed=1)})
         if (self.folder / "dvc.yaml").exists():
             self.dvc("commit", "-q", "-f")
 
@@ -130,11 +130,9 @@ def test_a_cache_without_the_predictions(project: Repository) -> None:
 def test_an_unknown_revision(project: Repository, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A branch that is not there, an option in place of one, and a folder without Git are told apart."""
     for name in ("nowhere", "--all"):
-        with pytest.raises(
-            InputError, match=f"revision '{name}' is unknown here; expected a branch, a tag or a commit"
-        ):
+        with pytest.raises(UserError, match=f"revision '{name}' is unknown here; expected a branch, a tag or a commit"):
             revisions.resolve(name, root=project.folder)
-    with pytest.raises(InputError, match="is no Git repository"):
+    with pytest.raises(UserError, match="is no Git repository"):
         revisions.resolve("main", root=tmp_path_factory.mktemp("plain"))
 
 
@@ -143,7 +141,7 @@ def test_metrics_of_another_run(shared: Repository) -> None:
     project, metrics = shared, shared.folder / paths.METRICS
     kept = metrics.read_text()
     metrics.write_text(kept.replace("{", "{ ", 1))
-    with pytest.raises(InputError, match=r"metrics.json of the workspace is not the one that its dvc.lock names"):
+    with pytest.raises(UserError, match=r"metrics.json of the workspace is not the one that its dvc.lock names"):
         revisions.read_result(None, root=project.folder)
     metrics.write_text(kept)
 
@@ -152,7 +150,7 @@ def test_predictions_of_another_run(project: Repository) -> None:
     """Predictions that do not give the stated UAR are refused."""
     wronged(TABLE, 20).to_parquet(project.folder / "data" / "predictions" / "lstm.parquet")
     with pytest.raises(
-        InputError, match=r"predictions of lstm have a test UAR of 0\.\d+, and metrics/metrics.json says"
+        UserError, match=r"predictions of lstm have a test UAR of 0\.\d+, and metrics/metrics.json says"
     ):
         revisions.read_result(None, root=project.folder)
 
@@ -161,7 +159,7 @@ def test_predictions_of_another_run(project: Repository) -> None:
 def test_broken_metrics(project: Repository, text: str) -> None:
     """A file that holds no metrics ends in a sentence."""
     (project.folder / paths.METRICS).write_text(text)
-    with pytest.raises(InputError, match=r"metrics.json of the workspace(: expected| is not JSON)"):
+    with pytest.raises(UserError, match=r"metrics.json of the workspace(: expected| is not JSON)"):
         revisions.read_result(None, root=project.folder)
 
 

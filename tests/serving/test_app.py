@@ -18,9 +18,9 @@ import pytest
 import requests
 
 from ser.inference import timeline
-from ser.inference.sliding_window import Layout
+from ser.inference.sliding_window import WindowSettings
 from ser.serving.app import SECURITY_HEADERS, Limits, create_app, run
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from tests.helpers.fake_model import FakeModel, call, quiet, spoken
 from tests.helpers.http_service import FakeServed, Reply, Service, served
 from tests.helpers.signals import encode, silence
@@ -61,7 +61,9 @@ def test_a_form_and_a_raw_body_are_equivalent(service: Service, content: bytes, 
 
 def test_timeline_uses_the_query_parameters(service: Service) -> None:
     """The windows are those of `timeline.of` with the options of the request."""
-    expected = timeline.of(encode(call()), FakeModel(), Layout(window_seconds=2, hop_seconds=0.5, smoothing=0))
+    expected = timeline.predict_timeline(
+        encode(call()), FakeModel(), WindowSettings(window_seconds=2, hop_seconds=0.5, smoothing=0)
+    )
     reply = service.post("/timeline?window=2&hop=0.5&smoothing=0", encode(call()))
     assert reply.status == 200
     assert reply.json["windows"] == expected.as_dict()["windows"]
@@ -276,7 +278,7 @@ def test_page_has_a_strict_content_security_policy(service: Service) -> None:
 @pytest.mark.parametrize("limit", [{"workers": 0}, {"seconds": float("inf")}, {"max_queued": -1}])
 def test_invalid_limits_are_rejected(limit: dict[str, Any]) -> None:
     """The error names the limit; a queue of length 0 is valid."""
-    with pytest.raises(InputError, match=next(iter(limit))):
+    with pytest.raises(UserError, match=next(iter(limit))):
         Limits(**limit)
     assert Limits(max_queued=0).max_queued == 0
 
@@ -289,5 +291,5 @@ def test_unavailable_address(host: str, port: int) -> None:
     """A port that is in use, the address of another computer, an invalid port or host: the error names the address."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         wanted = port or taken.getsockname()[1]
-        with pytest.raises(InputError, match=f"{host}:{wanted}"):
+        with pytest.raises(UserError, match=f"{host}:{wanted}"):
             run(create_app(FakeServed(), limits=Limits()), host=host, port=wanted, started=print)

@@ -11,7 +11,7 @@ import pytest
 
 from ser.audio import io as audio_io
 from ser.inference import timeline
-from ser.inference.sliding_window import Layout
+from ser.inference.sliding_window import WindowSettings
 from ser.inference.timeline import Timeline
 from ser.reporting import plots
 from ser.serving import timeline_page
@@ -25,13 +25,13 @@ SOUND = encode(call())
 
 @pytest.fixture(scope="module")
 def found() -> Timeline:
-    return timeline.of(SOUND, FakeModel(), Layout())
+    return timeline.predict_timeline(SOUND, FakeModel(), WindowSettings())
 
 
 @pytest.fixture(scope="module")
 def files(found: Timeline, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     stem = tmp_path_factory.mktemp("page") / "call"
-    return timeline_page.save(found, stem, recording=SOUND, name="<call>.wav", layout=Layout())
+    return timeline_page.save(found, stem, recording=SOUND, name="<call>.wav", layout=WindowSettings())
 
 
 def test_the_page_holds_the_recording(files: list[Path]) -> None:
@@ -68,7 +68,7 @@ def test_the_data_of_the_page_is_the_timeline(files: list[Path], found: Timeline
 def test_a_long_outline_is_thinned() -> None:
     """Two hours have no more points than a screen, and the one loud moment is among them."""
     blocks = [np.full(1600, 0.01, dtype=np.float32)] * 7200 + [np.full(1600, 0.5, dtype=np.float32)]
-    found = timeline.of_blocks(iter(blocks), FakeModel(), Layout())
+    found = timeline.predict_blocks(iter(blocks), FakeModel(), WindowSettings())
     content = timeline_page.data(found)
     assert len(content["outline"]) <= timeline_page.MOST_POINTS
     assert max(content["outline"]) == 0.5
@@ -87,14 +87,14 @@ def test_the_picture_has_the_colours_of_what_was_said(files: list[Path]) -> None
 def test_a_room_without_speech_has_a_page(tmp_path: Path) -> None:
     """Nothing to draw is no error."""
     sound = encode(quiet(2.5))
-    found = timeline.of(sound, FakeModel(), Layout())
-    paths = timeline_page.save(found, tmp_path / "room", recording=sound, name="room", layout=Layout())
+    found = timeline.predict_timeline(sound, FakeModel(), WindowSettings())
+    paths = timeline_page.save(found, tmp_path / "room", recording=sound, name="room", layout=WindowSettings())
     assert "No speech was found." in paths[1].read_text()
 
 
 def test_emotions_beyond_the_eight_have_colours() -> None:
     """Names of a user's own get one each, and the same whatever else there is."""
-    colours = plots.colours_of(["neutral", "bored", "amused"])
+    colours = plots.label_colours(["neutral", "bored", "amused"])
     assert len(set(colours.values())) == 3
 
 

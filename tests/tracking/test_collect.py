@@ -14,7 +14,7 @@ import pytest
 
 from ser import paths
 from ser.tracking import collect, run_metadata
-from ser.utils.errors import InputError, one_sentence
+from ser.utils.errors import UserError, handle_user_errors
 from tests.helpers import factories
 
 ROOT = Path(__file__).parents[2]
@@ -128,14 +128,14 @@ def test_data_have_dvc_s_hashes(project: Path) -> None:
 def test_a_result_is_named_by_all_that_is_recorded(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key changes with metrics, predictions, models, settings and DVC's experiment, and not with an order."""
     settings = run_metadata.read_settings()
-    keys = [run_metadata.key(["lstm", "svm"], settings)]
-    assert run_metadata.key(["svm", "lstm"], dict(reversed(settings.items()))) == keys[0]
+    keys = [run_metadata.record_key(["lstm", "svm"], settings)]
+    assert run_metadata.record_key(["svm", "lstm"], dict(reversed(settings.items()))) == keys[0]
     for file in ("metrics/metrics.json", "data/predictions/lstm.parquet", "models/svm/card.json"):
         Path(file).write_bytes(Path(file).read_bytes() + b" ")
-        keys.append(run_metadata.key(["lstm", "svm"], settings))
-    keys.append(run_metadata.key(["lstm", "svm"], settings | {"seed": 2}))
+        keys.append(run_metadata.record_key(["lstm", "svm"], settings))
+    keys.append(run_metadata.record_key(["lstm", "svm"], settings | {"seed": 2}))
     monkeypatch.setenv("DVC_EXP_NAME", "tepid-lynx")
-    keys.append(run_metadata.key(["lstm", "svm"], settings))
+    keys.append(run_metadata.record_key(["lstm", "svm"], settings))
     assert len(set(keys)) == len(keys)
     assert keys[-1].endswith(":tepid-lynx")
 
@@ -143,32 +143,35 @@ def test_a_result_is_named_by_all_that_is_recorded(project: Path, monkeypatch: p
 def test_what_is_missing_is_named(project: Path) -> None:
     """Where a stage has not left its files, the sentence names them and what makes them."""
     Path("models/svm/card.json").unlink()
-    with pytest.raises(InputError, match=r"models/svm/card\.json: not found; run `dvc repro`"):
-        run_metadata.key(["lstm", "svm"], run_metadata.read_settings())
+    with pytest.raises(UserError, match=r"models/svm/card\.json: not found; run `dvc repro`"):
+        run_metadata.record_key(["lstm", "svm"], run_metadata.read_settings())
 
 
 def test_a_run_names_where_it_is_from(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commit can be looked up, and under `dvc exp run` the baseline; outside Git there is nothing to name."""
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
-    assert "git_revision" not in run_metadata.origin()
+    assert "git_revision" not in run_metadata.run_tags()
     assert run_metadata.run_name() == "workspace"
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
     revision = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    assert run_metadata.origin()["git_revision"] == revision
+    assert run_metadata.run_tags()["git_revision"] == revision
     assert run_metadata.run_name() == f"workspace {revision[:7]}"
     monkeypatch.setenv("DVC_EXP_NAME", "tepid-lynx")
     monkeypatch.setenv("DVC_EXP_BASELINE_REV", "abc")
     assert run_metadata.run_name() == "tepid-lynx"
-    assert (run_metadata.origin()["dvc_exp_name"], run_metadata.origin()["dvc_exp_baseline"]) == ("tepid-lynx", "abc")
+    assert (run_metadata.run_tags()["dvc_exp_name"], run_metadata.run_tags()["dvc_exp_baseline"]) == (
+        "tepid-lynx",
+        "abc",
+    )
 
 
 # Failures -------------------------------------------------------------------------------------------------------------
 
 
-@one_sentence
+@handle_user_errors
 def stage(error: Exception | None) -> None:
     """Fail, or not."""
     if error:
@@ -177,7 +180,7 @@ def stage(error: Exception | None) -> None:
 
 @pytest.mark.parametrize(
     ("error", "sentence"),
-    [(InputError("units is 0; set 1."), "units is 0; set 1."), (KeyError("uar"), "KeyError: 'uar'")],
+    [(UserError("units is 0; set 1."), "units is 0; set 1."), (KeyError("uar"), "KeyError: 'uar'")],
 )
 def test_a_failing_stage_hands_its_sentence_on(
     monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
@@ -217,7 +220,7 @@ def test_a_failure_for_want_of_settings_has_none(project: Path, content: str | N
     """Settings that are no YAML, or not there, are recorded as none at all."""
     Path("params.yaml").write_text(content) if content is not None else Path("params.yaml").unlink()
     assert run_metadata.read_settings() == {}
-    assert run_metadata.about({}) == {"corpora": "None", "protocol": "None"}
+    assert run_metadata.experiment_tags({}) == {"corpora": "None", "protocol": "None"}
 
 
 def test_a_store_that_is_away_does_not_hide_the_error(tmp_path: Path) -> None:

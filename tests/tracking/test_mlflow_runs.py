@@ -14,7 +14,7 @@ import pytest
 from ser.tracking import mlflow_runs
 from ser.tracking import store as tracking_store
 from ser.tracking.mlflow_runs import Dataset, Run, flatten
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 PARAMS = {"seed": 1, "train_lstm.dropout": 0.3, "features.frames": ["mel", "mfcc"], "preprocess.trim_db": None}
@@ -241,6 +241,6 @@ def test_a_server_that_is_away_is_a_sentence(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(InputError, match=r"store http://127.0.0.1:9 did not take the record.*dvc repro record"):
+    with pytest.raises(UserError, match=r"store http://127.0.0.1:9 did not take the record.*dvc repro record"):
         mlflow_runs.record("speech", Run(name="a"), key="abc:a")
-    assert not tracking_store.holds("abc:a")
+    assert not tracking_store.contains("abc:a")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.tracking.promotion import verdict
+from ser.tracking.promotion import compare_with_champion
 from tests.helpers import factories
 
 CLASSES = ["neutral", "happy", "sad"]
@@ -21,7 +21,7 @@ def model(*, right: float, speakers: int = 8, clips: int = 30) -> pd.DataFrame:
 @pytest.mark.parametrize(("candidate", "may"), [(0.7, True), (0.9, True), (0.5, False)])
 def test_only_a_worse_model_is_refused(candidate: float, may: bool) -> None:
     """The same model and a better one may; one that gets 20 points less may not, and the sentence has the numbers."""
-    found = verdict(model(right=candidate), model(right=0.7), resamples=200, seed=1)
+    found = compare_with_champion(model(right=candidate), model(right=0.7), resamples=200, seed=1)
     assert found.may == may
     assert f"UAR {candidate - 0.7:+.3f}" in found.reason
     assert ("is worse than the champion" in found.reason) != may
@@ -33,19 +33,19 @@ def test_noise_is_no_reason() -> None:
     candidate = champion.copy()
     first = candidate.index[candidate.emotion == candidate.predicted][0]
     candidate.loc[first, "predicted"] = "sad" if candidate.emotion[first] != "sad" else "happy"
-    assert verdict(candidate, champion, resamples=200, seed=1).may
+    assert compare_with_champion(candidate, champion, resamples=200, seed=1).may
 
 
 def test_with_one_speaker_clips_decide() -> None:
     """Where there is no interval over speakers, McNemar's test still refuses what is far worse."""
-    found = verdict(model(right=0.4, speakers=1), model(right=1.0, speakers=1), resamples=200, seed=1)
+    found = compare_with_champion(model(right=0.4, speakers=1), model(right=1.0, speakers=1), resamples=200, seed=1)
     assert not found.may
     assert "interval" not in found.reason
 
 
 def test_other_clips_cannot_be_compared() -> None:
     """A model that was tested on other clips is refused, and the sentence says that they differ."""
-    found = verdict(model(right=0.9, clips=27), model(right=0.1), resamples=200, seed=1)
+    found = compare_with_champion(model(right=0.9, clips=27), model(right=0.1), resamples=200, seed=1)
     assert not found.may
     assert "cannot be compared" in found.reason
     assert "differ" in found.reason

@@ -13,7 +13,7 @@ import pytest
 
 from ser.tracking import mlflow_runs, pyfunc_model, registry
 from ser.tracking import store as tracking_store
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 
 LABELS = ("happy", "sad")
 
@@ -25,15 +25,15 @@ class Parrot:
 
     def predict(self, recording: Any) -> Any:
         if recording == "bad.wav":
-            raise InputError("bad.wav: cannot be read.")
+            raise UserError("bad.wav: cannot be read.")
         shares = {"happy": 0.75, "sad": 0.25}
         kind = type(recording).__name__
         return SimpleNamespace(label=kind, confidence=0.75, probabilities=shares, flags=("short", "clipped"))
 
 
 @pytest.fixture
-def listener() -> pyfunc_model.Listener:
-    listener = pyfunc_model.Listener()
+def listener() -> pyfunc_model.EmotionModel:
+    listener = pyfunc_model.EmotionModel()
     listener.model = Parrot()
     return listener
 
@@ -48,7 +48,9 @@ def listener() -> pyfunc_model.Listener:
         ({"samples": np.zeros(3), "rate": 8000}, "tuple"),
     ],
 )
-def test_each_way_of_handing_over_a_recording(listener: pyfunc_model.Listener, row: dict[str, Any], kind: str) -> None:
+def test_each_way_of_handing_over_a_recording(
+    listener: pyfunc_model.EmotionModel, row: dict[str, Any], kind: str
+) -> None:
     """A path, bytes, and samples with their rate are heard; what else the table has columns for is not there."""
     answer = listener.predict(None, pd.DataFrame([row])).iloc[0]
     assert (answer.label, answer.confidence, answer.p_happy, answer.p_sad) == (kind, 0.75, 0.75, 0.25)
@@ -56,7 +58,7 @@ def test_each_way_of_handing_over_a_recording(listener: pyfunc_model.Listener, r
 
 
 @pytest.mark.parametrize("row", [{}, {"samples": [0.0]}, {"rate": 8000}, {"path": "a.wav", "audio": b"RIFF"}])
-def test_a_row_that_is_no_recording_says_so(listener: pyfunc_model.Listener, row: dict[str, Any]) -> None:
+def test_a_row_that_is_no_recording_says_so(listener: pyfunc_model.EmotionModel, row: dict[str, Any]) -> None:
     """A row with none, or with two, is answered by what was expected, and the rows beside it by emotions."""
     answers = listener.predict(None, pd.DataFrame([{"path": None} | row, {"path": "a.wav"}]))
     assert "expected one of path" in answers.error[0]
@@ -64,7 +66,7 @@ def test_a_row_that_is_no_recording_says_so(listener: pyfunc_model.Listener, row
     assert answers.label.tolist() == ["", "str"]
 
 
-def test_a_recording_that_cannot_be_heard_says_why(listener: pyfunc_model.Listener) -> None:
+def test_a_recording_that_cannot_be_heard_says_why(listener: pyfunc_model.EmotionModel) -> None:
     """The row has the reason, and no emotion."""
     answer = listener.predict(None, pd.DataFrame({"path": ["bad.wav"]})).iloc[0]
     assert (answer.label, answer.error) == ("", "bad.wav: cannot be read.")
@@ -72,7 +74,7 @@ def test_a_recording_that_cannot_be_heard_says_why(listener: pyfunc_model.Listen
 
 def test_samples_keep_their_scale() -> None:
     """Whole numbers that arrive as JSON are samples between -1 and 1, not PCM."""
-    samples, rate = pyfunc_model.sound({"samples": [0, 1, -1], "rate": 16000.0})
+    samples, rate = pyfunc_model.parse_input({"samples": [0, 1, -1], "rate": 16000.0})
     assert samples.dtype == np.float64
     assert (samples.tolist(), rate) == ([0.0, 1.0, -1.0], 16000)
 
@@ -100,7 +102,7 @@ def model_run(name: str, kind: str) -> mlflow_runs.Run:
     folder.mkdir(parents=True)
     (folder / "card.json").write_text(name)
     pd.DataFrame({"model": [name]}).to_parquet(f"{name}.parquet")
-    model = registry.Served(name, folder, kind, LABELS)
+    model = registry.ModelBundle(name, folder, kind, LABELS)
     files = {Path(f"{name}.parquet"): registry.PREDICTIONS}
     return mlflow_runs.Run(name, tags={"model": name}, metrics={"test.uar": 0.5}, model=model, files=files)
 
@@ -137,15 +139,15 @@ def test_champions(versions: tuple[Any, list[Any]]) -> None:
     """A version is found by its run, or by the experiment's if it is the best, and can be crowned."""
     client, found = versions
     parent = client.get_run(found[0].run_id).data.tags["mlflow.parentRunId"]
-    assert registry.of_run(client, found[1].run_id).number == str(found[1].version)
-    best = registry.of_run(client, parent)
+    assert registry.version_of_run(client, found[1].run_id).number == str(found[1].version)
+    best = registry.version_of_run(client, parent)
     assert (best.number, best.predictions.model.tolist()) == (str(found[0].version), ["svm"])
-    registry.crown(client, best)
+    registry.promote(client, best)
     now = registry.champion(client)
     assert now is not None
     assert (now.number, now.run_id) == (best.number, found[0].run_id)
-    with pytest.raises(InputError, match="--run 0123: MLflow knows no such run"):
-        registry.of_run(client, "0123")
+    with pytest.raises(UserError, match="--run 0123: MLflow knows no such run"):
+        registry.version_of_run(client, "0123")
 
 
 def test_the_example_is_a_recording() -> None:

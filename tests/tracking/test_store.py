@@ -41,25 +41,30 @@ def test_the_project_s_root(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_a_database_holds(project: Path, key: str, held: bool) -> None:
     """An experiment needs a record under its name; the workspace any of the same result."""
     fill(project / "mlflow.db", "abc:lynx")
-    assert tracking_store.holds(key) == held
+    assert tracking_store.contains(key) == held
 
 
 def test_no_store_holds_nothing(project: Path) -> None:
     """Where there is no database, or an empty one, nothing is held, and asking makes none."""
-    assert not tracking_store.holds("abc:lynx")
+    assert not tracking_store.contains("abc:lynx")
     assert not (project / "mlflow.db").exists()
     (project / "mlflow.db").touch()
-    assert not tracking_store.holds("abc:lynx")
+    assert not tracking_store.contains("abc:lynx")
 
 
 def test_a_server_is_remembered_by_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one server took is known without asking it, and says nothing of another."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert not tracking_store.holds("abc:lynx")
-    tracking_store.remember("abc:lynx")
-    assert [tracking_store.holds(key) for key in ("abc:lynx", "abc:", "abc:owl", "ab:")] == [True, True, False, False]
+    assert not tracking_store.contains("abc:lynx")
+    tracking_store.mark_recorded("abc:lynx")
+    assert [tracking_store.contains(key) for key in ("abc:lynx", "abc:", "abc:owl", "ab:")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:10")
-    assert not tracking_store.holds("abc:lynx")
+    assert not tracking_store.contains("abc:lynx")
 
 
 def test_a_result_is_named_by_its_content(project: Path) -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from ser.utils.errors import InputError, one_sentence
+from ser.utils.errors import UserError, handle_user_errors
 
 ROOT = Path(__file__).parents[2]
 
 
-@one_sentence
+@handle_user_errors
 def command(fault: str = "") -> str:
     """Do what was asked."""
     if fault == "input":
-        raise InputError("params.yaml: seed is missing; add it.")
+        raise UserError("params.yaml: seed is missing; add it.")
     if fault:
         raise ValueError(fault)
     return "done"
@@ -31,7 +31,7 @@ def test_without_a_fault() -> None:
 def test_an_input_error_becomes_an_exit(code: int, capsys: pytest.CaptureFixture[str]) -> None:
     """The sentence goes to standard error, and the exit code is the one that was asked for."""
     with pytest.raises(SystemExit) as exit_:
-        one_sentence(command.__wrapped__, code=code)(fault="input")
+        handle_user_errors(command.__wrapped__, code=code)(fault="input")
     assert exit_.value.code == code
     assert capsys.readouterr().err == "error: params.yaml: seed is missing; add it.\n"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ser.utils.files import file_hash, remove, replacing, write_csv, write_json, write_text
+from ser.utils.files import atomic_write, file_hash, remove, write_csv, write_json, write_text
 
 
 def make_folder(path: Path, **files: str) -> Path:
@@ -24,7 +24,7 @@ def test_a_file_appears_when_all_went_well(tmp_path: Path) -> None:
     """Until the block ends the old file stands; then the new one does, alone, in folders made for it."""
     path = tmp_path / "new" / "folder" / "file.txt"
     for text in ("old", "new"):
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_text(text)
             assert not path.exists() or path.read_text() == "old"
         assert content(tmp_path) == {"new/folder/file.txt": text}
@@ -33,7 +33,7 @@ def test_a_file_appears_when_all_went_well(tmp_path: Path) -> None:
 def test_a_folder_appears_when_all_went_well(tmp_path: Path) -> None:
     """A new folder takes the old one's place; nothing of the old one is left in it."""
     path = make_folder(tmp_path / "folder", old="old", both="old")
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         make_folder(unfinished, both="new")
         assert content(path) == {"old": "old", "both": "old"}
     assert content(tmp_path) == {"folder/both": "new"}
@@ -42,7 +42,7 @@ def test_a_folder_appears_when_all_went_well(tmp_path: Path) -> None:
 def test_a_file_does_not_take_a_folder_s_place(tmp_path: Path) -> None:
     """Whoever names a folder for a file meant something else: all that is in it stays."""
     path = make_folder(tmp_path / "output", old="old")
-    with pytest.raises(IsADirectoryError, match="output"), replacing(path) as unfinished:
+    with pytest.raises(IsADirectoryError, match="output"), atomic_write(path) as unfinished:
         unfinished.write_text("file")
     assert content(tmp_path) == {"output/old": "old"}
 
@@ -51,7 +51,7 @@ def test_a_folder_takes_a_file_s_place(tmp_path: Path) -> None:
     """That a file stood there before does not matter."""
     path = tmp_path / "output"
     path.write_text("old")
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         make_folder(unfinished, new="new")
     assert content(tmp_path) == {"output/new": "new"}
 
@@ -61,7 +61,7 @@ def test_a_block_that_fails_leaves_the_old_file(error: type[BaseException], tmp_
     """What stood there stays, and nothing else is left behind."""
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(error), replacing(path) as unfinished:
+    with pytest.raises(error), atomic_write(path) as unfinished:
         unfinished.write_text("half")
         raise error
     assert content(tmp_path) == {"file.txt": "old"}
@@ -71,7 +71,7 @@ def test_a_block_that_fails_leaves_the_old_file(error: type[BaseException], tmp_
 def test_a_block_that_fails_leaves_the_old_folder(error: type[BaseException], tmp_path: Path) -> None:
     """What stood there stays, and nothing else is left behind."""
     path = make_folder(tmp_path / "folder", old="old")
-    with pytest.raises(error), replacing(path) as unfinished:
+    with pytest.raises(error), atomic_write(path) as unfinished:
         make_folder(unfinished, half="half")
         raise error
     assert content(tmp_path) == {"folder/old": "old"}
@@ -81,7 +81,7 @@ def test_a_block_that_fails_leaves_the_old_folder(error: type[BaseException], tm
 def test_a_block_that_writes_nothing_leaves_the_old_folder(tmp_path: Path) -> None:
     """Nothing is put in place of something only by writing it; forgetting to is an error that costs nothing."""
     path = make_folder(tmp_path / "folder", old="old")
-    with pytest.raises(FileNotFoundError), replacing(path):
+    with pytest.raises(FileNotFoundError), atomic_write(path):
         pass
     assert content(tmp_path) == {"folder/old": "old"}
 
@@ -89,11 +89,11 @@ def test_a_block_that_writes_nothing_leaves_the_old_folder(tmp_path: Path) -> No
 def test_leftovers_of_a_killed_process_do_not_matter(tmp_path: Path) -> None:
     """What a process without a chance to clean up left behind is no part of the next output."""
     path = tmp_path / "folder"
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         leftover = unfinished
         unfinished.mkdir()
     make_folder(leftover, half="half")
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         make_folder(unfinished, whole="whole")
     assert content(tmp_path) == {"folder/whole": "whole"}
     assert list(tmp_path.iterdir()) == [path]
@@ -101,7 +101,7 @@ def test_leftovers_of_a_killed_process_do_not_matter(tmp_path: Path) -> None:
 
 def test_unfinished_outputs_are_hidden(tmp_path: Path) -> None:
     """Nobody who lists a folder takes an unfinished output for one."""
-    with replacing(tmp_path / "file.parquet") as unfinished:
+    with atomic_write(tmp_path / "file.parquet") as unfinished:
         assert unfinished.name.startswith(".")
         assert unfinished.suffix != ".parquet"
         assert unfinished.parent == tmp_path

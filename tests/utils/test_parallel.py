@@ -11,7 +11,7 @@ import joblib
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from ser.utils.errors import InputError
+from ser.utils.errors import UserError
 from ser.utils.parallel import batches, map_batches, map_tasks, n_workers
 from ser.utils.progress import progress
 
@@ -30,7 +30,7 @@ def threads(_batch: list[int]) -> list[int]:
 
 def refuse(batch: list[int]) -> int:
     if batch == [3]:
-        raise InputError("batch 3 is unusable")
+        raise UserError("batch 3 is unusable")
     return batch[0]
 
 
@@ -79,7 +79,7 @@ def test_a_batch_is_worked_on_by_one_thread(workers: str, monkeypatch: pytest.Mo
 def test_an_error_reaches_the_caller_as_it_is(workers: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a batch raises is raised again, with its own type and message, and the next call works."""
     monkeypatch.setenv("SER_WORKERS", workers)
-    with pytest.raises(InputError, match=r"^batch 3 is unusable$"):
+    with pytest.raises(UserError, match=r"^batch 3 is unusable$"):
         list(map_batches(refuse, [[n] for n in range(6)], description="test"))
     assert list(map_batches(refuse, [[1], [2]], description="test")) == [1, 2]
 
@@ -92,7 +92,7 @@ def test_the_number_of_workers_is_that_of_cores_unless_told(monkeypatch: pytest.
     assert n_workers() == joblib.cpu_count()
     for nonsense in ("0", "-1", "all"):
         monkeypatch.setenv("SER_WORKERS", nonsense)
-        with pytest.raises(InputError, match=f"SER_WORKERS is '{nonsense}'"):
+        with pytest.raises(UserError, match=f"SER_WORKERS is '{nonsense}'"):
             n_workers()
 
 
@@ -127,14 +127,14 @@ def test_tasks_keep_their_order_and_get_one_core_each(monkeypatch: pytest.Monkey
 
 def fail_second(n: int) -> None:
     if n == 1:
-        raise InputError("model 1 is unusable")
+        raise UserError("model 1 is unusable")
     time.sleep(60)
 
 
 def test_the_first_failed_task_ends_the_others() -> None:
     """An error keeps its type, and nobody waits for the tasks beside it."""
     start = time.monotonic()
-    with pytest.raises(InputError, match=r"^model 1 is unusable$"):
+    with pytest.raises(UserError, match=r"^model 1 is unusable$"):
         map_tasks(fail_second, range(4), n_jobs=2, description="test", unit="model")
     assert time.monotonic() - start < 50
 

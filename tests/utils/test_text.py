@@ -2,7 +2,7 @@
 
 import pytest
 
-from ser.utils.text import count, join_names, shorten
+from ser.utils.text import join_names, pluralize, shorten
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from ser.utils.text import count, join_names, shorten
 )
 def test_counts(number: int, many: str, expected: str) -> None:
     """The noun is singular for 1 only, and thousands are separated."""
-    assert count(number, "clip", many) == expected
+    assert pluralize(number, "clip", many) == expected
 
 
 @pytest.mark.parametrize(
