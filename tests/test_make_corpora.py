@@ -21,4 +21,4 @@ def test_what_a_corpus_lacks_is_marked(name: str) -> None:
     assert {emotion for emotion, cell in cells.items() if cell == "lacks"} == set(EMOTIONS) - {
         *corpus.emotions.values()
     }
-    assert sum(counts(corpus).values()) == (corpus.n_clips if corpus.names() else 0)
+    assert sum(counts(corpus).values()) == (corpus.n_recordings if corpus.expected_files() else 0)

@@ -35,7 +35,7 @@ def table(corpora: str) -> pd.DataFrame:
 
 def savee() -> pd.DataFrame:
     """List SAVEE: four men, fifteen sentences an emotion, thirty for neutral."""
-    return factories.clips("savee", load_corpus("savee").names())
+    return factories.clips("savee", load_corpus("savee").expected_files())
 
 
 def split_of(clips: pd.DataFrame, settings: Any, *, seed: int = 1, emotions: Any = MERGED) -> pd.DataFrame:
@@ -277,7 +277,7 @@ def test_published_folds_hold_every_speaker_once(name: str) -> None:
     """A table of a corpus's facts is a cross-validation: all of its speakers, each in one fold."""
     corpus = load_corpus(name)
     for folds in corpus.folds.values():
-        assert sorted(who for fold in folds for who in fold) == sorted(corpus.sexes)
+        assert sorted(who for fold in folds for who in fold) == sorted(corpus.speaker_sex)
         assert len(folds) >= 2
 
 

@@ -41,7 +41,7 @@ that has nothing to do with emotion. The same holds, less, where one corpus has 
 -S 'emotions.use=[{use}]'
 ```
 
-A merge can help too, such as `-S '+emotions.merge={{calm: neutral}}'`. `data/left_out.csv` names each clip that is then
+A merge can help too, such as `-S '+emotions.merge={{calm: neutral}}'`. `data/excluded.csv` names each clip that is then
 in no part of a run.
 """
 
@@ -54,32 +54,33 @@ def corpora_markdown() -> str:
     str
         Markdown: a section a corpus, real ones first, and a table of corpora and emotions.
     """
-    corpora = sorted(map(load_corpus, known_corpora()), key=lambda corpus: (corpus.synthetic, corpus.name))
+    corpora = sorted(map(load_corpus, known_corpora()), key=lambda corpus: (corpus.is_synthetic, corpus.name))
     counted = [(corpus, counts(corpus)) for corpus in corpora]
     return "\n".join([_HEAD, *(_section(corpus, found) for corpus, found in counted), _mixing(counted)])
 
 
 def counts(corpus: Corpus) -> dict[str, int]:
     """Count a corpus's recordings by emotion, in the order of emotions; nothing where nobody listed them."""
-    read = (corpus.parse(PurePosixPath(f"{name}.wav")) for name in corpus.names())
+    read = (corpus.parse(PurePosixPath(f"{name}.wav")) for name in corpus.expected_files())
     found = Counter(recording.emotion for recording in read if recording)
     return {emotion: found[emotion] for emotion in canonical_order(list(found))}
 
 
 def _section(corpus: Corpus, found: Mapping[str, int]) -> str:
+    speakers = _number(corpus.speaker_sex.values(), {"f": "women", "m": "men"})
     lines = {
-        "Recordings": f"{corpus.n_clips}, in the language `{corpus.language}`",
-        "Speakers": f"{len(corpus.sexes)}: {join_names(_number(corpus.sexes.values(), {'f': 'women', 'm': 'men'}))}",
+        "Recordings": f"{corpus.n_recordings}, in the language `{corpus.language}`",
+        "Speakers": f"{len(corpus.speaker_sex)}: {join_names(speakers)}",
         "Emotions": join_names(_emotions(corpus, found)),
         "Lacks": join_names(_lacking(corpus)),
         "Played": join_names(list(corpus.intensities.values())),
-        "Licence": corpus.licence,
+        "Licence": corpus.license_info,
         "Cite": corpus.citation,
         "Address": f"<{corpus.url}>",
         "Fetched": _fetched(corpus),
         "Names": _names(corpus),
-        "Faulty": join_names([f"`{name}` {why}; it becomes no clip" for name, why in sorted(corpus.faulty.items())]),
-        "Good to know": " ".join(corpus.oddities),
+        "Faulty": join_names([f"`{name}` {why}; it becomes no clip" for name, why in sorted(corpus.known_bad.items())]),
+        "Good to know": " ".join(corpus.notes),
     }
     facts = "\n".join(
         f"- **{word}**: {fact}{'' if fact.endswith('.') else '.'}" for word, fact in lines.items() if fact
@@ -102,7 +103,7 @@ def _lacking(corpus: Corpus) -> list[str]:
 
 def _fetched(corpus: Corpus) -> str:
     """Say where recordings come from that are not on the user's disk."""
-    if corpus.synthetic:
+    if corpus.is_synthetic:
         return "never; it is made on your machine, without a network"
     return "; ".join(way for way in (_official(corpus), _copy(corpus)) if way)
 
@@ -132,20 +133,22 @@ def _copy(corpus: Corpus) -> str:
 
 
 def _names(corpus: Corpus) -> str:
-    example = "".join(f"`{name}`, and in general " for name in corpus.names()[:1])
+    example = "".join(f"`{name}`, and in general " for name in corpus.expected_files()[:1])
     return f"{example}`{corpus.pattern}`, in any folder and of any audio format"
 
 
 def _mixing(counted: Sequence[tuple[Corpus, Mapping[str, int]]]) -> str:
-    real = [corpus for corpus, _ in counted if not corpus.synthetic]
+    real = [corpus for corpus, _ in counted if not corpus.is_synthetic]
     shared = [emotion for emotion in EMOTIONS if all(emotion in corpus.emotions.values() for corpus in real)]
-    single = [f"`{corpus.name}` has only {_sex(corpus)}" for corpus in real if len(set(corpus.sexes.values())) == 1]
+    single = [
+        f"`{corpus.name}` has only {_sex(corpus)}" for corpus in real if len(set(corpus.speaker_sex.values())) == 1
+    ]
     voices = f"Voices matter as well: {join_names(single)}.\n" if single else ""
     return _MIXING.format(table=_table(counted), use=",".join(shared), single=voices)
 
 
 def _sex(corpus: Corpus) -> str:
-    return {"f": "women", "m": "men"}[next(iter(corpus.sexes.values()))]
+    return {"f": "women", "m": "men"}[next(iter(corpus.speaker_sex.values()))]
 
 
 def _table(counted: Sequence[tuple[Corpus, Mapping[str, int]]]) -> str:

@@ -67,74 +67,74 @@ class Dataverse:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Facts about a corpus.
+    """Metadata of a corpus.
 
     Attributes
     ----------
     name
-        Also of its module, its folders and the prefix of its speakers and clips.
-    title, licence, citation, url
-        For people: what it is, what may be done with it, whom to cite, where it is published.
+        Also the name of its module and folders, and the prefix of its speakers and clips.
+    title, license_info, citation, url
+        Full name, licence, reference and home page.
     language
-        ISO 639-1.
+        ISO 639-1 code.
     pattern
-        Regular expression of the end of a file's path without suffix, from the start of a name on, with the groups
-        ``speaker`` and ``emotion``, and maybe ``text`` and ``intensity``.
+        Regular expression for the end of a file's path without suffix, from the start of a path component. Groups:
+        ``speaker`` and ``emotion``; optional: ``text`` and ``intensity``.
     emotions
-        Code in the name -> emotion: a canonical one, or another lower-case word, which a run leaves out unless its
-        settings name it.
-    sexes
-        Speaker in the name -> ``f`` or ``m``.
-    n_clips
-        As published.
+        Emotion code in the file name -> emotion: a canonical one, or another lower-case word. The latter is excluded
+        from a run unless the settings name it.
+    speaker_sex
+        Speaker code in the file name -> ``f`` or ``m``.
+    n_recordings
+        Number of published recordings.
     intensities
-        Code in the name -> a word for how strongly the emotion was played.
+        Intensity code in the file name -> intensity.
     aliases
-        Speaker as misspelt in some names -> speaker.
-    names
-        Gives the `key` of each recording as published, so that missing and surplus ones can be named.
-    faulty
-        Key -> what is wrong with a recording as published; it becomes no clip.
-    heard
-        Gives what most people heard in a recording, by its key: one emotion, or several that equally many heard.
-    oddities
-        What else surprises people about the files; sentences.
+        Misspelt speaker code -> speaker code.
+    expected_files
+        Returns the `recording_key` of each published recording. Used to name missing and surplus recordings.
+    known_bad
+        `recording_key` -> what is wrong with a recording as published. It becomes no clip.
+    majority_votes
+        Returns `recording_key` -> the emotion that most listeners chose, or several in case of a tie.
+    notes
+        Further known issues of the files; sentences.
     published
-        Gives the files to fetch; none for a corpus that must be asked for.
+        Returns the files to download; none if the corpus is only available on request.
     dataverse
-        Where the files are listed by a Dataverse instead.
+        Dataverse dataset that lists the files instead.
     kaggle
-        ``owner/dataset`` of a copy.
-    synthetic
-        Whether nobody ever said this: the numbers then mean nothing about people.
+        ``owner/dataset`` of a copy on Kaggle.
+    is_synthetic
+        Whether the speech is synthetic. Scores then say nothing about human speech.
     folds
-        Name of a published cross-validation -> the speakers in the name that each of its folds tests on, in order.
+        Name of a published cross-validation -> the speaker codes that each of its folds tests on, in order.
     """
 
     name: str
     title: str
-    licence: str
+    license_info: str
     citation: str
     url: str
     language: str
     pattern: str
     emotions: Mapping[str, str]
-    sexes: Mapping[str, str]
-    n_clips: int
+    speaker_sex: Mapping[str, str]
+    n_recordings: int
     intensities: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
-    names: Callable[[], Sequence[str]] = tuple
-    faulty: Mapping[str, str] = field(default_factory=dict)
-    heard: Callable[[], Mapping[str, Sequence[str]]] = dict
-    oddities: Sequence[str] = ()
+    expected_files: Callable[[], Sequence[str]] = tuple
+    known_bad: Mapping[str, str] = field(default_factory=dict)
+    majority_votes: Callable[[], Mapping[str, Sequence[str]]] = dict
+    notes: Sequence[str] = ()
     published: Callable[[], Sequence[RemoteFile]] = tuple
     dataverse: Dataverse | None = None
     kaggle: str = ""
-    synthetic: bool = False
+    is_synthetic: bool = False
     folds: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
 
-    def key(self, file: PurePosixPath) -> str | None:
-        """Get the part of a file's path that the grammar reads, which no two recordings share; None without one."""
+    def recording_key(self, file: PurePosixPath) -> str | None:
+        """Get the part of a file's path that `pattern` matches, which is unique per recording; None if none does."""
         found = self._match(file)
         if found is None:
             return None
@@ -151,18 +151,18 @@ class Corpus:
     def parse(self, file: PurePosixPath) -> Recording | None:
         """Read a file's name; None where it does not follow the corpus's grammar."""
         found = self._match(file)
-        if found is None or self._speaker(found) not in self.sexes or found["emotion"] not in self.emotions:
+        if found is None or self._speaker(found) not in self.speaker_sex or found["emotion"] not in self.emotions:
             return None
         groups = found.groupdict()
         return Recording(
             file=str(file),
             speaker=speaker_id(self.name, self._speaker(found)),
-            sex=self.sexes[self._speaker(found)],
+            sex=self.speaker_sex[self._speaker(found)],
             emotion=self.emotions[found["emotion"]],
             intensity=self.intensities.get(groups.get("intensity", ""), ""),
             text=groups.get("text", ""),
             language=self.language,
-            problem=self.faulty.get(self.key(file) or "", ""),
+            problem=self.known_bad.get(self.recording_key(file) or "", ""),
         )
 
 
@@ -192,8 +192,8 @@ def load_corpus(name: str, *, own: Collection[str] = ()) -> Corpus:
 
 
 def is_synthetic(name: str) -> bool:
-    """Say whether nobody ever said what a corpus, or somebody's own recordings, hold."""
-    return name in known_corpora() and load_corpus(name).synthetic
+    """Check whether a corpus holds synthetic speech. Custom corpora never count as synthetic."""
+    return name in known_corpora() and load_corpus(name).is_synthetic
 
 
 def published_folds(names: Sequence[str], table: str | None) -> dict[str, int]:

@@ -30,19 +30,19 @@ def _published() -> list[RemoteFile]:
         ]
 
 
-_HEARD = {"A": "angry", "D": "disgust", "F": "fearful", "H": "happy", "N": "neutral", "S": "sad"}
+_VOTE_CODES = {"A": "angry", "D": "disgust", "F": "fearful", "H": "happy", "N": "neutral", "S": "sad"}
 
 
-def _heard() -> dict[str, list[str]]:
-    """Read what most listeners voted for, who heard the voice and saw nothing: the repository's summary table."""
+def _majority_votes() -> dict[str, list[str]]:
+    """Read the majority votes of the audio-only listeners from the repository's summary table."""
     with gzip.open(Path(__file__).with_name("crema_d_votes.csv.gz"), "rt", encoding="ascii") as file:
-        return {row["name"]: [_HEARD[code] for code in row["voice"].split(":")] for row in csv.DictReader(file)}
+        return {row["name"]: [_VOTE_CODES[code] for code in row["voice"].split(":")] for row in csv.DictReader(file)}
 
 
 CORPUS = Corpus(
     name="crema_d",
     title="Crowd-sourced Emotional Multimodal Actors Dataset (audio)",
-    licence="ODbL 1.0",
+    license_info="ODbL 1.0",
     citation="Cao et al. (2014), IEEE Transactions on Affective Computing 5(4), doi:10.1109/TAFFC.2014.2336244",
     url="https://github.com/CheyneyComputerScience/CREMA-D",
     language="en",
@@ -57,12 +57,12 @@ CORPUS = Corpus(
         "SAD": "sad",
     },
     # from the corpus's VideoDemographics.csv
-    sexes={str(actor): "f" if actor in _WOMEN else "m" for actor in range(1001, 1092)},
-    n_clips=7442,
+    speaker_sex={str(actor): "f" if actor in _WOMEN else "m" for actor in range(1001, 1092)},
+    n_recordings=7442,
     intensities={"LO": "low", "MD": "medium", "HI": "high"},
-    names=lambda: [Path(one.filename).stem for one in _published()],
-    faulty={"1076_MTI_SAD_XX": "holds no speech, a known fault of the corpus"},
-    heard=_heard,
-    oddities=("Intensity is given for one sentence (IEO) only.",),
+    expected_files=lambda: [Path(one.filename).stem for one in _published()],
+    known_bad={"1076_MTI_SAD_XX": "holds no speech, a known fault of the corpus"},
+    majority_votes=_majority_votes,
+    notes=("Intensity is given for one sentence (IEO) only.",),
     published=_published,
 )

@@ -5,7 +5,7 @@ from ser.corpora.base import Corpus
 CORPUS = Corpus(
     name="demo",
     title="Synthetic demo corpus (espeak-ng)",
-    licence="GPL-3.0-or-later for the synthesiser; the recordings are generated on your machine",
+    license_info="GPL-3.0-or-later for the synthesiser; the recordings are generated on your machine",
     citation="espeak-ng; emotional prosody after Schröder (2001), Burkhardt & Sendlmeier (2000) and Cahn (1990)",
     url="https://github.com/espeak-ng/espeak-ng",
     language="en",
@@ -13,7 +13,7 @@ CORPUS = Corpus(
     emotions={
         emotion: emotion for emotion in ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
     },
-    sexes={f"{speaker:02}": "m" if speaker % 2 else "f" for speaker in range(1, 13)},
-    n_clips=288,
-    synthetic=True,
+    speaker_sex={f"{speaker:02}": "m" if speaker % 2 else "f" for speaker in range(1, 13)},
+    n_recordings=288,
+    is_synthetic=True,
 )

@@ -14,7 +14,7 @@ def _names() -> list[str]:
 CORPUS = Corpus(
     name="ravdess",
     title="Ryerson Audio-Visual Database of Emotional Speech and Song (speech, audio only)",
-    licence="CC BY-NC-SA 4.0",
+    license_info="CC BY-NC-SA 4.0",
     citation="Livingstone & Russo (2018), PLOS ONE 13(5): e0196391, doi:10.1371/journal.pone.0196391",
     url="https://zenodo.org/records/1188976",
     language="en",
@@ -30,11 +30,11 @@ CORPUS = Corpus(
         "07": "disgust",
         "08": "surprised",
     },
-    sexes={f"{actor:02}": "m" if actor % 2 else "f" for actor in range(1, 25)},
-    n_clips=1440,
+    speaker_sex={f"{actor:02}": "m" if actor % 2 else "f" for actor in range(1, 25)},
+    n_recordings=1440,
     intensities={"01": "normal", "02": "strong"},
-    names=_names,
-    oddities=(
+    expected_files=_names,
+    notes=(
         "Five files are stereo.",
         "Nobody is strongly neutral: neutral has half as many clips as another emotion.",
     ),

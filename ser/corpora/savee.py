@@ -17,7 +17,7 @@ def _names() -> list[str]:
 CORPUS = Corpus(
     name="savee",
     title="Surrey Audio-Visual Expressed Emotion database",
-    licence="free for research after registration",
+    license_info="free for research after registration",
     citation="Haq & Jackson (2010), in Machine Audition, IGI Global; Jackson & Haq (2014), University of Surrey",
     url="http://kahlan.eps.surrey.ac.uk/savee/",
     language="en",
@@ -33,10 +33,10 @@ CORPUS = Corpus(
         "sa": "sad",
         "su": "surprised",
     },
-    sexes={"DC": "m", "JE": "m", "JK": "m", "KL": "m"},
-    n_clips=480,
-    names=_names,
-    oddities=(
+    speaker_sex={"DC": "m", "JE": "m", "JK": "m", "KL": "m"},
+    n_recordings=480,
+    expected_files=_names,
+    notes=(
         "The official tree has a folder a speaker (DC/a01.wav), Kaggle's copy has names (DC_a01.wav); both are read.",
     ),
     kaggle="ejlok1/surrey-audiovisual-expressed-emotion-savee",

@@ -25,7 +25,7 @@ def _names() -> list[str]:
 CORPUS = Corpus(
     name="tess",
     title="Toronto Emotional Speech Set",
-    licence="CC BY-NC-ND 4.0",
+    license_info="CC BY-NC-ND 4.0",
     citation="Pichora-Fuller & Dupuis (2020), doi:10.5683/SP2/E8H2MF",
     url="https://doi.org/10.5683/SP2/E8H2MF",
     language="en",
@@ -39,11 +39,11 @@ CORPUS = Corpus(
         "disgust": "disgust",
         "ps": "surprised",  # pleasant surprise
     },
-    sexes={"OAF": "f", "YAF": "f"},
+    speaker_sex={"OAF": "f", "YAF": "f"},
     aliases={"OA": "OAF"},  # one file is named OA_bite_neutral.wav
-    n_clips=2800,
-    names=_names,
-    oddities=(
+    n_recordings=2800,
+    expected_files=_names,
+    notes=(
         "Its surprise is pleasant surprise (ps).",
         "One file of OAF is named OA_bite_neutral.wav.",
         "Two files named .wav are AIFF.",

@@ -50,7 +50,7 @@ def describe_corpus(name: str, own_recordings: Mapping[str, Own]) -> str:
         folder = own_recordings[name].folder
         return f"{name}: your own recordings{f' in {folder}' if folder else ''}."
     facts = load_corpus(name, own=own_recordings)
-    return f"{name}: {facts.title}. Licence: {facts.licence}. Cite: {facts.citation}. {facts.url}"
+    return f"{name}: {facts.title}. Licence: {facts.license_info}. Cite: {facts.citation}. {facts.url}"
 
 
 def download_corpus(
@@ -82,7 +82,7 @@ def download_corpus(
             *custom.import_custom_corpus(own_recordings[name], folder, name=name, root=project_root())
         )
     corpus = load_corpus(name)
-    if corpus.synthetic:
+    if corpus.is_synthetic:
         _synthesise(corpus, folder, seed=seed)
     else:
         _bring(_local(corpus, settings) or _fetched(corpus, settings), folder, name=name)
@@ -96,7 +96,7 @@ def _drop_repeats(folder: Path, corpus: Corpus) -> None:
     kept: dict[tuple[str, str], PurePosixPath] = {}
     for file in find_recordings(folder):
         content = file_hash(folder / file, "sha256")
-        if kept.setdefault((corpus.key(file) or str(file), content), file) != file:
+        if kept.setdefault((corpus.recording_key(file) or str(file), content), file) != file:
             (folder / file).unlink()
 
 
@@ -126,7 +126,7 @@ def _fetched(corpus: Corpus, settings: Download) -> Path:
     place = f"in download.local_dir ({settings.local_dir})" if settings.local_dir else "here"
     raise UserError(
         f"{corpus.name} is not {place} and cannot be fetched without asking: get it from {corpus.url} "
-        f"({corpus.licence}), {instead}{from_kaggle}."
+        f"({corpus.license_info}), {instead}{from_kaggle}."
     )
 
 

@@ -56,7 +56,7 @@ def import_custom_corpus(settings: Own, folder: Path, *, name: str, root: Path) 
     source = _folder(settings, name=name, root=root)
     files = find_recordings(source)
     labelled = _labelled(settings, source, files, root=root, name=name)
-    recordings = in_order(_finished(one, settings, name=name) for one in labelled)
+    recordings = in_order(_normalize_row(one, settings, name=name) for one in labelled)
     _check_emotions(recordings, settings, name=name)
     _check_speakers(recordings, name=name)
     notes = [*_notes(recordings, files, name=name), *_repeats(recordings, source, name=name)]
@@ -147,8 +147,8 @@ def _rows(table: Path) -> list[dict[str, str]]:
     return [row for row in rows if any(row.values())]
 
 
-def _finished(recording: Recording, settings: Own, *, name: str) -> Recording:
-    """Translate the emotion, and put sex, speaker and language into the words of the table."""
+def _normalize_row(recording: Recording, settings: Own, *, name: str) -> Recording:
+    """Map the emotion, sex, speaker and language to the values of the recording table."""
     sex = _SEXES.get(recording.sex.strip().lower())
     if sex is None:
         raise UserError(f"own.{name}: {recording.file} has the sex {recording.sex!r}; expected f, m or nothing.")

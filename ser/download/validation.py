@@ -34,7 +34,7 @@ def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_pa
     InputError
         If there are several recordings of one name, or, unless a part is enough, missing or surplus ones.
     """
-    keys = Counter(key for one in recordings if (key := corpus.key(PurePosixPath(one.file))))
+    keys = Counter(key for one in recordings if (key := corpus.recording_key(PurePosixPath(one.file))))
     repeated = sorted(key for key, count in keys.items() if count > 1)
     if repeated:
         raise UserError(
@@ -50,9 +50,9 @@ def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_pa
 
 
 def _describe_difference(found: set[str], corpus: Corpus) -> str:
-    expected = set(corpus.names())
+    expected = set(corpus.expected_files())
     if not expected:  # nobody listed them
-        return "" if len(found) == corpus.n_clips else "which ones nobody listed"
+        return "" if len(found) == corpus.n_recordings else "which ones nobody listed"
     differences = {"missing": expected - found, "not of the published corpus": found - expected}
     return ", ".join(f"{what}: {name_some(names)}" for what, names in differences.items() if names)
 
@@ -60,8 +60,8 @@ def _describe_difference(found: set[str], corpus: Corpus) -> str:
 def _counts(recordings: Sequence[Recording], corpus: Corpus) -> str:
     known = [recording for recording in recordings if recording.speaker]
     counts = {
-        "recordings": (len(known), corpus.n_clips),
-        "speakers": (len({recording.speaker for recording in known}), len(corpus.sexes)),
+        "recordings": (len(known), corpus.n_recordings),
+        "speakers": (len({recording.speaker for recording in known}), len(corpus.speaker_sex)),
         "emotions": (len({recording.emotion for recording in known}), len(set(corpus.emotions.values()))),
     }
     return ", ".join(f"{found} of {published} {what}" for what, (found, published) in counts.items())

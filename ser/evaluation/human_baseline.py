@@ -56,8 +56,8 @@ def _votes(corpus: str, clips: pd.DataFrame, labels: Mapping[str, str]) -> dict[
     facts = load_corpus(corpus) if corpus in known_corpora() else None
     if facts is None or not set(facts.emotions.values()) <= set(labels):
         return {}
-    votes = facts.heard()
-    keys = {clip_id: facts.key(PurePosixPath(f"{clip_id}.wav")) or "" for clip_id in clips.clip_id}
+    votes = facts.majority_votes()
+    keys = {clip_id: facts.recording_key(PurePosixPath(f"{clip_id}.wav")) or "" for clip_id in clips.clip_id}
     return {clip_id: [labels[word] for word in votes[key]] for clip_id, key in keys.items() if key in votes}
 
 

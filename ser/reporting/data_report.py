@@ -53,9 +53,9 @@ def _source(name: str, own: Own | None) -> CorpusTables:
 def _facts(name: str, own: Own | None) -> dict[str, Any]:
     if own is not None:
         title = f"Own recordings in {own.folder}"
-        return {"title": title, "licence": "", "citation": "", "url": "", "synthetic": False}
+        return {"title": title, "license_info": "", "citation": "", "url": "", "is_synthetic": False}
     facts = load_corpus(name)
-    return {key: getattr(facts, key) for key in ("title", "licence", "citation", "url", "synthetic")}
+    return {key: getattr(facts, key) for key in ("title", "license_info", "citation", "url", "is_synthetic")}
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -167,7 +167,7 @@ def _notes(
     used: pd.DataFrame, matrix: pd.DataFrame, *, sources: Sequence[CorpusTables], settings: Preprocess
 ) -> list[html_page.Callout]:
     return [
-        *data_warnings.synthetic([source.name for source in sources if source.synthetic]),
+        *data_warnings.synthetic([source.name for source in sources if source.is_synthetic]),
         *data_warnings.unknown_speakers(used),
         *data_warnings.missing_emotions(matrix),
         *data_warnings.gender_confounds(used),

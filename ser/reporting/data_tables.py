@@ -29,9 +29,9 @@ class CorpusTables:
     ----------
     name
         As in the clip table.
-    title, licence, citation, url
+    title, license_info, citation, url
         For people; those that are not known are empty.
-    synthetic
+    is_synthetic
         Whether nobody ever said this.
     folder
         Holds the recordings.
@@ -48,10 +48,10 @@ class CorpusTables:
 
     name: str
     title: str
-    licence: str
+    license_info: str
     citation: str
     url: str
-    synthetic: bool
+    is_synthetic: bool
     folder: Path
     clips: Path
     recordings: pd.DataFrame

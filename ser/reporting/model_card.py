@@ -72,7 +72,7 @@ def _about(name: str) -> str:
     if name not in known_corpora():
         return f"`{name}`: the user's own recordings."
     facts = load_corpus(name)
-    return f"`{name}`: {facts.title}. Licence: {facts.licence}. {facts.citation}."
+    return f"`{name}`: {facts.title}. Licence: {facts.license_info}. {facts.citation}."
 
 
 def _counts(tested: pd.DataFrame) -> str:

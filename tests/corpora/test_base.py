@@ -44,7 +44,7 @@ def test_a_corpus_is_called_like_its_module(corpus: Corpus, request: pytest.Fixt
 
 def test_a_corpus_names_its_source(corpus: Corpus) -> None:
     """Nobody uses recordings without knowing title, licence, whom to cite, and where they are from."""
-    assert all((corpus.title, corpus.licence, corpus.citation))
+    assert all((corpus.title, corpus.license_info, corpus.citation))
     assert corpus.url.startswith(("https://", "http://"))
     assert re.fullmatch("[a-z]{2}", corpus.language)
 
@@ -57,19 +57,23 @@ def test_a_corpus_speaks_of_emotions(corpus: Corpus) -> None:
 
 def test_a_corpus_lists_its_recordings(corpus: Corpus) -> None:
     """Where names are listed, there are as many as clips, each once, and each reads as its own key."""
-    names = corpus.names()
-    assert len(names) == len(set(names)) == (corpus.n_clips if names else 0)
+    names = corpus.expected_files()
+    assert len(names) == len(set(names)) == (corpus.n_recordings if names else 0)
     assert bool(names) == (corpus.name in LISTED) or corpus.name not in SPEAKERS
-    assert {corpus.key(PurePosixPath(f"a/{name}.wav")) for name in names} == set(names)
+    assert {corpus.recording_key(PurePosixPath(f"a/{name}.wav")) for name in names} == set(names)
     assert all(corpus.parse(PurePosixPath(f"{name}.wav")) for name in names)
-    assert set(corpus.faulty) <= set(names)
+    assert set(corpus.known_bad) <= set(names)
 
 
 def test_a_misspelt_or_nested_name_is_the_same_recording() -> None:
     """Aliases of speakers, and speakers who are folders, lead to the key that is listed."""
     tess, savee = load_corpus("tess"), load_corpus("savee")
-    assert tess.key(PurePosixPath("OAF_neutral/OA_bite_neutral.wav")) == "OAF_bite_neutral"
-    assert savee.key(PurePosixPath("AudioData/DC/sa07.wav")) == savee.key(PurePosixPath("DC_sa07.wav")) == "DC_sa07"
+    assert tess.recording_key(PurePosixPath("OAF_neutral/OA_bite_neutral.wav")) == "OAF_bite_neutral"
+    assert (
+        savee.recording_key(PurePosixPath("AudioData/DC/sa07.wav"))
+        == savee.recording_key(PurePosixPath("DC_sa07.wav"))
+        == "DC_sa07"
+    )
 
 
 def test_a_known_fault_is_a_problem() -> None:
@@ -81,21 +85,21 @@ def test_a_known_fault_is_a_problem() -> None:
 
 def test_a_corpus_knows_its_speakers(corpus: Corpus) -> None:
     """Each speaker has a sex, f or m; an alias is no speaker itself and leads to one."""
-    assert set(corpus.sexes.values()) <= {"f", "m"}
-    assert len(corpus.sexes) == SPEAKERS.get(corpus.name, len(corpus.sexes)) >= 2
-    assert set(corpus.aliases.values()) <= set(corpus.sexes)
-    assert not set(corpus.aliases) & set(corpus.sexes)
+    assert set(corpus.speaker_sex.values()) <= {"f", "m"}
+    assert len(corpus.speaker_sex) == SPEAKERS.get(corpus.name, len(corpus.speaker_sex)) >= 2
+    assert set(corpus.aliases.values()) <= set(corpus.speaker_sex)
+    assert not set(corpus.aliases) & set(corpus.speaker_sex)
 
 
 def test_a_corpus_has_a_grammar_of_names(corpus: Corpus) -> None:
     """The pattern finds speaker and emotion, and the corpus has a clip for every speaker and emotion."""
     assert {"speaker", "emotion"} <= set(re.compile(corpus.pattern).groupindex)
-    assert corpus.n_clips >= len(corpus.sexes) * len(corpus.emotions)
+    assert corpus.n_recordings >= len(corpus.speaker_sex) * len(corpus.emotions)
 
 
 def test_only_the_demo_is_synthetic(corpus: Corpus) -> None:
     """Results of real voices carry no warning that they mean nothing."""
-    assert corpus.synthetic == (corpus.name == "demo")
+    assert corpus.is_synthetic == (corpus.name == "demo")
 
 
 @pytest.mark.parametrize(
@@ -154,12 +158,12 @@ def test_an_unknown_corpus_is_refused(name: str) -> None:
 def test_the_demo_is_what_the_synthesiser_makes() -> None:
     """Facts and synthesiser agree on voices, sexes and emotions, and every clip's name reads back as what was said."""
     facts = load_corpus("demo")
-    assert dict(facts.sexes) == {name: speaker.sex for name, speaker in demo_speech.SPEAKERS.items()}
+    assert dict(facts.speaker_sex) == {name: speaker.sex for name, speaker in demo_speech.SPEAKERS.items()}
     assert set(facts.emotions) == set(demo_speech.PROSODIES)
     listed = demo_speech.utterances()
-    assert facts.n_clips == len(listed) == len(facts.sexes) * len(facts.emotions) * len(demo_speech.TEXTS)
+    assert facts.n_recordings == len(listed) == len(facts.speaker_sex) * len(facts.emotions) * len(demo_speech.TEXTS)
     for said in listed:
-        expected = (f"demo-{said.speaker}", facts.sexes[said.speaker], said.emotion, said.text)
+        expected = (f"demo-{said.speaker}", facts.speaker_sex[said.speaker], said.emotion, said.text)
         assert parse("demo", f"{said.name}.wav") == expected
 
 
@@ -174,5 +178,5 @@ def test_every_published_file_is_read(name: str, corpora: Path) -> None:
     assert [file for file, found in zip(table.file, recordings, strict=True) if found is None] == []
     emotions = [EMOBOX.get(label, label) for label in table.emobox_label]
     assert [found.emotion for found in recordings if found] == emotions
-    assert len({found.speaker for found in recordings if found}) == len(load_corpus(name).sexes)
-    assert len(table) == load_corpus(name).n_clips
+    assert len({found.speaker for found in recordings if found}) == len(load_corpus(name).speaker_sex)
+    assert len(table) == load_corpus(name).n_recordings

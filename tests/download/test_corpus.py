@@ -171,10 +171,10 @@ def test_the_demo_corpus_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(demo_speech, "synthesise", synthesise)
     demo = load_corpus("demo")
-    assert fetch(demo, tmp_path / "raw", local_dir=None, seed=7, allow_partial=False) == demo.n_clips
-    assert len(set(spoken)) == demo.n_clips
+    assert fetch(demo, tmp_path / "raw", local_dir=None, seed=7, allow_partial=False) == demo.n_recordings
+    assert len(set(spoken)) == demo.n_recordings
     files = files_of(tmp_path / "raw")
-    assert len(files) == demo.n_clips
+    assert len(files) == demo.n_recordings
     parsed = [demo.parse(PurePosixPath(file)) for file in files]
     assert [(p.speaker, p.emotion, p.text) for p in parsed if p] == [
         (f"demo-{u.speaker}", u.emotion, u.text) for u in sorted(spoken)
@@ -226,7 +226,7 @@ def test_kaggle_is_asked_only_when_told_to(fake_corpora: Path, tmp_path: Path, m
 def test_a_corpus_is_announced() -> None:
     """Title, licence, citation and address, before anything is fetched; one's own recordings by their folder."""
     said = download_corpus.describe_corpus("ravdess", {})
-    assert all(fact in said for fact in (FACTS.title, FACTS.licence, FACTS.citation, FACTS.url))
+    assert all(fact in said for fact in (FACTS.title, FACTS.license_info, FACTS.citation, FACTS.url))
     mine = factories.settings(own={"mine": OWN, "tess": OWN}).own
     assert download_corpus.describe_corpus("mine", mine) == "mine: your own recordings in voices."
     with pytest.raises(UserError, match=r"own\.tess: a published corpus has this name"):

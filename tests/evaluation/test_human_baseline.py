@@ -23,7 +23,7 @@ def predicted(names: list[str], *, corpus: str = "crema_d", classes: tuple[str, 
 
 def test_votes_are_answers() -> None:
     """What most heard is the answer, of a draw one of those who drew; the table is a prediction table otherwise."""
-    votes = load_corpus("crema_d").heard()
+    votes = load_corpus("crema_d").majority_votes()
     one = next(name for name, words in votes.items() if words == ["sad"] and "_SAD_" in name)
     drawn = next(name for name, words in votes.items() if words == ["neutral", "sad"])
     heard = human_baseline.human_predictions(predicted([one, drawn]), factories.emotions(*SIX), seed=1).set_index(

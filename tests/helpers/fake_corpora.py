@@ -38,7 +38,7 @@ def main(folder: Path, corpora: list[str]) -> None:
     """Write each corpus to a folder of its name."""
     for corpus in corpora:
         (folder / corpus).mkdir(parents=True, exist_ok=True)
-        for name in load_corpus(corpus).names():
+        for name in load_corpus(corpus).expected_files():
             soundfile.write(folder / corpus / f"{name}.wav", burst(name), RATE)
 
 

@@ -45,9 +45,9 @@ def corpus(
     ]
     clips = pd.DataFrame(rows).assign(source=lambda table: table.clip_id).sort_values("clip_id", ignore_index=True)
     pq.write_table(pa.Table.from_pandas(clips), folder / f"{name}.parquet")
-    words = {"title": f"Corpus {name}", "licence": "CC0", "citation": "Nobody (1900)", "url": "https://example.org/"}
+    words = {"title": f"Corpus {name}", "license_info": "CC0", "citation": "Nobody (1900)", "url": "https://example.org/"}
     source = CorpusTables(
-        **({"name": name, **words, "synthetic": False} | facts),
+        **({"name": name, **words, "is_synthetic": False} | facts),
         folder=folder / "raw" / name,
         clips=folder / f"{name}.parquet",
         recordings=pd.DataFrame({"file": files, "emotion": [emotion for _, emotion, _ in keys]}),
@@ -77,7 +77,7 @@ def write(folder: Path, *made: Made, left_out: Mapping[str, str] | None = None, 
         left_out=pd.DataFrame(
             {"clip_id": list(left_out or {}), "reason": list((left_out or {}).values())}, dtype=object
         ),
-        left_out_file="data/left_out.csv",
+        left_out_file="data/excluded.csv",
         labels=labels or {emotion: emotion for emotion in clips.emotion},
         settings=settings.preprocess,
         features=settings.features,
@@ -91,7 +91,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Path]:
     folder = tmp_path_factory.mktemp("two")
     many = {f"bad {i:03}{EVIL}.wav": f"too short: 0.{i:03} s, at least 0.3 s are needed" for i in range(120)}
     one = corpus(folder, "one", ["neutral", "sad"], speakers={"a": "f", "b": "m"})
-    own = corpus(folder, "own", ["neutral", "bored"], speakers={"": ""}, licence="", citation="", url="")
+    own = corpus(folder, "own", ["neutral", "bored"], speakers={"": ""}, license_info="", citation="", url="")
     own.source = replace(own.source, unusable=unusable(many | {"none.wav": "the file is empty (0 bytes)"}))
     left = {one.clips.clip_id[0]: "the same recording as own/x1", one.clips.clip_id[1]: "the same recording as own/x2"}
     return write(folder, one, own, left_out=left), folder
@@ -128,7 +128,7 @@ def test_unusable_recordings_are_counted_and_the_first_listed(two: tuple[Page, P
     page, _ = two
     assert '<th scope="row">too short</th><td class="number">120</td>' in page.html
     assert '<th scope="row">the file is empty (0 bytes)</th><td class="number">1</td>' in page.html
-    assert "71 more are in data/unusable/own.csv." in page.text
+    assert "71 more are in data/rejected/own.csv." in page.text
     assert ("bad 049" in page.text, "bad 050" in page.text) == (True, False)
 
 
@@ -170,7 +170,7 @@ def test_a_corpus_of_which_nothing_is_usable(tmp_path: Path) -> None:
     """Without a single clip the page still says why."""
     made = corpus(tmp_path, "one", ["sad"], speakers={"a": "f"})
     reasons = dict.fromkeys(made.source.measured.file, "the file is empty (0 bytes)")
-    nothing = replace(made.source, measured=measured([]), unusable=unusable(reasons), synthetic=True)
+    nothing = replace(made.source, measured=measured([]), unusable=unusable(reasons), is_synthetic=True)
     page = write(tmp_path, Made(nothing, made.clips.iloc[:0]), sad="sad")
     assert "0 clips by 0 speakers" in page.text
     assert "mean nothing about people" in page.text
