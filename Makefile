@@ -13,7 +13,7 @@ UP_TO_DATE = tee -a /dev/stderr | grep "Data and pipelines are up to date" > /de
 
 repro: .venv/installed  ## rebuild everything, on the demo corpus unless params.yaml says otherwise
 	@$(BIN)/python -c '$(CHECK)'  # before DVC clears the outputs of what has changed
-	@if [ -d trained ] && $(BIN)/dvc status --quiet --with-deps $(RESULTS); \
+	@if [ -d models/checkpoints ] && $(BIN)/dvc status --quiet --with-deps $(RESULTS); \
 	then $(BIN)/python -m stages.evaluate --show && $(BIN)/dvc repro --quiet --single-item record; \
 	else $(BIN)/dvc repro; fi
 
@@ -59,7 +59,7 @@ serve: .venv/installed  ## a page to record or drop a voice, and answers for pro
 	@$(BIN)/python -m stages.serve
 
 clean:  ## remove what stages made; DVC's cache and the environment stay
-	rm -rf data models trained
+	git clean --quiet -dfX data models
 
 .venv/installed: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0])'

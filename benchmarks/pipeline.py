@@ -26,7 +26,7 @@ from ser import paths
 from ser.params import Params, read_params
 from ser.utils.errors import handle_user_errors
 
-LEFT = (".git", ".dvc", ".venv", "mlartifacts", "mlflow.db", "data", "models", "trained", "tests", "docs")
+LEFT = (".git", ".dvc", ".venv", "mlartifacts", "mlflow.db", "data", "models", "tests", "docs")
 
 
 def commands(params: Params) -> Iterator[tuple[str, list[str]]]:

@@ -47,7 +47,7 @@ def main() -> None:
         process.stdin.close()
     milliseconds = [1000 * one for one in seconds[1:]]
     lines = [
-        f"{MINUTES} minutes through `predict.py --stream` with models/lstm, windows of 3 s every second, "
+        f"{MINUTES} minutes through `predict.py --stream` with models/exported/lstm, windows of 3 s every second, "
         "`python -m benchmarks.stream`.",
         "",
         f"- From a hop's last sample to its answer: {median(milliseconds):.0f} ms (median), {max(milliseconds):.0f} ms "

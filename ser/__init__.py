@@ -1,4 +1,4 @@
-"""Speech emotion recognition: ``ser.load("models/lstm").predict("voice.wav")``. Importing it imports nothing."""
+"""Speech emotion recognition: ``ser.load("models/exported/lstm").predict("voice.wav")``. Importing it imports nothing."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -12,11 +12,11 @@ LOCK = Path("dvc.lock")
 # Data -----------------------------------------------------------------------------------------------------------------
 
 DATA = Path("data")
-FRAMES = DATA / "frames"
-FUNCTIONALS = DATA / "functionals"
+FRAMES = DATA / "features" / "frames"
+FUNCTIONALS = DATA / "features" / "functionals"
 PREDICTIONS = DATA / "predictions"
 SPLITS = DATA / "splits.csv"
-EXCLUDED = DATA / "left_out.csv"
+EXCLUDED = DATA / "excluded.csv"
 
 
 def raw(corpus: str) -> Path:
@@ -31,17 +31,17 @@ def recordings(corpus: str) -> Path:
 
 def clips(corpus: str) -> Path:
     """Locate the preprocessed clips of a corpus."""
-    return DATA / "clips" / f"{corpus}.parquet"
+    return DATA / "interim" / f"{corpus}.parquet"
 
 
 def audio_stats(corpus: str) -> Path:
     """Locate the levels and durations of a corpus's recordings before and after preprocessing."""
-    return DATA / "measured" / f"{corpus}.csv"
+    return DATA / "audio_stats" / f"{corpus}.csv"
 
 
 def rejected(corpus: str) -> Path:
     """Locate the table of recordings that preprocessing rejected, with reasons."""
-    return DATA / "unusable" / f"{corpus}.csv"
+    return DATA / "rejected" / f"{corpus}.csv"
 
 
 def augmented(corpus: str) -> Path:
@@ -66,8 +66,8 @@ def predictions(model: str) -> Path:
 
 # Models ---------------------------------------------------------------------------------------------------------------
 
-CHECKPOINTS = Path("trained")
-EXPORTED = Path("models")
+CHECKPOINTS = Path("models/checkpoints")
+EXPORTED = Path("models/exported")
 DEFAULT_MODEL = EXPORTED / "lstm"
 
 
@@ -90,17 +90,17 @@ REPORTS = Path("reports")
 LEADERBOARD_MD = REPORTS / "leaderboard.md"
 LEADERBOARD_CSV = REPORTS / "leaderboard.csv"
 LEADERBOARD_PNG = REPORTS / "leaderboard.png"
-PAIRWISE_TESTS_CSV = REPORTS / "pairs.csv"
-LEAKAGE_CSV = REPORTS / "probe.csv"
+PAIRWISE_TESTS_CSV = REPORTS / "pairwise_tests.csv"
+LEAKAGE_CSV = REPORTS / "leakage.csv"
 MODEL_CARD_MD = REPORTS / "model_card.md"
 MODELS_CSV = REPORTS / "models.csv"
 CONFUSION = REPORTS / "confusion"
 HISTORY_CSV = REPORTS / "lstm" / "history.csv"
 HISTORY_PNG = REPORTS / "history.png"
-DATA_REPORT = REPORTS / "corpora.html"
-DATA_FIGURES = REPORTS / "corpora"
-EVALUATION_REPORT = REPORTS / "report.html"
-EVALUATION_FIGURES = REPORTS / "report"
+DATA_REPORT = REPORTS / "data.html"
+DATA_FIGURES = REPORTS / "data"
+EVALUATION_REPORT = REPORTS / "evaluation.html"
+EVALUATION_FIGURES = REPORTS / "evaluation"
 
 
 def preprocess_metrics(corpus: str) -> Path:

@@ -15,7 +15,7 @@ from ser.utils.errors import handle_user_errors
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
     """Make altered copies of a corpus's clips, each reproducible from (seed, clip, copy) alone.
 
-    Reads data/clips/CORPUS.parquet; writes the copies only, to learn from and to test with, to
+    Reads data/interim/CORPUS.parquet; writes the copies only, to learn from and to test with, to
     data/augmented/CORPUS.parquet.
     """
     params = read_params()

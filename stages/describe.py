@@ -15,8 +15,8 @@ from ser.utils.errors import handle_user_errors
 def main() -> None:
     """Show what data a run is made of: who says what, what it sounds like, what preprocessing did, what was left out.
 
-    Reads data/raw, data/recordings, data/measured, data/unusable, data/clips and data/left_out.csv; writes
-    reports/corpora.html and the pictures in it to reports/corpora.
+    Reads data/raw, data/recordings, data/audio_stats, data/rejected, data/interim and data/excluded.csv; writes
+    reports/data.html and the pictures in it to reports/corpora.
     """
     params = read_params()
     data_report.write(

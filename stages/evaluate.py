@@ -17,7 +17,7 @@ def main(
 ) -> None:
     """Judge every model's predictions, rank the models and draw what they confuse.
 
-    Reads data/predictions and reports/probe.csv; writes metrics/metrics.json and reports/.
+    Reads data/predictions and reports/leakage.csv; writes metrics/metrics.json and reports/.
     """
     if not show:
         params = read_params()

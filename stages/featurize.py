@@ -16,8 +16,8 @@ from ser.utils.files import atomic_write
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
     """Measure frame features of a corpus's clips and copies, and sum them up in functionals.
 
-    Reads data/clips/CORPUS.parquet and data/augmented/CORPUS.parquet; writes a (frames, features) matrix
-    a clip to data/frames/CORPUS.parquet (a folder of parts) and a vector a clip to data/functionals/CORPUS.parquet.
+    Reads data/interim/CORPUS.parquet and data/augmented/CORPUS.parquet; writes a (frames, features) matrix
+    a clip to data/features/frames/CORPUS.parquet (a folder of parts) and a vector a clip to data/features/functionals/CORPUS.parquet.
     """
     settings = read_params().features
     layout = extraction.functionals_layout(settings)

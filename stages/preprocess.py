@@ -18,8 +18,8 @@ from ser.utils.files import write_csv, write_json
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
     """Make clips of a corpus's recordings: mono, one rate, denoised, trimmed, level-normalised.
 
-    Reads data/raw/CORPUS and data/recordings/CORPUS.csv; writes data/clips/CORPUS.parquet, what was unusable, with
-    the reason, to data/unusable/CORPUS.csv, and what the others were like to data/measured/CORPUS.csv.
+    Reads data/raw/CORPUS and data/recordings/CORPUS.csv; writes data/interim/CORPUS.parquet, what was unusable, with
+    the reason, to data/rejected/CORPUS.csv, and what the others were like to data/audio_stats/CORPUS.csv.
     """
     settings = read_params().preprocess
     recordings, outcome = read_recordings(paths.recordings(corpus)), PreprocessingLog()

@@ -12,7 +12,7 @@ from ser.utils.errors import handle_user_errors
 def main() -> None:
     """Leave a complete record of an experiment in MLflow, wherever its results came from.
 
-    Reads metrics, reports, models and data/predictions. DVC runs this every time; what was recorded before is not
+    Reads metrics, reports, models/exported and data/predictions. DVC runs this every time; what was recorded before is not
     recorded again.
     """
     params = read_params()

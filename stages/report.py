@@ -13,8 +13,8 @@ from ser.utils.errors import handle_user_errors
 def main() -> None:
     """Write the long answer: how sure a score is, where it comes from, and what its mistakes sound like.
 
-    Reads data/predictions, reports/probe.csv, reports/confusion and, for players, data/clips; writes
-    reports/report.html and the pictures in it to reports/report.
+    Reads data/predictions, reports/leakage.csv, reports/confusion and, for players, data/interim; writes
+    reports/evaluation.html and the pictures in it to reports/report.
     """
     params = read_params()
     models = ["lstm", *params.baselines]

@@ -18,8 +18,8 @@ from ser.utils.text import pluralize
 def main() -> None:
     """Decide which clips are trained, validated and tested on.
 
-    Reads data/functionals, of which only what is known of each clip; writes data/splits.csv: clip_id, emotion, fold,
-    part, one row a clip and fold; and which clips are in no part, with the reason, to data/left_out.csv.
+    Reads data/features/functionals, of which only what is known of each clip; writes data/splits.csv: clip_id, emotion, fold,
+    part, one row a clip and fold; and which clips are in no part, with the reason, to data/excluded.csv.
     """
     params = read_params()
     clips = read_clips(map(paths.functionals, params.corpora))

@@ -17,7 +17,7 @@ from ser.utils.files import atomic_write
 def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or decision_tree.")]) -> None:
     """Train one classical baseline on every fold and seed, by grid search over training speakers, and predict.
 
-    Reads data/functionals and data/splits.csv; writes trained/BASELINE, and data/predictions/BASELINE.parquet of the
+    Reads data/features/functionals and data/splits.csv; writes models/checkpoints/BASELINE, and data/predictions/BASELINE.parquet of the
     validation and test clips.
     """
     params = read_params()

@@ -17,7 +17,7 @@ from ser.utils.parallel import n_workers
 def main() -> None:
     """Train the recurrent model on every fold and seed, and predict the validation and test clips.
 
-    Reads data/frames, data/functionals and data/splits.csv; writes trained/lstm, data/predictions/lstm.parquet and the
+    Reads data/features/frames, data/features/functionals and data/splits.csv; writes models/checkpoints/lstm, data/predictions/lstm.parquet and the
     history reports/lstm/history.csv.
     """
     params = read_params()

@@ -38,7 +38,7 @@ def test_the_comparison_shows_scores_and_settings() -> None:
     scores = [
         f"{model}.{part}.{name}" for model in ("lstm", "svm") for part in ("test", "val") for name in ("uar", "f1")
     ]
-    columns = ["Experiment", "Created", *scores, *settings, "data/clips", "models", "trained", "reports/probe.csv"]
+    columns = ["Experiment", "Created", *scores, *settings, "data/interim", "models/checkpoints", "models/exported", "reports/leakage.csv"]
     left = [name for name in columns if re.match(keep, name) or not re.match(drop, name)]
     assert left == ["Experiment", "lstm.test.uar", *settings]
 

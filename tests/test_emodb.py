@@ -54,7 +54,7 @@ class Project:
         """Split with these settings: what was said, and the tables of clips in a part and in none."""
         self.settle(**emotions)
         said = self.run("-m", "stages.split")
-        return said, pd.read_csv(self.folder / "data/splits.csv"), pd.read_csv(self.folder / "data/left_out.csv")
+        return said, pd.read_csv(self.folder / "data/splits.csv"), pd.read_csv(self.folder / "data/excluded.csv")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_the_example_reads_the_files(project: Project) -> None:
     """Every file becomes a clip with the label, speaker, sex, text and language that its name says."""
-    clips = pd.read_parquet(project.folder / "data/clips/emodb.parquet").set_index("clip_id")
+    clips = pd.read_parquet(project.folder / "data/interim/emodb.parquet").set_index("clip_id")
     assert len(clips) == len(SEXES) * len(TEXTS) * len(EMOTIONS)
     for clip_id, clip in clips.iterrows():
         who, text, code = re.fullmatch(r"emodb/wav/(\d\d)(...)(.)a", clip_id).groups()
@@ -86,7 +86,7 @@ def test_the_download_counts_what_is_there(project: Project) -> None:
 def test_another_emotion_is_left_out_and_reported(project: Project) -> None:
     """Unless settings name it, the clips of an emotion beyond the eight are in no part, and the run says so."""
     said, parts, left_out = project.split()
-    assert f"{BORED} clips are in no part: emotions: bored is none of this run's (data/left_out.csv)" in said
+    assert f"{BORED} clips are in no part: emotions: bored is none of this run's (data/excluded.csv)" in said
     assert set(left_out.clip_id.str[-2]) == {"L"}
     assert len(left_out) == BORED
     assert set(parts.emotion) == set(EMOTIONS.values()) - {"bored"}

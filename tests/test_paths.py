@@ -11,7 +11,7 @@ from ser import paths
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [*(ROOT / "ser").rglob("*.py"), *(ROOT / "stages").glob("*.py"), ROOT / "predict.py"]
-FOLDERS = re.compile("(data|metrics|models|reports|trained)/")
+FOLDERS = re.compile("(data|metrics|models|reports)/")
 FUNCTIONS = [value for value in vars(paths).values() if callable(value) and value is not Path]
 
 

@@ -55,10 +55,10 @@ def test_every_stage_leaves_what_it_promises(project: Project) -> None:
             f"lstm/{member}/model.weights.h5",
             f"svm/{member}/model.skops",
         ):
-            assert (project.folder / "trained" / name).stat().st_size > 0
-    assert list((project.folder / "trained").glob("**/*unfinished*")) == []
+            assert (project.folder / "models/checkpoints" / name).stat().st_size > 0
+    assert list((project.folder / "models/checkpoints").glob("**/*unfinished*")) == []
     for model in ("lstm", "svm", "decision_tree"):
-        assert [member.name for member in load(project.folder / "models" / model).card.members] == [
+        assert [member.name for member in load(project.folder / "models/exported" / model).card.members] == [
             "fold1_seed1",
             "fold1_seed2",
         ]
@@ -73,7 +73,7 @@ def models_in_mlflow(project: Project) -> list[str]:
 def test_no_test_or_validation_voice_is_trained_on(project: Project) -> None:
     """Across the real tables: test speakers are in no other part, and predictions hold originals and stressed ones."""
     splits = pd.read_csv(project.folder / "data/splits.csv")
-    clips = pd.read_parquet(project.folder / "data/frames", columns=["clip_id", "speaker", "source", "augmentation"])
+    clips = pd.read_parquet(project.folder / "data/features/frames", columns=["clip_id", "speaker", "source", "augmentation"])
     parts = splits.merge(clips, on="clip_id").groupby("part").speaker.agg(set)
     assert not parts["test"] & (parts["train"] | parts["val"])
     predictions = pd.read_parquet(project.folder / "data/predictions/lstm.parquet")
@@ -143,7 +143,7 @@ CORPORA = ("ravdess", "tess")
                 *("describe", "export", "report"),
             },
         ),
-        ("ser/evaluation/metrics.py", {"probe", "evaluate", "report"}),
+        ("ser/evaluation/metrics.py", {"leakage", "evaluate", "report"}),
         ("ser/models/trainer.py", {"train_lstm", "train_baselines@svm", "train_baselines@decision_tree", "export"}),
     ],
 )

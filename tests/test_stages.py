@@ -17,7 +17,7 @@ import yaml
 from ser.dataset import splits
 from ser.models import baselines, trainer
 from ser.predictions import table as prediction_table
-from stages import probe, train_baselines, train_lstm
+from stages import leakage, train_baselines, train_lstm
 from tests.helpers import factories
 
 ROOT = Path(__file__).parents[1]
@@ -26,38 +26,38 @@ STAGES = {
     "preprocess": [
         "data/raw/CORPUS",
         "data/recordings/CORPUS.csv",
-        "data/clips/CORPUS.parquet",
-        "data/unusable/CORPUS.csv",
-        "data/measured/CORPUS.csv",
+        "data/interim/CORPUS.parquet",
+        "data/rejected/CORPUS.csv",
+        "data/audio_stats/CORPUS.csv",
     ],
-    "augment": ["data/clips/CORPUS.parquet", "data/augmented/CORPUS.parquet"],
+    "augment": ["data/interim/CORPUS.parquet", "data/augmented/CORPUS.parquet"],
     "featurize": [
-        "data/clips/CORPUS.parquet",
+        "data/interim/CORPUS.parquet",
         "data/augmented/CORPUS.parquet",
-        "data/frames/CORPUS.parquet",
-        "data/functionals/CORPUS.parquet",
+        "data/features/frames/CORPUS.parquet",
+        "data/features/functionals/CORPUS.parquet",
     ],
-    "split": ["data/functionals", "data/splits.csv", "data/left_out.csv"],
-    "describe": ["data/raw", "data/measured", "data/left_out.csv", "reports/corpora.html", "reports/corpora"],
-    "probe": ["data/functionals", "reports/probe.csv"],
+    "split": ["data/features/functionals", "data/splits.csv", "data/excluded.csv"],
+    "describe": ["data/raw", "data/audio_stats", "data/excluded.csv", "reports/data.html", "reports/data"],
+    "leakage": ["data/features/functionals", "reports/leakage.csv"],
     "train_lstm": [
-        "data/frames",
-        "data/functionals",
+        "data/features/frames",
+        "data/features/functionals",
         "data/splits.csv",
-        "trained/lstm",
+        "models/checkpoints/lstm",
         "data/predictions/lstm.parquet",
         "reports/lstm/",
     ],
     "train_baselines": [
-        "data/functionals",
+        "data/features/functionals",
         "data/splits.csv",
-        "trained/BASELINE",
+        "models/checkpoints/BASELINE",
         "data/predictions/BASELINE.parquet",
     ],
     "evaluate": ["data/predictions", "metrics/metrics.json", "reports/"],
-    "export": ["trained", "data/frames", "data/functionals", "data/splits.csv", "models", "reports/models.csv"],
+    "export": ["models/checkpoints", "data/features/frames", "data/features/functionals", "data/splits.csv", "models/exported", "reports/models.csv"],
     "report": ["data/predictions", "reports/"],
-    "record": ["metrics", "reports", "models", "data/predictions"],
+    "record": ["metrics", "reports", "models/exported", "data/predictions"],
 }
 """Stage -> what its help must name as read or written."""
 ITEM = {"train_baselines": ["--baseline", "svm"]} | {
@@ -228,7 +228,7 @@ def test_the_network_is_trained_on_training_clips(calls: SimpleNamespace) -> Non
 def test_what_training_leaves(project: Path, train: Any, model: str) -> None:
     """A folder a seed with model and card, and predictions of validation and test clips alone, none of them a copy."""
     train()
-    members = sorted((project / "trained" / model).iterdir())
+    members = sorted((project / "models/checkpoints" / model).iterdir())
     assert [path.name for path in members] == ["fold1_seed13", "fold1_seed17"]
     table = {"lstm": "history.csv", "svm": "grid_search.csv"}[model]
     for member in members:
@@ -253,7 +253,7 @@ def test_a_card_has_the_settings_of_its_model(project: Path, train: Any, section
         "lstm": settings.train_lstm.model_dump(mode="json"),
         "svm": {"augmented": True, "folds": grids.folds, "grid": grids.grid_of("svm")},
     }
-    card = json.loads((project / "trained" / section / "fold1_seed17" / "card.json").read_text())
+    card = json.loads((project / "models/checkpoints" / section / "fold1_seed17" / "card.json").read_text())
     assert card["settings"] == expected[section]
 
 
@@ -290,7 +290,7 @@ def test_a_failure_leaves_the_earlier_model(
         patch.setattr(library, "save", broken)
         with pytest.raises(OSError, match="disk full"):
             train()
-    waiting = project / "trained" / f".{model}.unfinished"
+    waiting = project / "models/checkpoints" / f".{model}.unfinished"
     assert {path.name for path in waiting.iterdir()} == {"made_from", "fold1_seed13"}
     assert {name: file for name, file in content(project).items() if waiting.name not in name} == before
     calls.seeds.clear()
@@ -342,9 +342,9 @@ def test_probes_get_each_row_with_its_features(project: Path, monkeypatch: pytes
     def measure(clips: pd.DataFrame, vectors: Any, **more: Any) -> pd.DataFrame:
         assert dict(zip(clips.clip_id, vectors[:, 0], strict=True)) == dict(zip(CLIPS.clip_id, MARKS, strict=True))
         assert more == {"emotions": factories.emotions(), "trees": factories.settings().probe.trees, "seed": 11}
-        return pd.DataFrame([("leak_clip", "", 0.5, 9, 4, 2, "")], columns=list(probe.leakage.COLUMNS))
+        return pd.DataFrame([("leak_clip", "", 0.5, 9, 4, 2, "")], columns=list(leakage.leakage.COLUMNS))
 
-    monkeypatch.setattr(probe.leakage, "measure", measure)
-    probe.main()
-    written = (project / "reports" / "probe.csv").read_text().splitlines()
+    monkeypatch.setattr(leakage.leakage, "run_leakage_checks", measure)
+    leakage.main()
+    written = (project / "reports" / "leakage.csv").read_text().splitlines()
     assert written == ["probe,corpus,uar,clips,speakers,classes,note", "leak_clip,,0.5,9,4,2,"]

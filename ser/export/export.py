@@ -117,7 +117,7 @@ def export(
     Parameters
     ----------
     output
-        Such as ``models/lstm``.
+        Such as ``models/exported/lstm``.
     trained
         The model.
     settings

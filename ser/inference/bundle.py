@@ -1,4 +1,4 @@
-"""A model to take away: the folder ``models/NAME``, its card, and whether it is whole.
+"""A model to take away: the folder ``models/exported/NAME``, its card, and whether it is whole.
 
 The card says how recordings are processed, what the weights are, what they were made from and how well they did. It
 names every file by its hash, and itself by the hash of the rest of it: a part that was changed, lost or damaged is

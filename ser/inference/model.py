@@ -89,7 +89,7 @@ def load(folder: str | Path, *, member: str | None = None) -> "Model":
     Parameters
     ----------
     folder
-        Such as ``models/lstm``.
+        Such as ``models/exported/lstm``.
     member
         One of its members alone, such as ``fold1_seed1``; all of them, averaged, where None.
 

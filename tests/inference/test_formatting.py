@@ -77,7 +77,7 @@ def test_a_folder_becomes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("b/one.wav", "a.wav", "bad.txt", ".hidden/x.wav", "out.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    counts = folder_predictions.predict_folder(Path("models/lstm"), tmp_path, tmp_path / "out.csv", least=0.5)
+    counts = folder_predictions.predict_folder(Path("models/exported/lstm"), tmp_path, tmp_path / "out.csv", least=0.5)
     assert counts == folder_predictions.FolderSummary(3, 1, {"bad.txt": "is broken"})
     rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
     assert [row["file"] for row in rows] == ["a.wav", "b/one.wav", "bad.txt"]

@@ -48,7 +48,7 @@ def _two_networks(params: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def lstm(built: Path) -> Model:
-    return load(built / "models/lstm")
+    return load(built / "models/exported/lstm")
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def _real(params: dict[str, Any], *, model: str) -> dict[str, Any]:
 
 def test_all_members_answer_by_their_mean(built: Path, lstm: Model, voice: Any) -> None:
     """Without a member's name, the answer is the mean of the members' calibrated probabilities."""
-    members = [load(built / "models/lstm", member=one.name) for one in lstm.card.members]
+    members = [load(built / "models/exported/lstm", member=one.name) for one in lstm.card.members]
     assert len(members) == 2
     alone = [list(one.predict((voice, 16000)).probabilities.values()) for one in members]
     together = lstm.predict((voice, 16000))
@@ -122,7 +122,7 @@ def test_no_heavy_package_is_imported(built: Path) -> None:
     """A network answers without TensorFlow, librosa, SciPy, pandas and scikit-learn, which take seconds to import."""
     dvc_project.write(built / "voice.wav", dvc_project.voice(f0=150, seconds=0.7, rng=np.random.default_rng(0)))
     code = (
-        "import sys, ser; ser.load('models/lstm').predict('voice.wav')\n"
+        "import sys, ser; ser.load('models/exported/lstm').predict('voice.wav')\n"
         "heavy = {'tensorflow', 'keras', 'tf2onnx', 'onnx', 'librosa', 'scipy', 'pandas', 'sklearn', 'joblib'}\n"
         "print(heavy & set(sys.modules))"
     )
@@ -169,7 +169,7 @@ def test_what_is_no_voice_is_not_answered(lstm: Model, signal: Any, flags: set[s
 
 def test_what_is_unlike_training_is_answered_with_less_confidence(built: Path, voice: Any) -> None:
     """The farther from training, the nearer are the probabilities to equal ones, and it is said."""
-    model = load(built / "models/lstm", member="fold1_seed1")
+    model = load(built / "models/exported/lstm", member="fold1_seed1")
     usual = model.card.members[0].usual
     near = model.predict((voice, 16000))
     strange = model.predict((np.sign(signals.sine(590, seconds=1.5)) * np.float32(0.3), 16000))
@@ -223,7 +223,7 @@ def test_what_is_no_recording_is_refused(lstm: Model, given: Any, reason: str) -
 
 @pytest.fixture
 def folder(built: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(built / "models/lstm", tmp_path / "lstm"))
+    return Path(shutil.copytree(built / "models/exported/lstm", tmp_path / "lstm"))
 
 
 def test_a_folder_answers_anywhere(folder: Path, lstm: Model, voice: Any) -> None:
@@ -244,7 +244,7 @@ def test_the_card_says_what_the_model_is(lstm: Model) -> None:
     assert [(one.fold, one.seed, len(one.weights)) for one in card.members] == [(1, 1, 2), (1, 2, 2)]
     assert all(one.training_speakers for one in card.members)
     made_from = card.origin["made_from"]
-    assert {"data/splits.csv", "trained/lstm/fold1_seed1/network1/model.keras"} <= set(made_from)
+    assert {"data/splits.csv", "models/checkpoints/lstm/fold1_seed1/network1/model.keras"} <= set(made_from)
     assert not any(Path(name).is_absolute() for name in made_from)
 
 

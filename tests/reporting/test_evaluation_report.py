@@ -152,7 +152,7 @@ def test_copies_and_other_parts_are_left_aside(full: Full) -> None:
 def test_the_page_says_how_it_is_made_again(full: Full) -> None:
     """The last section has the commands to type and the settings, in the words of the model card."""
     last = full.page.text.rpartition("How to make it again")[2]
-    said = f"{provenance.IDENTIFIED} {provenance.commands('reports/report.html')}"
+    said = f"{provenance.IDENTIFIED} {provenance.commands('reports/evaluation.html')}"
     assert " ".join(said.split()) in last
     assert "split: {folds: 1, hold_out: speaker" in last
 

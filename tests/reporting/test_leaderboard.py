@@ -249,11 +249,11 @@ def test_the_terminal_names_no_page_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/leaderboard.md").write_text(page(), encoding="utf-8")
     (tmp_path / "reports/leaderboard.csv").touch()
-    (tmp_path / "reports/corpora.html").touch()
+    (tmp_path / "reports/data.html").touch()
     said = leaderboard.console_summary(tmp_path).removeprefix(page())
     assert [line.split(str(tmp_path))[-1] for line in said.splitlines() if str(tmp_path) in line] == [
         "/reports/leaderboard.md (and .csv)",
-        "/reports/corpora.html",
+        "/reports/data.html",
     ]
     (tmp_path / "reports/leaderboard.png").touch()
     assert f"{tmp_path / 'reports/leaderboard.md'} (and .csv, .png)" in leaderboard.console_summary(tmp_path)
@@ -322,7 +322,7 @@ def test_what_is_written(folder: Path) -> None:
     }
     pages = {f"reports/leaderboard.{kind}" for kind in ("md", "csv", "png")}
     assert set(written()) == {
-        "metrics/metrics.json", "reports/history.png", "reports/lstm/history.csv", "reports/pairs.csv",
+        "metrics/metrics.json", "reports/history.png", "reports/lstm/history.csv", "reports/pairwise_tests.csv",
         "reports/model_card.md",
         *pages, *matrices,
     }  # fmt: skip
@@ -353,7 +353,7 @@ def test_the_leaderboard_as_a_table(folder: Path) -> None:
 def test_the_pairs_as_a_table(folder: Path) -> None:
     """pairs.csv is the comparison of each two models as it was computed."""
     write(folder)
-    pd.testing.assert_frame_equal(pd.read_csv("reports/pairs.csv"), judged(folder).pairs)
+    pd.testing.assert_frame_equal(pd.read_csv("reports/pairwise_tests.csv"), judged(folder).pairs)
 
 
 def test_the_results_of_one_model_alone(folder: Path) -> None:
@@ -362,7 +362,7 @@ def test_the_results_of_one_model_alone(folder: Path) -> None:
         judged(folder, "lstm"), corpora=["ravdess"], split=factories.split("speaker"), lstm=LSTM, leaks=[]
     )
     assert len(pd.read_csv("reports/leaderboard.csv")) == 1
-    assert list(pd.read_csv("reports/pairs.csv")) == list(significance.PAIR_COLUMNS)
+    assert list(pd.read_csv("reports/pairwise_tests.csv")) == list(significance.PAIR_COLUMNS)
 
 
 def test_confusion_tables_have_a_row_a_clip(folder: Path) -> None:

@@ -30,7 +30,7 @@ if stage == "record":
     pathlib.Path("runs.txt").open("a").write("record ")
 else:
     raw = pathlib.Path("data/raw.txt").read_text()
-    folder = pathlib.Path("models/lstm")
+    folder = pathlib.Path("models/exported/lstm")
     folder.mkdir(parents=True)
     (folder / "weights").write_text(raw + weather)
     (folder / "classes").write_text("happy sad")
@@ -67,7 +67,7 @@ class Repository:
             "cmd": f"{command} train {self.outside}",
             "deps": ["data/raw.txt"],
             "params": ["train"],
-            "outs": ["models/lstm"],
+            "outs": ["models/exported/lstm"],
             "metrics": [{"metrics/metrics.json": {"cache": False}}],
         }
         return {"record": record, "train": train}
@@ -108,7 +108,7 @@ def test_a_result_that_is_the_same(project: Repository) -> None:
     (project.folder / "runs.txt").unlink(missing_ok=True)
     done = project.reproduce("--rev", "main")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "identical           models/lstm\n" in done.stdout
+    assert "identical           models/exported/lstm\n" in done.stdout
     assert "3 of 3 outputs are identical." in done.stdout
     assert (rebuilt(project) / "runs.txt").read_text() == "record "
     assert not (project.folder / "runs.txt").exists()
@@ -122,8 +122,8 @@ def test_a_result_that_differs(project: Repository, weather: Any) -> None:
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert "differs             metrics/metrics.json" in lines
-    assert "differs             models/lstm/weights" in lines
-    assert "identical           models/lstm/classes" in lines
+    assert "differs             models/exported/lstm/weights" in lines
+    assert "identical           models/exported/lstm/classes" in lines
     assert "2 of 4 outputs are identical." in lines
     assert "metrics/metrics.json: 1 numbers differ" in lines
     assert any(line.split() == ["lstm.test.uar", "0.5000", "0.7500", "0.2500"] for line in lines)

@@ -35,7 +35,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "MLFLOW_TRACKING_URI", "DVC_ROOT"):
         monkeypatch.delenv(name, raising=False)
-    for folder in ("metrics", "data/predictions", "reports/confusion", "reports/lstm", "reports/report"):
+    for folder in ("metrics", "data/predictions", "reports/confusion", "reports/lstm", "reports/evaluation"):
         Path(folder).mkdir(parents=True)
     Path("params.yaml").write_text(
         "corpora: [ravdess]\nbaselines: [svm]\nsplit: {hold_out: speaker}\nevaluate: {experiment: trial}\n"
@@ -51,20 +51,20 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     pd.DataFrame(board).to_csv("reports/leaderboard.csv", index=False)
     Path("reports/leaderboard.md").write_text(PAGE)
-    Path("reports/report.html").write_text("voices")
+    Path("reports/evaluation.html").write_text("voices")
     history = {"fold": [1, 1, 1], "seed": [1, 1, 2], "epoch": [1, 2, 1], "val_uar": [0.3, 0.5, 0.7]}
     pd.DataFrame(history).to_csv(paths.HISTORY_CSV, index=False)
     pd.DataFrame({"clip_id": ["a"], "fold": [1], "part": ["test"]}).to_csv("data/splits.csv", index=False)
     clips = factories.ravdess([1])[:3]
     functionals = [np.zeros(2, np.float32)] * 3
-    factories.write_features(Path("data/functionals"), clips, payload="functionals", values=functionals)
+    factories.write_features(Path("data/features/functionals"), clips, payload="functionals", values=functionals)
     for model, answers in ANSWERS.items():
         table = factories.predicted(TRUE, answers, classes=CLASSES)
         table.to_parquet(f"data/predictions/{model}.parquet", index=False)
         Path(f"reports/confusion/{model}_test.png").touch()
-        Path(f"reports/report/{model}_roc.png").touch()
-        Path(f"models/{model}").mkdir(parents=True)
-        Path(f"models/{model}/card.json").write_text(model)
+        Path(f"reports/evaluation/{model}_roc.png").touch()
+        Path(f"models/exported/{model}").mkdir(parents=True)
+        Path(f"models/exported/{model}/card.json").write_text(model)
     card = SimpleNamespace(kind="baseline", labels=tuple(CLASSES))
     monkeypatch.setattr(collect, "read_card", lambda _folder: card)
     return tmp_path
@@ -83,7 +83,7 @@ def test_the_experiment_shows_its_headline(project: Path) -> None:
     assert parent.description == PAGE
     assert {"params.yaml", "dvc.lock", "data/splits.csv", "metrics/metrics.json"} <= {*map(str, parent.files)}
     assert (parent.tags["corpora"], parent.tags["protocol"]) == ("ravdess", "speaker")
-    assert Path("reports/report.html") not in parent.files  # recordings are in it
+    assert Path("reports/evaluation.html") not in parent.files  # recordings are in it
 
 
 def test_models_come_best_first_with_all_their_numbers(project: Path) -> None:
@@ -105,7 +105,7 @@ def test_curves_pictures_and_tables(project: Path) -> None:
     assert list(models["lstm"].history.val_uar) == [0.5, 0.5]  # the second model stopped after an epoch
     assert list(models["lstm"].history) == ["epoch", "val_uar"]
     for name, model in models.items():
-        assert {f"reports/confusion/{name}_test.png", f"reports/report/{name}_roc.png"} <= {*map(str, model.files)}
+        assert {f"reports/confusion/{name}_test.png", f"reports/evaluation/{name}_roc.png"} <= {*map(str, model.files)}
         assert model.files[Path(f"data/predictions/{name}.parquet")] == "predictions"
         assert set(model.tables) == {"tables/confusion.json", "tables/roc.json", "tables/calibration.json"}
         assert model.model.labels == tuple(CLASSES)
@@ -130,7 +130,7 @@ def test_a_result_is_named_by_all_that_is_recorded(project: Path, monkeypatch: p
     settings = run_metadata.read_settings()
     keys = [run_metadata.record_key(["lstm", "svm"], settings)]
     assert run_metadata.record_key(["svm", "lstm"], dict(reversed(settings.items()))) == keys[0]
-    for file in ("metrics/metrics.json", "data/predictions/lstm.parquet", "models/svm/card.json"):
+    for file in ("metrics/metrics.json", "data/predictions/lstm.parquet", "models/exported/svm/card.json"):
         Path(file).write_bytes(Path(file).read_bytes() + b" ")
         keys.append(run_metadata.record_key(["lstm", "svm"], settings))
     keys.append(run_metadata.record_key(["lstm", "svm"], settings | {"seed": 2}))
@@ -142,8 +142,8 @@ def test_a_result_is_named_by_all_that_is_recorded(project: Path, monkeypatch: p
 
 def test_what_is_missing_is_named(project: Path) -> None:
     """Where a stage has not left its files, the sentence names them and what makes them."""
-    Path("models/svm/card.json").unlink()
-    with pytest.raises(UserError, match=r"models/svm/card\.json: not found; run `dvc repro`"):
+    Path("models/exported/svm/card.json").unlink()
+    with pytest.raises(UserError, match=r"models/exported/svm/card\.json: not found; run `dvc repro`"):
         run_metadata.record_key(["lstm", "svm"], run_metadata.read_settings())
 
 

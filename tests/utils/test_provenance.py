@@ -10,7 +10,7 @@ import yaml
 from ser.utils import provenance
 from tests.helpers import factories
 
-PAGE = "reports/report.html"
+PAGE = "reports/evaluation.html"
 
 
 def everything(**sections: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ser.utils.files import write_text
 def main() -> None:
     """Measure what a random split, copies of test clips and corpora that sound different are worth to a cheap model.
 
-    Reads data/functionals; writes reports/probe.csv: probe, corpus, uar, clips, speakers, classes, note.
+    Reads data/features/functionals; writes reports/leakage.csv: probe, corpus, uar, clips, speakers, classes, note.
     """
     params = read_params()
     functionals = [paths.functionals(corpus) for corpus in sorted(params.corpora)]
