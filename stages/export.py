@@ -19,7 +19,8 @@ from ser.utils.errors import handle_user_errors
 def main() -> None:
     """Make of every trained model a folder to take away, which answers without training's libraries and settings.
 
-    Reads models/checkpoints, data/features, data/splits.csv and reports/leaderboard.csv; writes models/exported and
+    Reads models/checkpoints, data/features/frames, data/features/functionals, data/splits.csv and
+    reports/leaderboard.csv; writes models/exported and
     reports/models.csv: model, card_md5, bytes.
     """
     params = read_params()

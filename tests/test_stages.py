@@ -55,7 +55,14 @@ STAGES = {
         "data/predictions/BASELINE.parquet",
     ],
     "evaluate": ["data/predictions", "metrics/metrics.json", "reports/"],
-    "export": ["models/checkpoints", "data/features/frames", "data/features/functionals", "data/splits.csv", "models/exported", "reports/models.csv"],
+    "export": [
+        "models/checkpoints",
+        "data/features/frames",
+        "data/features/functionals",
+        "data/splits.csv",
+        "models/exported",
+        "reports/models.csv",
+    ],
     "report": ["data/predictions", "reports/"],
     "record": ["metrics", "reports", "models/exported", "data/predictions"],
 }
@@ -140,9 +147,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         settings[section]["augmented"] = True
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
     vectors = [np.array([mark, 1], dtype=np.float32) for mark in MARKS]
-    factories.write_features(tmp_path / "data" / "functionals", CLIPS, payload="functionals", values=vectors)
+    factories.write_features(tmp_path / "data/features/functionals", CLIPS, payload="functionals", values=vectors)
     frames = {"payload": "frames", "values": [v[None] for v in vectors], "names": '["mel.0", "mel.1"]'}
-    factories.write_features(tmp_path / "data" / "frames", CLIPS, **frames)
+    factories.write_features(tmp_path / "data/features/frames", CLIPS, **frames)
     SPLIT.to_csv(tmp_path / "data" / "splits.csv", index=False)
     return tmp_path
 
@@ -319,7 +326,7 @@ def test_other_features_start_training_anew(
             patch.setattr(library, "predict", broken)
         with pytest.raises(KeyboardInterrupt):
             train()
-    os.utime(project / "data" / features / "tess.parquet", ns=(1, 1))
+    os.utime(project / "data/features" / features / "tess.parquet", ns=(1, 1))
     calls.seeds.clear()
     train()
     assert calls.seeds == [13, 17]
