@@ -14,7 +14,7 @@ from ser.audio.types import Waveform
 from ser.dataset.clips import read_audio
 from ser.features.frame_features import FrameAnalysis
 from ser.params import Features
-from ser.reporting import html_page, plots
+from ser.reporting import data_plots, html_page
 from ser.reporting.data_tables import SEXES
 from ser.utils import seeding
 from ser.utils.text import shorten
@@ -94,9 +94,9 @@ def _example(clip: Mapping[Any, Any], *, recording: Path, content: bytes, path: 
         _heard(*after, f"after, {after[1] / 1000:g} kHz", shown=shown, features=features),
     ]
     title = shorten(f"{clip['corpus']}: {name}", max_length=80)
-    plots.plot_example(heard, path, bands=_bands(features, rate=shown), title=title)
+    data_plots.plot_example(heard, path, bands=_bands(features, rate=shown), title=title)
     alt = f"Waveform and log-mel spectrogram before and after preprocessing, of {name}"
-    players = (_player("before", *before, clip["seconds"]), _player("after", *after, clip["clip_seconds"]))
+    players = (_player("before", *before, clip["duration"]), _player("after", *after, clip["clip_duration"]))
     return Example(name, html_page.picture(path, alt=alt, caption=name), players)
 
 
@@ -121,9 +121,9 @@ def _shortened(recording: Path | bytes) -> tuple[Waveform, int]:
     return effects.resample(signal, rate=original, to=rate), rate
 
 
-def _heard(signal: Waveform, rate: int, label: str, *, shown: int, features: Features) -> plots.WaveformPanel:
+def _heard(signal: Waveform, rate: int, label: str, *, shown: int, features: Features) -> data_plots.WaveformPanel:
     framed = FrameAnalysis(signal=effects.resample(signal, rate=rate, to=shown), rate=shown, settings=features)
-    return plots.WaveformPanel(label, signal, rate, framed.log_mel, seconds_a_frame=framed.hop / shown)
+    return data_plots.WaveformPanel(label, signal, rate, framed.log_mel, seconds_a_frame=framed.hop / shown)
 
 
 def _bands(features: Features, *, rate: int) -> dict[str, float]:

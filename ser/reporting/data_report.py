@@ -11,7 +11,7 @@ from ser.corpora.base import load_corpus
 from ser.dataset.clip_metadata import is_unknown_speaker
 from ser.labels import canonical_order
 from ser.params import Features, Own, Preprocess
-from ser.reporting import data_examples, data_tables, data_warnings, html_page, plots
+from ser.reporting import data_examples, data_plots, data_tables, data_warnings, html_page
 from ser.reporting.data_tables import CorpusTables
 from ser.utils.errors import UserError
 from ser.utils.files import atomic_write
@@ -194,12 +194,12 @@ def _figures(rows: pd.DataFrame, folder: Path) -> dict[str, html_page.Picture]:
     order = canonical_order(rows.emotion)
     counts = rows.assign(sex=data_tables.sex_names(rows.sex)).groupby(["corpus", "emotion", "sex"]).size()
     names = ", ".join(sorted(rows.corpus.unique()))
-    plots.plot_emotions(
+    data_plots.plot_emotions(
         counts.rename("clips").reset_index(), folder / "emotions.png", order=order, title="Clips by emotion"
     )
     if len(voices := data_tables.count_speakers(rows)):
-        plots.plot_speakers(voices, folder / "speakers.png", title="Clips by speaker")
-    _before_after(rows, folder / "seconds.png", "seconds", "clip_seconds", label="seconds", title="Length")
+        data_plots.plot_speakers(voices, folder / "speakers.png", title="Clips by speaker")
+    _before_after(rows, folder / "seconds.png", "duration", "clip_duration", label="seconds", title="Length")
     _before_after(rows, folder / "levels.png", "level_db", "clip_level_db", label="RMS level, dBFS", title="Level")
     said = {
         "emotions": ("Bars: clips by emotion and the speakers' sex", "Each corpus has a scale of its own."),
@@ -218,4 +218,4 @@ def _figures(rows: pd.DataFrame, folder: Path) -> dict[str, html_page.Picture]:
 
 def _before_after(rows: pd.DataFrame, path: Path, before: str, after: str, *, label: str, title: str) -> None:
     table = pd.DataFrame({"corpus": rows.corpus, "before": rows[before], "after": rows[after]}).dropna()
-    plots.plot_before_after(table, path, label=label, title=f"{title} before and after preprocessing")
+    data_plots.plot_before_after(table, path, label=label, title=f"{title} before and after preprocessing")

@@ -1,6 +1,6 @@
 """Pictures come from tables, show what they say, and are the same bytes twice."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from ser.evaluation import calibration, metrics
 from ser.reporting import plots
-from tests.helpers import factories, signals
+from tests.helpers import factories, figures
 
 CLASSES = ["neutral", "happy", "sad"]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -52,31 +52,6 @@ def draw_leaderboard(path: Path, title: str = "ravdess") -> None:
     plots.plot_leaderboard(board(), path, chance=1 / 3, title=title)
 
 
-def by_sex() -> pd.DataFrame:
-    rows = [("b", "sad", "male", 3), ("b", "happy", "female", 2), ("a", "bored", "unknown", 7)]
-    return pd.DataFrame(rows, columns=["corpus", "emotion", "sex", "clips"])
-
-
-def draw_emotions(path: Path, title: str = "emotions") -> None:
-    plots.plot_emotions(by_sex(), path, order=["happy", "sad", "bored"], title=title)
-
-
-def draw_speakers(path: Path, title: str = "speakers", n: int = 3) -> None:
-    names = [f"{i:02}" for i in range(n)]
-    plots.plot_speakers(pd.DataFrame({"corpus": "a", "speaker": names, "sex": "female", "clips": 2}), path, title=title)
-
-
-def draw_before_after(path: Path, title: str = "seconds") -> None:
-    table = pd.DataFrame({"corpus": ["a", "a", "b"], "before": [3.0, 4.0, 2.0], "after": [1.0, 1.0, 1.0]})
-    plots.plot_before_after(table, path, label="seconds", title=title)
-
-
-def draw_example(path: Path, title: str = "a_$x_$y.wav") -> None:
-    tone = signals.sine(440, seconds=0.5)
-    heard = [plots.WaveformPanel(name, tone, 16000, np.full((8, 50), -40.0), 0.01) for name in ("before", "after")]
-    plots.plot_example(heard, path, bands={"1 kHz": 3.5}, title=title)
-
-
 def draw_intervals(path: Path, title: str = "models") -> None:
     table = pd.DataFrame({"name": ["svm", "knn"], "value": [0.61234, np.nan], "low": [0.5, np.nan]})
     plots.plot_confidence_intervals(
@@ -101,38 +76,18 @@ def draw_uar_by_speaker(path: Path, title: str = "svm", n: int = 3) -> None:
 
 DRAWN = [
     *[draw_confusion, draw_history, draw_leaderboard],
-    *[draw_emotions, draw_speakers, draw_before_after, draw_example],
     *[draw_intervals, draw_roc, draw_reliability, draw_uar_by_speaker],
 ]
 
 
-def collected(monkeypatch: pytest.MonkeyPatch, parts: Callable[[Any], Iterable[Any]]) -> list[Any]:
-    """Collect some parts of every figure that is saved."""
-    from matplotlib.figure import Figure
-
-    found: list[Any] = []
-    save = Figure.savefig
-
-    def spy(figure: Figure, *args: object, **kwargs: object) -> None:
-        save(figure, *args, **kwargs)
-        found.extend(parts(figure))
-
-    monkeypatch.setattr(Figure, "savefig", spy)
-    return found
-
-
 @pytest.fixture
 def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Collect every text of the figures that are saved."""
-    from matplotlib.text import Text
-
-    return collected(monkeypatch, lambda figure: (text.get_text() for text in figure.findobj(Text)))
+    return figures.collect_texts(monkeypatch)
 
 
 @pytest.fixture
 def panels(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Collect the axes of the figures that are saved."""
-    return collected(monkeypatch, lambda figure: figure.axes)
+    return figures.collect_axes(monkeypatch)
 
 
 @pytest.mark.parametrize("draw", DRAWN)
@@ -260,23 +215,10 @@ def test_curves_that_are_near_each_other_are_seen(tmp_path: Path, panels: list[A
 
 def test_speakers_are_named_where_there_is_room(tmp_path: Path, texts: list[str]) -> None:
     """Thirty speakers can be told apart below their bars, and ninety-one cannot."""
-    draw_speakers(tmp_path / "few.png", n=3)
-    assert {"00", "01", "02"} <= set(texts)
-    texts.clear()
-    draw_speakers(tmp_path / "many.png", n=91)
-    assert "00" not in texts
     draw_uar_by_speaker(tmp_path / "many.png", n=91)
     assert "00" not in texts
     draw_uar_by_speaker(tmp_path / "few.png", n=30)
     assert {"00", "29", "female", "chance", "all speakers"} <= set(texts)
-
-
-def test_every_corpus_shows_every_emotion_in_one_order(tmp_path: Path, texts: list[str]) -> None:
-    """Gaps are seen because emotions stand below each other; corpora and sexes are named."""
-    draw_emotions(tmp_path / "emotions.png")
-    assert {"a", "b", "female", "male", "unknown"} <= set(texts)
-    named = dict.fromkeys(text for text in texts if text in ("happy", "sad", "bored"))
-    assert list(named) == ["happy", "sad", "bored"]
 
 
 def test_a_failed_picture_leaves_nothing_behind(tmp_path: Path) -> None:
