@@ -6,6 +6,7 @@ Only this module imports soxr and pyloudnorm.
 import math
 from collections.abc import Iterable, Iterator
 
+import librosa  # whose functions are loaded on first use
 import numpy as np
 
 from ser.audio import spectra
@@ -85,7 +86,11 @@ def trim(signal: Waveform, *, below_db: float | None) -> Waveform:
     """Cut both ends where frames stay more than `below_db` dB below the loudest; None keeps all."""
     if below_db is None:
         return signal
-    return signal[spectra.loud_part(signal, below_db=below_db, size=512, hop=128)]
+    # As librosa.effects.trim, whose module imports scikit-learn: half a second of each start of predict.py.
+    frame_length, hop_length = 512, 128
+    rms = librosa.feature.rms(y=signal, frame_length=frame_length, hop_length=hop_length)[0]
+    loud = np.flatnonzero(librosa.amplitude_to_db(rms, ref=np.max, top_db=None) > -below_db)
+    return signal[loud[0] * hop_length : (loud[-1] + 1) * hop_length]
 
 
 def normalize(signal: Waveform, *, rate: int, method: str, level_db: float) -> Waveform:

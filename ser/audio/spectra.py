@@ -33,57 +33,10 @@ def hann(size: int) -> Doubles:
     return 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, size + 1))[:-1]
 
 
-def fast_length(size: int) -> int:
-    """Find the next length that transforms are fast at: a product of twos, threes and fives."""
-    while _rest(size) > 1:
-        size += 1
-    return size
-
-
-def _rest(size: int) -> int:
-    for factor in (2, 3, 5):
-        while size % factor == 0:
-            size //= factor
-    return size
-
-
 def framed(signal: npt.NDArray[Any], *, size: int, hop: int) -> npt.NDArray[Any]:
     """View a signal, with zeros put around it, as frames centred at every `hop`-th sample: (frames, size)."""
     padded = np.pad(signal, size // 2)
     return np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
-
-
-def power(signal: Array, *, size: int, hop: int) -> Array:
-    """Compute a power spectrogram, (1 + size // 2, 1 + n_samples // hop), a sine of full scale reaching 0.25."""
-    window = hann(size) / hann(size).sum()
-    spectrum = np.fft.rfft(framed(signal, size=size, hop=hop) * window).astype(np.complex64)
-    return np.square(np.abs(spectrum)).T
-
-
-@lru_cache
-def mel_bank(*, rate: int, size: int, bands: int, low_hz: float) -> Array:
-    """Make triangular filters, (bands, 1 + size // 2), their tops at 1, evenly spaced in mel up to half the rate.
-
-    References
-    ----------
-    Slaney (1998), Auditory Toolbox: linear below 1 kHz, logarithmic above.
-    """
-    edges = _hz(np.linspace(_mel(low_hz), _mel(rate / 2), bands + 2))
-    widths, ramps = np.diff(edges), np.subtract.outer(edges, np.fft.rfftfreq(size, 1 / rate))
-    rising, falling = -ramps[:-2] / widths[:-1, None], ramps[2:] / widths[1:, None]
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
-
-
-KNEE_HZ, HZ_A_MEL, LOG_STEP = 1000.0, 200.0 / 3, np.log(6.4) / 27.0
-
-
-def _mel(hz: float) -> float:
-    return hz / HZ_A_MEL if hz < KNEE_HZ else KNEE_HZ / HZ_A_MEL + float(np.log(hz / KNEE_HZ) / LOG_STEP)
-
-
-def _hz(mel: Doubles) -> Doubles:
-    knee = KNEE_HZ / HZ_A_MEL
-    return np.where(mel < knee, HZ_A_MEL * mel, KNEE_HZ * np.exp(LOG_STEP * np.maximum(mel - knee, 0)))
 
 
 def cosines(values: Array, *, size: int) -> Array:
@@ -109,47 +62,6 @@ def derivative(values: Array, *, order: int, width: int = 9) -> Array:
     padded = np.pad(values, ((0, 0), (half, half)), mode="edge")
     around: Array = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1) @ weights
     return around
-
-
-@lru_cache
-def chroma_bank(*, rate: int, size: int, bins: int) -> Array:
-    """Make filters of pitch classes, (bins, 1 + size // 2), C first, tuned to 440 Hz; five octaves count most.
-
-    References
-    ----------
-    Ellis (2007), Chroma feature analysis and synthesis.
-    """
-    octaves = np.log2(np.linspace(0, rate, size, endpoint=False)[1:] / (440 / 16))
-    places = bins * np.concatenate([[octaves[0] - 1.5], octaves])
-    widths = np.append(np.maximum(np.diff(places), 1), 1)
-    half = round(bins / 2)
-    away = np.remainder(np.subtract.outer(np.arange(bins), places) * -1 + half + 10 * bins, bins) - half
-    weights = np.exp(-0.5 * np.square(2 * away / widths))
-    weights /= np.sqrt(np.square(weights).sum(axis=0))
-    weights *= np.exp(-0.5 * np.square((places / bins - 5) / 2))
-    return np.roll(weights, -3 * (bins // 12), axis=0)[:, : 1 + size // 2].astype(np.float32)
-
-
-def crossings(signal: Array, *, size: int, hop: int) -> Array:
-    """Compute the share of neighbouring samples of each frame that differ in sign: (frames,).
-
-    A signal goes on beyond its ends as it was there; what is below 1e-10 is 0, and positive.
-    """
-    padded = np.pad(signal, size // 2, mode="edge")
-    negative = padded < -1e-10
-    frames = np.lib.stride_tricks.sliding_window_view(negative[1:] != negative[:-1], size - 1)[::hop]
-    return (frames.sum(axis=1) / size).astype(np.float32)
-
-
-def loud_part(signal: Array, *, below_db: float, size: int, hop: int) -> slice:
-    """Say where a signal is loud: from its first frame to its last that is within `below_db` dB of the loudest."""
-    frames = framed(signal, size=size, hop=hop)
-    # Squared twice, as librosa does, which turns a mean square into an amplitude and back.
-    levels = np.square(np.sqrt(np.mean(np.square(frames), axis=1)))
-    floor = np.float32(1e-10)
-    db = 10 * np.log10(np.maximum(floor, levels)) - 10 * np.log10(np.maximum(floor, levels.max()))
-    loud = np.flatnonzero(db > -below_db)
-    return slice(int(loud[0]) * hop, min(len(signal), (int(loud[-1]) + 1) * hop))
 
 
 # Spectral gating ------------------------------------------------------------------------------------------------------

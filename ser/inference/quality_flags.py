@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ser.audio.effects import peak_dbfs
 from ser.audio.types import Waveform
 from ser.features.columns import Array
-from ser.features.frame_features import voiced_fraction
+from ser.features.pitch import voiced_fraction
 from ser.params import Features
 
 Vectors = npt.NDArray[np.floating[Any]]
@@ -64,7 +64,8 @@ class LevelMonitor:
 
 def has_voice(clip: Waveform, settings: Features, *, rate: int) -> bool:
     """Say whether a clip may be speech."""
-    return voiced_fraction(clip, settings, rate=rate) > MIN_VOICED_FRACTION
+    hop_length = round(settings.hop_seconds * rate)
+    return voiced_fraction(clip, sr=rate, hop_length=hop_length) > MIN_VOICED_FRACTION
 
 
 def of_length(seconds: float, *, longest: float | None) -> tuple[str, ...]:

@@ -123,7 +123,7 @@ def _shortened(recording: Path | bytes) -> tuple[Waveform, int]:
 
 def _heard(signal: Waveform, rate: int, label: str, *, shown: int, features: Features) -> data_plots.WaveformPanel:
     framed = FrameAnalysis(signal=effects.resample(signal, rate=rate, to=shown), rate=shown, settings=features)
-    return data_plots.WaveformPanel(label, signal, rate, framed.log_mel, seconds_a_frame=framed.hop / shown)
+    return data_plots.WaveformPanel(label, signal, rate, framed.log_mel, seconds_a_frame=framed.hop_length / shown)
 
 
 def _bands(features: Features, *, rate: int) -> dict[str, float]:

@@ -28,12 +28,14 @@ PACKAGE = Path(ser.__path__[0])
 """The library, which a model in the registry carries along."""
 COMMON = (
     "joblib",
+    "librosa",
     "mlflow",
     "numpy",
     "pandas",
     "pydantic",
     "pyloudnorm",
     "PyYAML",
+    "scipy",
     "soundfile",
     "soxr",
     "threadpoolctl",

@@ -24,49 +24,6 @@ def test_a_window_is_scipys(size: int) -> None:
     np.testing.assert_array_equal(spectra.hann(size), get_window("hann", size))
 
 
-def test_fast_lengths_are_scipys() -> None:
-    """The next length of small factors is the one that SciPy pads to."""
-    from scipy.fft import next_fast_len
-
-    assert all(spectra.fast_length(size) == next_fast_len(size, real=True) for size in range(1, 2000))
-
-
-@pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize(("seconds", "window", "hop"), [(0.7, 0.032, 0.01), (0.02, 0.032, 0.01), (0.5, 0.01, 0.02)])
-def test_a_power_spectrogram_is_librosas(rate: int, seconds: float, window: float, hop: float) -> None:
-    """Of long signals and of ones shorter than a window, with frames that overlap and frames that do not."""
-    import librosa
-
-    signal, size, step = voice(round(seconds * rate), rate=rate), 2 * round(window * rate / 2), round(hop * rate)
-    weights = spectra.hann(size) / spectra.hann(size).sum()
-    found = librosa.stft(signal, n_fft=size, hop_length=step, window=weights, pad_mode="constant")
-    np.testing.assert_allclose(
-        spectra.power(signal, size=size, hop=step), np.square(np.abs(found)), rtol=1e-5, atol=1e-12
-    )
-
-
-@pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize(("bands", "low_hz"), [(64, 50.0), (26, 0.0), (40, 1200.0)])
-def test_mel_bands_are_librosas(rate: int, bands: int, low_hz: float) -> None:
-    """Triangles stand where librosa puts them, below and above the knee of the scale."""
-    from librosa.filters import mel
-
-    expected = mel(sr=rate, n_fft=512, n_mels=bands, fmin=low_hz, norm=None)
-    np.testing.assert_allclose(spectra.mel_bank(rate=rate, size=512, bands=bands, low_hz=low_hz), expected, atol=1e-7)
-
-
-@pytest.mark.parametrize("below_db", [10, 40, 120])
-@pytest.mark.parametrize("n_samples", [600, 5000, 16000])
-def test_the_loud_part_is_librosas(n_samples: int, below_db: float) -> None:
-    """Both ends of a clip are cut where librosa cuts them."""
-    from librosa.effects import trim
-
-    signal = voice(n_samples, rate=16000)
-    expected = trim(signal, top_db=below_db, frame_length=512, hop_length=128)[1]
-    found = spectra.loud_part(signal, below_db=below_db, size=512, hop=128)
-    assert (found.start, found.stop) == tuple(expected)
-
-
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("share", [0.5, 1.0])
 @pytest.mark.parametrize("seconds", [0.1, 0.777])

@@ -26,6 +26,13 @@ def noise(*, seconds: float = 1.0, level_db: float = -20, seed: int = 0, rate: i
     return (10 ** (level_db / 20) * samples).astype(np.float32)
 
 
+def harmonics(hz: float, *, ratio_db: float = 60) -> np.ndarray:
+    """Make a voice-like sound: ten harmonics at -20 dBFS, and white noise so many dB below them."""
+    voice = sum(sine(hz * n, amplitude=1 / n) for n in range(1, 11))
+    voice *= 0.1 / np.sqrt(np.mean(np.square(voice)))
+    return (voice + noise(level_db=-20 - ratio_db)).astype(np.float32)
+
+
 def silence(seconds: float) -> np.ndarray:
     """Make nothing at all."""
     return np.zeros(round(seconds * RATE), dtype=np.float32)
