@@ -1,6 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
-CHECK := from ser.download.preflight import check; from ser.utils.errors import one_sentence; one_sentence(check)()
+CHECK := from ser.download.preflight import check; from ser.utils.errors import handle_user_errors; handle_user_errors(check)()
 # All but the stage record, which always runs: where nothing has changed, it only looks whether MLflow has the result.
 RESULTS := describe export report
 export DVC_NO_ANALYTICS := 1
@@ -46,8 +46,7 @@ docs: .venv/installed  ## write docs/corpora.md from the facts in ser/corpora
 
 ui: .venv/installed  ## MLflow's pages over everything that was run here
 	@echo "starting, which takes some seconds; Ctrl-C ends it"
-	@echo "models:      http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=models"
-	@echo "experiments: http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=experiments"
+	@echo "http://127.0.0.1:5000"
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
 
 champion: .venv/installed  ## make the model of RUN=MLflow's run id the champion, unless it is worse; see docs/mlflow.md

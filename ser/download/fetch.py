@@ -1,12 +1,10 @@
-"""Files from the network, whole and checked, kept where DVC does not remove them.
+"""Download files with retries, resume and checksums into a cache that DVC does not clear.
 
-pooch knows where caches live and how to hash. Its downloader cannot go on where it was cut, and opens a connection
-for each file, with all certificates read anew: over HTTPS that took six times as long for thousands of small files.
-So asking is done here, with requests, which is what pooch asks with.
+pooch provides the cache folder and the checksums. Its own downloader cannot resume, and opens one connection per file,
+which took six times as long for the 7,442 small files of CREMA-D.
 """
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
@@ -20,6 +18,9 @@ from filelock import FileLock
 from pooch.hashes import file_hash, hash_algorithm, hash_matches
 from pooch.utils import cache_location, os_cache
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError
+from urllib3.exceptions import MaxRetryError
+from urllib3.util import Retry
 
 from ser.corpora.base import RemoteFile
 from ser.utils.errors import UserError
@@ -27,132 +28,85 @@ from ser.utils.progress import Bar, progress
 
 CONNECTIONS = 8
 RETRIES = 5
-FIRST_WAIT = 1.0  # s, doubled with every failure
-LONGEST_WAIT = 60.0  # s
-TIMEOUT = 30.0  # s without a byte
-CHUNK = 65536  # bytes; a cut loses less than this
+BACKOFF_FACTOR = 1.0
+"""Seconds; urllib3 waits 0, 2, 4, 8 and 16 times this before the retries."""
+MAX_RETRY_AFTER = 60
+"""Longest wait in seconds that a server may ask for."""
+RETRY_STATUS = (408, 425, 429, *range(500, 600))
+TIMEOUT = 30.0
+"""Seconds without a byte."""
+CHUNK_SIZE = 65536
 HEADERS = {
-    "Accept-Encoding": "identity",  # bytes as published: checksums and ranges are about them
-    "User-Agent": "speech-emotion-pipeline",  # Zenodo has refused those who call themselves python-requests
+    "Accept-Encoding": "identity",  # checksums and ranges refer to the bytes as published
+    "User-Agent": "speech-emotion-pipeline",  # Zenodo has rejected the default of requests
 }
-_BUSY = (408, 425, 429)  # besides 500 and above: answers that another time may be different
 
 
 def cache() -> Path:
-    """Say where fetched files wait: SER_CACHE where it is set, else where this system keeps caches."""
+    """Get the folder of downloaded files: the environment variable SER_CACHE, or the user's cache folder."""
     return cache_location(os_cache("speech-emotion-pipeline"), env="SER_CACHE")
 
 
-def fetch(remote: RemoteFile, folder: Path, *, retries: int = RETRIES) -> Path:
-    """Have a file in a folder, whole and checked; `fetch_all` of one.
+def fetch_all(remotes: Sequence[RemoteFile], folder: Path, *, connections: int = CONNECTIONS) -> list[Path]:
+    """Download files that are not in a folder yet, and verify all of them.
 
-    Parameters
-    ----------
-    remote
-        The file.
-    folder
-        Is made where it is missing. One call at a time works in it, others wait.
-    retries
-        How often in a row asking may fail without a single new byte.
-
-    Returns
-    -------
-    Path
-        ``folder/name``.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be had, or is another than expected.
-    """
-    return fetch_all([remote], folder, connections=1, retries=retries)[0]
-
-
-def fetch_all(
-    remotes: Sequence[RemoteFile], folder: Path, *, connections: int = CONNECTIONS, retries: int = RETRIES
-) -> list[Path]:
-    """Have files in a folder, whole and checked, several fetched at a time.
-
-    What is there and right is not fetched again. What was interrupted, however it was, goes on where it ended. A file
-    gets its name when it is whole and right, and one that is there but wrong is replaced only then.
+    Existing files with the right size and checksum are kept. Interrupted downloads are resumed, also those of a killed
+    process. A file appears under its name only when it is complete and verified.
 
     Parameters
     ----------
     remotes
-        The files.
+        Files to download.
     folder
-        Is made where it is missing. One call at a time works in it, others wait.
+        Target folder; created if missing. It is locked, so that a second call waits.
     connections
-        How many files at a time.
-    retries
-        How often in a row asking for one file may fail without a single new byte.
+        Number of parallel downloads.
 
     Returns
     -------
     list of Path
-        ``folder/name``, in the order of `remotes`.
+        ``folder/filename``, in the order of `remotes`.
 
     Raises
     ------
-    InputError
-        If a file cannot be had, or is another than expected: the first for which this is known. Files that were
-        finished before stay.
+    UserError
+        If a download fails or a file is not the expected one. The other downloads stop; finished files are kept.
     """
-    _check_unique(remotes)
-    with _alone_in(folder), _session(connections) as session, _bar(remotes, folder=folder) as bar:
-        return _in_threads(_Job(folder, retries=retries, session=session, bar=bar), remotes, connections=connections)
+    repeated = [name for name, count in Counter(remote.filename for remote in remotes).items() if count > 1]
+    if repeated:
+        raise UserError(f"{repeated[0]} is listed more than once; expected unique file names. Download them by hand.")
+    with _folder_lock(folder), _session(connections) as session, _progress_bar(remotes, folder) as bar:
+        return _run(_DownloadJob(folder, session, bar), remotes, connections=connections)
 
 
-def get_json(url: str, *, retries: int = RETRIES) -> Any:
-    """Ask a site's API, as patiently as for a file.
-
-    Parameters
-    ----------
-    url
-        What is asked for.
-    retries
-        How often in a row asking may fail.
-
-    Returns
-    -------
-    Any
-        The answer as `json` reads it: nothing has checked what is in it.
+def get_json(url: str) -> Any:
+    """Request JSON.
 
     Raises
     ------
-    InputError
-        If there is no answer, or it is not JSON.
+    UserError
+        If the request fails or the answer is not JSON.
     """
-    failures = 0
-    with _session(1) as session:
-        while True:
-            try:
-                return _ask_json(url, session=session)
-            except requests.RequestException as error:
-                failures += 1
-                if not _is_transient(error) or failures > retries:
-                    raise _unanswered(error, url, attempts=failures) from error
-                time.sleep(_backoff(error, failures=failures))
+    try:
+        with _session() as session, session.get(url, timeout=TIMEOUT) as response:
+            response.raise_for_status()
+            return response.json()
+    except requests.RequestException as error:
+        raise _error(url, error) from error
 
 
 @dataclass(frozen=True)
-class _Job:
+class _DownloadJob:
     """What the files of one call share."""
 
     folder: Path
-    retries: int
     session: requests.Session
     bar: Bar
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def wait(self, seconds: float) -> None:
-        """Wait, unless another file has failed meanwhile."""
-        if self.stop.wait(seconds):
-            raise CancelledError
 
-
-class _Part:
-    """The beginning of a file, which outlives interruptions; the progress bar moves with it."""
+class _PartialFile:
+    """The downloaded start of a file, which survives interruptions; updates the progress bar."""
 
     def __init__(self, path: Path, *, bar: Bar) -> None:
         self.path = path
@@ -162,207 +116,138 @@ class _Part:
     def size(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def drop(self) -> None:
+    def clear(self) -> None:
         self._bar.update(-self.size())
         self.path.unlink(missing_ok=True)
 
-    def append(self, chunks: Iterable[bytes], *, job: _Job) -> None:
+    def append(self, chunks: Iterable[bytes], *, stop: threading.Event) -> None:
         with self.path.open("ab") as file:
             for chunk in chunks:
-                job.wait(0)
+                if stop.is_set():
+                    raise CancelledError
                 file.write(chunk)
                 self._bar.update(len(chunk))
 
 
-def _check_unique(remotes: Sequence[RemoteFile]) -> None:
-    repeated = [name for name, times in Counter(remote.filename for remote in remotes).items() if times > 1]
-    if repeated:
-        raise UserError(f"{repeated[0]} is listed more than once; expected unique file names: fetch them by hand.")
-
-
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder: two that write one file's beginning would spoil it."""
+def _folder_lock(folder: Path) -> Iterator[None]:
+    """Lock a folder: two processes that append to one partial file would corrupt it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
             yield
     except OSError as error:
         raise UserError(
-            f"{error.filename or folder} cannot be written: {error.strerror}; expected a folder with room for what is "
-            "fetched: mend it, or name another in the environment variable SER_CACHE."
+            f"{error.filename or folder}: cannot write the download ({error.strerror}). Free space or fix the "
+            "permissions, or choose another folder with the environment variable SER_CACHE."
         ) from error
 
 
-def _session(connections: int) -> requests.Session:
+def _retry() -> Retry:
+    return Retry(
+        total=RETRIES,
+        backoff_factor=BACKOFF_FACTOR,
+        status_forcelist=RETRY_STATUS,
+        raise_on_status=False,  # `raise_for_status` has the clearer message
+        respect_retry_after_header=True,
+        retry_after_max=MAX_RETRY_AFTER,
+    )
+
+
+def _session(connections: int = 1) -> requests.Session:
     session = requests.Session()
     session.headers.update(HEADERS)
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+        session.mount(scheme, HTTPAdapter(pool_maxsize=connections, max_retries=_retry()))
     return session
 
 
-def _bar(remotes: Sequence[RemoteFile], *, folder: Path) -> Bar:
+def _progress_bar(remotes: Sequence[RemoteFile], folder: Path) -> Bar:
     sizes = [remote.size for remote in remotes if remote.size is not None]
     total = sum(sizes) if len(sizes) == len(remotes) else None
-    name = remotes[0].filename if len(remotes) == 1 else folder.name
-    return progress((), description=f"fetch {name}", total=total, unit="B")
+    return progress((), description=f"download {folder.name}", total=total, unit="B")
 
 
-def _in_threads(job: _Job, remotes: Sequence[RemoteFile], *, connections: int) -> list[Path]:
+def _run(job: _DownloadJob, remotes: Sequence[RemoteFile], *, connections: int) -> list[Path]:
     with ThreadPoolExecutor(connections) as threads:
-        futures = [threads.submit(_bring, remote, job) for remote in remotes]
+        futures = [threads.submit(_download_file, remote, job) for remote in remotes]
         try:
             for future in as_completed(futures):
                 future.result()
-        finally:  # the first failure, or Ctrl-C, ends all; on success nothing is left to end
+        finally:  # the first error, or Ctrl-C, stops the other downloads
             job.stop.set()
             threads.shutdown(cancel_futures=True)
     return [future.result() for future in futures]
 
 
-def _bring(remote: RemoteFile, job: _Job) -> Path:
+def _download_file(remote: RemoteFile, job: _DownloadJob) -> Path:
     path = job.folder / remote.filename
-    if _is_right(path, remote):
+    if _is_valid(path, remote):
         job.bar.update(path.stat().st_size)
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = _Part(path.with_name(f".{path.name}.part"), bar=job.bar)
-    _complete(part, remote, job)
-    part.path.replace(path)
-    return path
+    part = _PartialFile(path.with_name(f".{path.name}.part"), bar=job.bar)
+    try:
+        _complete(part, remote, job)
+    except (requests.RequestException, MaxRetryError) as error:
+        raise _error(remote.url, error, path=path) from error
+    if not _is_valid(part.path, remote):
+        algorithm = hash_algorithm(remote.known_hash)
+        found = f"{part.size()} bytes, {algorithm}:{file_hash(part.path, alg=algorithm)}"
+        expected = f"{remote.size or 'any number of'} bytes, {remote.known_hash or 'any checksum'}"
+        part.clear()
+        raise _error(remote.url, f"found {found}; expected {expected}", path=path)
+    return part.path.replace(path)
 
 
-def _is_right(path: Path, remote: RemoteFile) -> bool:
+def _is_valid(path: Path, remote: RemoteFile) -> bool:
     if not path.is_file() or remote.size not in (None, path.stat().st_size):
         return False
     return bool(hash_matches(path, remote.known_hash))
 
 
-def _complete(part: _Part, remote: RemoteFile, job: _Job) -> None:
-    """Go on from what is there; where that does not give the right file, fetch it in one piece."""
-    # Without a checksum nothing could tell the right file from one glued of two versions.
-    resumable = remote.known_hash is not None
-    for resume in (resumable, False):
-        if resumable and _is_right(part.path, remote):
-            return
-        if _receive(part, remote, job, resume=resume):
-            break
-    if not _is_right(part.path, remote):
-        found = _describe(part, remote)
-        part.drop()
-        raise UserError(
-            f"{remote.url} gave {found}; expected {_expected(remote)}: open it in a browser to see whether it has "
-            f"changed or asks for a login, and put the right file at {job.folder / remote.filename}."
-        )
+def _complete(part: _PartialFile, remote: RemoteFile, job: _DownloadJob) -> None:
+    """Resume a partial file; if the result is not valid, download it again from the start."""
+    if remote.known_hash is None:  # nothing would detect a file joined from two versions
+        part.clear()
+    elif _is_valid(part.path, remote):
+        return
+    if _receive(part, remote, job) and not _is_valid(part.path, remote):
+        part.clear()
+        _receive(part, remote, job)
 
 
-def _receive(part: _Part, remote: RemoteFile, job: _Job, *, resume: bool) -> bool:
-    """Ask until all has come; say whether it came in one piece."""
-    failures, most = 0, part.size()
+def _receive(part: _PartialFile, remote: RemoteFile, job: _DownloadJob) -> bool:
+    """Request the missing bytes until the file is complete; return whether it has been resumed.
+
+    The session retries requests that get no answer. Connections lost within an answer are retried here, without limit
+    as long as each brings new bytes.
+    """
+    retries, longest = _retry(), part.size()
     while True:
-        try:
-            return _ask(part, remote, job, resume=resume)
-        except requests.RequestException as error:
-            failures = failures + 1 if part.size() <= most else 1
-            most = max(most, part.size())
-            if not _is_transient(error) or failures > job.retries:
-                kept = part.size() if remote.known_hash is not None else 0
-                raise _give_up_error(error, remote, job, attempts=failures, kept=kept) from error
-            job.wait(_backoff(error, failures=failures))
+        start = part.size() if remote.known_hash is not None else 0
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        with job.session.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+            if start and response.status_code == requests.codes.requested_range_not_satisfiable:
+                part.clear()
+                continue
+            response.raise_for_status()
+            resumed = response.status_code == requests.codes.partial_content
+            if not resumed:
+                part.clear()
+            try:
+                part.append(response.iter_content(CHUNK_SIZE), stop=job.stop)
+                return resumed
+            except (ChunkedEncodingError, requests.ConnectionError) as error:
+                progressed = part.size() > longest
+                retries = _retry() if progressed else retries.increment("GET", remote.url, error=error)
+                longest = max(longest, part.size())
+        retries.sleep()
 
 
-def _ask(part: _Part, remote: RemoteFile, job: _Job, *, resume: bool) -> bool:
-    """Ask once, only for the rest where there is a beginning; say whether all came now."""
-    job.wait(0)
-    if not resume:
-        part.drop()
-    start = part.size()
-    headers = {"Range": f"bytes={start}-"} if start else {}
-    with job.session.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if start and response.status_code == 416:  # there is no rest: the beginning is not this file's
-            return _ask(part, remote, job, resume=False)
-        response.raise_for_status()
-        if response.status_code != 206:  # not every server heeds a range
-            part.drop()
-        part.append(response.iter_content(CHUNK), job=job)
-        _refuse_early_end(response, remote, received=part.size())
-    return bool(response.status_code != 206)
-
-
-def _refuse_early_end(response: requests.Response, remote: RemoteFile, *, received: int) -> None:
-    """Find the cut that requests cannot: where no length was announced, the connection's end is the file's."""
-    announced = {"Content-Length", "Transfer-Encoding"} & {name.title() for name in response.headers}
-    if not announced and remote.size is not None and received < remote.size:
-        raise requests.ConnectionError(f"the connection ended after {received} bytes")
-
-
-def _is_transient(error: requests.RequestException) -> bool:
-    if error.response is not None:
-        return error.response.status_code >= 500 or error.response.status_code in _BUSY
-    return isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError)
-
-
-def _backoff(error: requests.RequestException, *, failures: int) -> float:
-    """Say how long to wait, in seconds: twice as long every time, and no less than the server asks for."""
-    asked = error.response.headers.get("Retry-After", "") if error.response is not None else ""
-    return min(LONGEST_WAIT, max(FIRST_WAIT * 2 ** (failures - 1), float(asked) if asked.isdecimal() else 0.0))
-
-
-def _give_up_error(
-    error: requests.RequestException, remote: RemoteFile, job: _Job, *, attempts: int, kept: int
-) -> UserError:
-    path = job.folder / remote.filename
-    if not _is_transient(error):
-        return UserError(
-            f"{remote.url} {_reason(error)}; expected {_expected(remote)}: see whether its publisher has moved it or "
-            f"asks for a login, and put it at {path} by hand."
-        )
+def _error(url: str, problem: object, *, path: Path | None = None) -> UserError:
+    by_hand = f", or save the file as {path}" if path else ""
     return UserError(
-        f"{remote.url} {_reason(error)}, {attempts} times in a row; expected {_expected(remote)}: see whether the "
-        f"network and the site are up and run again ({kept} bytes are kept), or put it at {path} by hand."
+        f"{url}: download failed: {problem}. Check the network and whether the address needs a login, and run again "
+        f"to resume{by_hand}."
     )
-
-
-def _ask_json(url: str, *, session: requests.Session) -> Any:
-    with session.get(url, timeout=TIMEOUT) as response:
-        response.raise_for_status()
-        try:
-            return response.json()
-        except requests.JSONDecodeError as error:
-            kind = response.headers.get("Content-Type", "something")
-            raise UserError(
-                f"{url} gave {len(response.content)} bytes of {kind}; expected JSON: open it in a browser to see "
-                "whether it has changed or asks for a login."
-            ) from error
-
-
-def _unanswered(error: requests.RequestException, url: str, *, attempts: int) -> UserError:
-    if not _is_transient(error):
-        return UserError(
-            f"{url} {_reason(error)}; expected JSON: see whether its publisher has moved it or asks for a login."
-        )
-    return UserError(
-        f"{url} {_reason(error)}, {attempts} times in a row; expected JSON: see whether the network and the site are "
-        "up and run again."
-    )
-
-
-def _reason(error: requests.RequestException) -> str:
-    if error.response is not None:
-        return f"answered {error.response.status_code} {error.response.reason}"
-    cause: BaseException = error
-    while cause.__context__ is not None:  # requests wraps errors several times; the innermost is the plainest
-        cause = cause.__context__
-    return f"could not be read ({str(cause) or type(cause).__name__})"
-
-
-def _expected(remote: RemoteFile) -> str:
-    size = "" if remote.size is None else f", {remote.size} bytes"
-    checksum = "" if remote.known_hash is None else f", {remote.known_hash}"
-    return f"{remote.filename}{size}{checksum}"
-
-
-def _describe(part: _Part, remote: RemoteFile) -> str:
-    algorithm = hash_algorithm(remote.known_hash)
-    return f"{part.size()} bytes, {algorithm}:{file_hash(part.path, alg=algorithm)}"

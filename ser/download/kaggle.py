@@ -1,76 +1,48 @@
-"""Corpora on Kaggle, by its own package kagglehub, which is there only where somebody wants it."""
+"""Download Kaggle datasets with kagglehub, an optional dependency."""
 
-import tarfile
-import zipfile
-import zlib
 from pathlib import Path
-from types import ModuleType
 
 from ser.utils.errors import UserError
 
-_SITE = "https://www.kaggle.com/datasets"
-# Besides kagglehub's own: of the network and the disk, which all are OSError, and of damaged archives.
-_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
-
 
 def fetch(handle: str) -> Path:
-    """Have a dataset of Kaggle in kagglehub's cache, unpacked.
+    """Download a dataset into kagglehub's cache, unpacked.
 
-    kagglehub asks for no login where the dataset is public, goes on where it was interrupted while it fetched, and
-    shows a progress bar of its own. It checks what it fetches by the MD5 that Kaggle's storage sends, once: what is
-    changed in its cache afterwards goes unnoticed. Two processes must not fetch the same dataset at a time.
+    kagglehub resumes interrupted downloads and verifies each one once, by the MD5 that Kaggle sends. Two processes must
+    not download the same dataset at a time.
 
     Parameters
     ----------
     handle
-        ``OWNER/NAME``, or ``OWNER/NAME/versions/NUMBER``: without a number it is the latest version, and the network
-        is needed to learn which, even if the dataset is in the cache.
+        ``OWNER/NAME`` for the latest version, or ``OWNER/NAME/versions/NUMBER``.
 
     Returns
     -------
     Path
-        A folder of kagglehub's cache, which is where the environment variable KAGGLEHUB_CACHE says, else
-        ``~/.cache/kagglehub``. What is in it is not to be changed.
+        Folder in kagglehub's cache (environment variable KAGGLEHUB_CACHE); do not change its content.
 
     Raises
     ------
-    InputError
-        If kagglehub is not installed, or cannot have the dataset.
+    UserError
+        If kagglehub is not installed or the download fails.
 
     References
     ----------
     https://github.com/Kaggle/kagglehub
     """
+    page = f"https://www.kaggle.com/datasets/{handle}"
     try:
         import kagglehub
-        from kagglehub import exceptions
+
+        return Path(kagglehub.dataset_download(handle))
     except ImportError as error:
         raise UserError(
-            f"{_SITE}/{handle} is fetched by kagglehub, which cannot be imported ({error}); expected it to be "
-            "installed: pip install -r requirements-kaggle.txt -c constraints.txt, or download the page's files."
+            f"{page}: kagglehub cannot be imported ({error}). Run pip install -r requirements-kaggle.txt "
+            "-c constraints.txt, or download the dataset by hand."
         ) from error
-    foreseen: tuple[type[Exception], ...] = (*_ERRORS, *_own(exceptions))
-    try:
-        return Path(kagglehub.dataset_download(handle))
-    except foreseen as error:
+    except Exception as error:  # kagglehub's errors have no common base class
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(
-            f"{_SITE}/{handle} {_reason(error)}; expected its files: open it in a browser to see whether it is there "
-            "and asks for consent or a login (which kagglehub takes from KAGGLE_API_TOKEN or ~/.kaggle/kaggle.json), "
-            "see whether the network is up and run again, or download it there by hand."
+            f"{page}: download failed ({reason}). Check the network, and that the page needs no consent or login "
+            "(KAGGLE_API_TOKEN or ~/.kaggle/kaggle.json), or download the dataset by hand."
         ) from error
-
-
-def _own(module: ModuleType) -> tuple[type[Exception], ...]:
-    """Collect kagglehub's own exceptions, which have no base in common."""
-    return tuple(kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Exception))
-
-
-def _reason(error: Exception) -> str:
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"answered {response.status_code} {response.reason}"
-    cause: BaseException = error
-    # The network's errors are wrapped several times; the innermost is the plainest.
-    while isinstance(error, OSError) and cause.__context__ is not None:
-        cause = cause.__context__
-    return f"could not be fetched ({' '.join(str(cause).split()) or type(cause).__name__})"

@@ -13,7 +13,7 @@ def check(path: Path = paths.PARAMS) -> Params:
 
     Raises
     ------
-    InputError
+    UserError
         If a setting is wrong, a corpus is unknown, or nobody published the folds that the run is to have.
     """
     params = read_params(path)

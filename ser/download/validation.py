@@ -31,7 +31,7 @@ def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_pa
 
     Raises
     ------
-    InputError
+    UserError
         If there are several recordings of one name, or, unless a part is enough, missing or surplus ones.
     """
     keys = Counter(key for one in recordings if (key := corpus.recording_key(PurePosixPath(one.file))))

@@ -1,6 +1,6 @@
-"""A Dataverse's list of files becomes files to fetch, or one sentence; tried against a server that answers as it does.
+"""A Dataverse listing becomes a list of files to download, or a UserError; tested with a local server.
 
-The answers have the form of Dataverse 6's native API, less the metadata about the dataset.
+The answers have the form of Dataverse 6's native API, without the metadata of the dataset.
 """
 
 import hashlib
@@ -14,14 +14,13 @@ import pytest
 
 from ser.download import fetch
 from ser.download.dataverse import files_of
-from ser.download.fetch import CHUNK, fetch_all, get_json
+from ser.download.fetch import CHUNK_SIZE, fetch_all
 from ser.utils.errors import UserError
 from tests.helpers.http_servers import Reply, Server, serving
 
 DOI = "doi:10.5683/SP2/E8H2MF"
 LISTING = f"api/datasets/:persistentId/?persistentId={DOI}"
-ARCHIVE = random.Random(1).randbytes(3 * CHUNK)
-WAVES = {f"OAF_angry/OAF_{i:03}_angry.wav": random.Random(i).randbytes(500 + i) for i in range(150)}
+ARCHIVE = random.Random(1).randbytes(3 * CHUNK_SIZE)
 
 
 @pytest.fixture
@@ -31,15 +30,15 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
-def here_and_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave proxies aside, and wait between attempts as briefly as can be."""
+def local_and_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bypass proxies, and retry without waiting."""
     for variable in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(variable, "127.0.0.1")
-    monkeypatch.setattr(fetch, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(fetch, "BACKOFF_FACTOR", 0.0)
 
 
 def entry(number: int, name: str, content: bytes, *, kind: str = "MD5", **data: Any) -> dict[str, Any]:
-    """Say of a file what the API says; other than where it stands, and whether it is restricted, goes into dataFile."""
+    """Describe a file as the API does."""
     folder, _, label = name.rpartition("/")
     value = hashlib.new(kind.replace("-", ""), content).hexdigest()
     file = {
@@ -83,59 +82,53 @@ def home(server: Server) -> str:
 def failure(server: Server) -> str:
     with pytest.raises(UserError) as raised:
         files_of(DOI, server=home(server))
+    assert home(server) in str(raised.value)
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
 
-# What is listed
-
-
 @pytest.mark.parametrize("doi", [DOI, DOI.removeprefix("doi:")])
-def test_an_archive_is_fetched_and_resumed(doi: str, server: Server, tmp_path: Path) -> None:
-    """One zip arrives whole, goes on where it was cut, and is not asked for again; a storage elsewhere is followed."""
+def test_listed_files_are_downloaded_and_resumed(doi: str, server: Server, tmp_path: Path) -> None:
+    """Redirects to a storage are followed, also by the request for the rest of a file; verified files are kept."""
     publish(server, [entry(101, "TESS.zip", ARCHIVE)])
     server.files |= {"api/access/datafile/101": b"", "storage": ARCHIVE}
     server.will("api/access/datafile/101", *[Reply(status=303, headers={"Location": "/storage"})] * 2)
-    server.will("storage", Reply(cut=CHUNK))
+    server.will("storage", Reply(cut=CHUNK_SIZE))
     remotes = files_of(doi, server=home(server) + "/")
     assert [remote.url for remote in remotes] == [server.url("api/access/datafile/101")]
-    (path,) = fetch_all(remotes, tmp_path)
-    assert path.relative_to(tmp_path).as_posix() == "TESS.zip"
+    [path] = fetch_all(remotes, tmp_path)
+    assert path == tmp_path / "TESS.zip"
     assert path.read_bytes() == ARCHIVE
-    assert server.asked[-1] == ("storage", f"bytes={CHUNK}-")
-    asked = len(server.asked)
-    fetch_all(files_of(doi, server=home(server)), tmp_path)
-    assert server.asked[asked:] == [(LISTING, None)]
+    assert server.asked[-1] == ("storage", f"bytes={CHUNK_SIZE}-")
 
 
-def test_many_recordings_keep_their_folders(server: Server, tmp_path: Path) -> None:
-    """Each file of a dataset is below its own folder, in the order of the list."""
-    publish(server, [entry(i, name, content) for i, (name, content) in enumerate(WAVES.items())])
-    server.files |= {f"api/access/datafile/{i}": content for i, content in enumerate(WAVES.values())}
+def test_files_keep_their_folders_and_order(server: Server) -> None:
+    """The path of a file includes its folder in the dataset."""
+    names = [f"OAF_angry/OAF_{i:03}_angry.wav" for i in range(9, 0, -1)]
+    publish(server, [entry(i, name, name.encode()) for i, name in enumerate(names)])
     remotes = files_of(DOI, server=home(server))
-    assert [(remote.filename, remote.size) for remote in remotes] == [(name, len(WAVES[name])) for name in WAVES]
-    assert [path.read_bytes() for path in fetch_all(remotes, tmp_path)] == list(WAVES.values())
+    assert [(remote.filename, remote.size) for remote in remotes] == [(name, len(name)) for name in names]
 
 
 @pytest.mark.parametrize(("kind", "known"), [("MD5", "md5"), ("SHA-256", "sha256"), ("SHA-1", None), ("SHA-512", None)])
-def test_checksums_are_those_that_can_be_checked(kind: str, known: str | None, server: Server) -> None:
-    """What cannot be checked is not taken for something else; the size stays."""
+def test_supported_checksums_are_used(kind: str, known: str | None, server: Server) -> None:
+    """Other checksums are ignored; the size remains."""
     publish(server, [entry(1, "a.wav", b"content", kind=kind)])
-    (remote,) = files_of(DOI, server=home(server))
+    [remote] = files_of(DOI, server=home(server))
     expected = f"{known}:{hashlib.new(known, b'content').hexdigest()}" if known else None
     assert (remote.known_hash, remote.size) == (expected, 7)
 
 
 @pytest.mark.parametrize("md5", ["0" * 32, "", None])
-def test_an_older_answer_is_read_too(md5: str | None, server: Server) -> None:
-    """Before there were several kinds of checksums, there was md5, or nothing."""
+def test_listings_of_old_versions_are_read(md5: str | None, server: Server) -> None:
+    """Old versions of Dataverse list an MD5 or nothing."""
     publish(server, [entry(1, "a.wav", b"content", checksum=None, md5=md5)])
-    (remote,) = files_of(DOI, server=home(server))
+    [remote] = files_of(DOI, server=home(server))
     assert remote.known_hash == (f"md5:{md5}" if md5 else None)
 
 
-def test_a_table_is_fetched_as_it_was_deposited(server: Server, tmp_path: Path) -> None:
-    """Dataverse rewrites tables, and lists the rewriting's name and size, but the deposited file's checksum."""
+def test_a_table_is_downloaded_as_deposited(server: Server, tmp_path: Path) -> None:
+    """Dataverse lists name and size of the converted table, but the checksum of the deposited one."""
     deposited = b"word;emotion\nback;angry\n"
     table = {
         "contentType": "text/tab-separated-values",
@@ -149,116 +142,68 @@ def test_a_table_is_fetched_as_it_was_deposited(server: Server, tmp_path: Path) 
     }
     publish(server, [entry(5, "lists/words.tab", deposited, **table)])
     server.files |= {"api/access/datafile/5": b"rewritten", "api/access/datafile/5?format=original": deposited}
-    (path,) = fetch_all(files_of(DOI, server=home(server)), tmp_path)
-    assert path.relative_to(tmp_path).as_posix() == "lists/words.csv"
+    [path] = fetch_all(files_of(DOI, server=home(server)), tmp_path)
+    assert path == tmp_path / "lists" / "words.csv"
     assert path.read_bytes() == deposited
 
 
-# What is refused, in one sentence
-
-
-def test_another_file_than_listed_is_refused(server: Server, tmp_path: Path) -> None:
-    """The checksum of the list is what counts."""
-    publish(server, [entry(1, "a.wav", b"content")])
-    server.files["api/access/datafile/1"] = b"CONTENT"
-    with pytest.raises(UserError, match=r"datafile/1 gave 7 bytes, md5:.*expected a\.wav, 7 bytes, md5:"):
-        fetch_all(files_of(DOI, server=home(server)), tmp_path)
-
-
-def test_a_restricted_file_is_refused(server: Server) -> None:
-    """The sentence names the page where access is asked for, and nothing is fetched without it."""
+def test_a_restricted_dataset_is_refused(server: Server) -> None:
+    """The error names a restricted file; no other file is downloaded, as the rest would be another corpus."""
     publish(server, [entry(1, "a.wav", b"a"), entry(2, "OAF/b.wav", b"b", restricted=True)])
     message = failure(server)
-    assert message.startswith(f"{home(server)}/dataset.xhtml?persistentId={DOI}: 1 of 2 files are restricted, ")
-    assert "'OAF/b.wav' the first" in message
+    assert "1 of 2" in message
+    assert "OAF/b.wav" in message
 
 
 def test_an_empty_dataset_is_refused(server: Server) -> None:
-    """A dataset may have no files, only words about them."""
+    """A dataset may have metadata but no files."""
     publish(server, [])
-    assert f"persistentId={DOI} lists no file; expected a corpus" in failure(server)
-
-
-def test_a_file_listed_twice_is_refused(server: Server, tmp_path: Path) -> None:
-    """Two files cannot have one place, however it is written."""
-    publish(server, [entry(1, "a/b.wav", b"1"), entry(2, "a//b.wav", b"2")])
-    with pytest.raises(UserError, match=r"a/b\.wav is listed more than once"):
-        fetch_all(files_of(DOI, server=home(server)), tmp_path)
+    assert DOI in failure(server)
 
 
 @pytest.mark.parametrize("name", ["../a.wav", "/etc/a.wav", "a/../../b.wav", "a\\b.wav"])
-def test_a_name_that_leaves_the_folder_is_refused(name: str, server: Server) -> None:
-    """A site's list is not to choose where files go."""
+def test_a_path_outside_the_folder_is_refused(name: str, server: Server) -> None:
+    """A listing must not choose where files are written."""
     publish(server, [entry(1, "x.wav", b"1", filename=name)])
-    assert "datafile/1: its name is" in failure(server)
+    assert "datafile/1" in failure(server)
     publish(server, [{**entry(1, "x.wav", b"1"), "directoryLabel": name}])
-    assert "datafile/1: its name is" in failure(server)
+    assert "datafile/1" in failure(server)
 
 
 @pytest.mark.parametrize("status", [401, 404])
-def test_a_dataset_that_is_not_given_is_refused_at_once(status: int, server: Server) -> None:
-    """The sentence names the address and the answer; the server is asked once."""
+def test_a_refused_request_is_not_retried(status: int, server: Server) -> None:
+    """The error names the address and the status."""
     publish(server, [])
     server.will(LISTING, Reply(status=status))
-    assert failure(server).startswith(f"{server.url(LISTING)} answered {status} ")
+    assert str(status) in failure(server)
     assert len(server.asked) == 1
 
 
-def test_what_dataverse_says_is_passed_on(server: Server) -> None:
-    """An error may come with an answer that is none by its number."""
-    answer(server, {"status": "ERROR", "message": f"Dataset with Persistent ID {DOI} not found."})
-    assert f"Dataverse says 'Dataset with Persistent ID {DOI} not found.'" in failure(server)
+def test_temporary_server_errors_are_retried(server: Server) -> None:
+    """A busy server is asked again."""
+    publish(server, [entry(1, "a.wav", b"1")])
+    server.will(LISTING, Reply(status=500), Reply(status=503))
+    assert [remote.filename for remote in files_of(DOI, server=home(server))] == ["a.wav"]
 
 
 @pytest.mark.parametrize(
-    ("value", "place"),
+    "value",
     [
-        ([], "its answer: Input should be"),
-        ({"status": "OK", "data": {"id": 1}}, "data.latestVersion: Field required"),
-        ({"status": "OK", "data": {"latestVersion": {"files": [{"label": "a"}]}}}, "files.0.dataFile: Field required"),
+        [],
+        {"status": "ERROR", "message": "Dataset not found."},
+        {"status": "OK", "data": {"id": 1}},
+        {"status": "OK", "data": {"latestVersion": {"files": [{"label": "a"}]}}},
+        {"status": "OK", "data": {"latestVersion": {"files": ["a.wav"]}}},
+        {"status": "OK", "data": {"latestVersion": {"files": None}}},
     ],
 )
-def test_an_answer_of_another_form_is_refused(value: Any, place: str, server: Server) -> None:
-    """As of a dataset that was withdrawn, of which no version is published; the sentence names what is missing."""
+def test_another_form_of_listing_is_refused(value: Any, server: Server) -> None:
+    """Such as that of a dataset that was withdrawn."""
     answer(server, value)
-    assert place in failure(server)
+    assert DOI in failure(server)
 
 
-# How it is asked for
-
-
-def test_a_busy_server_is_asked_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Errors that pass, and an answer that was cut, are no answer yet; between them it is waited longer and longer."""
-    waits: list[float] = []
-    monkeypatch.setattr(fetch.time, "sleep", waits.append)
-    publish(server, [entry(1, "a.wav", b"1")])
-    server.will(LISTING, Reply(status=500), Reply(status=503, headers={"Retry-After": "7"}), Reply(cut=20))
-    assert [remote.filename for remote in files_of(DOI, server=home(server))] == ["a.wav"]
-    assert waits == [0.001, 7, 0.004]
-
-
-def test_there_is_an_end_to_asking(server: Server) -> None:
-    """After the last retry one sentence says so."""
-    server.files[LISTING] = b"{}"
-    server.will(LISTING, *[Reply(status=500)] * 9)
-    with pytest.raises(UserError, match="answered 500 Internal Server Error, 3 times in a row; expected JSON"):
-        get_json(server.url(LISTING), retries=2)
-    assert len(server.asked) == 3
-
-
-def test_no_server_at_all_is_said() -> None:
-    """The plainest of the reasons is told."""
-    with serving({}) as gone:
-        url = gone.url("api")
-    with pytest.raises(UserError, match=r"could not be read \(.*refused\), 2 times in a row; expected JSON"):
-        get_json(url, retries=1)
-
-
-def test_a_page_for_people_is_refused_at_once(server: Server) -> None:
-    """Where a login is asked for, a site answers well, but with HTML."""
-    page = b"<!DOCTYPE html><title>Log in</title>"
-    server.will(LISTING, Reply(content=page, headers={"Content-Type": "text/html;charset=UTF-8"}))
-    message = failure(server)
-    assert message.startswith(f"{server.url(LISTING)} gave {len(page)} bytes of text/html;charset=UTF-8; expected JSON")
-    assert "login" in message
-    assert len(server.asked) == 1
+def test_a_web_page_is_refused(server: Server) -> None:
+    """A login page is no JSON."""
+    server.will(LISTING, Reply(content=b"<!DOCTYPE html><title>Log in</title>", headers={"Content-Type": "text/html"}))
+    assert server.url(LISTING) in failure(server)
