@@ -18,7 +18,6 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ser.audio import ffmpeg
 from ser.audio import io as audio_io
 from ser.inference import timeline
 from ser.inference.sliding_window import Model, WindowSettings
@@ -158,10 +157,7 @@ async def _run_limited(request: Request, function: Callable[[bytes], T]) -> T:
 
 
 def _run_checked(function: Callable[[bytes], T], content: bytes, *, max_minutes: float) -> T:
-    try:
-        minutes = audio_io.get_duration(content) / 60
-    except audio_io.UnsupportedFormatError:
-        raise audio_io.AudioError(ffmpeg.describe_content(content[: ffmpeg.HEAD])) from None
+    minutes = audio_io.get_duration(content) / 60
     if minutes > max_minutes:
         raise audio_io.AudioError(f"too long: {minutes:.1f} minutes")
     return function(content)
@@ -202,7 +198,7 @@ def run(app: FastAPI, *, host: str, port: int, started: Callable[[str], None]) -
 
     Raises
     ------
-    InputError
+    UserError
         If the address is not available.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

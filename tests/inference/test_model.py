@@ -202,7 +202,7 @@ def test_a_long_recording_is_judged_in_pieces(lstm: Model, voice: Any, tmp_path:
     ("given", "reason"),
     [
         (b"", "empty"),
-        (b"no audio at all", "is no audio: found a text that begins with “no audio at all”"),
+        (b"no audio at all", "not decodable as audio"),
         ((np.array([]), 16000), "samples are an array"),
         ((np.array(["a"]), 16000), "samples are an array"),
         ((np.zeros((2, 2, 2)), 16000), "samples are an array"),
@@ -240,7 +240,7 @@ def test_the_card_says_what_the_model_is(lstm: Model) -> None:
     assert card.features.frames == ("mel", "rms")  # of which functionals are made
     assert card.origin["corpora"] == ["ravdess"]
     assert card.origin["headline"]["uar"] == 0.5
-    assert card.origin["headline"]["uar_low"] is None
+    assert card.origin["headline"]["uar_ci_low"] is None
     assert [(one.fold, one.seed, len(one.weights)) for one in card.members] == [(1, 1, 2), (1, 2, 2)]
     assert all(one.training_speakers for one in card.members)
     made_from = card.origin["made_from"]

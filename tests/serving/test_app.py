@@ -79,8 +79,7 @@ def test_timeline_uses_the_query_parameters(service: Service) -> None:
     ("path", "content", "named"),
     [
         ("/predict", b"", "empty"),
-        ("/predict", b"no audio at all", "no audio at all"),
-        ("/predict", b"\x00\x01\xfe\xff" * 9, "00 01 fe ff"),
+        ("/predict", b"no audio at all", "not decodable as audio"),
         ("/predict", ANGRY[:-100], "cut short"),
         ("/predict", encode(silence(1)), "silence"),
         ("/predict", encode(silence(31), rate=8000, kind="FLAC"), "1.0 minutes"),
