@@ -41,7 +41,7 @@ def describe_corpus(name: str, own_recordings: Mapping[str, Own]) -> str:
 
     Raises
     ------
-    InputError
+    UserError
         If there is no such corpus, or a user's own recordings have the name of a published one.
     """
     if name in own_recordings:
@@ -74,7 +74,7 @@ def download_corpus(
 
     Raises
     ------
-    InputError
+    UserError
         If the corpus cannot be found, fetched or unpacked, or is not the one that was published.
     """
     if name in own_recordings:

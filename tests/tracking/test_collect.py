@@ -22,7 +22,7 @@ CLASSES = ["neutral", "happy", "sad"]
 TRUE = CLASSES * 2
 ANSWERS = {"svm": TRUE, "lstm": ["neutral"] * 6}
 METRICS = {
-    "svm": {"test": {"uar": 1.0, "kappa": 1.0}, "val": {"uar": 0.9}},
+    "svm": {"test": {"uar": 1.0, "cohen_kappa": 1.0}, "val": {"uar": 0.9}},
     "lstm": {"test": {"uar": 0.3333}, "val": {"uar": 0.3}},
 }
 PAGE = "# Leaderboard\n\nTested on strangers.\n\n**A warning.**\n\n|   rank | model |\n\nThe end."
@@ -46,15 +46,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "rank": [1, 2],
         "model": ["svm", "lstm"],
         "uar": [1, 0.3333],
-        "uar_low": [0.9, None],
-        "uar_high": [1, None],
+        "uar_ci_low": [0.9, None],
+        "uar_ci_high": [1, None],
     }
     pd.DataFrame(board).to_csv("reports/leaderboard.csv", index=False)
     Path("reports/leaderboard.md").write_text(PAGE)
     Path("reports/evaluation.html").write_text("voices")
     history = {"fold": [1, 1, 1], "seed": [1, 1, 2], "epoch": [1, 2, 1], "val_uar": [0.3, 0.5, 0.7]}
     pd.DataFrame(history).to_csv(paths.HISTORY_CSV, index=False)
-    pd.DataFrame({"clip_id": ["a"], "fold": [1], "part": ["test"]}).to_csv("data/splits.csv", index=False)
+    pd.DataFrame({"clip_id": ["a"], "fold": [1], "split": ["test"]}).to_csv("data/splits.csv", index=False)
     clips = factories.ravdess([1])[:3]
     functionals = [np.zeros(2, np.float32)] * 3
     factories.write_features(Path("data/features/functionals"), clips, payload="functionals", values=functionals)
@@ -90,7 +90,7 @@ def test_models_come_best_first_with_all_their_numbers(project: Path) -> None:
     """Each child has every metric and setting under DVC's name, and says how good it is, and under what warning."""
     _, models = collected()
     assert list(models) == ["svm", "lstm"]
-    assert models["svm"].metrics == {"test.uar": 1.0, "test.kappa": 1.0, "val.uar": 0.9}
+    assert models["svm"].metrics == {"test.uar": 1.0, "test.cohen_kappa": 1.0, "val.uar": 0.9}
     assert models["svm"].params["split.hold_out"] == "speaker"
     said = "**svm**: UAR 1.000 (95 % interval 0.900 to 1.000), rank 1 of 2.\n\nTested on strangers.\n\n**A warning.**"
     assert models["svm"].description == said
@@ -225,8 +225,8 @@ def test_a_failure_for_want_of_settings_has_none(project: Path, content: str | N
 
 def test_a_store_that_is_away_does_not_hide_the_error(tmp_path: Path) -> None:
     """Where the failure cannot be recorded either, the stage still ends with its own sentence."""
-    code = "from ser.utils.errors import InputError, one_sentence\n"
-    code += "@one_sentence\ndef main(): raise InputError('bad.')\nmain()"
+    code = "from ser.utils.errors import UserError, handle_user_errors\n"
+    code += "@handle_user_errors\ndef main(): raise UserError('bad.')\nmain()"
     away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "DVC_STAGE": "split"}
     env = os.environ | away | {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(tmp_path)}
     ended = subprocess.run(

@@ -48,12 +48,12 @@ def test_the_command_line_is_kept() -> None:
     assert list(inspect.signature(command).parameters) == ["fault"]
 
 
-@pytest.mark.parametrize(("kind", "lines"), [("InputError", 1), ("ValueError", None)])
+@pytest.mark.parametrize(("kind", "lines"), [("UserError", 1), ("ValueError", None)])
 def test_at_the_terminal(kind: str, lines: int | None) -> None:
-    """Exit code 1 and one line for an InputError, a traceback for others."""
+    """Exit code 1 and one line for an UserError, a traceback for others."""
     code = f"""
-from ser.utils.errors import InputError, one_sentence
-@one_sentence
+from ser.utils.errors import UserError, handle_user_errors
+@handle_user_errors
 def main():
     raise {kind}("corpora: unknown corpus 'tes'")
 main()
