@@ -30,6 +30,7 @@ COMMON = (
     "joblib",
     "librosa",
     "mlflow",
+    "noisereduce",
     "numpy",
     "pandas",
     "pydantic",
