@@ -19,7 +19,6 @@ from pooch.hashes import file_hash, hash_algorithm, hash_matches
 from pooch.utils import cache_location, os_cache
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError
-from urllib3.exceptions import MaxRetryError
 from urllib3.util import Retry
 
 from ser.corpora.base import RemoteFile
@@ -189,7 +188,7 @@ def _download_file(remote: RemoteFile, job: _DownloadJob) -> Path:
     part = _PartialFile(path.with_name(f".{path.name}.part"), bar=job.bar)
     try:
         _complete(part, remote, job)
-    except (requests.RequestException, MaxRetryError) as error:
+    except requests.RequestException as error:
         raise _error(remote.url, error, path=path) from error
     if not _is_valid(part.path, remote):
         algorithm = hash_algorithm(remote.known_hash)
@@ -239,9 +238,12 @@ def _receive(part: _PartialFile, remote: RemoteFile, job: _DownloadJob) -> bool:
                 part.append(response.iter_content(CHUNK_SIZE), stop=job.stop)
                 return resumed
             except (ChunkedEncodingError, requests.ConnectionError) as error:
-                progressed = part.size() > longest
-                retries = _retry() if progressed else retries.increment("GET", remote.url, error=error)
-                longest = max(longest, part.size())
+                if part.size() > longest:
+                    retries, longest = _retry(), part.size()
+                elif not retries.total:
+                    raise
+                else:
+                    retries = retries.increment(error=error)
         retries.sleep()
 
 

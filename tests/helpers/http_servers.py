@@ -1,4 +1,4 @@
-"""A web server on this machine that errs as told: it cuts, stalls, refuses, ignores ranges or sends something else."""
+"""A local web server that misbehaves as planned: it breaks off, stalls, refuses or sends other content."""
 
 import threading
 import time
@@ -12,28 +12,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Reply:
-    """How to answer one request; the default is to answer it well.
+    """How to answer one request; by default correctly.
 
     Attributes
     ----------
     status
-        Other than 200, it is sent without the file.
+        If not 200, the file is not sent.
     headers
-        To be sent besides.
+        Additional headers.
     content
-        In place of the file.
+        Content instead of the file's.
     ranges
-        Whether a range that was asked for is heeded.
+        Whether the requested range is sent, or the whole file.
     skew
-        By how many bytes another range is sent than was asked for.
-    announced
-        Whether the length is said.
+        Offset in bytes of the range that is sent from the requested one.
     cut
-        After how many bytes the connection ends.
+        Number of bytes after which the connection is closed.
     stall
-        After how many bytes nothing comes any more until the server closes.
+        Number of bytes after which nothing is sent until the server closes.
     trickle
-        Seconds between pieces of 8 kB.
+        Seconds between chunks of 8 kB.
     """
 
     status: int = 200
@@ -41,14 +39,13 @@ class Reply:
     content: bytes | None = None
     ranges: bool = True
     skew: int = 0
-    announced: bool = True
     cut: int | None = None
     stall: int | None = None
     trickle: float = 0.0
 
 
 class Server(ThreadingHTTPServer):
-    """Files by name, replies to come by name, and what was asked for: name and range, and all headers."""
+    """Files by name, planned replies by name, and a log of requests: name and range, and all headers."""
 
     daemon_threads = True
     block_on_close = False
@@ -66,7 +63,7 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/{name}"
 
     def will(self, name: str, *replies: Reply) -> None:
-        """Answer the next requests for a file so, then well again."""
+        """Plan the replies to the next requests for a file."""
         self.plan[name].extend(replies)
 
     def get_request(self):
@@ -74,7 +71,7 @@ class Server(ThreadingHTTPServer):
         return super().get_request()
 
     def handle_error(self, request, client_address) -> None:
-        """Say nothing of clients that went away; tests make them do so."""
+        """Ignore clients that closed the connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -101,8 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _headers(self, reply: Reply, *, start: int, total: int) -> dict[str, str]:
         headers = {"Content-Range": f"bytes {start}-{total - 1}/{total}"} if start else {}
-        length = {"Content-Length": str(total - start)} if reply.announced else {"Connection": "close"}
-        return headers | length | dict(reply.headers)
+        return headers | {"Content-Length": str(total - start)} | dict(reply.headers)
 
     def _head(self, status: int, headers: Mapping[str, str]) -> None:
         self.send_response(status)
@@ -120,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.closing.wait(30)
         else:
             self.wfile.write(content[: reply.cut])
-        self.close_connection |= reply.cut is not None or reply.stall is not None or not reply.announced
+        self.close_connection |= reply.cut is not None or reply.stall is not None
 
     def log_message(self, format, *args) -> None:
         """Stay silent."""
