@@ -1,4 +1,4 @@
-"""Where recordings come from: a local folder, the official source, Kaggle, the synthesiser, or a user's own folder."""
+"""Get a corpus from a local folder, its official source, Kaggle, the synthesizer or a user's own folder."""
 
 import os
 import shutil
@@ -25,28 +25,30 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class DownloadResult:
-    """The recordings that are there now, and sentences about them."""
+    """The recordings, and notes for the user."""
 
     recordings: Sequence[Recording]
     notes: Sequence[str]
 
 
 def project_root() -> Path:
-    """Say where relative folders in params.yaml start: DVC's root, also when an experiment runs elsewhere."""
+    """Get the folder that relative paths in params.yaml refer to: DVC's root, also in a temporary experiment."""
     return Path(os.environ.get("DVC_ROOT", "."))
 
 
 def describe_corpus(name: str, own_recordings: Mapping[str, Own]) -> str:
-    """Say what a corpus is, what may be done with it, and whom to cite.
+    """Describe a corpus: title, licence, citation and address.
 
     Raises
     ------
     UserError
-        If there is no such corpus, or a user's own recordings have the name of a published one.
+        If the corpus is unknown, or a custom corpus has the name of a published one.
     """
     if name in own_recordings:
         if name in known_corpora():
-            raise UserError(f"own.{name}: a published corpus has this name; call your recordings otherwise.")
+            raise UserError(
+                f"own.{name}: this is the name of a published corpus; choose another name for your recordings."
+            )
         folder = own_recordings[name].folder
         return f"{name}: your own recordings{f' in {folder}' if folder else ''}."
     facts = load_corpus(name, own=own_recordings)
@@ -56,26 +58,28 @@ def describe_corpus(name: str, own_recordings: Mapping[str, Own]) -> str:
 def download_corpus(
     name: str, folder: Path, settings: Download, *, own_recordings: Mapping[str, Own], seed: int
 ) -> DownloadResult:
-    """Bring a corpus's recordings into an empty folder, bytes as published, and make their table.
+    """Copy, download or synthesize a corpus into a folder, and list its recordings.
+
+    Recordings keep the bytes that were published.
 
     Parameters
     ----------
     name
-        Of the corpus.
+        Name of the corpus.
     folder
-        Is made, and filled.
+        Target folder; created.
     settings
         The section `download`. Where `local_dir`, relative to the project's root, holds ``<corpus>/…``, at any depth,
         or ``<corpus>.zip``, nothing is fetched.
     own_recordings
         The section `own`.
     seed
-        Of the demo corpus.
+        Seed of the demo corpus.
 
     Raises
     ------
     UserError
-        If the corpus cannot be found, fetched or unpacked, or is not the one that was published.
+        If the corpus cannot be found, downloaded or unpacked, or differs from the published one.
     """
     if name in own_recordings:
         return DownloadResult(
@@ -92,7 +96,7 @@ def download_corpus(
 
 
 def _drop_repeats(folder: Path, corpus: Corpus) -> None:
-    """Keep one of several files that are the same recording: some archives in circulation hold everything twice."""
+    """Keep one of several copies of a recording; some archives in circulation contain every file twice."""
     kept: dict[tuple[str, str], PurePosixPath] = {}
     for file in find_recordings(folder):
         content = file_hash(folder / file, "sha256")
@@ -105,12 +109,12 @@ def _local(corpus: Corpus, settings: Download) -> Path | None:
         return None
     local_dir = project_root() / Path(settings.local_dir).expanduser()
     if not local_dir.is_dir():
-        raise UserError(f"download.local_dir: {local_dir} was not found; expected a folder that holds {corpus.name}/.")
+        raise UserError(f"download.local_dir: {local_dir} was not found; expected a folder with {corpus.name}/.")
     return next((path for path in (local_dir / corpus.name, local_dir / f"{corpus.name}.zip") if path.exists()), None)
 
 
 def _fetched(corpus: Corpus, settings: Download) -> Path:
-    """Fetch a corpus into a cache, where it waits for the next time, and say where it is."""
+    """Download a corpus into the cache, and get its folder there."""
     instead = f"put it into FOLDER/{corpus.name}/ and {how_to_set('download.local_dir', 'FOLDER')}"
     copy = f"; or take the copy at kaggle.com/datasets/{corpus.kaggle}: {how_to_set('download.kaggle', 'true')}"
     from_kaggle = copy if corpus.kaggle else ""
@@ -125,7 +129,7 @@ def _fetched(corpus: Corpus, settings: Download) -> Path:
         raise UserError(f"{error} Or get it from {corpus.url}, {instead}{from_kaggle}.") from None
     place = f"in download.local_dir ({settings.local_dir})" if settings.local_dir else "here"
     raise UserError(
-        f"{corpus.name} is not {place} and cannot be fetched without asking: get it from {corpus.url} "
+        f"{corpus.name} is not {place} and cannot be downloaded without registration: get it from {corpus.url} "
         f"({corpus.license_info}), {instead}{from_kaggle}."
     )
 
@@ -137,7 +141,7 @@ def _remotes(corpus: Corpus) -> Sequence[RemoteFile]:
 
 
 def _bring(source: Path, folder: Path, *, name: str) -> None:
-    """Copy the recordings of a folder, or unpack a zip; zips within a folder are unpacked too."""
+    """Copy the recordings of a folder, or unpack a zip archive; archives in a folder are unpacked too."""
     if source.is_file():
         unpack(source, folder)
         return

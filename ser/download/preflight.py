@@ -1,4 +1,4 @@
-"""Settings that no run can have, refused before DVC clears the outputs of what has changed."""
+"""Validate the settings before DVC removes the outputs of changed stages."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from ser.params import Params, read_params
 
 
 def check(path: Path = paths.PARAMS) -> Params:
-    """Read settings, and refuse what stages would only refuse later.
+    """Read the settings, and validate what stages would only reject later.
 
     Raises
     ------
     UserError
-        If a setting is wrong, a corpus is unknown, or nobody published the folds that the run is to have.
+        If a setting is invalid, a corpus is unknown, or the published folds do not exist.
     """
     params = read_params(path)
     for name in params.corpora:

@@ -1,4 +1,4 @@
-"""Whether a corpus is the one that was published: counted, and each missing or surplus recording named."""
+"""Compare a corpus with its published version, and name missing and surplus recordings."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -9,30 +9,30 @@ from ser.dataset.recordings import Recording
 from ser.utils.errors import UserError, how_to_set
 
 NAMED = 10
-"""How many recordings a message names before it only counts."""
+"""Number of recordings that a message names; the others are counted."""
 
 
 def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_partial: bool) -> list[str]:
-    """Compare a corpus's recording table with the facts.
+    """Compare the recordings of a corpus with its metadata.
 
     Parameters
     ----------
     recordings
-        The table.
+        Recording table.
     corpus
-        Facts.
+        Metadata of the corpus.
     allow_partial
-        Whether a part of the corpus is enough.
+        Whether an incomplete corpus is accepted.
 
     Returns
     -------
     list of str
-        Sentences about what was counted, and what is not as published.
+        The counts, and the differences from the published corpus.
 
     Raises
     ------
     UserError
-        If there are several recordings of one name, or, unless a part is enough, missing or surplus ones.
+        If several recordings have one name, or if recordings are missing or surplus and that is not accepted.
     """
     keys = Counter(key for one in recordings if (key := corpus.recording_key(PurePosixPath(one.file))))
     repeated = sorted(key for key, count in keys.items() if count > 1)
@@ -43,16 +43,16 @@ def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_pa
     difference = _describe_difference(set(keys), corpus)
     if difference and not allow_partial:
         raise UserError(
-            f"{corpus.name}: {_counts(recordings, corpus)}; {difference}. Mend the folder, or, if a part of the "
-            f"corpus is enough, {how_to_set('download.allow_partial', 'true')}."
+            f"{corpus.name}: {_counts(recordings, corpus)}; {difference}. Complete the folder, or accept an "
+            f"incomplete corpus: {how_to_set('download.allow_partial', 'true')}."
         )
     return [f"{corpus.name}: {_counts(recordings, corpus)}{f'; {difference}' if difference else ''}."]
 
 
 def _describe_difference(found: set[str], corpus: Corpus) -> str:
     expected = set(corpus.expected_files())
-    if not expected:  # nobody listed them
-        return "" if len(found) == corpus.n_recordings else "which ones nobody listed"
+    if not expected:  # the published files are not listed
+        return "" if len(found) == corpus.n_recordings else "which ones differ is unknown"
     differences = {"missing": expected - found, "not of the published corpus": found - expected}
     return ", ".join(f"{what}: {name_some(names)}" for what, names in differences.items() if names)
 
@@ -68,7 +68,7 @@ def _counts(recordings: Sequence[Recording], corpus: Corpus) -> str:
 
 
 def name_some(names: Collection[str]) -> str:
-    """Enumerate the first of some names, and count the rest."""
+    """List the first names, and count the rest."""
     first = sorted(names)[:NAMED]
     rest = len(names) - len(first)
     return ", ".join(first) + (f" and {rest} more" if rest else "")
