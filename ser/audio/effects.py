@@ -80,7 +80,7 @@ def denoise(signal: Waveform, *, rate: int, share: float) -> Waveform:
         return signal
     from noisereduce import reduce_noise
 
-    # The default padding, 30000 samples at each end, takes twice as long. Smoothing and frames reach less far than 1/8 s.
+    # The default padding of 30000 samples takes twice as long; frames and smoothing reach less far than 1/8 s.
     gate = {"stationary": True, "prop_decrease": share, "n_fft": 512, "padding": rate // 8}
     return reduce_noise(signal, sr=rate, **gate)
 

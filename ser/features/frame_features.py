@@ -13,7 +13,6 @@ import librosa  # whose functions are loaded on first use
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio import spectra
 from ser.features.columns import Array
 from ser.features.pitch import pitch_contour
 from ser.params import Features
@@ -75,24 +74,22 @@ def mfcc(framed: FrameAnalysis) -> Array:
     Davis & Mermelstein (1980), doi:10.1109/TASSP.1980.1163420.
     """
     settings = framed.settings.mfcc
-    static = spectra.cosines(framed.log_mel, size=settings.coefficients)
-    orders = [spectra.derivative(static, order=n) for n in range(1, settings.deltas + 1)]
+    static = librosa.feature.mfcc(S=framed.log_mel, n_mfcc=settings.coefficients)
+    orders = [librosa.feature.delta(static, order=n, mode="nearest") for n in range(1, settings.deltas + 1)]
     return np.concatenate([static, *orders]).T
 
 
 def chroma(framed: FrameAnalysis) -> Array:
     """Energy by pitch class: (frames, bins), the strongest of each frame being 1."""
     bins = framed.settings.chroma.bins
-    classes = librosa.filters.chroma(sr=framed.rate, n_fft=framed.n_fft, n_chroma=bins, tuning=0) @ framed.power
-    strongest = classes.max(axis=0)
-    strongest[strongest < np.finfo(np.float32).tiny] = 1
-    return (classes / strongest).T
+    return librosa.feature.chroma_stft(S=framed.power, sr=framed.rate, n_chroma=bins, tuning=0).T
 
 
 def rms(framed: FrameAnalysis) -> Array:
     """Root-mean-square level: (frames, 1) in dB of full scale, floored at -80."""
-    frames = spectra.framed(framed.signal, size=framed.n_fft, hop=framed.hop_length)
-    return 10 * np.log10(np.maximum(np.square(frames).mean(axis=1, keepdims=True), MIN_POWER))
+    frame = {"frame_length": framed.n_fft, "hop_length": framed.hop_length}
+    power = np.square(librosa.feature.rms(y=framed.signal, **frame))
+    return librosa.power_to_db(power, amin=MIN_POWER, top_db=None).T
 
 
 def zcr(framed: FrameAnalysis) -> Array:
@@ -119,15 +116,15 @@ def spectral_descriptors(framed: FrameAnalysis) -> Array:
     Eyben et al. (2016), The Geneva minimalistic acoustic parameter set, doi:10.1109/TAFFC.2015.2457417.
     """
     power = framed.power[1:] + np.float32(MIN_BIN_POWER)  # without the mean, which says nothing of a voice
-    hz = np.fft.rfftfreq(framed.n_fft, 1 / framed.rate)[1:].astype(np.float32)
-    db = 10 * np.log10(power)
-    share, below = power / power.sum(axis=0), np.cumsum(power, axis=0)
-    centroid = hz @ share
+    hz = librosa.fft_frequencies(sr=framed.rate, n_fft=framed.n_fft)[1:]
+    db = librosa.power_to_db(power, amin=MIN_BIN_POWER, top_db=None)
+    flatness = librosa.feature.spectral_flatness(S=power, power=1.0, amin=MIN_BIN_POWER)
+    centroid = librosa.feature.spectral_centroid(S=power, freq=hz)
     shape = [
-        centroid,
-        np.sqrt((share * np.square(hz[:, None] - centroid)).sum(axis=0)),
-        hz[(below < 0.85 * below[-1]).sum(axis=0)],
-        10 * (np.log10(power).mean(axis=0) - np.log10(power.mean(axis=0))),
+        centroid[0],
+        librosa.feature.spectral_bandwidth(S=power, freq=hz, centroid=centroid)[0],
+        librosa.feature.spectral_rolloff(S=power, freq=hz, roll_percent=0.85)[0],
+        librosa.power_to_db(flatness, amin=MIN_BIN_POWER, top_db=None)[0],
         _spectral_flux(power),
         10 * np.log10(power[_band(hz, 1000, 5000)].sum(axis=0) / power[_band(hz, 50, 1000)].sum(axis=0)),
         db[_band(hz, 0, 2000)].max(axis=0) - db[_band(hz, 2000, 5000)].max(axis=0),

@@ -187,38 +187,6 @@ def test_derivatives_of_a_ramp_are_its_slope() -> None:
     np.testing.assert_allclose(second[4:-4], 0, atol=1e-4)
 
 
-def by_librosa(framed: FrameAnalysis) -> dict[str, np.ndarray]:
-    """Compute what librosa and SciPy compute of the same spectrum, (features, frames) each."""
-    sizes = {"frame_length": framed.n_fft, "hop_length": framed.hop_length}
-    mfcc = librosa.feature.mfcc(S=framed.log_mel, n_mfcc=20)
-    power = framed.power[1:] + np.float32(1e-10)
-    hz = np.fft.rfftfreq(framed.n_fft, 1 / framed.rate)[1:]
-    shape = [
-        librosa.feature.spectral_centroid(S=power, freq=hz),
-        librosa.feature.spectral_bandwidth(S=power, freq=hz),
-        librosa.feature.spectral_rolloff(S=power, freq=hz),
-        10 * np.log10(librosa.feature.spectral_flatness(S=power, power=1.0, amin=1e-10)),
-    ]
-    return {
-        "mfcc": np.concatenate([mfcc, *(librosa.feature.delta(mfcc, order=n, mode="nearest") for n in (1, 2))]),
-        "chroma": librosa.feature.chroma_stft(S=framed.power, sr=framed.rate, n_fft=framed.n_fft, tuning=0),
-        "rms": 20 * np.log10(np.maximum(librosa.feature.rms(y=framed.signal, **sizes), 1e-4)),
-        "zcr": librosa.feature.zero_crossing_rate(framed.signal, **sizes),
-        "spectral": np.concatenate(shape),
-    }
-
-
-@pytest.mark.parametrize("rate", [8000, 16000, 44100])
-@pytest.mark.parametrize("signal", [noise(), np.cumsum(noise()) / 50, silence(0.5)], ids=["white", "brown", "silence"])
-def test_features_are_librosa_s(rate: int, signal: np.ndarray) -> None:
-    """They are computed without librosa, whose import takes longer than an answer may, and are the same."""
-    signal = signal.astype(np.float32)
-    framed = FrameAnalysis(signal=signal, rate=rate, settings=settings())
-    for name, expected in by_librosa(framed).items():
-        found = FRAME_FEATURES[name](framed).T[: len(expected)]
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3, err_msg=name)
-
-
 def test_features_are_those_on_record() -> None:
     """Every feature of a fixed signal has the mean and the deviation written down in golden/features.json."""
     recorded = json.loads(regenerate.FEATURES.read_text())
