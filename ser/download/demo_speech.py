@@ -139,7 +139,7 @@ def synthesise(utterance: Utterance, *, seed: int, texts: Mapping[str, str] = TE
 
     Raises
     ------
-    InputError
+    UserError
         If espeak-ng cannot be loaded or lacks the speaker's voice.
 
     References
