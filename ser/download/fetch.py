@@ -244,7 +244,7 @@ def _receive(part: _PartialFile, remote: RemoteFile, job: _DownloadJob) -> bool:
                     raise
                 else:
                     retries = retries.increment(error=error)
-        retries.sleep()
+        job.stop.wait(retries.get_backoff_time())
 
 
 def _error(url: str, problem: object, *, path: Path | None = None) -> UserError:
