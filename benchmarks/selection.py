@@ -6,7 +6,7 @@
 Uses data/features/frames and data/splits.csv of the last run and the section `train_lstm` of params.yaml, some keys of it
 replaced. Says the validation UAR of each fold and their mean, with its interval over speakers, and how many seconds
 each network trained (one fold alone has all cores, several have one each), and records the trial in MLflow, in the
-experiment `lstm-selection`: docs/lstm-trials.md is written from there.
+experiment `lstm-selection`.
 """
 
 import time
@@ -40,7 +40,7 @@ def replaced(settings: TrainLstm, changes: list[str]) -> TrainLstm:
 
     Raises
     ------
-    InputError
+    UserError
         If a change has no value, or the settings do not have the key or allow the value.
     """
     bare = [change for change in changes if "=" not in change]
@@ -63,7 +63,7 @@ def trial(fold: int, *, data: Dataset, settings: TrainLstm, hop_seconds: float, 
         Seconds of training, without reading.
     """
     one = data.fold(fold)
-    train, val = (trainer.examples(one, settings, part) for part in ("train", "val"))
+    train, val = (trainer.examples(one, settings, split) for split in ("train", "val"))
     start = time.perf_counter()
     model, history = trainer.fit(
         settings, train=train, val=val, n_classes=len(data.classes), hop_seconds=hop_seconds, seed=seed
@@ -79,7 +79,7 @@ def trial(fold: int, *, data: Dataset, settings: TrainLstm, hop_seconds: float, 
 def record(name: str, *, settings: TrainLstm, metrics: dict[str, float], folder: Path) -> None:
     """Keep a trial in MLflow: its settings, its numbers, and its predictions and histories as files."""
     params, files = flatten({"train_lstm": settings.model_dump(mode="json")}), sorted(folder.iterdir())
-    key = tracking_store.origin_key(tracking_store.content_key(files, settings=params), experiment=name)
+    key = tracking_store.result_key(files, settings=params, experiment=name)
     run = Run(name, params=params, metrics=metrics, files=dict.fromkeys(files, ""))
     tracking_record(EXPERIMENT, run, key=key)
 
@@ -113,7 +113,11 @@ def numbers(tables: dict[int, pd.DataFrame], *, resamples: int) -> dict[str, flo
     # As seeds: somebody may validate in several folds, and intervals take a clip once a seed.
     whole = pd.concat([table.assign(seed=fold) for fold, table in tables.items()], ignore_index=True)
     found = bootstrap.bootstrap(whole, ["uar"], resamples=resamples, seed=1).loc["uar"]
-    judged = {"val_uar": float(found.value), "val_uar_low": float(found.low), "val_uar_high": float(found.high)}
+    judged = {
+        "val_uar": float(found.value),
+        "val_uar_ci_low": float(found.ci_low),
+        "val_uar_ci_high": float(found.ci_high),
+    }
     return judged | {"val_nll": calibration.nll(whole)} | each
 
 
