@@ -1,8 +1,7 @@
-"""HTML reports: one look for all of them, in one file each that needs nothing else. The only door to jinja2.
+"""Render HTML reports: single files without external resources. Only this module imports jinja2.
 
-A report is a template in ser/templates that extends ``base.html.j2`` and is filled with facts and the parts below.
-Whatever stands in a table or a name is text: templates escape it. A page loads nothing and runs no script but those of
-its template.
+A report is a template in ser/reporting/templates that extends ``base.html.j2`` and is filled with values and the parts
+below. Templates escape all values.
 """
 
 import base64
@@ -149,51 +148,55 @@ def data_uri(content: bytes, *, kind: str) -> str:
 
 
 def write(path: Path, template: str, **content: Any) -> None:
-    """Fill a template and write the page, whole or not at all.
+    """Render a template and write the page atomically.
 
     Parameters
     ----------
     path
-        Of the page.
+        Path of the page.
     template
-        File name within ser/templates.
+        File name within ser/reporting/templates.
     content
-        What the template names; something it names and does not get is an error.
+        Variables of the template; a missing one is an error.
     """
-    write_text(path, _environment().get_template(template).render(**content))
+    write_text(path, render(template, **content))
+
+
+def render(template: str, **content: Any) -> str:
+    """Render a template; a variable without a value in `content` is an error."""
+    return _environment().get_template(template).render(**content)
 
 
 def render_with_csp(template: str, *, allowed: str, **content: Any) -> tuple[str, str]:
-    """Fill the template of a page that has scripts, which may run these and nothing else.
+    """Render the page of the service, and its Content-Security-Policy with the SHA-256 of its scripts and styles.
 
     Parameters
     ----------
     template
-        File name within ser/templates; its block `policy` holds the variable of this name.
+        File name within ser/reporting/templates; its block `policy` holds the variable of this name.
     allowed
-        What the page may do besides, as Content-Security-Policy has it, such as ``media-src data:``.
+        Further directives of the policy, such as ``connect-src 'self'``.
     content
-        What the template names.
+        Variables of the template.
 
     Returns
     -------
     page, policy : str
-        The page, and its policy, which a server repeats as a header.
+        The page and its policy, which the server sends as a header.
 
     References
     ----------
-    Content Security Policy Level 3, W3C: scripts and styles within a page are named by their SHA-256.
+    Content Security Policy Level 3, W3C.
     """
-    made = _environment().get_template(template)
-    draft = made.render(policy="", **content)
+    draft = render(template, policy="", **content)
     rules = ["default-src 'none'", "base-uri 'none'", "form-action 'none'", allowed]
     rules += [f"{kind}-src {_hashes(draft, kind)}" for kind in ("script", "style")]
     policy = "; ".join(rules)
-    return made.render(policy=policy, **content), policy
+    return render(template, policy=policy, **content), policy
 
 
 def _hashes(page: str, kind: str) -> str:
-    """Name what stands between plain tags; with attributes it is data, which no browser runs."""
+    """Hash the content of tags without attributes; scripts with a type are data."""
     inside = re.findall(f"<{kind}>(.*?)</{kind}>", page, flags=re.DOTALL)
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") for text in inside]
     return " ".join(f"'sha256-{digest}'" for digest in digests)

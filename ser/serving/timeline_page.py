@@ -54,9 +54,8 @@ def draw(timeline: Timeline, path: Path, *, title: str) -> None:
 def html(timeline: Timeline, *, name: str, sound: str, layout: WindowSettings) -> str:
     """Make the page; `sound` is an address that holds the recording."""
     summary = timeline.summary
-    page, _ = html_page.render_with_csp(
+    return html_page.render(
         "timeline.html.j2",
-        allowed="media-src data:",
         name=name,
         headline=f"{describe_summary(summary)[0].upper()}{describe_summary(summary)[1:]}.",
         remainder=f"{summary.seconds:.1f} seconds, {summary.speech:.1f} of them loud enough to be speech.",
@@ -66,7 +65,6 @@ def html(timeline: Timeline, *, name: str, sound: str, layout: WindowSettings) -
         limits=LIMITS,
         data=data(timeline),
     )
-    return page
 
 
 def data(timeline: Timeline) -> dict[str, Any]:
