@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ser.audio import effects
@@ -26,7 +25,6 @@ PLAYED_BYTES = 480_000
 """A player holds no more of a recording than both of these allow; at 48 kHz, 5 s."""
 HIGHEST_RATE = 48000
 """Recordings above are played at this rate (Hz), which already goes beyond what people hear."""
-TICKS_HZ = (250, 1000, 2000, 4000, 8000, 16000)
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def _example(clip: Mapping[Any, Any], *, recording: Path, content: bytes, path: 
         _heard(*after, f"after, {after[1] / 1000:g} kHz", shown=shown, features=features),
     ]
     title = shorten(f"{clip['corpus']}: {name}", max_length=80)
-    data_plots.plot_example(heard, path, bands=_bands(features, rate=shown), title=title)
+    data_plots.plot_example(heard, path, mel_range=(features.mel.low_hz, shown / 2), title=title)
     alt = f"Waveform and log-mel spectrogram before and after preprocessing, of {name}"
     players = (_player("before", *before, clip["duration"]), _player("after", *after, clip["clip_duration"]))
     return Example(name, html_page.picture(path, alt=alt, caption=name), players)
@@ -123,17 +121,4 @@ def _shortened(recording: Path | bytes) -> tuple[Waveform, int]:
 
 def _heard(signal: Waveform, rate: int, label: str, *, shown: int, features: Features) -> data_plots.WaveformPanel:
     framed = FrameAnalysis(signal=effects.resample(signal, rate=rate, to=shown), rate=shown, settings=features)
-    return data_plots.WaveformPanel(label, signal, rate, framed.log_mel, seconds_a_frame=framed.hop_length / shown)
-
-
-def _bands(features: Features, *, rate: int) -> dict[str, float]:
-    """Say where on the axis of mel bands some frequencies lie."""
-    bottom, top = _slaney_mel(features.mel.low_hz), _slaney_mel(rate / 2)
-    within = [hz for hz in TICKS_HZ if features.mel.low_hz < hz < rate / 2]
-    places = {hz: (_slaney_mel(hz) - bottom) / (top - bottom) * (features.mel.bands + 1) - 1 for hz in within}
-    return {f"{hz} Hz" if hz < 1000 else f"{hz // 1000} kHz": place for hz, place in places.items()}
-
-
-def _slaney_mel(hz: float) -> float:
-    """Convert Hz to the mel of librosa's filters: linear below 1 kHz, logarithmic above."""
-    return hz * 3 / 200 if hz < 1000 else 15 + 27 * float(np.log(hz / 1000) / np.log(6.4))
+    return data_plots.WaveformPanel(label, signal, rate, framed.log_mel, frame_rate=shown / framed.hop_length)

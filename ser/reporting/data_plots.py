@@ -1,6 +1,6 @@
 """Plot the data: clips by emotion and speaker, preprocessing before and after, waveforms and spectrograms."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +14,24 @@ from ser.reporting.plots import AFTER, FEW_SPEAKERS, FINE_DPI, SEX_COLOURS, open
 
 BEFORE = "#b8b8b8"
 QUIETEST_DB, LOUDEST_DB = -80, -15
-"""Of a band in a log-mel picture: white and darkest."""
+"""Range of the colours of a log-mel spectrogram."""
+WAVE_POINTS = 600
+"""Points of a waveform, about one per pixel."""
 
 
 def plot_emotions(counts: pd.DataFrame, path: Path, *, order: Sequence[str], title: str) -> None:
-    """Draw how many clips each corpus has of each emotion, by the speakers' sex: a panel a corpus, below each other.
+    """Plot the number of clips by emotion and sex: one panel per corpus.
 
     Parameters
     ----------
     counts
         Columns corpus, emotion, sex (``female``, ``male`` or ``unknown``) and clips.
     path
-        Of the PNG.
+        Path of the PNG.
     order
-        Of the emotions, which stand in the same place in every panel.
+        Emotions in the order of the bars, the same in every panel.
     title
-        Stands above all of them.
+        Title of the figure.
     """
     import seaborn as sns
 
@@ -42,7 +44,7 @@ def plot_emotions(counts: pd.DataFrame, path: Path, *, order: Sequence[str], tit
 
 @contextmanager
 def _panels(table: pd.DataFrame, path: Path, *, title: str, height: float) -> Iterator[list[tuple[Any, pd.DataFrame]]]:
-    """Open a panel of some inches for each corpus of a table, below each other, each with its name and a legend."""
+    """Open a figure with one panel per corpus, each `height` inches high; yield the panels with their rows."""
     corpora = sorted(table.corpus.unique())
     tall = 0.9 + height * len(corpora)
     with open_figure(path, width=6, height=tall, dpi=FINE_DPI, nrows=len(corpora), squeeze=False) as axes:
@@ -50,7 +52,7 @@ def _panels(table: pd.DataFrame, path: Path, *, title: str, height: float) -> It
         yield [(panel, table[table.corpus == name]) for panel, name in zip(panels, corpora, strict=True)]
         for panel, name in zip(panels, corpora, strict=True):
             panel.set_title(name, loc="left", fontsize="medium", fontweight="bold")
-            panel.set_xlabel("")
+            panel.set(xlabel="", ylabel="Clips")
             panel.spines[["top", "right"]].set_visible(False)
             if panel.get_legend():
                 at = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.98), "borderaxespad": 0, "ncols": 3}
@@ -59,19 +61,20 @@ def _panels(table: pd.DataFrame, path: Path, *, title: str, height: float) -> It
 
 
 def plot_before_after(table: pd.DataFrame, path: Path, *, label: str, title: str) -> None:
-    """Draw how a measure of the recordings spreads in each corpus, before and after preprocessing.
+    """Plot the distribution of a measure in each corpus, before and after preprocessing, as box plots.
+
+    Boxes show the quartiles; whiskers extend to the minimum and maximum.
 
     Parameters
     ----------
     table
-        A row a recording, with the columns corpus, before and after, in the unit that `label` names. Boxes hold the
-        middle half, with the median as a line; whiskers reach the smallest and largest.
+        One row per recording, with columns corpus, before and after.
     path
-        Of the PNG.
+        Path of the PNG.
     label
-        Of the axis.
+        Label of the axis, with the unit of the measure.
     title
-        Stands above.
+        Title of the figure.
     """
     import seaborn as sns
 
@@ -91,16 +94,16 @@ def plot_before_after(table: pd.DataFrame, path: Path, *, label: str, title: str
 
 
 def plot_speakers(counts: pd.DataFrame, path: Path, *, title: str) -> None:
-    """Draw how many clips each speaker has: a panel a corpus, a bar a speaker, most clips first.
+    """Plot the number of clips of each speaker: one panel per corpus.
 
     Parameters
     ----------
     counts
         Columns corpus, speaker, sex (``female``, ``male`` or ``unknown``) and clips, in the order of the bars.
     path
-        Of the PNG.
+        Path of the PNG.
     title
-        Stands above.
+        Title of the figure.
     """
     import seaborn as sns
 
@@ -117,63 +120,66 @@ def plot_speakers(counts: pd.DataFrame, path: Path, *, title: str) -> None:
 
 @dataclass(frozen=True)
 class WaveformPanel:
-    """A signal as it is drawn: (n_samples,) at a rate in Hz, and its log-mel spectrogram, (bands, frames) in dB."""
+    """A signal and its log-mel spectrogram.
+
+    Attributes
+    ----------
+    label
+        Title of the panel.
+    signal : ndarray of shape (n_samples,)
+    rate
+        Sample rate of the signal in Hz.
+    log_mel : ndarray of shape (n_mels, n_frames)
+        In dB.
+    frame_rate
+        Frames of the spectrogram per second.
+    """
 
     label: str
     signal: npt.NDArray[np.float32]
     rate: int
     log_mel: npt.NDArray[np.float32]
-    seconds_a_frame: float
+    frame_rate: float
 
 
-def plot_example(heard: Sequence[WaveformPanel], path: Path, *, bands: Mapping[str, float], title: str) -> None:
-    """Draw signals below each other: waveform and log-mel picture, all on the same scales of time, level and pitch.
+def plot_example(heard: Sequence[WaveformPanel], path: Path, *, mel_range: tuple[float, float], title: str) -> None:
+    """Plot waveforms and log-mel spectrograms next to each other, on the same scales of time, amplitude and frequency.
 
     Parameters
     ----------
     heard
-        What is drawn, such as a recording before and after preprocessing.
+        Signals, such as a recording before and after preprocessing.
     path
-        Of the PNG.
-    bands
-        Where on the axis of bands what is written, such as ``{"1 kHz": 21.5}``.
+        Path of the PNG.
+    mel_range
+        Lowest and highest frequency of the mel filters in Hz.
     title
-        Stands above.
+        Title of the figure.
     """
+    from librosa import mel_frequencies
+    from librosa.display import specshow, waveshow
+
+    low, high = mel_range
     seconds = max(len(one.signal) / one.rate for one in heard)
     full = max(float(np.abs(one.signal).max()) for one in heard)
     grid: dict[str, Any] = {"ncols": len(heard), "nrows": 2, "squeeze": False, "sharex": True, "sharey": "row"}
-    # Laid out by hand: there may be many of these, and finding the margins takes longer than drawing.
-    margins = {"left": 0.14, "right": 0.87, "top": 0.86, "bottom": 0.14, "hspace": 0.12, "wspace": 0.06}
+    # Fixed margins: a report has many of these, and computing the layout takes longer than drawing.
+    margins = {"left": 0.14, "right": 0.87, "top": 0.86, "bottom": 0.14, "hspace": 0.12, "wspace": 0.12}
+    # Dark is loud, as ink on paper, so that the picture may be inverted on a dark page.
+    look = {"cmap": "Blues", "vmin": QUIETEST_DB, "vmax": LOUDEST_DB, "x_axis": "s", "y_axis": "mel", "hop_length": 1}
     with open_figure(path, width=6, height=3.4, dpi=FINE_DPI, layout=None, gridspec_kw=margins, **grid) as axes:
-        for one, (wave, picture) in zip(heard, axes.T, strict=True):
+        for one, (wave, spectrogram) in zip(heard, axes.T, strict=True):
             wave.set_title(one.label, loc="left", fontsize="medium")
-            wave.locator_params(axis="x", nbins=4, prune="upper")
-            _draw_wave(wave, one)
-            mesh = _draw_log_mel(picture, one)
-            wave.set(xlim=(0, seconds), ylim=(-1.05 * full, 1.05 * full))
-        axes[0, 0].set_ylabel("amplitude")
-        axes[1, 0].set_ylabel("frequency")
-        axes[1, 0].set_yticks(list(bands.values()), list(bands))
+            waveshow(one.signal, sr=one.rate, ax=wave, max_points=WAVE_POINTS, axis=None, color=AFTER)
+            centres = mel_frequencies(len(one.log_mel) + 2, fmin=low, fmax=high)[1:-1]
+            mesh = specshow(one.log_mel, sr=one.frame_rate, y_coords=centres, ax=spectrogram, **look)
+            spectrogram.locator_params(axis="x", nbins=4)
+            wave.spines[["top", "right"]].set_visible(False)
+        axes[0, 0].set(xlim=(0, seconds), ylim=(-1.05 * full, 1.05 * full), ylabel="Amplitude")
+        axes[1, 0].set_ylabel("Frequency (Hz)")
+        for panel in axes.flat:
+            panel.label_outer()
         figure = axes[0, 0].figure
         figure.align_ylabels(axes[:, 0])
         figure.colorbar(mesh, cax=figure.add_axes((0.885, 0.14, 0.015, 0.32)), label="dB")
         figure.suptitle(title, x=0.01, ha="left", fontsize="small")
-
-
-def _draw_wave(panel: Any, one: WaveformPanel) -> None:
-    """Draw the smallest and largest sample of each of some hundred stretches: more than that no pixel shows."""
-    step = max(1, len(one.signal) // 600)
-    stretches = one.signal[: len(one.signal) // step * step].reshape(-1, step)
-    times = np.arange(len(stretches)) * step / one.rate
-    panel.fill_between(times, stretches.min(axis=1), stretches.max(axis=1), color=AFTER, linewidth=0.6)
-    panel.spines[["top", "right"]].set_visible(False)
-
-
-def _draw_log_mel(panel: Any, one: WaveformPanel) -> Any:
-    n_bands, frames = one.log_mel.shape
-    extent = (0, frames * one.seconds_a_frame, -0.5, n_bands - 0.5)
-    panel.set_xlabel("seconds")
-    # Dark is loud, as ink on paper, so that the picture may be inverted on a dark page.
-    look = {"cmap": "Blues", "vmin": QUIETEST_DB, "vmax": LOUDEST_DB, "interpolation": "nearest"}
-    return panel.imshow(one.log_mel, origin="lower", aspect="auto", extent=extent, **look)

@@ -17,7 +17,7 @@ from ser.utils.errors import UserError
 from ser.utils.files import atomic_write
 from ser.utils.text import pluralize
 
-BOXES = "A box holds the middle half, its line is the median, whiskers reach the smallest and the largest."
+BOXES = "Boxes show quartiles, whiskers extend to the minimum and maximum."
 
 
 def load_corpus_tables(corpora: Iterable[str], *, own_recordings: Mapping[str, Own]) -> list[CorpusTables]:
@@ -32,7 +32,7 @@ def load_corpus_tables(corpora: Iterable[str], *, own_recordings: Mapping[str, O
 
     Raises
     ------
-    InputError
+    UserError
         If a table is missing, or there is no such corpus.
     """
     return [_source(name, own_recordings.get(name)) for name in sorted(corpora)]
@@ -100,7 +100,7 @@ def write(
 
     Raises
     ------
-    InputError
+    UserError
         If a recording that is shown cannot be read.
     """
     sources = sorted(sources, key=lambda source: source.name)
@@ -199,13 +199,13 @@ def _figures(rows: pd.DataFrame, folder: Path) -> dict[str, html_page.Picture]:
     )
     if len(voices := data_tables.count_speakers(rows)):
         data_plots.plot_speakers(voices, folder / "speakers.png", title="Clips by speaker")
-    _before_after(rows, folder / "seconds.png", "duration", "clip_duration", label="seconds", title="Length")
-    _before_after(rows, folder / "levels.png", "level_db", "clip_level_db", label="RMS level, dBFS", title="Level")
+    _before_after(rows, folder / "seconds.png", "duration", "clip_duration", label="Duration (s)", title="Duration")
+    _before_after(rows, folder / "levels.png", "level_db", "clip_level_db", label="RMS level (dBFS)", title="Level")
     said = {
-        "emotions": ("Bars: clips by emotion and the speakers' sex", "Each corpus has a scale of its own."),
-        "speakers": ("Bars: clips of each speaker", "Each corpus has a scale of its own; most clips first."),
-        "seconds": ("Boxes: length of the recordings before and after preprocessing", BOXES),
-        "levels": ("Boxes: RMS level of the recordings before and after preprocessing", BOXES),
+        "emotions": ("Clips by emotion and sex of the speaker", "The scale differs between corpora."),
+        "speakers": ("Clips by speaker", "The scale differs between corpora; speakers with most clips first."),
+        "seconds": ("Box plots of the duration of recordings before and after preprocessing", BOXES),
+        "levels": ("Box plots of the RMS level of recordings before and after preprocessing", BOXES),
     }
     return {
         name: html_page.picture(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from sklearn.metrics import auc
 
 from ser import paths
 from ser.dataset.clip_metadata import describe_unknown_speakers
@@ -49,6 +50,12 @@ class _Run:
     def unknown(self) -> str:
         return describe_unknown_speakers(self.tested[self.best])
 
+    @property
+    def interval(self) -> str:
+        """Name of the intervals in figures."""
+        few = evaluation_tables.uncertain(self.headline, unknown=self.unknown)
+        return "range over the test speakers" if few else "95 % CI (bootstrap over speakers)"
+
 
 def write(
     path: Path,
@@ -80,9 +87,10 @@ def write(
     tables
         {model: prediction table}; test rows are shown, altered copies left aside.
     headline
-        A row a model, the best first, of test rows: model; uar, accuracy and f1, each with ``_low`` and ``_high``;
-        roc_auc, kappa, top2, ece, ece_raw (before temperature), uar_seed_sd, uar_fold_mean, uar_fold_sd (NaN where
-        there is one), val_uar, speakers, clips, and tied_with_best, whether it is not shown to be below the best.
+        A row a model, the best first, of test rows: model; uar, accuracy and f1, each with ``_ci_low`` and
+        ``_ci_high``; roc_auc, cohen_kappa, top2_accuracy, ece, ece_uncalibrated (before temperature), uar_seed_sd,
+        uar_fold_mean, uar_fold_sd (NaN where there is one), val_uar, speakers, clips, and not_significantly_worse,
+        whether it is not shown to be below the best.
     pairs
         As `ser.evaluation.significance.compare` makes it; no rows with one model.
     people
@@ -109,7 +117,7 @@ def write(
 
     Raises
     ------
-    InputError
+    UserError
         If the audio of a clip that is played is broken.
     """
     tested = {str(model): rows_tested(tables[model]) for model in headline.model}
@@ -149,13 +157,13 @@ def write(
 def _board(run: _Run) -> dict[str, Any]:
     """Draw and list the models by UAR."""
     table, path = run.headline, run.pictures / "models.png"
-    drawn = pd.DataFrame({"name": table.model, "value": table.uar, "low": table.uar_low, "high": table.uar_high})
+    drawn = pd.DataFrame({"name": table.model, "value": table.uar, "low": table.uar_ci_low, "high": table.uar_ci_high})
     unsure = evaluation_tables.uncertain(table, unknown=run.unknown)
-    drawn["strong"] = table.tied_with_best.astype(bool) | unsure
+    drawn["strong"] = table.not_significantly_worse.astype(bool) | unsure
     plots.plot_confidence_intervals(drawn, path, chance=run.chance, label="UAR on test clips", title=run.caption)
-    filled = "" if unsure or drawn.strong.all() else " Filled: the best, and those not shown to be worse."
-    bars = "Bars: range over the test speakers. " if unsure else "Bars: 95 % interval over speakers. "
-    said = f"{bars if table.uar_low.notna().any() else ''}Dashed: what guessing gives, {run.chance:.3f}.{filled}"
+    filled = "" if unsure or drawn.strong.all() else " Filled: the best model, and models not significantly worse."
+    bars = f"Bars: {run.interval}. "
+    said = f"{bars if table.uar_ci_low.notna().any() else ''}Dashed: chance level, {run.chance:.3f}.{filled}"
     alt = evaluation_text.alt("UAR of each model", dict(zip(table.model, table.uar, strict=True)))
     return {
         "picture": html_page.picture(path, alt=alt, caption=f"Dots: UAR. {said}"),
@@ -191,11 +199,11 @@ def _model(run: _Run, model: str) -> dict[str, Any]:
 
 def _confusion(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture:
     pairs = error_analysis.most_confused_pairs(rows, 1)
-    most = [f"most frequent mistake: {one.emotion} taken for {one.predicted}, {one.share:.0%}" for one in _rows(pairs)]
+    most = [f"most frequent confusion: {one.emotion} → {one.predicted}, {one.share:.0%}" for one in _rows(pairs)]
     return html_page.picture(
         run.confusion / f"{model}_test.png",
-        alt=f"Confusion matrix of {model}; {most[0] if most else 'no mistakes'}.",
-        caption="Rows: the emotion. Columns: what the model answered. Per cent of the row, and how many answers.",
+        alt=f"Confusion matrix of {model}; {most[0] if most else 'no errors'}.",
+        caption="Rows: true emotion. Columns: predicted emotion. Percent of the row, and number of predictions.",
     )
 
 
@@ -207,41 +215,41 @@ def _recalls(run: _Run, model: str, found: pd.DataFrame) -> html_page.Picture:
     path = run.pictures / f"{model}_recall.png"
     drawn = found.rename(columns={"recall": "value"}).rename_axis("name").reset_index().assign(strong=True)
     plots.plot_confidence_intervals(
-        drawn, path, chance=run.chance, label="recall", title=f"{model}\n{run.caption}", width=4.6
+        drawn, path, chance=run.chance, label="Recall", title=f"{model}\n{run.caption}", width=4.6
     )
     alt = evaluation_text.alt(f"Recall of {model} by emotion", dict(found.recall), most=20)
-    limits = ", with limits over speakers" if found.low.notna().any() else ""
-    return html_page.picture(path, alt=alt, caption=f"Share found of each emotion{limits}.")
+    limits = f", with {run.interval}" if found.low.notna().any() else ""
+    return html_page.picture(path, alt=alt, caption=f"Recall of each emotion{limits}; dashed: chance level.")
 
 
 def _roc(run: _Run, model: str, found: pd.DataFrame, rows: pd.DataFrame) -> html_page.Picture:
     path = run.pictures / f"{model}_roc.png"
-    curves = {f"{name} {found.auc[name]:.2f}": own for name, own in metrics.roc_curves(rows).groupby("emotion")}
-    ordered = {name: curves[name] for name in (f"{c} {found.auc[c]:.2f}" for c in run.classes) if name in curves}
+    curves = dict(list(metrics.roc_curves(rows).groupby("emotion")))
+    ordered = {name: curves[name] for name in run.classes if name in curves}
     plots.plot_roc(ordered, path, title=f"{model}\n{run.caption}")
-    alt = evaluation_text.alt(
-        f"ROC curves of {model}, each emotion against the others; areas", dict(found.auc), most=20
-    )
-    return html_page.picture(path, alt=alt, caption="Each emotion against the others; the dotted diagonal is chance.")
+    alt = evaluation_text.alt(f"ROC curves of {model}, one emotion versus the rest; AUC", dict(found.auc), most=20)
+    return html_page.picture(path, alt=alt, caption="ROC curves, one emotion versus the rest.")
 
 
 def _tasks(run: _Run, model: str, tasks: evaluation_tables.Tasks) -> html_page.Picture:
     path = run.pictures / f"{model}_tasks.png"
     plots.plot_roc(tasks.curves, path, title=f"{model}\n{run.caption}")
-    alt = f"ROC curves of {model} in tasks of two classes, with their areas: {', '.join(tasks.curves)}."
-    return html_page.picture(path, alt=alt, caption="Emotions against emotions, as the table of tasks says.")
+    areas = {name: auc(curve.fpr, curve.tpr) for name, curve in tasks.curves.items()}
+    alt = evaluation_text.alt(f"ROC curves of {model} in binary tasks; AUC", areas)
+    return html_page.picture(path, alt=alt, caption="ROC curves of the binary tasks in the table below.")
 
 
 def _reliability(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture:
     path = run.pictures / f"{model}_reliability.png"
     judged = run.headline.set_index("model").loc[model]
-    found = {"before": calibration.reliability(undo_temperature(rows)), "after": calibration.reliability(rows)}
+    uncalibrated, calibrated = calibration.reliability(undo_temperature(rows)), calibration.reliability(rows)
+    found = {"before temperature scaling": uncalibrated, "after temperature scaling": calibrated}
     if (rows.temperature == 1).all():
-        del found["after"]
+        found = {"no temperature scaling": calibrated}
     plots.plot_reliability(found, path, title=f"{model}\n{run.caption}")
-    numbers = {"ECE before temperature": judged.ece_raw, "after": judged.ece}
+    numbers = {"ECE before temperature": judged.ece_uncalibrated, "after": judged.ece}
     verdict = evaluation_tables.calibration_verdict(rows)
-    said = f"{model} is {verdict}. On the diagonal, a model would be right as often as it is sure."
+    said = f"{model} is {verdict}. On the diagonal, accuracy equals confidence."
     return html_page.picture(path, alt=evaluation_text.alt(f"Reliability of {model}", numbers), caption=said)
 
 
@@ -284,7 +292,7 @@ def _speakers(run: _Run, voices: pd.DataFrame) -> html_page.Picture:
         f"highest {voices.value.iloc[-1]}": voices.uar.iloc[-1],
     }
     alt = evaluation_text.alt(f"UAR of {run.best} by speaker", ends)
-    return html_page.picture(path, alt=alt, caption="A dot a speaker, the worst understood first.")
+    return html_page.picture(path, alt=alt, caption="One dot per speaker, lowest UAR first.")
 
 
 def _robustness(run: _Run, found: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
@@ -294,12 +302,12 @@ def _robustness(run: _Run, found: Mapping[str, pd.DataFrame]) -> dict[str, Any] 
         return None
     drawn = evaluation_tables.corruption_rows(best)
     plots.plot_confidence_intervals(
-        drawn, path, chance=run.chance, label="UAR", title=f"{run.best}, altered test clips\n{run.caption}"
+        drawn, path, chance=run.chance, label="UAR", title=f"{run.best}, corrupted test clips\n{run.caption}"
     )
     alt = evaluation_text.alt(
-        f"UAR of {run.best} on altered test clips", dict(zip(drawn.name, drawn.value, strict=True))
+        f"UAR of {run.best} on corrupted test clips", dict(zip(drawn.name, drawn.value, strict=True))
     )
-    said = "UAR of the same clips as they are and altered, with limits over speakers; dashed: chance."
+    said = f"UAR of the same clips without and with corruption; bars: {run.interval}; dashed: chance level."
     return {
         "model": run.best,
         "picture": html_page.picture(path, alt=alt, caption=said),

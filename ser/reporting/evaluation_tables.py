@@ -13,8 +13,8 @@ from sklearn.metrics import auc
 
 from ser.dataset.clip_metadata import is_unknown_speaker
 from ser.evaluation import binary_tasks, bootstrap, error_analysis, metrics, subgroups
-from ser.evaluation import robustness as stress
 from ser.evaluation.bootstrap import MIN_SPEAKERS
+from ser.evaluation.robustness import describe_condition
 from ser.params import Binary
 from ser.predictions.table import classes_of, probabilities
 from ser.reporting import html_page
@@ -24,7 +24,7 @@ from ser.utils.errors import UserError
 ALPHA = 0.05
 LISTED = 30
 """Values of a breakdown that are listed; of more, the lowest and the highest."""
-SLICES = {"corpus": "corpus", "sex": "sex", "intensity": "intensity", "text": "text", "seconds": "length"}
+SLICES = {"corpus": "corpus", "sex": "sex", "intensity": "intensity", "sentence": "sentence", "duration": "length"}
 """Column -> what it is called, of the breakdowns with intervals."""
 FELT_THE_SAME = 0.02
 """Confidence this near to accuracy is about right."""
@@ -57,8 +57,8 @@ def leaderboard_table(headline: pd.DataFrame, *, unknown: str = "") -> html_page
     """Rank the models."""
     shown = {
         "UAR": headline.uar,
-        "low": headline.uar_low,
-        "high": headline.uar_high,
+        "low": headline.uar_ci_low,
+        "high": headline.uar_ci_high,
         "against the best": compare_with_best(headline, unknown=unknown),
         "UAR on validation": headline.val_uar,
     }
@@ -82,7 +82,7 @@ def _with_limits(frame: pd.DataFrame) -> pd.DataFrame:
 def compare_with_best(headline: pd.DataFrame, *, unknown: str = "") -> list[str]:
     """Say of each model how it stands to the best, in words; over few or unknown speakers nothing can be said."""
     unsure = [uncertain(headline, unknown=unknown)] * len(headline)
-    known = ["not shown to be worse" if tied else "worse" for tied in headline.tied_with_best]
+    known = ["not shown to be worse" if equal else "worse" for equal in headline.not_significantly_worse]
     return ["best", *("cannot be said" if no else word for no, word in zip(unsure[1:], known[1:], strict=True))]
 
 
@@ -95,14 +95,14 @@ def other_metrics_table(headline: pd.DataFrame) -> html_page.Table:
     """List the other numbers of each model."""
     shown = {
         "accuracy": headline.accuracy,
-        "accuracy, low": headline.accuracy_low,
-        "accuracy, high": headline.accuracy_high,
+        "accuracy, low": headline.accuracy_ci_low,
+        "accuracy, high": headline.accuracy_ci_high,
         "F1": headline.f1,
-        "F1, low": headline.f1_low,
-        "F1, high": headline.f1_high,
+        "F1, low": headline.f1_ci_low,
+        "F1, high": headline.f1_ci_high,
         "ROC-AUC": headline.roc_auc,
-        "kappa": headline.kappa,
-        "among the 2 likeliest": headline.top2,
+        "kappa": headline.cohen_kappa,
+        "among the 2 likeliest": headline.top2_accuracy,
         "ECE": headline.ece,
     }
     frame = _with_limits(pd.DataFrame(shown).set_axis(pd.Index(headline.model, name="model")))
@@ -118,8 +118,8 @@ def differences(pairs: pd.DataFrame, headline: pd.DataFrame, *, unknown: str = "
     shown = {
         "verdict": verdicts(pairs, headline, unknown=unknown),
         "UAR": ordered.difference,
-        "low": ordered.low,
-        "high": ordered.high,
+        "low": ordered.ci_low,
+        "high": ordered.ci_high,
         "only the first right": ordered.only_a,
         "only the second right": ordered.only_b,
         "p": ordered.p_holm,
@@ -134,7 +134,9 @@ def differences(pairs: pd.DataFrame, headline: pd.DataFrame, *, unknown: str = "
 
 def _better_first(pairs: pd.DataFrame) -> pd.DataFrame:
     swapped = pairs.rename(columns={"a": "b", "b": "a", "only_a": "only_b", "only_b": "only_a"})
-    swapped = swapped.assign(difference=-pairs.difference, low=-pairs.high, high=-pairs.low)[list(pairs.columns)]
+    swapped = swapped.assign(difference=-pairs.difference, ci_low=-pairs.ci_high, ci_high=-pairs.ci_low)[
+        list(pairs.columns)
+    ]
     return pairs.where(~(pairs.difference < 0), swapped).astype(pairs.dtypes.to_dict())
 
 
@@ -142,11 +144,11 @@ def verdicts(pairs: pd.DataFrame, headline: pd.DataFrame, *, unknown: str = "") 
     """Say of each pair whether its difference is real: by clips and by speakers, which agree, and no tie for best."""
     if uncertain(headline, unknown=unknown):
         return [f"not shown: {unknown or 'too few speakers'}"] * len(pairs)
-    best, tied = headline.model.iloc[0], set(headline.model[headline.tied_with_best])
+    best, equal = headline.model.iloc[0], set(headline.model[headline.not_significantly_worse])
     known = [
         pair.p_holm < ALPHA
-        and ((pair.low > 0 and pair.only_a > pair.only_b) or (pair.high < 0 and pair.only_a < pair.only_b))
-        and not (best in (pair.a, pair.b) and {pair.a, pair.b} <= tied | {best})
+        and ((pair.ci_low > 0 and pair.only_a > pair.only_b) or (pair.ci_high < 0 and pair.only_a < pair.only_b))
+        and not (best in (pair.a, pair.b) and {pair.a, pair.b} <= equal | {best})
         for pair in pairs.itertuples()
     ]
     return ["real" if real else "not shown" for real in known]
@@ -168,8 +170,8 @@ def spread(headline: pd.DataFrame, tested: Mapping[str, pd.DataFrame]) -> html_p
 
 
 def human_comparison_table(table: pd.DataFrame) -> html_page.Table:
-    """Say how people and models do on the clips that people judged: model, uar, uar_low, uar_high, accuracy, clips."""
-    names = {"uar": "UAR", "uar_low": "low", "uar_high": "high"}
+    """Compare people and models on the clips that people judged: model, uar and its limits, accuracy, clips."""
+    names = {"uar": "UAR", "uar_ci_low": "low", "uar_ci_high": "high"}
     frame = table.set_index("model").rename(columns=names).drop(columns="clips").rename_axis("who")
     caption = f"The {int(table.clips.iloc[0])} test clips of which it is published what most people heard in the voice"
     return html_page.table(frame, caption=caption, formats=dict.fromkeys(frame.columns, format_score))
@@ -196,7 +198,7 @@ def calibration(headline: pd.DataFrame, tested: Mapping[str, pd.DataFrame]) -> h
         rows = tested[judged.model]
         confidence, accuracy = confidence_and_accuracy(rows)
         lines[judged.model] = {
-            "ECE before": judged.ece_raw,
+            "ECE before": judged.ece_uncalibrated,
             "temperature": _range(rows.temperature),
             "ECE after": judged.ece,
             "mean probability of answers": confidence,
@@ -214,11 +216,11 @@ def confidence_and_accuracy(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def calibration_verdict(rows: pd.DataFrame) -> str:
-    """Say whether a model is as sure as it is right."""
+    """Describe the calibration of a model in words."""
     confidence, accuracy = confidence_and_accuracy(rows)
     if abs(confidence - accuracy) < FELT_THE_SAME:
-        return "about as sure as right"
-    return "too sure" if confidence > accuracy else "not sure enough"
+        return "well calibrated"
+    return "over-confident" if confidence > accuracy else "under-confident"
 
 
 def _range(values: "pd.Series[float]") -> str:
@@ -259,7 +261,7 @@ def by_class(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
     counts = metrics.confusion(rows, classes=classes)
     answers = counts.sum(axis=0)
     right = pd.Series(np.diag(counts), index=classes)
-    frame = found.rename(columns={"value": "recall"})[["recall", "low", "high"]]
+    frame = found.rename(columns={"value": "recall", "ci_low": "low", "ci_high": "high"})[["recall", "low", "high"]]
     frame.insert(0, "clips", rows.groupby("emotion").clip_id.nunique().reindex(classes, fill_value=0))
     pairs = error_analysis.most_confused_pairs(rows, len(classes) ** 2).drop_duplicates("emotion").set_index("emotion")
     return frame.assign(
@@ -295,7 +297,7 @@ def tasks(rows: pd.DataFrame, wanted: Mapping[str, Binary], *, model: str) -> Ta
         groups = {"this": ", ".join(task.positive), "from": ", ".join(task.negative)}
         lines[name] = groups | {"clips": found.clips, "UAR": found.uar, "ROC-AUC": found.roc_auc}
         if len(found.curve):
-            curves[f"{name} {found.roc_auc:.2f}"] = found.curve
+            curves[name] = found.curve
     if not lines:
         return Tasks(None, {}, refused)
     frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis("task")
@@ -315,16 +317,16 @@ def known(rows: pd.DataFrame, column: str) -> bool:
 
 def sliced(rows: pd.DataFrame, column: str, *, resamples: int, seed: int) -> pd.DataFrame:
     """Judge the clips of each value of a column apart: `subgroups.SLICE`, with limits over speakers."""
-    if column == "seconds":
-        rows = rows[rows.seconds.notna()]
+    if column == "duration":
+        rows = rows[rows.duration.notna()]
         found = subgroups.evaluate_by_duration(rows)
-        groups = [own for _, own in rows.groupby(np.digitize(rows.seconds, subgroups.SECONDS))]  # also short to long
+        groups = [own for _, own in rows.groupby(np.digitize(rows.duration, subgroups.SECONDS))]  # also short to long
     else:
         values = _named(rows, column)
         found = subgroups.evaluate_by_group(rows.assign(**{column: values}), column)
         groups = [rows[values == value] for value in found.value]
     limits = [bootstrap.bootstrap(own, ["uar"], resamples=resamples, seed=seed) for own in groups]
-    return found.assign(**{side: [one[side].iloc[0] for one in limits] for side in ("low", "high")})
+    return found.assign(**{side: [one[f"ci_{side}"].iloc[0] for one in limits] for side in ("low", "high")})
 
 
 def _named(rows: pd.DataFrame, column: str) -> "pd.Series[str]":
@@ -403,8 +405,8 @@ def mistakes(wrong: pd.DataFrame) -> html_page.Table:
 
 def corruption_rows(found: pd.DataFrame) -> pd.DataFrame:
     """List UARs on altered clips, and first that of the same clips unaltered, as `plots.intervals` draws them."""
-    names = [stress.describe_condition(condition) for condition in found.condition]
-    altered = pd.DataFrame({"name": names, "value": found.uar, "low": found.uar_low, "high": found.uar_high})
+    names = [describe_condition(condition) for condition in found.condition]
+    altered = pd.DataFrame({"name": names, "value": found.uar, "low": found.uar_ci_low, "high": found.uar_ci_high})
     clean = pd.DataFrame({"name": ["unaltered"], "value": found.uar_clean.iloc[:1], "low": np.nan, "high": np.nan})
     return pd.concat([clean, altered], ignore_index=True).assign(strong=lambda drawn: drawn.name == "unaltered")
 
@@ -413,15 +415,13 @@ def robustness(found: pd.DataFrame, *, model: str) -> html_page.Table:
     """Write what `ser.evaluation.robustness.evaluate_robustness` found of one model."""
     shown = {
         "UAR": found.uar,
-        "change": found.change,
-        "low": found.low,
-        "high": found.high,
-        "same answers": found.unchanged,
+        "change": found.uar_change,
+        "low": found.uar_change_ci_low,
+        "high": found.uar_change_ci_high,
+        "same answers": found.agreement,
         "clips": found.clips,
     }
-    names = pd.Index(
-        [stress.describe_condition(condition) for condition in found.condition], name="test clips, altered"
-    )
+    names = pd.Index([describe_condition(condition) for condition in found.condition], name="test clips, altered")
     formats = {"UAR": format_score, "same answers": "{:.0%}".format} | dict.fromkeys(["change", "low", "high"], signed)
     caption = f"{model}: UAR on altered test clips, and its change, with limits over speakers, against them unaltered"
     return html_page.table(pd.DataFrame(shown).set_axis(names), caption=caption, formats=formats)
@@ -429,6 +429,6 @@ def robustness(found: pd.DataFrame, *, model: str) -> html_page.Table:
 
 def robustness_of_all(found: Mapping[str, pd.DataFrame]) -> html_page.Table:
     """Write how much UAR changes, a row a model and a column a condition."""
-    changes = {model: table.set_index("condition").change for model, table in found.items()}
-    frame = pd.DataFrame(changes).T.rename(columns=stress.describe_condition).rename_axis(index="model", columns=None)
+    changes = {model: table.set_index("condition").uar_change for model, table in found.items()}
+    frame = pd.DataFrame(changes).T.rename(columns=describe_condition).rename_axis(index="model", columns=None)
     return html_page.table(frame, caption="Change of UAR, of all models", formats=dict.fromkeys(frame.columns, signed))

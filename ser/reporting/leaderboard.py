@@ -93,9 +93,9 @@ def write(
     )
     with atomic_write(paths.CONFUSION) as folder:
         for model, table in judged.predictions.items():
-            for part, rows in table[table.augmentation == ""].groupby("part"):
-                title = f"{model}, {part} clips\n{said['caption']}"
-                _write_confusion(rows, folder, name=f"{model}_{part}", title=title, classes=judged.classes)
+            for split_name, rows in table[table.augmentation == ""].groupby("split"):
+                title = f"{model}, {split_name} clips\n{said['caption']}"
+                _write_confusion(rows, folder, name=f"{model}_{split_name}", title=title, classes=judged.classes)
 
 
 def _write_leaderboard(judged: EvaluationResult, best: pd.DataFrame, *, protocol: str, notes: Sequence[str]) -> None:
@@ -130,7 +130,7 @@ def figure_caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[st
     }
     how = once[held_out] if folds == 1 else f"{folds}-fold cross-validation over {GROUPS[held_out]}"
     optimistic = " (optimistic)" if held_out in ("text", "clip") else ""
-    synthetic = "\nsynthetic voices: means nothing about people" if any(map(is_synthetic, corpora)) else ""
+    synthetic = "\nsynthetic speech: says nothing about human speech" if any(map(is_synthetic, corpora)) else ""
     speakers = f"\nnot speaker-independent: speakers of {' + '.join(unknown)} are unknown" if unknown else ""
     return f"{' + '.join(sorted(corpora))}, {how}{optimistic}{synthetic}{speakers}"
 
@@ -185,7 +185,7 @@ def leaderboard_markdown(table: pd.DataFrame, *, basis: str, chance: float, unkn
 
 def _displayed_columns(table: pd.DataFrame, *, unknown: str) -> pd.DataFrame:
     """Choose and name the columns that fit a page."""
-    limits = table.reindex(columns=["uar_low", "uar_high"])
+    limits = table.reindex(columns=["uar_ci_low", "uar_ci_high"])
     interval = [f"{low:.3f} to {high:.3f}" if low == low else "none" for low, high in limits.itertuples(index=False)]
     enough = int(table.speakers.iloc[0]) >= MIN_SPEAKERS and not unknown
     names = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC-AUC", "ece": "ECE", "val_uar": "UAR on validation"}
@@ -193,7 +193,7 @@ def _displayed_columns(table: pd.DataFrame, *, unknown: str) -> pd.DataFrame:
     if limits.notna().any(axis=None):
         shown["95 % interval" if enough else "range over speakers"] = interval
     if enough:
-        shown["best"] = table.tied_with_best.map({True: "=", False: ""})
+        shown["best"] = table.not_significantly_worse.map({True: "=", False: ""})
     if table.uar_seed_sd.notna().any():
         shown["sd over seeds"] = table.uar_seed_sd
     if table.uar_fold_sd.notna().any():
@@ -227,12 +227,12 @@ def interval_legend(table: pd.DataFrame, *, unknown: str) -> str:
     `ser.dataset.clip_metadata.describe_unknown_speakers` says it.
     """
     speakers = int(table.speakers.iloc[0])
-    if unknown or table.reindex(columns=["uar_low", "uar_high"]).isna().all(axis=None):
+    if unknown or table.reindex(columns=["uar_ci_low", "uar_ci_high"]).isna().all(axis=None):
         return ""
     if speakers < MIN_SPEAKERS:
-        return f"lines: range over {speakers} test speakers, too few to tell models apart"
-    pale = "" if table.tied_with_best.all() else "; pale: shown to be worse than the best"
-    return f"lines: 95 % interval over {speakers} test speakers{pale}"
+        return f"lines: range over {speakers} test speakers, too few for significance tests"
+    pale = "" if table.not_significantly_worse.all() else "; pale: significantly worse than the best"
+    return f"lines: 95 % CI over {speakers} test speakers{pale}"
 
 
 def human_comparison_markdown(table: pd.DataFrame) -> str:
@@ -241,9 +241,9 @@ def human_comparison_markdown(table: pd.DataFrame) -> str:
     Parameters
     ----------
     table
-        model, uar, uar_low, uar_high, accuracy and clips.
+        model, uar, uar_ci_low, uar_ci_high, accuracy and clips.
     """
-    named = table.rename(columns={"model": "who", "uar": "UAR", "uar_low": "low", "uar_high": "high"})
+    named = table.rename(columns={"model": "who", "uar": "UAR", "uar_ci_low": "low", "uar_ci_high": "high"})
     shown = named[["who", "UAR", "low", "high", "accuracy"]].to_markdown(index=False, floatfmt=".3f")
     about = (
         f"On the {int(table.clips.iloc[0])} test clips of which it is published what most people heard in the voice."
@@ -258,7 +258,7 @@ def console_summary(root: Path = Path()) -> str:
 
     Raises
     ------
-    InputError
+    UserError
         If nothing was evaluated yet.
     """
     page = root / paths.LEADERBOARD_MD

@@ -1,32 +1,48 @@
 """Collect the figures that a test saves."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-
-def collect_texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Collect every text of the figures that are saved."""
-    from matplotlib.text import Text
-
-    return _collect(monkeypatch, lambda figure: (text.get_text() for text in figure.findobj(Text)))
-
-
-def collect_axes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Collect the axes of the figures that are saved."""
-    return _collect(monkeypatch, lambda figure: figure.axes)
-
-
-def _collect(monkeypatch: pytest.MonkeyPatch, parts: Callable[[Any], Iterable[Any]]) -> list[Any]:
+if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    found: list[Any] = []
+ROOT = Path(__file__).parents[2]
+
+
+def collect_figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Collect the figures that are saved from now on."""
+    from matplotlib.figure import Figure
+
+    saved: list[Figure] = []
     save = Figure.savefig
 
     def spy(figure: Figure, *args: object, **kwargs: object) -> None:
         save(figure, *args, **kwargs)
-        found.extend(parts(figure))
+        saved.append(figure)
 
     monkeypatch.setattr(Figure, "savefig", spy)
-    return found
+    return saved
+
+
+def texts(figure: Figure) -> list[str]:
+    """Read every text of a figure."""
+    from matplotlib.text import Text
+
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+def check(draw: Callable[..., None], folder: Path, saved: list[Figure]) -> None:
+    """Check that a figure is a PNG with its title, and the same bytes when it is saved again in a new folder."""
+    paths = [folder / "once.png", folder / "new folder" / "twice.png"]
+    for path in paths:
+        draw(path, title="a_$x_$y.wav")
+    once, twice = (path.read_bytes() for path in paths)
+    assert once.startswith(b"\x89PNG\r\n\x1a\n")
+    assert once == twice
+    assert b"atplotlib" not in once
+    assert "a_$x_$y.wav" in texts(saved[0])

@@ -1,83 +1,94 @@
-"""Figures of the data come from tables, show what they say, and are the same bytes twice."""
+"""Figures of the data show the values of their tables, and are the same bytes each time."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
+from librosa import mel_frequencies
 
 from ser.reporting import data_plots
 from tests.helpers import figures, signals
 
-PNG = b"\x89PNG\r\n\x1a\n"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def by_sex() -> pd.DataFrame:
+def draw_emotions(path: Path, title: str = "") -> None:
     rows = [("b", "sad", "male", 3), ("b", "happy", "female", 2), ("a", "bored", "unknown", 7)]
-    return pd.DataFrame(rows, columns=["corpus", "emotion", "sex", "clips"])
+    counts = pd.DataFrame(rows, columns=["corpus", "emotion", "sex", "clips"])
+    data_plots.plot_emotions(counts, path, order=["happy", "sad", "bored"], title=title)
 
 
-def draw_emotions(path: Path, title: str = "emotions") -> None:
-    data_plots.plot_emotions(by_sex(), path, order=["happy", "sad", "bored"], title=title)
+def draw_speakers(path: Path, title: str = "", n: int = 3) -> None:
+    counts = pd.DataFrame({"corpus": "a", "speaker": [f"{i:02}" for i in range(n)], "sex": "female", "clips": 2})
+    data_plots.plot_speakers(counts, path, title=title)
 
 
-def draw_speakers(path: Path, title: str = "speakers", n: int = 3) -> None:
-    names = [f"{i:02}" for i in range(n)]
-    data_plots.plot_speakers(
-        pd.DataFrame({"corpus": "a", "speaker": names, "sex": "female", "clips": 2}), path, title=title
-    )
-
-
-def draw_before_after(path: Path, title: str = "seconds") -> None:
+def draw_before_after(path: Path, title: str = "") -> None:
     table = pd.DataFrame({"corpus": ["a", "a", "b"], "before": [3.0, 4.0, 2.0], "after": [1.0, 1.0, 1.0]})
-    data_plots.plot_before_after(table, path, label="seconds", title=title)
+    data_plots.plot_before_after(table, path, label="Duration (s)", title=title)
 
 
-def draw_example(path: Path, title: str = "a_$x_$y.wav") -> None:
+def draw_example(path: Path, title: str = "") -> None:
     tone = signals.sine(440, seconds=0.5)
-    heard = [data_plots.WaveformPanel(name, tone, 16000, np.full((8, 50), -40.0), 0.01) for name in ("before", "after")]
-    data_plots.plot_example(heard, path, bands={"1 kHz": 3.5}, title=title)
+    decibels = np.linspace(-60, -20, 400, dtype=np.float32).reshape(8, 50)
+    heard = [data_plots.WaveformPanel(name, tone, 16000, decibels, frame_rate=100) for name in ("before", "after")]
+    data_plots.plot_example(heard, path, mel_range=(50, 8000), title=title)
 
 
 DRAWN = [draw_emotions, draw_speakers, draw_before_after, draw_example]
 
 
 @pytest.fixture
-def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    return figures.collect_texts(monkeypatch)
+def saved(monkeypatch: pytest.MonkeyPatch) -> list["Figure"]:
+    return figures.collect_figures(monkeypatch)
 
 
 @pytest.mark.parametrize("draw", DRAWN)
-def test_a_picture_is_the_same_bytes_twice(tmp_path: Path, draw: Callable[[Path], None]) -> None:
-    """A picture holds no time and no version, so that DVC and Git see a change only where there is one."""
-    draw(tmp_path / "once.png")
-    draw(tmp_path / "new folder" / "twice.png")
-    once, twice = (tmp_path / "once.png").read_bytes(), (tmp_path / "new folder" / "twice.png").read_bytes()
-    assert once.startswith(PNG)
-    assert once == twice
-    assert b"atplotlib" not in once
+def test_figure_has_its_title_and_the_same_bytes_twice(
+    tmp_path: Path, saved: list["Figure"], draw: Callable[..., None]
+) -> None:
+    """A PNG holds no date and no version, and a $ in a title starts no formula."""
+    figures.check(draw, tmp_path, saved)
 
 
-@pytest.mark.parametrize("draw", DRAWN)
-def test_a_picture_bears_its_title(tmp_path: Path, texts: list[str], draw: Callable[..., None]) -> None:
-    """What was tested on what stands in the picture, which may be passed on without its page."""
-    draw(tmp_path / "picture.png", title="demo, synthetic")
-    assert "demo, synthetic" in texts
-
-
-def test_speakers_are_named_where_there_is_room(tmp_path: Path, texts: list[str]) -> None:
-    """Thirty speakers can be told apart below their bars, and ninety-one cannot."""
-    draw_speakers(tmp_path / "few.png", n=3)
-    assert {"00", "01", "02"} <= set(texts)
-    texts.clear()
-    draw_speakers(tmp_path / "many.png", n=91)
-    assert "00" not in texts
-
-
-def test_every_corpus_shows_every_emotion_in_one_order(tmp_path: Path, texts: list[str]) -> None:
-    """Gaps are seen because emotions stand below each other; corpora and sexes are named."""
+def test_emotions_have_the_same_place_in_every_corpus(tmp_path: Path, saved: list["Figure"]) -> None:
+    """One panel per corpus, and one bar per emotion and sex that the corpus has."""
     draw_emotions(tmp_path / "emotions.png")
-    assert {"a", "b", "female", "male", "unknown"} <= set(texts)
-    named = dict.fromkeys(text for text in texts if text in ("happy", "sad", "bored"))
-    assert list(named) == ["happy", "sad", "bored"]
+    first, second = saved[0].axes
+    assert first.get_xlim() == second.get_xlim()
+    assert [bar.get_height() for bar in first.patches if bar.get_height()] == [7]
+    assert [bar.get_height() for bar in second.patches if bar.get_height()] == [2, 3]
+    assert [label.get_text() for label in second.get_xticklabels()] == ["happy", "sad", "bored"]
+
+
+@pytest.mark.parametrize(("n", "named"), [(3, True), (91, False)])
+def test_speakers_are_named_if_they_fit(tmp_path: Path, saved: list["Figure"], n: int, named: bool) -> None:
+    """Every speaker has a bar."""
+    draw_speakers(tmp_path / "speakers.png", n=n)
+    assert [bar.get_height() for bar in saved[0].axes[0].patches if bar.get_height()] == [2] * n
+    assert ("00" in figures.texts(saved[0])) == named
+
+
+def test_before_after_has_two_boxes_per_corpus(tmp_path: Path, saved: list["Figure"]) -> None:
+    """Corpora are in alphabetical order."""
+    draw_before_after(tmp_path / "duration.png")
+    [axes] = saved[0].axes
+    assert len(axes.patches) - 2 == 4  # without those of the legend
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_example_places_mel_bands_at_their_frequencies(tmp_path: Path, saved: list["Figure"]) -> None:
+    """The axis of a spectrogram is that of the mel filters, in Hz, and time is in seconds."""
+    draw_example(tmp_path / "example.png")
+    waves, spectrograms = saved[0].axes[:2], saved[0].axes[2:4]
+    [mesh] = spectrograms[0].collections
+    assert mesh.get_array().shape == (8, 50)
+    edges = mesh.get_coordinates()
+    centres = mel_frequencies(10, fmin=50, fmax=8000)[1:-1]
+    assert (edges[:-1, 0, 1] < centres).all() and (centres < edges[1:, 0, 1]).all()
+    assert edges[0, -1, 0] == pytest.approx(0.5, abs=0.01)
+    assert all(panel.get_xlim() == (0, 0.5) for panel in (*waves, *spectrograms))

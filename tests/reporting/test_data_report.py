@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +17,7 @@ from tests.helpers import factories, signals
 from tests.reporting.test_html_page import Page
 
 EVIL = "<script>alert(1)</script>$ü_"
-ROW = {"language": "en", "intensity": "", "text": "01", "content": "", "augmentation": ""}
+ROW = {"language": "en", "intensity": "", "sentence": "01", "audio_sha256": "", "augmentation": ""}
 
 
 @dataclass
@@ -43,9 +42,14 @@ def corpus(
         | {"sex": speakers[speaker], "emotion": emotion, "n_samples": 4000, "sample_rate": 16000, "audio": sound}
         for (speaker, emotion, _), file in zip(keys, files, strict=True)
     ]
-    clips = pd.DataFrame(rows).assign(source=lambda table: table.clip_id).sort_values("clip_id", ignore_index=True)
+    clips = pd.DataFrame(rows).assign(original_id=lambda table: table.clip_id).sort_values("clip_id", ignore_index=True)
     pq.write_table(pa.Table.from_pandas(clips), folder / f"{name}.parquet")
-    words = {"title": f"Corpus {name}", "license_info": "CC0", "citation": "Nobody (1900)", "url": "https://example.org/"}
+    words = {
+        "title": f"Corpus {name}",
+        "license_info": "CC0",
+        "citation": "Nobody (1900)",
+        "url": "https://example.org/",
+    }
     source = CorpusTables(
         **({"name": name, **words, "is_synthetic": False} | facts),
         folder=folder / "raw" / name,
@@ -58,8 +62,8 @@ def corpus(
 
 
 def measured(files: Sequence[str]) -> pd.DataFrame:
-    before = {"sample_rate": 16000, "channels": 1, "seconds": 0.5, "level_db": -9.0, "peak_db": -6.0}
-    return pd.DataFrame({"file": files} | before | {"clip_seconds": 0.25, "clip_level_db": -23.0})
+    before = {"sample_rate": 16000, "channels": 1, "duration": 0.5, "level_db": -9.0, "peak_db": -6.0}
+    return pd.DataFrame({"file": files} | before | {"clip_duration": 0.25, "clip_level_db": -23.0})
 
 
 def unusable(reasons: Mapping[str, str]) -> pd.DataFrame:
@@ -194,19 +198,6 @@ def test_examples_differ_and_do_not_depend_on_the_order_of_rows() -> None:
     shuffled = clips.sample(frac=1, random_state=1)
     assert list(data_examples.select_examples(shuffled).clip_id) == list(chosen.clip_id)
     assert len(data_examples.select_examples(clips[:2])) == 2
-
-
-def test_frequencies_stand_where_their_bands_are() -> None:
-    """The axis of a log-mel picture is that of the filters that made it."""
-    from librosa import mel_frequencies
-
-    features = factories.settings().features
-    centres = mel_frequencies(features.mel.bands + 2, fmin=features.mel.low_hz, fmax=8000)[1:-1]
-    places = data_examples._bands(features, rate=16000)
-    assert list(places) == ["250 Hz", "1 kHz", "2 kHz", "4 kHz"]
-    assert np.interp(list(places.values()), range(len(centres)), centres) == pytest.approx(
-        [250, 1000, 2000, 4000], rel=2e-3
-    )
 
 
 def test_a_long_recording_is_cut_for_its_player(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def joined(*tables: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def said(notes: list[data_warnings.Note]) -> str:
+def said(notes: list[data_warnings.Callout]) -> str:
     return " | ".join(f"{note.title}: {note.text}" for note in notes)
 
 

@@ -26,10 +26,10 @@ LSTM = factories.settings().train_lstm
 
 def board(**changes: object) -> pd.DataFrame:
     """List two models of which one is better by far, over eight speakers, or as the changes say."""
-    test = dict.fromkeys(("uar", "accuracy", "precision", "recall", "f1", "roc_auc", "ece"), 0.51239)
-    test |= {"uar_low": 0.41, "uar_high": 0.62, "speakers": 8}
+    test = dict.fromkeys(("uar", "accuracy", "precision", "f1", "roc_auc", "ece"), 0.51239)
+    test |= {"uar_ci_low": 0.41, "uar_ci_high": 0.62, "speakers": 8}
     judged = {"svm": {"test": test, "val": {"uar": 0.25}}, "lstm": {"test": test | {"uar": 0.75}, "val": {"uar": 0.5}}}
-    return summary.leaderboard(judged, tied=["lstm"]).assign(**changes)
+    return summary.leaderboard(judged, not_significantly_worse=["lstm"]).assign(**changes)
 
 
 def page(*notes: str, **changes: object) -> str:
@@ -168,9 +168,9 @@ def test_the_page_says_what_an_interval_is_worth(speakers: int, said: str) -> No
 
 def test_a_page_without_intervals() -> None:
     """A model without limits has none, not nan; a column that no model has is not shown."""
-    assert "nan to" not in page(uar_low=[0.4, None], uar_high=[0.6, None])
-    assert page(uar_low=[0.4, None], uar_high=[0.6, None]).count("| none ") == 1
-    said = markdown(board(speakers=1).drop(columns=["uar_low", "uar_high"]))
+    assert "nan to" not in page(uar_ci_low=[0.4, None], uar_ci_high=[0.6, None])
+    assert page(uar_ci_low=[0.4, None], uar_ci_high=[0.6, None]).count("| none ") == 1
+    said = markdown(board(speakers=1).drop(columns=["uar_ci_low", "uar_ci_high"]))
     assert header(said)[2:4] == ["UAR", "accuracy"]
     assert not [name for name in header(said) if name.startswith("sd")]
 
@@ -178,7 +178,7 @@ def test_a_page_without_intervals() -> None:
 @pytest.mark.parametrize(("speakers", "where"), [(0, ""), (24, " in some clips")])
 def test_a_page_of_unknown_speakers(speakers: int, where: str) -> None:
     """Where nobody knows who speaks, be it in some clips, there is no range or interval, and the page says why."""
-    table = board(speakers=speakers, uar_low=float("nan"), uar_high=float("nan"))
+    table = board(speakers=speakers, uar_ci_low=float("nan"), uar_ci_high=float("nan"))
     said = markdown(table, unknown=f"nobody knows who speaks{where}")
     assert f"Nobody knows who speaks{where}, so nothing here says how much scores vary between speakers." in said
     assert header(said)[2:4] == ["UAR", "accuracy"]
@@ -207,10 +207,13 @@ def test_the_page_shows_spread_over_seeds_and_folds() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "lines: 95 % interval over 8 test speakers; pale: shown to be worse than the best"),
-        ({"tied_with_best": True}, "lines: 95 % interval over 8 test speakers"),
-        ({"speakers": 5, "tied_with_best": True}, "lines: range over 5 test speakers, too few to tell models apart"),
-        ({"uar_low": float("nan"), "uar_high": float("nan")}, ""),
+        ({}, "lines: 95 % CI over 8 test speakers; pale: significantly worse than the best"),
+        ({"not_significantly_worse": True}, "lines: 95 % CI over 8 test speakers"),
+        (
+            {"speakers": 5, "not_significantly_worse": True},
+            "lines: range over 5 test speakers, too few for significance tests",
+        ),
+        ({"uar_ci_low": float("nan"), "uar_ci_high": float("nan")}, ""),
     ],
 )
 def test_a_picture_says_what_its_limits_are(changes: dict[str, object], said: str) -> None:
@@ -278,7 +281,8 @@ def titles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         path.touch()
         found.append(title)
 
-    monkeypatch.setattr(leaderboard, "plots", SimpleNamespace(leaderboard=draw, history=draw, confusion=draw))
+    fake = SimpleNamespace(plot_leaderboard=draw, plot_history=draw, plot_confusion=draw)
+    monkeypatch.setattr(leaderboard, "plots", fake)
     return found
 
 
@@ -312,12 +316,12 @@ def written() -> dict[str, bytes]:
 
 
 def test_what_is_written(folder: Path) -> None:
-    """Metrics, leaderboard and history, and a confusion matrix a model and part, as picture and as table."""
+    """Metrics, leaderboard and history, and a confusion matrix a model and split, as picture and as table."""
     write(folder)
     matrices = {
-        f"reports/confusion/{model}_{part}.{kind}"
+        f"reports/confusion/{model}_{split}.{kind}"
         for model in ANSWERS
-        for part in ("val", "test")
+        for split in ("val", "test")
         for kind in ("png", "csv")
     }
     pages = {f"reports/leaderboard.{kind}" for kind in ("md", "csv", "png")}
@@ -339,7 +343,7 @@ def test_the_same_bytes_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_metrics_json_has_every_number(folder: Path) -> None:
-    """{model: {part: {metric: number}}}, as they were judged, for `dvc metrics diff`."""
+    """{model: {split: {metric: number}}}, as they were judged, for `dvc metrics diff`."""
     write(folder)
     assert json.loads(Path("metrics/metrics.json").read_text()) == judged(folder).metrics
 
@@ -366,7 +370,7 @@ def test_the_results_of_one_model_alone(folder: Path) -> None:
 
 
 def test_confusion_tables_have_a_row_a_clip(folder: Path) -> None:
-    """DVC draws its own matrix from true and predicted emotions of the part's clips."""
+    """DVC draws its own matrix from true and predicted emotions of the split's clips."""
     write(folder)
     rows = pd.read_csv("reports/confusion/knn_test.csv")
     assert rows.to_numpy().tolist() == [list(pair) for pair in zip(TRUE[6:], ANSWERS["knn"][6:], strict=True)]
@@ -416,6 +420,6 @@ def test_the_page_of_random_clips_calls_them_optimistic(folder: Path) -> None:
 
 
 def test_chance_is_that_of_the_classes_judged(folder: Path) -> None:
-    """With three classes chance is a third, and clips are those of the test part."""
+    """With three classes chance is a third, and clips are those of the test split."""
     write(folder)
     assert "6 test clips, 3 emotions, chance UAR 0.333" in Path("reports/leaderboard.md").read_text()

@@ -1,10 +1,12 @@
-"""Pictures come from tables, show what they say, and are the same bytes twice."""
+"""Figures of results show the values of their tables, and are the same bytes each time."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import matplotlib.axes
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,22 +15,16 @@ from ser.evaluation import calibration, metrics
 from ser.reporting import plots
 from tests.helpers import factories, figures
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 CLASSES = ["neutral", "happy", "sad"]
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def history() -> pd.DataFrame:
     curves = {"loss": [1.5, 1.0, 0.5], "val_loss": [1.6, 1.2, 1.4], "accuracy": [0.3, 0.5, 0.9]}
-    return pd.DataFrame(
-        {
-            "fold": 1,
-            "seed": 1,
-            "epoch": [1, 2, 3],
-            **curves,
-            "val_accuracy": [0.3, 0.5, 0.4],
-            "val_uar": [0.3, 0.6, 0.4],
-        }
-    )
+    shares = {"val_accuracy": [0.3, 0.5, 0.4], "val_uar": [0.3, 0.6, 0.4]}
+    return pd.DataFrame({"fold": 1, "seed": 1, "epoch": [1, 2, 3], **curves, **shares})
 
 
 def counts() -> pd.DataFrame:
@@ -37,209 +33,194 @@ def counts() -> pd.DataFrame:
 
 
 def board() -> pd.DataFrame:
-    return pd.DataFrame({"model": ["lstm", "svm"], "uar": [0.61234, 0.5]})
+    limits = {"uar_ci_low": [0.55, 0.41], "uar_ci_high": [0.6, 0.7]}  # the first excludes its UAR
+    models = {"model": ["lstm", "svm"], "uar": [0.61234, 0.5]}
+    return pd.DataFrame(models | limits | {"not_significantly_worse": [True, False]})
 
 
-def draw_confusion(path: Path, title: str = "svm, test clips") -> None:
+def bins() -> pd.DataFrame:
+    return calibration.reliability(factories.predicted(["sad", "sad"], ["sad", "happy"], classes=CLASSES))
+
+
+def draw_confusion(path: Path, title: str = "") -> None:
     plots.plot_confusion(counts(), path, title=title)
 
 
-def draw_history(path: Path, title: str = "ravdess") -> None:
+def draw_history(path: Path, title: str = "") -> None:
     plots.plot_history(history(), path, title=title)
 
 
-def draw_leaderboard(path: Path, title: str = "ravdess") -> None:
-    plots.plot_leaderboard(board(), path, chance=1 / 3, title=title)
+def draw_leaderboard(path: Path, title: str = "") -> None:
+    plots.plot_leaderboard(board(), path, chance=1 / 3, title=title, limits="lines: 95 % CI")
 
 
-def draw_intervals(path: Path, title: str = "models") -> None:
+def draw_intervals(path: Path, title: str = "") -> None:
     table = pd.DataFrame({"name": ["svm", "knn"], "value": [0.61234, np.nan], "low": [0.5, np.nan]})
-    plots.plot_confidence_intervals(
-        table.assign(high=table.low + 0.2, strong=True), path, chance=0.125, label="UAR", title=title
-    )
+    table = table.assign(high=table.low + 0.2, strong=True)
+    plots.plot_confidence_intervals(table, path, chance=0.125, label="UAR", title=title)
 
 
-def draw_roc(path: Path, title: str = "svm") -> None:
+def draw_roc(path: Path, title: str = "") -> None:
     curve = pd.DataFrame({"fpr": [0.0, 0.2, 1.0], "tpr": [0.0, 0.9, 1.0]})
-    plots.plot_roc({f"emotion {n} 0.85": curve for n in range(12)}, path, title=title)
+    plots.plot_roc({f"emotion {n}": curve for n in range(12)}, path, title=title)
 
 
-def draw_reliability(path: Path, title: str = "svm") -> None:
-    bins = calibration.reliability(factories.predicted(["sad", "sad"], ["sad", "happy"], classes=CLASSES))
-    plots.plot_reliability({"before": bins, "after": bins}, path, title=title)
+def draw_reliability(path: Path, title: str = "") -> None:
+    plots.plot_reliability({"before": bins(), "after": bins()}, path, title=title)
 
 
-def draw_uar_by_speaker(path: Path, title: str = "svm", n: int = 3) -> None:
+def draw_uar_by_speaker(path: Path, title: str = "", n: int = 3) -> None:
     table = pd.DataFrame({"speaker": [f"{i:02}" for i in range(n)], "sex": "female", "uar": 0.5})
     plots.plot_uar_by_speaker(table, path, overall=0.5, chance=0.125, title=title)
 
 
+def draw_timeline(path: Path, title: str = "") -> None:
+    table = pd.DataFrame({"start": [0.0, 1.0], "end": [1.0, 2.0], "happy": [0.7, np.nan], "sad": [0.3, np.nan]})
+    plots.plot_timeline(table, pd.Series([0.1, 0.5, 0.0]), [(0.0, 1.0)], path, title=title)
+
+
 DRAWN = [
-    *[draw_confusion, draw_history, draw_leaderboard],
-    *[draw_intervals, draw_roc, draw_reliability, draw_uar_by_speaker],
+    *[draw_confusion, draw_history, draw_leaderboard, draw_intervals],
+    *[draw_roc, draw_reliability, draw_uar_by_speaker, draw_timeline],
 ]
 
 
 @pytest.fixture
-def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    return figures.collect_texts(monkeypatch)
-
-
-@pytest.fixture
-def panels(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    return figures.collect_axes(monkeypatch)
+def saved(monkeypatch: pytest.MonkeyPatch) -> list["Figure"]:
+    return figures.collect_figures(monkeypatch)
 
 
 @pytest.mark.parametrize("draw", DRAWN)
-def test_a_picture_is_the_same_bytes_twice(tmp_path: Path, draw: Callable[[Path], None]) -> None:
-    """A picture holds no time and no version, so that DVC and Git see a change only where there is one."""
-    draw(tmp_path / "once.png")
-    draw(tmp_path / "new folder" / "twice.png")
-    once, twice = (tmp_path / "once.png").read_bytes(), (tmp_path / "new folder" / "twice.png").read_bytes()
-    assert once.startswith(PNG)
-    assert once == twice
-    assert b"atplotlib" not in once
+def test_figure_has_its_title_and_the_same_bytes_twice(
+    tmp_path: Path, saved: list["Figure"], draw: Callable[..., None]
+) -> None:
+    """A PNG holds no date and no version, and a $ in a title starts no formula."""
+    figures.check(draw, tmp_path, saved)
 
 
-@pytest.mark.parametrize("draw", DRAWN)
-def test_a_picture_bears_its_title(tmp_path: Path, texts: list[str], draw: Callable[..., None]) -> None:
-    """What was tested on what stands in the picture, which may be passed on without its page."""
-    draw(tmp_path / "picture.png", title="demo, synthetic")
-    assert "demo, synthetic" in texts
+def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
+    """Another process, with another hash seed, writes the same files."""
+    code = "import sys, tests.reporting.test_plots as t; t.draw_all(t.Path(sys.argv[1]))"
+    environment = os.environ | {"PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], cwd=figures.ROOT, env=environment, check=True)
+    draw_all(tmp_path / "b")
+    first, second = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "ab")
+    assert first == second
 
 
-def test_the_confusion_matrix_shows_shares_and_counts(tmp_path: Path, texts: list[str]) -> None:
-    """Each row is in per cent of the emotion's clips, with the counts below; an emotion without clips has none."""
-    draw_confusion(tmp_path / "confusion.png")
-    assert [text for text in texts if "%" in text] == [
-        *["50%\n1", "0%\n0", "50%\n1"],
-        *["0%\n0", "0%\n0", "0%\n0"],
-        *["0%\n0", "0%\n0", "100%\n1"],
-    ]
-    for name in (*CLASSES, "predicted", "true emotion"):
-        assert name in texts
+def draw_all(folder: Path) -> None:
+    from tests.reporting import test_data_plots
+
+    for draw in (*DRAWN, *test_data_plots.DRAWN):
+        draw(folder / f"{draw.__name__}.png")
 
 
-def test_the_history_marks_the_kept_epoch(tmp_path: Path, texts: list[str]) -> None:
-    """The picture names the epoch with the best validation UAR, and every curve."""
-    draw_history(tmp_path / "history.png")
-    assert "weights kept: epoch 2" in texts
-    for curve in ("loss", "val_loss", "accuracy", "val_accuracy", "val_uar", "epoch"):
-        assert curve in texts
-
-
-def test_the_history_of_several_models_is_their_mean(tmp_path: Path, texts: list[str]) -> None:
-    """Of folds and seeds the picture says how many they are, and marks no single epoch; some may end early."""
-    several = pd.concat([history(), history().assign(fold=2), history().assign(seed=2)[:2]], ignore_index=True)
-    plots.plot_history(several, tmp_path / "history.png", title="")
-    assert "mean and range of 3 models" in texts
-    assert not [text for text in texts if "weights kept" in text]
-
-
-def test_the_leaderboard_shows_models_and_numbers(tmp_path: Path, texts: list[str]) -> None:
-    """Every model stands there with its UAR."""
-    draw_leaderboard(tmp_path / "leaderboard.png")
-    for text in ("lstm", "svm", "0.612", "0.500"):
-        assert text in texts
-
-
-def test_the_leaderboard_shows_how_sure_its_numbers_are(tmp_path: Path, texts: list[str], panels: list[Any]) -> None:
-    """Each bar has its limits, which need not hold its end, and what they are stands below."""
-    table = board().assign(uar_low=[0.55, 0.41], uar_high=[0.6, 0.7], tied_with_best=True)
-    plots.plot_leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="", limits="lines: 95 % interval")
-    segments = [segment.tolist() for lines in panels[0].collections for segment in lines.get_segments()]
-    for wanted in ([[0.55, 0], [0.6, 0]], [[0.41, 1], [0.7, 1]]):
-        assert wanted in segments
-    ends = {tuple(line.get_xdata()) for line in panels[0].lines if line.get_marker() == "|"}
-    assert ends == {(0.55, 0.41), (0.6, 0.7)}
-    assert any(text.endswith("\nlines: 95 % interval") for text in texts)
-
-
-def test_a_model_that_is_worse_is_pale(tmp_path: Path, panels: list[Any]) -> None:
-    """Colour tells the best, and those not shown to be worse, from the others."""
-    table = board().assign(uar_low=[0.5, 0.4], uar_high=[0.7, 0.5], tied_with_best=[True, False])
-    plots.plot_leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="")
-    best, worse = (bar.get_facecolor() for bar in panels[0].patches)
-    assert sum(worse[:3]) > sum(best[:3]) + 0.5
-
-
-def test_a_leaderboard_without_limits(tmp_path: Path, panels: list[Any], texts: list[str]) -> None:
-    """Where a model has no interval, none is drawn, and nothing stands for it."""
-    table = board().assign(uar_low=[0.5, np.nan], uar_high=[0.7, np.nan])
-    plots.plot_leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="")
-    drawn = [segment for lines in panels[0].collections for segment in lines.get_segments() if len(segment)]
-    assert {tuple(segment[:, 1]) for segment in drawn if not np.isnan(segment).any()} == {(0, 0)}
-    assert "nan" not in texts
-
-
-def test_a_dot_at_the_edge_is_whole(tmp_path: Path, panels: list[Any]) -> None:
-    """A recall of 1 is drawn as a dot, not as half of one."""
-    draw_intervals(tmp_path / "intervals.png")
-    assert not panels[0].collections[-1].get_clip_on()
-
-
-def test_an_interval_bears_its_number_and_one_that_is_none_does_not(tmp_path: Path, texts: list[str]) -> None:
-    """A value is read as well as seen; where there is none, nothing stands, and no "nan"."""
-    draw_intervals(tmp_path / "intervals.png")
-    assert {"svm", "knn", "0.612"} <= set(texts)
-    assert "nan" not in texts
-
-
-def test_the_margins_of_a_confusion_matrix_are_even(tmp_path: Path) -> None:
-    """A square matrix stands in the middle of its picture, or long titles and labels push it aside."""
-    from matplotlib.image import imread
-
-    draw_confusion(tmp_path / "confusion.png", title="svm")
-    ink = (imread(tmp_path / "confusion.png")[..., :3] < 0.99).any(axis=(0, 2)).nonzero()[0]
-    left, right = ink[0], imread(tmp_path / "confusion.png").shape[1] - 1 - ink[-1]
-    assert abs(left - right) <= 2
-
-
-def styles(panel: Any) -> dict[str, str]:
-    handles, names = panel.get_legend_handles_labels()
-    return {name: handle.get_linestyle() for handle, name in zip(handles, names, strict=True)}
-
-
-def test_curves_that_are_one_are_drawn_once(tmp_path: Path, panels: list[Any]) -> None:
-    """On balanced data accuracy is UAR: one curve stands for both, and says so, as one would hide the other."""
-    balanced = history().assign(val_accuracy=lambda table: table.val_uar + 1e-9)
-    plots.plot_history(balanced, tmp_path / "history.png", title="")
-    assert list(styles(panels[1])) == ["accuracy", "val_uar (val_accuracy is the same)"]
-
-
-def test_curves_that_are_near_each_other_are_seen(tmp_path: Path, panels: list[Any]) -> None:
-    """On other data there are both, and the one that is drawn over the other is dashed."""
-    draw_history(tmp_path / "history.png")
-    assert styles(panels[1]) == {"accuracy": "-", "val_uar": "-", "val_accuracy": "--"}
-
-
-def test_speakers_are_named_where_there_is_room(tmp_path: Path, texts: list[str]) -> None:
-    """Thirty speakers can be told apart below their bars, and ninety-one cannot."""
-    draw_uar_by_speaker(tmp_path / "many.png", n=91)
-    assert "00" not in texts
-    draw_uar_by_speaker(tmp_path / "few.png", n=30)
-    assert {"00", "29", "female", "chance", "all speakers"} <= set(texts)
-
-
-def test_a_failed_picture_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Where the table cannot be drawn, no half-made picture is left."""
+def test_failure_leaves_no_file(tmp_path: Path) -> None:
+    """A table without a column that is plotted is an error."""
     with pytest.raises(AttributeError):
         plots.plot_history(history().drop(columns="val_uar"), tmp_path / "history.png", title="")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("last", "epoch"), [(False, "epoch 2"), (True, "epoch 3, the last")])
-def test_the_history_says_which_weights_are_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: bool, epoch: str
-) -> None:
-    """Those of the best epoch on validation, or of the last, where all epochs are run."""
-    said: list[str] = []
-    drawn = pd.DataFrame(
-        {"fold": 1, "seed": 1, "epoch": [1, 2, 3], "loss": 1.0, "val_loss": 1.0, "accuracy": 0.5, "val_accuracy": 0.5}
-    ).assign(val_uar=[0.1, 0.9, 0.5])
-    original = matplotlib.axes.Axes.set_title
-    monkeypatch.setattr(
-        matplotlib.axes.Axes, "set_title", lambda self, text, **more: (said.append(text), original(self, text, **more))
-    )
-    plots.plot_history(drawn, tmp_path / "history.png", title="ravdess", last=last)
-    assert said == [f"weights kept: {epoch}"]
+def test_confusion_shows_shares_and_counts(tmp_path: Path, saved: list["Figure"]) -> None:
+    """Each row is in percent of the emotion's clips; an emotion without clips is a row of zeros."""
+    draw_confusion(tmp_path / "confusion.png")
+    [axes] = saved[0].axes
+    assert axes.images[0].get_array().tolist() == [[0.5, 0, 0.5], [0, 0, 0], [0, 0, 1]]
+    cells = [text.get_text() for text in axes.texts]
+    assert cells == ["50%\n1", "0%\n0", "50%\n1", *["0%\n0"] * 5, "100%\n1"]
+
+
+@pytest.mark.parametrize(("last", "epoch"), [(False, 2), (True, 3)])
+def test_history_marks_the_selected_epoch(tmp_path: Path, saved: list["Figure"], last: bool, epoch: int) -> None:
+    """The epoch with the highest validation UAR, or the last one."""
+    plots.plot_history(history(), tmp_path / "history.png", title="", last=last)
+    for panel in saved[0].axes:
+        assert list(panel.lines[-1].get_xdata()) == [epoch, epoch]
+
+
+def test_history_of_several_models_is_their_mean(tmp_path: Path, saved: list["Figure"]) -> None:
+    """Of several folds and seeds, no single epoch is marked; some may have fewer epochs."""
+    several = pd.concat([history(), history().assign(fold=2, loss=2.5), history().assign(seed=2)[:2]])
+    plots.plot_history(several.reset_index(drop=True), tmp_path / "history.png", title="")
+    loss, shares = saved[0].axes
+    assert loss.lines[0].get_ydata() == pytest.approx([(1.5 + 2.5 + 1.5) / 3, (1 + 2.5 + 1) / 3, (0.5 + 2.5) / 2])
+    assert (len(loss.get_legend().texts), len(shares.get_legend().texts)) == (2, 3)
+    assert "Mean and range of 3 models" in figures.texts(saved[0])
+
+
+def test_history_draws_equal_curves_once(tmp_path: Path, saved: list["Figure"]) -> None:
+    """On balanced validation data accuracy is UAR."""
+    balanced = history().assign(val_accuracy=lambda table: table.val_uar + 1e-9)
+    plots.plot_history(balanced, tmp_path / "history.png", title="")
+    legend = [text.get_text() for text in saved[0].axes[1].get_legend().texts]
+    assert legend == ["Training accuracy", "Validation UAR and accuracy"]
+
+
+def test_leaderboard_shows_uar_and_intervals(tmp_path: Path, saved: list["Figure"]) -> None:
+    """An interval is drawn where it is, even if it excludes the UAR; bars of worse models are pale."""
+    draw_leaderboard(tmp_path / "leaderboard.png")
+    [axes] = saved[0].axes
+    best, worse = axes.patches
+    assert (best.get_width(), worse.get_width()) == (0.61234, 0.5)
+    assert sum(worse.get_facecolor()[:3]) > sum(best.get_facecolor()[:3]) + 0.5
+    segments = [segment.tolist() for segment in axes.collections[-1].get_segments()]
+    assert segments == [[[0.55, 0], [0.6, 0]], [[0.41, 1], [0.7, 1]]]
+    assert {"lstm", "svm", "0.612", "0.500"} <= set(figures.texts(saved[0]))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [board().drop(columns=["uar_ci_low", "uar_ci_high"]), board().assign(uar_ci_low=np.nan, uar_ci_high=np.nan)],
+)
+def test_leaderboard_without_intervals(tmp_path: Path, saved: list["Figure"], table: pd.DataFrame) -> None:
+    """A model without a confidence interval, or a table without any, has bars only."""
+    plots.plot_leaderboard(table, tmp_path / "leaderboard.png", chance=1 / 3, title="")
+    assert len(saved[0].axes[0].patches) == 2
+    assert "nan" not in figures.texts(saved[0])
+
+
+def test_confidence_intervals_show_values(tmp_path: Path, saved: list["Figure"]) -> None:
+    """A row without a value has a name only."""
+    draw_intervals(tmp_path / "intervals.png")
+    intervals, dots = saved[0].axes[0].collections
+    assert intervals.get_segments()[0].tolist() == [[0.5, 0], [0.7, 0]]
+    assert dots.get_offsets()[0].tolist() == [0.61234, 0]
+    assert {"svm", "knn", "0.612"} <= set(figures.texts(saved[0]))
+    assert "nan" not in figures.texts(saved[0])
+
+
+def test_roc_shows_every_curve_and_its_area(tmp_path: Path, saved: list["Figure"]) -> None:
+    """Twelve curves differ in colour or line style; the legend has their areas."""
+    draw_roc(tmp_path / "roc.png")
+    [axes] = saved[0].axes
+    curves = axes.lines[1:]  # the first is chance
+    assert len({(curve.get_color(), curve.get_linestyle()) for curve in curves}) == 12
+    assert all(curve.get_xydata().tolist() == [[0, 0], [0.2, 0.9], [1, 1]] for curve in curves)
+    assert axes.get_legend().texts[1].get_text() == "emotion 0 (AUC = 0.85)"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("False positive rate", "True positive rate")
+
+
+def test_roc_without_curves(tmp_path: Path) -> None:
+    """A test set of one emotion has no ROC curve."""
+    plots.plot_roc({}, tmp_path / "roc.png", title="")
+    assert (tmp_path / "roc.png").exists()
+
+
+def test_reliability_shows_bins_with_predictions(tmp_path: Path, saved: list["Figure"]) -> None:
+    """Empty bins are left out of the curve, and are zero in the histogram."""
+    plots.plot_reliability({"no temperature scaling": bins()}, tmp_path / "reliability.png", title="")
+    upper, lower = saved[0].axes
+    full = bins()[lambda table: table.clips > 0]
+    assert upper.lines[-1].get_xydata().tolist() == full[["confidence", "accuracy"]].to_numpy().tolist()
+    assert lower.lines[0].get_ydata()[:-1].tolist() == bins().clips.tolist()
+    assert (lower.get_xlabel(), upper.get_ylabel()) == ("Mean confidence", "Accuracy")
+
+
+@pytest.mark.parametrize(("n", "named"), [(30, True), (91, False)])
+def test_uar_by_speaker_names_speakers_if_they_fit(tmp_path: Path, saved: list["Figure"], n: int, named: bool) -> None:
+    """Every speaker has a dot."""
+    draw_uar_by_speaker(tmp_path / "speakers.png", n=n)
+    [axes] = saved[0].axes
+    assert axes.collections[0].get_offsets().tolist() == [[i, 0.5] for i in range(n)]
+    assert ("00" in figures.texts(saved[0])) == named
