@@ -56,13 +56,8 @@ def _speed(settings: Augment, rate: int) -> Any:
     """Play a clip faster or slower: tempo, pitch and formants move together, as if somebody else were speaking."""
     from audiomentations import Resample
 
-    class Speed(Resample):  # type: ignore[misc]
-        def apply(self, samples: Waveform, sample_rate: int) -> Waveform:
-            """Give the same samples as librosa, whose import takes seconds, and half a minute the first time."""
-            return effects.resample(samples, rate=sample_rate, to=self.parameters["target_sample_rate"])
-
     speed = settings.speed_rate
-    return Speed(min_sample_rate=round(rate / speed.high), max_sample_rate=round(rate / speed.low), p=1)
+    return Resample(min_sample_rate=round(rate / speed.high), max_sample_rate=round(rate / speed.low), p=1)
 
 
 AUGMENTATIONS: Mapping[str, Callable[[Augment, int], Any]] = {
