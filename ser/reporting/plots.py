@@ -314,12 +314,14 @@ def plot_roc(curves: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> N
 
     colours = sns.color_palette("colorblind", 10)
     seen = [colours[n] for n in (0, 1, 2, 3, 4, 5, 9, 7)]  # the others are too pale on white or, inverted, on black
-    looks = [{"color": colour, "linestyle": style, "linewidth": 1.6} for style in ("-", "--", ":") for colour in seen]
+    line = {"linewidth": 1.6, "alpha": 1}
+    looks = [line | {"color": colour, "linestyle": style} for style in ("-", "--", ":") for colour in seen]
     with _fixed_margins(path, width=4.6, height=4.6, left=0.6, title=title) as axes:
         axes.plot([0, 1], [0, 1], color="#777777", linestyle=":", linewidth=1, label="Chance")
-        for n, (name, curve) in enumerate(curves.items()):
-            display = RocCurveDisplay(fpr=curve.fpr, tpr=curve.tpr, roc_auc=auc(curve.fpr, curve.tpr), name=name)
-            display.plot(axes, curve_kwargs=looks[n % len(looks)])
+        if curves:
+            fpr, tpr = ([curve[rate].to_numpy() for curve in curves.values()] for rate in ("fpr", "tpr"))
+            display = RocCurveDisplay(fpr=fpr, tpr=tpr, roc_auc=list(map(auc, fpr, tpr)), name=list(curves))
+            display.plot(axes, curve_kwargs=[looks[n % len(looks)] for n in range(len(curves))])
         axes.set(xlabel="False positive rate", ylabel="True positive rate")
         axes.legend(frameon=False, fontsize="small", loc="lower right", labelspacing=0.3)
 
