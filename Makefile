@@ -65,4 +65,6 @@ clean:  ## remove what stages made; DVC's cache and the environment stay
 	@echo "Installing the pinned requirements into .venv: 2.8 GB, two to five minutes, in which pip says nothing"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@echo "Compiling functions of librosa, which its first use would do otherwise: about half a minute"
+	$(BIN)/python -c "import librosa; librosa.feature.mfcc"
 	touch $@

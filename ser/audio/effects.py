@@ -10,6 +10,9 @@ import librosa  # whose functions are loaded on first use
 import numpy as np
 
 from ser.audio.types import MultichannelWaveform, Waveform
+from ser.utils import numba_cache
+
+numba_cache.ensure_writable()
 
 PEAK_CEILING = 0.99
 """Level normalisation never drives a sample beyond this; 16-bit files would clip."""

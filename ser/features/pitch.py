@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.features.columns import Array
+from ser.utils import numba_cache
+
+numba_cache.ensure_writable()
 
 F0_RANGE_HZ = (65.0, 600.0)
 """Lowest and highest fundamental frequency searched for, in Hz: from low voices at rest to high voices that shout."""
