@@ -1,5 +1,7 @@
 """Say what emotion recordings sound like: python predict.py --file my_voice.wav."""
 
+import atexit
+import gc
 import json as json_module
 import sys
 from pathlib import Path
@@ -188,4 +190,7 @@ def _saved(found: Any, stem: Path, source: Path | bytes, *, name: str, layout: A
 
 
 if __name__ == "__main__":
+    # Garbage collections would take a third of the start: while librosa is imported, and when Python ends.
+    gc.set_threshold(100_000)
+    atexit.register(gc.freeze)
     app()
