@@ -22,7 +22,7 @@ import yaml
 
 from ser import paths
 from ser.tracking.mlflow_runs import flatten
-from ser.tracking.store import prepare
+from ser.tracking.store import configure
 
 ROOT = Path(__file__).parents[1]
 SMALL: dict[str, Any] = {
@@ -45,7 +45,7 @@ SUCCEED |= {name: ["knn", "decision_tree"] for name in ("cached", "beside")}
 
 def main(folder: Annotated[Path, typer.Argument(help="Where to clone to.")]) -> None:
     """Run experiments in every way that DVC has, and compare what MLflow holds with what DVC shows."""
-    prepare()
+    configure()
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
     os.chdir(folder)
     build()

@@ -113,5 +113,4 @@ def preprocess_metrics(corpus: str) -> Path:
 MLFLOW_DB = Path("mlflow.db")
 MLFLOW_ARTIFACTS = Path("mlartifacts")
 MLFLOW_LOCK = Path(".mlflow.lock")
-MLFLOW_RECORDED = Path(".dvc/tmp/mlflow")
 REPRODUCTION = Path(".dvc/tmp/reproduce")

@@ -1,4 +1,4 @@
-"""Make a recorded model the champion, unless it is worse than the present one."""
+"""Promote a recorded model to champion, unless it is significantly worse than the present one."""
 
 from typing import Annotated
 
@@ -10,8 +10,8 @@ from ser.utils.errors import UserError, handle_user_errors
 
 
 @handle_user_errors
-def main(run: Annotated[str, typer.Option(help="The id of a model's run in MLflow, or of an experiment's.")]) -> None:
-    """Make a recorded model the champion, unless it is worse than the present one on the same test clips."""
+def main(run: Annotated[str, typer.Option(help="MLflow's run id of a model or an experiment.")]) -> None:
+    """Promote a recorded model to champion, unless it is significantly worse on the same test clips."""
     params = read_params()
     client = mlflow_runs.connect()
     candidate, champion = registry.version_of_run(client, run), registry.champion(client)
@@ -22,14 +22,14 @@ def main(run: Annotated[str, typer.Option(help="The id of a model's run in MLflo
         return
     else:
         resamples = params.evaluate.resamples
-        may, reason = promotion.compare_with_champion(
+        accepted, reason = promotion.compare_with_champion(
             candidate.predictions, champion.predictions, resamples=resamples, seed=params.seed
         )
-        if not may:
+        if not accepted:
             raise UserError(
-                f"version {champion.number} of {registry.NAME} stays the champion, version {candidate.number} does not "
-                f"take its place: {reason}. To crown it all the same, delete the alias {registry.CHAMPION} on "
-                "MLflow's page of the model first."
+                f"version {candidate.number} of {registry.NAME} was not promoted, version {champion.number} stays the "
+                f"champion: {reason}. To promote it anyway, first delete the alias {registry.CHAMPION} on MLflow's "
+                "page of the model."
             )
     registry.promote(client, candidate)
     typer.echo(f"version {candidate.number} of {registry.NAME} is the champion: {reason}")

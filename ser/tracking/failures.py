@@ -1,4 +1,7 @@
-"""What a failing stage leaves in MLflow. As a script, so that no stage needs mlflow, or this, to run."""
+"""Record a failed stage in MLflow: python -m ser.tracking.failures STAGE MESSAGE.
+
+A process of its own, so that no stage imports mlflow or depends on this package.
+"""
 
 import sys
 
@@ -8,35 +11,30 @@ from ser.tracking import store as tracking_store
 from ser.utils.errors import UserError
 
 EXPERIMENT = "speech-emotion"
+"""If params.yaml names none."""
 
 
-def record_failure(stage: str, sentence: str) -> bool:
-    """Leave a failed run, with the settings and the error; the same failure of the same experiment is left once.
+def record_failure(stage: str, message: str) -> bool:
+    """Write a failed run with the settings and the error, once per failure and experiment.
 
     Returns
     -------
     bool
         Whether anything was written.
     """
-    settings = run_metadata.read_settings()
+    settings, name = run_metadata.read_settings(), run_metadata.run_name()
     evaluate = settings.get("evaluate")
     experiment = str(evaluate.get("experiment") or EXPERIMENT) if isinstance(evaluate, dict) else EXPERIMENT
-    name = run_metadata.run_name()
+    tags = {"model": "leaderboard", "stage": stage, "error": message}
     run = mlflow_runs.Run(
         name=name,
-        description=f"**{stage} failed.** {sentence}",
-        tags={
-            **run_metadata.run_tags(),
-            **run_metadata.experiment_tags(settings),
-            "model": "leaderboard",
-            "stage": stage,
-            "error": sentence,
-        },
+        description=f"**{stage} failed.** {message}",
+        tags={**run_metadata.run_tags(), **run_metadata.experiment_tags(settings), **tags},
         params=mlflow_runs.flatten(settings),
         files={paths.PARAMS: ""} if paths.PARAMS.is_file() else {},
     )
-    content = tracking_store.content_key([], settings={"failed": stage, "error": sentence, "settings": settings})
-    key = tracking_store.origin_key(content, experiment=name)
+    failure = {"failed": stage, "error": message, "settings": settings}
+    key = tracking_store.result_key([], settings=failure, experiment=name)
     return mlflow_runs.record(experiment, run, key=key, failed=True)
 
 

@@ -1,48 +1,50 @@
-"""Whether a model may take the champion's place. Prediction tables in, a verdict out."""
+"""Decide from prediction tables whether a model may replace the champion."""
 
 from typing import NamedTuple
 
 import pandas as pd
 
 from ser.evaluation import significance, summary
+from ser.predictions.table import validate
 from ser.utils.errors import UserError
 
 ALPHA = 0.05
 
 
-class Verdict(NamedTuple):
-    """Whether the candidate may, and the sentence that says why."""
+class PromotionDecision(NamedTuple):
+    """Whether the candidate is accepted, and the reason."""
 
-    may: bool
+    accepted: bool
     reason: str
 
 
-def compare_with_champion(candidate: pd.DataFrame, champion: pd.DataFrame, *, resamples: int, seed: int) -> Verdict:
+def compare_with_champion(
+    candidate: pd.DataFrame, champion: pd.DataFrame, *, resamples: int, seed: int
+) -> PromotionDecision:
     """Compare two models on the same test clips.
 
-    The candidate may not if it is shown to be worse: the interval over speakers of the difference of UAR lies below 0,
-    or McNemar's exact test says that it gets fewer clips right.
+    The candidate is rejected if it is significantly worse: the confidence interval over speakers of the UAR difference
+    lies below 0, or McNemar's exact test finds fewer correct clips.
 
     Parameters
     ----------
     candidate, champion
-        Prediction tables; of several seeds, McNemar's test is of the first.
+        Prediction tables; McNemar's test uses the first seed.
     resamples, seed
         Of the bootstrap.
     """
-    a, b = summary.select_test_rows(candidate), summary.select_test_rows(champion)
     try:
-        found = significance.paired_difference(a, b, resamples=resamples, seed=seed)
+        for name, table in (("the candidate", candidate), ("the champion", champion)):
+            validate(table, name=name)
+        a, b = summary.select_test_rows(candidate), summary.select_test_rows(champion)
+        uar = significance.paired_difference(a, b, resamples=resamples, seed=seed)
     except UserError as error:
-        return Verdict(False, f"the two cannot be compared: {error}")
+        return PromotionDecision(False, f"the models cannot be compared: {error}")
     test = significance.mcnemar(*(rows[rows.seed == rows.seed.min()] for rows in (a, b)))
-    worse_by_clips = test.only_a < test.only_b and test.p < ALPHA
-    worse_by_speakers = found.high < 0
-    interval = "" if pd.isna(found.low) else f" (95 % interval {found.low:+.3f} to {found.high:+.3f})"
-    numbers = (
-        f"UAR {found.difference:+.3f}{interval}; only the candidate is right on {test.only_a} clips, only the champion "
-        f"on {test.only_b} (McNemar p = {test.p:.2g})"
+    interval = "" if pd.isna(uar.ci_low) else f" (95 % CI {uar.ci_low:+.3f} to {uar.ci_high:+.3f})"
+    reason = (
+        f"UAR {uar.difference:+.3f}{interval}; {test.only_a} clips are correct for the candidate only, {test.only_b} "
+        f"for the champion only (McNemar p = {test.p:.2g})"
     )
-    if worse_by_clips or worse_by_speakers:
-        return Verdict(False, f"the candidate is worse than the champion: {numbers}")
-    return Verdict(True, f"the candidate is not shown to be worse than the champion: {numbers}")
+    worse = uar.ci_high < 0 or (test.only_a < test.only_b and test.p < ALPHA)
+    return PromotionDecision(not worse, f"{'' if worse else 'not '}significantly worse than the champion: {reason}")

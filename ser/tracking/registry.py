@@ -1,9 +1,9 @@
-"""Models in MLflow's registry: what can be served, and which of them is the champion."""
+"""Register models in MLflow, and move the champion alias."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 NAME = "speech-emotion"
 DESCRIPTION = (
-    "Emotions of a voice. A version a model of an experiment; **challenger** is the best of the newest experiment, "
-    "**champion** what `python -m stages.promote --run RUN` chose."
+    "Speech emotion recognition, one version per model of an experiment. **challenger** is the best model of the "
+    "newest experiment, **champion** the one promoted by `python -m stages.promote --run RUN`."
 )
 CHALLENGER, CHAMPION = "challenger", "champion"
 PREDICTIONS = "predictions"
-"""The folder of a run's artifacts that holds the model's prediction table."""
+"""Artifact folder of a run with the prediction table of its model."""
 PACKAGE = Path(ser.__path__[0])
-"""The library, which a model in the registry carries along."""
+"""The code that is logged with each model."""
 COMMON = (
     "joblib",
     "librosa",
@@ -43,24 +43,12 @@ COMMON = (
     "tqdm",
 )
 NEEDED = {"network": (*COMMON, "onnxruntime"), "baseline": (*COMMON, "scikit-learn", "skops")}
-"""What a served model imports, by its kind."""
+"""Requirements of a served model, by kind."""
 
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """A model to be served.
-
-    Attributes
-    ----------
-    name
-        Such as ``lstm``.
-    folder
-        Where it lies, whole.
-    kind
-        A key of `NEEDED`.
-    labels
-        The emotions that it tells apart.
-    """
+    """An exported model: its name, such as ``lstm``, its folder, a key of `NEEDED` and the emotions it predicts."""
 
     name: str
     folder: Path
@@ -70,15 +58,7 @@ class ModelBundle:
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version.
-
-    Attributes
-    ----------
-    number, run_id
-        Its number, and the run that holds it.
-    predictions
-        The prediction table of this model.
-    """
+    """A registered version with its run and the prediction table of its model."""
 
     number: str
     run_id: str
@@ -86,21 +66,12 @@ class Version:
 
 
 def register(run_id: str, model: ModelBundle, *, best: bool) -> str:
-    """Log a model in its run, and register it as a version of `NAME`.
-
-    Parameters
-    ----------
-    run_id
-        Of the model's run.
-    model
-        What is served.
-    best
-        Whether it is the best of its experiment, and so the new challenger.
+    """Log a model to its run and register it as a version of `NAME`; the best one becomes the challenger.
 
     Returns
     -------
     str
-        The id of the logged model, for metrics to name.
+        The id of the logged model, to which metrics are linked.
     """
     import mlflow
 
@@ -115,87 +86,73 @@ def register(run_id: str, model: ModelBundle, *, best: bool) -> str:
             input_example=example(),
         )
     client = mlflow.MlflowClient()
-    _make_registry(client)
+    if not client.search_registered_models(f"name = '{NAME}'"):
+        client.create_registered_model(NAME, description=DESCRIPTION)
     tags = {"model": model.name}
-    made = client.create_model_version(NAME, logged.model_uri, run_id, tags=tags, model_id=logged.model_id)
+    registered = client.create_model_version(NAME, logged.model_uri, run_id, tags=tags, model_id=logged.model_id)
     if best:
-        client.set_registered_model_alias(NAME, CHALLENGER, made.version)
+        client.set_registered_model_alias(NAME, CHALLENGER, registered.version)
     return str(logged.model_id)
 
 
-def _make_registry(client: "MlflowClient") -> None:
-    from mlflow.exceptions import MlflowException
-    from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
-
-    try:
-        client.create_registered_model(NAME, description=DESCRIPTION)
-    except MlflowException as error:
-        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
-            raise
-
-
 def signature(labels: tuple[str, ...]) -> "ModelSignature":
-    """Say what a served model takes and gives, a row a recording.
+    """Describe the input and output columns of a served model, with one row per recording.
 
-    It takes one of: `path` on the machine that serves; `audio`, a file's bytes, in JSON as base64; `samples` with
-    their `rate` in Hz.
+    The input is one of `path`, on the server; `audio`, the bytes of a file, base64 in JSON; `samples` and `rate` in Hz.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array
 
-    taken: list[tuple[str, Any]] = [
-        ("path", DataType.string),
-        ("audio", DataType.binary),
-        ("samples", Array(DataType.double)),
-        ("rate", DataType.double),
-    ]
-    numbers = ["confidence", *(f"p_{label}" for label in labels)]
-    given = [("label", DataType.string), *((name, DataType.double) for name in numbers)]
-    said = [("flags", DataType.string), ("error", DataType.string)]
+    text, number = DataType.string, DataType.double
+    inputs = {"path": text, "audio": DataType.binary, "samples": Array(number), "rate": number}
+    scores = dict.fromkeys(["confidence", *(f"prob_{label}" for label in labels)], number)
+    outputs = {"label": text, **scores, "flags": text, "error": text}
     return ModelSignature(
-        inputs=Schema([ColSpec(kind, name, required=False) for name, kind in taken]),
-        outputs=Schema([ColSpec(kind, name, required=False) for name, kind in [*given, *said]]),
+        *(
+            Schema([ColSpec(kind, name, required=False) for name, kind in columns.items()])
+            for columns in (inputs, outputs)
+        )
     )
 
 
 def example() -> "pd.DataFrame":
-    """Make a recording to try a model with: a voiceless buzz of 0.5 s, as the bytes of a WAV file."""
+    """Make an input example: a synthetic voiced sound of 0.5 s, as the bytes of a WAV file."""
     import pandas as pd
 
-    buzz = harmonic_tone(seconds=0.5, rate=8000, n_harmonics=5) * 4000
-    return pd.DataFrame({"audio": [wav_bytes(buzz.astype(np.int16), rate=8000)]})
+    tone = harmonic_tone(seconds=0.5, rate=8000, n_harmonics=5) * 4000
+    return pd.DataFrame({"audio": [wav_bytes(tone.astype(np.int16), rate=8000)]})
 
 
 # Champions ------------------------------------------------------------------------------------------------------------
 
 
 def version_of_run(client: "MlflowClient", run_id: str) -> Version:
-    """Find the version that a model's run registered; of an experiment's run, that of its best model.
+    """Find the version that a model's run registered; of an experiment's run, the version of its best model.
 
     Raises
     ------
-    InputError
-        If the run is unknown, or registered none.
+    UserError
+        If the run is unknown or registered no model.
     """
     from mlflow.exceptions import MlflowException
 
     try:
         run = client.get_run(run_id)
     except MlflowException:
-        raise UserError(f"--run {run_id}: MLflow knows no such run; copy the id from its page.") from None
+        raise UserError(f"--run {run_id}: no such run in MLflow; copy the id from the page of the run.") from None
     best = run.data.tags.get("best_model")
     if best:
         nested = f"tags.`mlflow.parentRunId` = '{run_id}' and tags.model = '{best}'"
         run = client.search_runs([run.info.experiment_id], nested)[0]
     found = client.search_model_versions(f"name = '{NAME}' and run_id = '{run.info.run_id}'")
     if not found:
-        raise UserError(f"--run {run_id}: it registered no model; a run of a model, or of an experiment, did.")
+        raise UserError(f"--run {run_id}: the run has no registered model; expected a run of a model or an experiment.")
     return _version(client, str(found[0].version), run.info.run_id)
 
 
 def champion(client: "MlflowClient") -> Version | None:
-    """Find the present champion; None before there is one."""
+    """Find the champion; None if there is none yet."""
     aliases = client.get_registered_model(NAME).aliases
     if CHAMPION not in aliases:
         return None

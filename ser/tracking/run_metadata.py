@@ -1,4 +1,4 @@
-"""Where a run is from: its settings, results, experiment, commit and machine. Light, since every run asks."""
+"""Key, name and tags of a run. Imports no mlflow."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from ser.utils.errors import UserError
 
 
 def read_settings() -> dict[str, Any]:
-    """Read params.yaml as it stands, whether valid or not; nothing, where it is no YAML."""
+    """Read params.yaml without validation; empty if it is not a YAML mapping."""
     try:
         content = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError):
@@ -23,12 +23,12 @@ def read_settings() -> dict[str, Any]:
 
 
 def record_key(models: Sequence[str], settings: Mapping[str, Any]) -> str:
-    """Name what there is to record: the results, the models, the settings, and the DVC experiment they are of.
+    """Compute the key of the present result: of metrics, predictions, models, settings and DVC experiment.
 
     Raises
     ------
-    InputError
-        If a stage has not left its files.
+    UserError
+        If a stage has not written its files.
     """
     files = [paths.METRICS, paths.LEADERBOARD_CSV, paths.SPLITS]
     for model in models:
@@ -36,9 +36,7 @@ def record_key(models: Sequence[str], settings: Mapping[str, Any]) -> str:
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise UserError(f"{', '.join(missing)}: not found; run `dvc repro`, which makes and records them.")
-    return tracking_store.origin_key(
-        tracking_store.content_key(files, settings=settings), experiment=os.environ.get("DVC_EXP_NAME", "")
-    )
+    return tracking_store.result_key(files, settings=settings, experiment=os.environ.get("DVC_EXP_NAME", ""))
 
 
 def run_name() -> str:
@@ -47,7 +45,7 @@ def run_name() -> str:
 
 
 def experiment_tags(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Say in tags which corpora a run is about, and what it holds out; of wrong settings, what can be said."""
+    """Collect tags of the corpora and the evaluation protocol, also from invalid settings."""
     split = settings.get("split")
     protocol = split.get("hold_out") if isinstance(split, Mapping) else None
     corpora = settings.get("corpora")
@@ -56,17 +54,17 @@ def experiment_tags(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def run_tags() -> dict[str, str]:
-    """Say what made a run: git revision, under `dvc exp run` the experiment's name and baseline, and the machine."""
+    """Collect tags of the Git revision, the DVC experiment with its baseline, and the machine."""
     git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    revision = os.environ.get("DVC_EXP_BASELINE_REV") or git.stdout.strip()
-    names = {
-        "git_revision": revision,
-        "mlflow.source.git.commit": revision,
+    baseline = os.environ.get("DVC_EXP_BASELINE_REV", "")
+    tags = {
+        "git_revision": baseline or git.stdout.strip(),
+        "mlflow.source.git.commit": baseline or git.stdout.strip(),
         "dvc_exp_name": os.environ.get("DVC_EXP_NAME", ""),
-        "dvc_exp_baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
+        "dvc_exp_baseline": baseline,
         "machine.cores": str(os.cpu_count()),
         "machine.memory_gib": f"{memory / 2**30:.1f}",
         "machine.kind": f"{platform.system()} {platform.machine()}",
     }
-    return {name: value for name, value in names.items() if value}
+    return {name: value for name, value in tags.items() if value}

@@ -1,4 +1,4 @@
-"""What is to be remembered is collected whole from the files that stages left, and named by what it is."""
+"""The content of runs is collected from the files of the stages, and a result has a key of its content."""
 
 import json
 import os
@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -55,9 +54,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     history = {"fold": [1, 1, 1], "seed": [1, 1, 2], "epoch": [1, 2, 1], "val_uar": [0.3, 0.5, 0.7]}
     pd.DataFrame(history).to_csv(paths.HISTORY_CSV, index=False)
     pd.DataFrame({"clip_id": ["a"], "fold": [1], "split": ["test"]}).to_csv("data/splits.csv", index=False)
-    clips = factories.ravdess([1])[:3]
-    functionals = [np.zeros(2, np.float32)] * 3
-    factories.write_features(Path("data/features/functionals"), clips, payload="functionals", values=functionals)
     for model, answers in ANSWERS.items():
         table = factories.predicted(TRUE, answers, classes=CLASSES)
         table.to_parquet(f"data/predictions/{model}.parquet", index=False)
@@ -92,9 +88,10 @@ def test_models_come_best_first_with_all_their_numbers(project: Path) -> None:
     assert list(models) == ["svm", "lstm"]
     assert models["svm"].metrics == {"test.uar": 1.0, "test.cohen_kappa": 1.0, "val.uar": 0.9}
     assert models["svm"].params["split.hold_out"] == "speaker"
-    said = "**svm**: UAR 1.000 (95 % interval 0.900 to 1.000), rank 1 of 2.\n\nTested on strangers.\n\n**A warning.**"
-    assert models["svm"].description == said
-    assert models["lstm"].description.startswith("**lstm**: UAR 0.333, rank 2 of 2.")
+    first, *notes = models["svm"].description.split("\n\n")
+    assert all(part in first for part in ("**svm**", "1.000", "0.900", "rank 1 of 2"))
+    assert notes == ["Tested on strangers.", "**A warning.**"]
+    assert "95 %" not in models["lstm"].description
 
 
 def test_curves_pictures_and_tables(project: Path) -> None:
@@ -113,11 +110,11 @@ def test_curves_pictures_and_tables(project: Path) -> None:
 
 
 def test_data_have_dvc_s_hashes(project: Path) -> None:
-    """Recordings are named with the hash in dvc.lock, copies left out; without dvc.lock there is no hash."""
+    """Recordings are named with the hash in dvc.lock; without dvc.lock there is no hash."""
     parent, _ = collected()
     recordings, split = parent.datasets
-    assert (recordings.name, recordings.digest, len(recordings.table)) == ("ravdess", "12.dir", 3)
-    assert (split.name, split.digest) == ("splits", None)
+    assert (recordings.name, recordings.source, recordings.digest) == ("ravdess", "data/raw/ravdess", "12.dir")
+    assert (split.name, split.source, split.digest) == ("splits", "data/splits.csv", None)
     Path("dvc.lock").unlink()
     assert collected()[0].datasets[0].digest is None
 
@@ -141,9 +138,9 @@ def test_a_result_is_named_by_all_that_is_recorded(project: Path, monkeypatch: p
 
 
 def test_what_is_missing_is_named(project: Path) -> None:
-    """Where a stage has not left its files, the sentence names them and what makes them."""
+    """If a stage has not written its files, the error names them and what makes them."""
     Path("models/exported/svm/card.json").unlink()
-    with pytest.raises(UserError, match=r"models/exported/svm/card\.json: not found; run `dvc repro`"):
+    with pytest.raises(UserError, match=r"models/exported/svm/card\.json.*dvc repro"):
         run_metadata.record_key(["lstm", "svm"], run_metadata.read_settings())
 
 
@@ -212,7 +209,6 @@ def test_a_failure_leaves_one_failed_run(project: Path) -> None:
     assert (run.info.status, run.data.tags["error"], run.data.tags["stage"]) == ("FAILED", "units is 0.", "train_lstm")
     assert run.data.params["train_lstm.units"] == "0"
     assert run.data.tags["corpora"] == "tess"
-    assert run.data.tags["mlflow.note.content"] == "**train_lstm failed.** units is 0."
 
 
 @pytest.mark.parametrize("content", ["[", "", "- 1", None])
@@ -233,5 +229,5 @@ def test_a_store_that_is_away_does_not_hide_the_error(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
     first, last = ended.stderr.splitlines()
-    assert first.startswith("error: MLflow's store http://127.0.0.1:9 did not take the record")
+    assert "http://127.0.0.1:9" in first
     assert (ended.returncode, last) == (1, "error: bad.")

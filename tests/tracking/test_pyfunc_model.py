@@ -1,4 +1,4 @@
-"""A model in MLflow's registry is whole; it hears paths, bytes and samples, and says where it cannot."""
+"""A registered model is complete; it predicts paths, bytes and samples, and reports errors per row."""
 
 import base64
 import json
@@ -53,7 +53,7 @@ def test_each_way_of_handing_over_a_recording(
 ) -> None:
     """A path, bytes, and samples with their rate are heard; what else the table has columns for is not there."""
     answer = listener.predict(None, pd.DataFrame([row])).iloc[0]
-    assert (answer.label, answer.confidence, answer.p_happy, answer.p_sad) == (kind, 0.75, 0.75, 0.25)
+    assert (answer.label, answer.confidence, answer.prob_happy, answer.prob_sad) == (kind, 0.75, 0.75, 0.25)
     assert (answer["flags"], answer.error) == ("short,clipped", "")
 
 
@@ -62,7 +62,7 @@ def test_a_row_that_is_no_recording_says_so(listener: pyfunc_model.EmotionModel,
     """A row with none, or with two, is answered by what was expected, and the rows beside it by emotions."""
     answers = listener.predict(None, pd.DataFrame([{"path": None} | row, {"path": "a.wav"}]))
     assert "expected one of path" in answers.error[0]
-    assert np.isnan(answers.p_happy[0])
+    assert np.isnan(answers.prob_happy[0])
     assert answers.label.tolist() == ["", "str"]
 
 
@@ -146,7 +146,7 @@ def test_champions(versions: tuple[Any, list[Any]]) -> None:
     now = registry.champion(client)
     assert now is not None
     assert (now.number, now.run_id) == (best.number, found[0].run_id)
-    with pytest.raises(UserError, match="--run 0123: MLflow knows no such run"):
+    with pytest.raises(UserError, match="--run 0123"):
         registry.version_of_run(client, "0123")
 
 
