@@ -33,8 +33,12 @@ def main(
     before, others = revisions.read_result(against)
     if after is None:
         raise UserError(f"{candidate or 'the workspace'} has no {paths.METRICS}; `make repro` makes it.")
+    if regression_check.is_outdated(after.metrics):
+        raise UserError(f"metrics of {after.name} were written by an earlier version; `make repro` writes them anew.")
     if before is None:
         verdict = regression_check.initial_result(against, after)
+    elif regression_check.is_outdated(before.metrics):
+        verdict = regression_check.not_comparable(before.name, after)
     else:
         verdict = regression_check.compare(
             before, after, params.check, evaluate=params.evaluate, seed=params.seed, declared=declared

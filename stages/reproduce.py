@@ -1,10 +1,11 @@
-"""Rebuild somebody's result in a folder of its own, and say which outputs are identical and which differ."""
+"""Rebuild the result of a commit or an MLflow run in a Git worktree, and compare it with the original."""
 
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from ser import paths
 from ser.reproduce import diff, rebuild, revisions
@@ -15,34 +16,27 @@ from ser.utils.errors import UserError, handle_user_errors
 @partial(handle_user_errors, code=2)
 def main(
     rev: Annotated[str, typer.Option(help="A Git revision.")] = "",
-    run: Annotated[str, typer.Option(help="Or the id of a run in MLflow.")] = "",
+    run: Annotated[str, typer.Option(help="Or an MLflow run id.")] = "",
     stage: Annotated[list[str] | None, typer.Option(help="Rebuild only this stage; may be repeated.")] = None,
     keep: Annotated[list[str] | None, typer.Option(help="Take this stage's outputs from DVC's cache.")] = None,
-    folder: Annotated[Path, typer.Option(help="Where to rebuild.")] = paths.REPRODUCTION,
+    folder: Annotated[Path, typer.Option(help="Where to create the worktree.")] = paths.REPRODUCTION,
 ) -> None:
-    """Rebuild somebody's result in a folder of its own, and say which outputs are identical and which differ.
+    """Rebuild the result of a commit or an MLflow run in a Git worktree, and compare it with the original.
 
-    Takes code and settings from Git and MLflow. Exit code 0: all identical, 1: something differs, 2: not rebuilt.
+    Takes code from Git, and settings from Git or MLflow. Exit code 0: identical, 1: different, 2: not rebuilt.
     """
     if bool(rev) == bool(run):
-        raise UserError("name one of --rev and --run: make reproduce REV=<revision> or RUN=<MLflow's run id>.")
-    found = mlflow_runs.find_run(run) if run else None
-    commit = revisions.resolve(found.revision if found else rev)
-    committed = revisions.read_settings(commit)
-    settings = rebuild.recorded_settings(found, committed) if found else committed
-    rebuild.prepare(commit, folder, settings=settings if settings != committed else None)
-    for sentence in rebuild.warnings(commit):
-        typer.echo(f"note: {sentence}")
-    stages = rebuild.rebuild(folder, stages=stage or [], keep=keep or [])
-    if settings == committed:
-        hashes, numbers = rebuild.compare(commit, folder, stages)
-    else:  # the commit's outputs are those of other settings
-        hashes, numbers = diff.compare_hashes({}, {}), {}
-    if found:
-        numbers |= rebuild.compare_run(found, folder)
-    typer.echo(f"\n{diff.format_diff(hashes, numbers)}\nRebuilt from {commit[:7]} in {folder}")
-    differs = (hashes.verdict != diff.IDENTICAL).any() or any(len(table) for table in numbers.values())
-    raise typer.Exit(int(differs))
+        raise UserError("expected one of --rev and --run: make reproduce REV=<revision> or RUN=<MLflow run id>.")
+    info = mlflow_runs.find_run(run) if run else None
+    commit = revisions.resolve(info.revision if info else rev)
+    own_params = info.params if info and yaml.safe_load(info.params) != revisions.read_params(commit) else None
+    rebuild.create_worktree(commit, folder, params=own_params)
+    for warning in rebuild.package_warnings(commit):
+        typer.echo(f"warning: {warning}")
+    hashes = rebuild.rebuild(folder, stages=stage or [], keep=keep or [])
+    result = diff.compare(folder, commit, {} if own_params else hashes, info=info)
+    typer.echo(f"\n{diff.format_diff(result)}\nRebuilt from {commit[:7]} in {folder}")
+    raise typer.Exit(int(bool(result.changed) or not result.metrics.empty))
 
 
 if __name__ == "__main__":

@@ -1,72 +1,88 @@
-"""Which outputs of two runs are the same, and by how much numbers differ. Hashes and numbers in, tables out."""
+"""Compare a rebuilt result with the original, by dvc.lock, `dvc diff` and `dvc metrics diff`."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-IDENTICAL, CHANGED, REMOVED, ADDED = "identical", "differs", "was not made again", "is new"
+from ser import paths
+from ser.reproduce._dvc import DVC, outputs, read_lock, run
+from ser.tracking.mlflow_runs import RunInfo, flatten
+from ser.utils.errors import UserError
 
 
-def compare_hashes(before: Mapping[str, str], after: Mapping[str, str]) -> pd.DataFrame:
-    """Compare outputs by their hashes.
+@dataclass(frozen=True)
+class Diff:
+    """Differences between a rebuilt result and the original.
+
+    Attributes
+    ----------
+    n_outputs
+        The number of outputs that were compared.
+    changed
+        The outputs that differ: {path: files that differ, if the output is a folder}.
+    metrics
+        The metrics that differ: metric, before, after and change, the largest change first.
+    """
+
+    n_outputs: int
+    changed: Mapping[str, list[str]]
+    metrics: pd.DataFrame
+
+
+def compare(folder: Path, commit: str, hashes: Mapping[str, str], *, info: RunInfo | None = None) -> Diff:
+    """Compare a rebuilt result with that of a commit, and with the metrics of an MLflow run.
 
     Parameters
     ----------
-    before, after
-        {path: hash}.
-
-    Returns
-    -------
-    DataFrame
-        A row an output: path, before, after (hashes, empty where there is none) and verdict, one of `IDENTICAL`,
-        `CHANGED`, `REMOVED` and `ADDED`.
+    folder
+        The worktree.
+    commit, hashes
+        The commit, and its outputs to compare, from `ser.reproduce.rebuild.rebuild`; none if its settings are others.
+    info
+        The run.
     """
-    rows = []
-    for path in sorted({*before, *after}):
-        old, new = before.get(path, ""), after.get(path, "")
-        verdict = ADDED if not old else REMOVED if not new else IDENTICAL if old == new else CHANGED
-        rows.append((path, old, new, verdict))
-    return pd.DataFrame(rows, columns=["path", "before", "after", "verdict"])
+    rebuilt = outputs(read_lock(folder))
+    changed = sorted(path for path, md5 in hashes.items() if rebuilt.get(path) != md5)
+    entries = (
+        [entry["path"] for kind in _diff(folder, "diff", "--hide-missing", commit).values() for entry in kind]
+        if changed
+        else []
+    )
+    files = sorted(entry["new"] if isinstance(entry, dict) else entry for entry in entries)
+    metrics = [file.items() for file in _diff(folder, "metrics", "diff", commit).values()] if hashes else []
+    pairs = {name: (value["old"], value["new"]) for file in metrics for name, value in file}
+    pairs |= _run_metrics(folder, info) if info else {}
+    table = pd.DataFrame.from_dict(pairs, orient="index", columns=["before", "after"], dtype=float)
+    table = table[table.before != table.after].rename_axis("metric").reset_index()
+    table = table.assign(change=table.after - table.before).sort_values("change", key=abs, ascending=False)
+    inside = {path: [file for file in files if file.startswith(f"{path}/") and file[-1] != "/"] for path in changed}
+    return Diff(len(hashes), inside, table)
 
 
-def compare_numbers(before: Mapping[str, float], after: Mapping[str, float]) -> pd.DataFrame:
-    """List the numbers that differ, the largest change first.
-
-    Returns
-    -------
-    DataFrame
-        number, before, after (NaN where there is none) and change.
-    """
-    both = pd.DataFrame({"before": pd.Series(before, dtype=float), "after": pd.Series(after, dtype=float)})
-    both["change"] = both.after - both.before
-    differing = both[both.before != both.after]
-    order = differing.change.abs().sort_values(ascending=False, kind="stable", na_position="first").index
-    return differing.loc[order].rename_axis("number").reset_index()
+def _diff(folder: Path, *command: str) -> dict[str, Any]:
+    diff: dict[str, Any] = json.loads(run([*DVC, *command, "--json"], cwd=folder, capture=True))
+    return diff
 
 
-def format_diff(hashes: pd.DataFrame, numbers: Mapping[str, pd.DataFrame]) -> str:
-    """Write what is the same and what is not.
-
-    Parameters
-    ----------
-    hashes
-        As `compare_hashes` makes it.
-    numbers
-        {what they are of: as `compare_numbers` makes it}.
-    """
-    lines = [f"{row.verdict:<20}{row.path}" for row in hashes.itertuples()]
-    same = int((hashes.verdict == IDENTICAL).sum())
-    if len(hashes):
-        lines += ["", f"{same} of {len(hashes)} outputs are identical."]
-    for what, table in numbers.items():
-        lines += ["", _say_numbers(what, table)]
-    return "\n".join(lines)
+def _run_metrics(folder: Path, info: RunInfo) -> dict[str, tuple[float, float]]:
+    metrics = json.loads((folder / paths.METRICS).read_text(encoding="utf-8"))
+    rebuilt = flatten(metrics.get(info.model, {}))
+    pairs = {f"{info.model}.{name}": (old, rebuilt[name]) for name, old in info.metrics.items() if name in rebuilt}
+    if not pairs:
+        raise UserError(f"{paths.METRICS}: expected metrics of {info.model!r}, found only {', '.join(metrics)}.")
+    return pairs
 
 
-def _say_numbers(what: str, table: pd.DataFrame) -> str:
-    if table.empty:
-        return f"{what}: every number is the same."
-    shown = table.head(20)
-    rest = f"\n… and {len(table) - len(shown)} more" if len(table) > len(shown) else ""
-    text = shown.to_markdown(index=False, tablefmt="simple", floatfmt=".4f")
-    return f"{what}: {len(table)} numbers differ\n{text}{rest}"
+def format_diff(diff: Diff) -> str:
+    """Format what differs, for the terminal."""
+    lines = (
+        [f"{diff.n_outputs - len(diff.changed)} of {diff.n_outputs} outputs are identical"] if diff.n_outputs else []
+    )
+    for output, files in diff.changed.items():
+        lines += [f"differs: {output}", *(f"         {file}" for file in files)]
+    table = diff.metrics.to_markdown(index=False, tablefmt="simple", floatfmt=".4f") if len(diff.metrics) else ""
+    return "\n".join([*lines, f"{len(diff.metrics)} metrics differ", table])
