@@ -19,10 +19,10 @@ from ser.utils.errors import UserError, handle_user_errors
 
 def averaged(table: pd.DataFrame) -> pd.DataFrame:
     """Make one prediction table of those of all seeds."""
-    shares = [column for column in table if column.startswith("p_")]
+    shares = [column for column in table if column.startswith("prob_")]
     mean = table.groupby("clip_id")[shares].mean()
     one = table.drop_duplicates("clip_id").set_index("clip_id").assign(**{name: mean[name] for name in shares})
-    return one.assign(predicted=one[shares].idxmax(axis=1).str.removeprefix("p_")).reset_index()
+    return one.assign(predicted=one[shares].idxmax(axis=1).str.removeprefix("prob_")).reset_index()
 
 
 @handle_user_errors
@@ -41,7 +41,7 @@ def main(model: Annotated[str, typer.Option(help="A model of the last run.")] = 
 def said(name: str, table: pd.DataFrame, *, resamples: int) -> str:
     """Say the UAR of a prediction table, with its interval over speakers."""
     found = bootstrap.bootstrap(table, ["uar"], resamples=resamples, seed=1).loc["uar"]
-    return f"{name:15} test UAR {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return f"{name:15} test UAR {found.value:.3f} [{found.ci_low:.3f}, {found.ci_high:.3f}]"
 
 
 if __name__ == "__main__":

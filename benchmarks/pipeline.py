@@ -92,7 +92,7 @@ def measure(params: Params, *, processes: int) -> pd.DataFrame:
 def heard(params: Params) -> tuple[int, float]:
     """Count the recordings, and their seconds."""
     tables = [pd.read_csv(paths.audio_stats(corpus)) for corpus in params.corpora]
-    return sum(map(len, tables)), float(sum(table.seconds.sum() for table in tables))
+    return sum(map(len, tables)), float(sum(table.duration.sum() for table in tables))
 
 
 @handle_user_errors

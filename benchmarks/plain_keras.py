@@ -60,7 +60,7 @@ def padded(frames: Iterable[Array], *, length: int, blank: Array) -> Array:
 def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Probabilities:
     """Train the plain network on a fold, and predict its validation clips."""
     trainer.make_deterministic(seeding.derive_seed(seed, "lstm"))
-    (train, val), n_classes = (trainer.examples(one, settings, part) for part in ("train", "val")), len(one.classes)
+    (train, val), n_classes = (trainer.examples(one, settings, split) for split in ("train", "val")), len(one.classes)
     network = build_from_data(train, settings, n_classes=n_classes)
     frames, blank = train.frames, feature_means(network)
     model, longest = masked(network, settings, blank=blank), max(map(len, frames))
@@ -91,7 +91,7 @@ def plain(one: Dataset, settings: TrainLstm, *, seed: int) -> Probabilities:
 
 def ours(one: Dataset, settings: TrainLstm, *, seed: int, hop_seconds: float) -> Probabilities:
     """Train the network on a fold as the pipeline does, and predict its validation clips."""
-    train, val = (trainer.examples(one, settings, part) for part in ("train", "val"))
+    train, val = (trainer.examples(one, settings, split) for split in ("train", "val"))
     model, _ = trainer.fit(
         settings, train=train, val=val, n_classes=len(one.classes), hop_seconds=hop_seconds, seed=seed
     )
@@ -145,9 +145,9 @@ def rows(tables: dict[str, pd.DataFrame], *, resamples: int) -> Iterator[str]:
     yield from ("| | validation UAR | 95 % interval over speakers | minutes a network |", "|---|---|---|---|")
     for way, table in tables.items():
         uar = bootstrap.bootstrap(table, ["uar"], resamples=resamples, seed=1).loc["uar"]
-        yield f"| {way} | {uar.value:.3f} | {uar.low:.3f} to {uar.high:.3f} | {table.minutes.mean():.1f} |"
+        yield f"| {way} | {uar.value:.3f} | {uar.ci_low:.3f} to {uar.ci_high:.3f} | {table.minutes.mean():.1f} |"
     apart = significance.paired_difference(tables["ours"], tables["plain"], resamples=resamples, seed=1)
-    yield from ("", f"Ours is better by {apart.difference:.3f} [{apart.low:.3f}, {apart.high:.3f}].")
+    yield from ("", f"Ours is better by {apart.difference:.3f} [{apart.ci_low:.3f}, {apart.ci_high:.3f}].")
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ def ours(recording: Path) -> dict[str, float]:
     model.predict(recording)
     found = _started() | _warm(lambda: model.predict(recording))
     spent: list[float] = []
-    judge = model._shares_of
-    model._shares_of = lambda clips: _spent(spent, judge, clips)  # type: ignore[method-assign]
+    predict = model._predict_members
+    model._predict_members = lambda clips: _spent(spent, predict, clips)  # type: ignore[method-assign]
     for _ in range(REPEATS):
         model.predict(recording)
     return found | {"network": min(spent), "members": len(model.card.members)}
@@ -97,9 +97,10 @@ def folder_speed(folder: Path) -> str:
 
     with tempfile.TemporaryDirectory() as place:
         start = time.perf_counter()
-        counts = predict_folder(MODEL, folder, Path(place) / "answers.csv", least=0)
+        summary = predict_folder(MODEL, folder, Path(place) / "predictions.csv", min_confidence=0)
         seconds = time.perf_counter() - start
-    return f"A folder of {counts.files} recordings: {counts.files / seconds:.0f} a second on {os.cpu_count()} cores."
+    n_files = summary.n_files
+    return f"A folder of {n_files} recordings: {n_files / seconds:.0f} a second on {os.cpu_count()} cores."
 
 
 def write_voice(path: Path) -> None:

@@ -17,7 +17,7 @@ def validate_labels(names: Sequence[str], *, where: str) -> None:
 
     Raises
     ------
-    InputError
+    UserError
         Naming `where` they stand, and what was found.
     """
     wrong = sorted(name for name in set(names) if not re.fullmatch(LABEL_PATTERN, name))

@@ -320,7 +320,7 @@ class TrainBaselines(Settings):
 
         Raises
         ------
-        InputError
+        UserError
             If there is none.
         """
         grids = {str(name): grid for name, grid in self.grids.items()}
@@ -412,7 +412,7 @@ def read_params(path: Path = paths.PARAMS) -> Params:
 
     Raises
     ------
-    InputError
+    UserError
         If the file is missing or not YAML, or with every key that is unknown, missing or out of range.
     """
     try:

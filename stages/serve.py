@@ -29,7 +29,7 @@ def main(
     workers = parallel.n_workers()
     limits = app.Limits(megabytes=megabytes, minutes=minutes, seconds=seconds, workers=workers, max_queued=max_queued)
     served = WindowModel(load(model))
-    served.warm()
+    served.warm_up()
     with threadpool_limits(1):
         app.run(app.create_app(served, limits=limits), host=host, port=port, started=typer.echo)
 

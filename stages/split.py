@@ -19,7 +19,7 @@ def main() -> None:
     """Decide which clips are trained, validated and tested on.
 
     Reads data/features/functionals, of which only what is known of each clip; writes data/splits.csv: clip_id, emotion, fold,
-    part, one row a clip and fold; and which clips are in no part, with the reason, to data/excluded.csv.
+    split, one row a clip and fold; and which clips are in no split, with the reason, to data/excluded.csv.
     """
     params = read_params()
     clips = read_clips(map(paths.functionals, params.corpora))
@@ -30,7 +30,7 @@ def main() -> None:
     write_text(paths.EXCLUDED, left_out.to_csv(index=False, lineterminator="\n"))
     typer.echo("\n".join(format_split_summary(clips, splits)))
     for reason, group in left_out.groupby(left_out.reason.str.replace(r"as (\w+)/.*", r"as a clip of \1", regex=True)):
-        typer.echo(f"{pluralize(len(group), 'clip is', 'clips are')} in no part: {reason} ({paths.EXCLUDED})")
+        typer.echo(f"{pluralize(len(group), 'clip is', 'clips are')} in no split: {reason} ({paths.EXCLUDED})")
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     factories.write_features(folder / "frames", CLIPS, payload="frames", values=frames)
     vectors = list(np.stack([clip.mean(axis=0) for clip in frames]))
     factories.write_features(folder / "functionals", CLIPS, payload="functionals", values=vectors)
-    parts = CLIPS.speaker.str[-2:].map(lambda actor: {"01": "test", "02": "test", "03": "val", "04": "val"}.get(actor))
-    split = CLIPS.assign(fold=1, part=parts.fillna("train"))[["clip_id", "emotion", "fold", "part"]]
+    subsets = CLIPS.speaker.str[-2:].map({"01": "test", "02": "test", "03": "val", "04": "val"})
+    split = CLIPS.assign(fold=1, split=subsets.fillna("train"))[["clip_id", "emotion", "fold", "split"]]
     split.sort_values("clip_id").to_csv(folder / "splits.csv", index=False)
     functionals = folder / "functionals"
     return training_data.read(folder / "frames", ["ravdess"], folder / "splits.csv", augmented=True, beside=functionals)
@@ -84,7 +84,7 @@ def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) ->
     assert set(table.clip_id) == set(data.fold(1).clips("val").clip_id)
     assert len(pd.read_csv(tmp_path / "1.csv")) == settings.epochs
     numbers = selection.numbers({1: table, 2: table}, resamples=200)
-    assert set(numbers) == {"val_uar", "val_uar_low", "val_uar_high", "val_nll", "fold1_val_uar", "fold2_val_uar"}
+    assert set(numbers) == {"val_uar", "val_uar_ci_low", "val_uar_ci_high", "val_nll", "fold1_val_uar", "fold2_val_uar"}
     assert 0 < numbers["val_nll"] < np.log(3)
     assert numbers["val_uar"] == pytest.approx(numbers["fold1_val_uar"])
     assert numbers["val_uar"] > 0.9

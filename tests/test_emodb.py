@@ -51,7 +51,7 @@ class Project:
         return done.stdout
 
     def split(self, **emotions: object) -> tuple[str, pd.DataFrame, pd.DataFrame]:
-        """Split with these settings: what was said, and the tables of clips in a part and in none."""
+        """Split with these settings: what was said, and the tables of clips in a split and in none."""
         self.settle(**emotions)
         said = self.run("-m", "stages.split")
         return said, pd.read_csv(self.folder / "data/splits.csv"), pd.read_csv(self.folder / "data/excluded.csv")
@@ -68,13 +68,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_the_example_reads_the_files(project: Project) -> None:
-    """Every file becomes a clip with the label, speaker, sex, text and language that its name says."""
+    """Every file becomes a clip with the label, speaker, sex, sentence and language that its name says."""
     clips = pd.read_parquet(project.folder / "data/interim/emodb.parquet").set_index("clip_id")
     assert len(clips) == len(SEXES) * len(TEXTS) * len(EMOTIONS)
     for clip_id, clip in clips.iterrows():
         who, text, code = re.fullmatch(r"emodb/wav/(\d\d)(...)(.)a", clip_id).groups()
         expected = (f"emodb-{who}", SEXES[who], text, EMOTIONS[code], "de")
-        assert (clip.speaker, clip.sex, clip.text, clip.emotion, clip.language) == expected
+        assert (clip.speaker, clip.sex, clip.sentence, clip.emotion, clip.language) == expected
 
 
 def test_the_download_counts_what_is_there(project: Project) -> None:
@@ -84,28 +84,28 @@ def test_the_download_counts_what_is_there(project: Project) -> None:
 
 
 def test_another_emotion_is_left_out_and_reported(project: Project) -> None:
-    """Unless settings name it, the clips of an emotion beyond the eight are in no part, and the run says so."""
-    said, parts, left_out = project.split()
-    assert f"{BORED} clips are in no part: emotions: bored is none of this run's (data/excluded.csv)" in said
+    """Unless settings name it, the clips of an emotion beyond the eight are in no split, and the run says so."""
+    said, rows, left_out = project.split()
+    assert f"{BORED} clips are in no split: emotions: bored is none of this run's (data/excluded.csv)" in said
     assert set(left_out.clip_id.str[-2]) == {"L"}
     assert len(left_out) == BORED
-    assert set(parts.emotion) == set(EMOTIONS.values()) - {"bored"}
+    assert set(rows.emotion) == set(EMOTIONS.values()) - {"bored"}
 
 
 def test_another_emotion_becomes_a_class(project: Project) -> None:
-    """Named in emotions.extra, it is one in every part."""
-    said, parts, left_out = project.split(extra=["bored"])
-    assert "in no part" not in said
+    """Named in emotions.extra, it is one in every split."""
+    said, rows, left_out = project.split(extra=["bored"])
+    assert "in no split" not in said
     assert len(left_out) == 0
-    assert all("bored" in set(clips.emotion) for _, clips in parts.groupby("part"))
+    assert all("bored" in set(clips.emotion) for _, clips in rows.groupby("split"))
 
 
 def test_another_emotion_is_counted_as_a_usual_one(project: Project) -> None:
     """Merged, its clips have the label of the other."""
-    _, parts, left_out = project.split(merge={"bored": "neutral"})
+    _, rows, left_out = project.split(merge={"bored": "neutral"})
     assert len(left_out) == 0
-    assert set(parts.emotion[parts.clip_id.str[-2] == "L"]) == {"neutral"}
-    assert (parts.emotion == "neutral").sum() == 2 * BORED
+    assert set(rows.emotion[rows.clip_id.str[-2] == "L"]) == {"neutral"}
+    assert (rows.emotion == "neutral").sum() == 2 * BORED
 
 
 def test_the_page_about_corpora_has_it(project: Project) -> None:

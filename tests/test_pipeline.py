@@ -35,7 +35,7 @@ def test_every_stage_leaves_what_it_promises(project: Project) -> None:
     """`dvc repro` ends with metrics of every model, a leaderboard, matrices, models and a run of each in MLflow."""
     metrics = json.loads((project.folder / "metrics/metrics.json").read_text())
     assert set(metrics) == {"lstm", "svm", "decision_tree"}
-    assert all(0 <= parts[part]["uar"] <= 1 for parts in metrics.values() for part in ("val", "test"))
+    assert all(0 <= splits[split]["uar"] <= 1 for splits in metrics.values() for split in ("val", "test"))
     assert "# Leaderboard" in project.output
     assert "reports/confusion" in project.output
     for name in (
@@ -71,16 +71,23 @@ def models_in_mlflow(project: Project) -> list[str]:
 
 
 def test_no_test_or_validation_voice_is_trained_on(project: Project) -> None:
-    """Across the real tables: test speakers are in no other part, and predictions hold originals and stressed ones."""
+    """Across the real tables: test speakers are in no other split, and predictions hold originals and corruptions."""
     splits = pd.read_csv(project.folder / "data/splits.csv")
-    clips = pd.read_parquet(project.folder / "data/features/frames", columns=["clip_id", "speaker", "source", "augmentation"])
-    parts = splits.merge(clips, on="clip_id").groupby("part").speaker.agg(set)
-    assert not parts["test"] & (parts["train"] | parts["val"])
+    clips = pd.read_parquet(
+        project.folder / "data/features/frames", columns=["clip_id", "speaker", "original_id", "augmentation"]
+    )
+    speakers = splits.merge(clips, on="clip_id").groupby("split").speaker.agg(set)
+    assert not speakers["test"] & (speakers["train"] | speakers["val"])
     predictions = pd.read_parquet(project.folder / "data/predictions/lstm.parquet")
-    assert set(predictions.part) == {"val", "test"}
-    assert set(predictions.augmentation) == {"", "stress_noise_10db", "stress_level_-12db", "stress_level_12db"}
-    assert set(predictions.part[predictions.augmentation != ""]) == {"test"}
-    assert set(predictions.source) == set(splits.clip_id[splits.part != "train"])
+    assert set(predictions.split) == {"val", "test"}
+    assert set(predictions.augmentation) == {
+        "",
+        "robustness_noise_10db",
+        "robustness_level_-12db",
+        "robustness_level_12db",
+    }
+    assert set(predictions.split[predictions.augmentation != ""]) == {"test"}
+    assert set(predictions.original_id) == set(splits.clip_id[splits.split != "train"])
 
 
 def test_a_second_repro_does_nothing(project: Project) -> None:

@@ -67,14 +67,14 @@ CASES = [
     Case("ravdess", "speaker", 5, "speaker"),
     Case("demo", "speaker", 12, "speaker"),
     Case("demo", "speaker", 2, "speaker"),
-    Case("tess", "speaker", 2, "text"),
+    Case("tess", "speaker", 2, "sentence"),
     Case("ravdess+savee", "speaker", 5, "speaker"),
-    Case("ravdess+tess", "speaker", 2, "source"),
-    Case("tess", "text", 2, "text"),
-    Case("savee", "text", 3, "text"),
+    Case("ravdess+tess", "speaker", 2, "original_id"),
+    Case("tess", "text", 2, "sentence"),
+    Case("savee", "text", 3, "sentence"),
     Case("ravdess", "text", 2, "speaker"),  # two sentences: one is left, so unseen speakers validate
-    Case("ravdess", "clip", 5, "source"),
-    Case("ravdess+tess", "clip", 3, "source"),
+    Case("ravdess", "clip", 5, "original_id"),
+    Case("ravdess+tess", "clip", 3, "original_id"),
     Case("ravdess+savee", "corpus", 2, "speaker"),
     Case("ravdess+savee+tess", "corpus", 3, "corpus"),
     Case("demo+ravdess+savee+tess", "corpus", 4, "corpus"),
@@ -82,7 +82,7 @@ CASES = [
     Case("ravdess", "speaker", 5, "speaker", "luna_jimenez"),
     Case("savee", "speaker", 4, "speaker", "emobox"),
     Case("ravdess+savee", "speaker", 6, "speaker", "emobox"),
-    Case("tess", "speaker", 2, "text", "both_ways"),
+    Case("tess", "speaker", 2, "sentence", "both_ways"),
 ]
 
 
@@ -93,13 +93,13 @@ def made(case: Case, seed: int = 1) -> pd.DataFrame:
 
 @cache
 def folds(case: Case, seed: int = 1) -> list[pd.DataFrame]:
-    """Original clips with their part, one table a fold."""
+    """Original clips with their split, one table a fold."""
     clips = splits.assign_splits(table(case.corpora), made(case, seed))
     return [clips[clips.fold == fold] for fold in range(1, case.folds + 1)]
 
 
-def values(clips: pd.DataFrame, column: str, *parts: str) -> set[str]:
-    return set(clips[clips.part.isin(parts)][column])
+def values(clips: pd.DataFrame, column: str, *subsets: str) -> set[str]:
+    return set(clips[clips.split.isin(subsets)][column])
 
 
 def in_test(clips: Sequence[pd.DataFrame], column: str) -> list[set[str]]:
@@ -111,19 +111,19 @@ def in_test(clips: Sequence[pd.DataFrame], column: str) -> list[set[str]]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_clip_is_tested_once(case: Case) -> None:
-    """Each clip is in every fold, sorted, and in the test of one; each fold has all three parts."""
+    """Each clip is in every fold, sorted, and in the test of one; each fold has all three splits."""
     split = made(case)
     expected = sorted((clip_id, fold) for clip_id in table(case.corpora).clip_id for fold in range(1, case.folds + 1))
     assert list(zip(split.clip_id, split.fold, strict=True)) == expected
-    assert (split[split.part == "test"].clip_id.value_counts() == 1).all()
-    assert set(split[split.part == "test"].clip_id) == set(split.clip_id)
-    assert all(set(parts) == set(splits.SPLITS) for _, parts in split.groupby("fold").part)
+    assert (split[split.split == "test"].clip_id.value_counts() == 1).all()
+    assert set(split[split.split == "test"].clip_id) == set(split.clip_id)
+    assert all(set(subsets) == set(splits.SPLITS) for _, subsets in split.groupby("fold").split)
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_held_out_is_shared(case: Case, seed: int) -> None:
-    """In no fold do test and the other parts share a speaker, sentence or corpus; nor do validation and training."""
+    """In no fold do test and the other splits share a speaker, sentence or corpus; nor do validation and training."""
     for fold in folds(case, seed):
         for corpus, clips in [("all", fold), *fold.groupby("corpus")]:
             if corpus != "all" or case.hold_out != "text":  # two corpora may know one sentence by one name
@@ -144,7 +144,7 @@ def test_a_protocol_depends_on_the_seed_alone(case: Case) -> None:
     shuffled = table(case.corpora).sample(frac=1, random_state=3)
     pd.testing.assert_frame_equal(split_of(shuffled, case.settings), made(case))
     if case.apart != "corpus":
-        assert tuple(made(case, 1).part) != tuple(made(case, 2).part)
+        assert tuple(made(case, 1).split) != tuple(made(case, 2).split)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -152,9 +152,11 @@ def test_copies_are_in_training_only_in_each_fold(case: Case) -> None:
     """No copy of a clip that a fold validates or tests on is in that fold, and its training has all copies."""
     clips = splits.assign_splits(factories.with_copies(table(case.corpora), kinds=("noise",)), made(case))
     copies = clips[clips.augmentation != ""]
-    assert set(copies.part) == {"train"}
-    training = clips[(clips.part == "train") & (clips.augmentation == "")]
-    assert set(zip(copies.source, copies.fold, strict=True)) == set(zip(training.clip_id, training.fold, strict=True))
+    assert set(copies.split) == {"train"}
+    training = clips[(clips.split == "train") & (clips.augmentation == "")]
+    assert set(zip(copies.original_id, copies.fold, strict=True)) == set(
+        zip(training.clip_id, training.fold, strict=True)
+    )
 
 
 # Drawn folds ----------------------------------------------------------------------------------------------------------
@@ -166,8 +168,8 @@ def test_folds_of_speakers_are_alike(seed: int) -> None:
     for fold in folds(CASES[0], seed):
         assert len(values(fold, "speaker", "test")) in (4, 5)
         assert len(values(fold, "speaker", "val")) in (3, 4, 5)
-        for part in ("test", "val"):
-            assert values(fold, "sex", part) == {"f", "m"}
+        for subset in ("test", "val"):
+            assert values(fold, "sex", subset) == {"f", "m"}
 
 
 def test_a_corpus_of_few_speakers_is_tested_first() -> None:
@@ -176,7 +178,7 @@ def test_a_corpus_of_few_speakers_is_tested_first() -> None:
     counts = [sum(name.startswith("savee") for name in fold) for fold in in_test(folds(case), "speaker")]
     assert counts == [1, 1, 1, 1, 0]
     last = folds(case)[-1]
-    assert last[last.corpus == "savee"].part.isin(["train", "val"]).all()
+    assert last[last.corpus == "savee"].split.isin(["train", "val"]).all()
 
 
 @pytest.mark.parametrize("hold_out", ["speaker", "text", "clip"])
@@ -193,16 +195,16 @@ def test_sentences_of_a_share(folds: int) -> None:
     """With one fold 15 % of TESS's words are tested; with any, 15 % validate, whoever says them."""
     clips = splits.assign_splits(table("tess"), split_of(table("tess"), factories.split("text", folds=folds)))
     for _, fold in clips.groupby("fold"):
-        n_texts = fold.groupby("part").text.nunique() / 40
+        n_texts = fold.groupby("split").sentence.nunique() / 40
         assert n_texts["test"] == pytest.approx(0.15 if folds == 1 else 1 / folds, abs=0.03)
         assert n_texts["val"] == pytest.approx(0.15, abs=0.03)
-        assert set(fold.groupby("part").speaker.nunique()) == {2}
+        assert set(fold.groupby("split").speaker.nunique()) == {2}
 
 
 def test_random_folds_are_shared_out_evenly() -> None:
     """With five folds of random clips a fifth of each emotion is tested, and 15 % validate."""
-    for fold in folds(Case("ravdess", "clip", 5, "source")):
-        shares = fold.groupby("emotion").part.value_counts(normalize=True).unstack()
+    for fold in folds(Case("ravdess", "clip", 5, "original_id")):
+        shares = fold.groupby("emotion").split.value_counts(normalize=True).unstack()
         assert shares["test"].to_numpy() == pytest.approx(0.2, abs=0.01)
         assert shares["val"].to_numpy() == pytest.approx(0.15, abs=0.01)
 
@@ -213,9 +215,9 @@ def test_folds_of_unknown_speakers_are_random() -> None:
     clips = clips.assign(speaker=clips.speaker.where(clips.corpus == "ravdess", "tess-"))
     joined = splits.assign_splits(clips, split_of(clips, factories.split("speaker", folds=3)))
     for _, fold in joined.groupby("fold"):
-        parts = fold.groupby("speaker").part.agg(set)
-        assert parts["tess-"] == {"train", "val", "test"}
-        assert all(len(part) == 1 for part in parts.drop("tess-"))
+        subsets = fold.groupby("speaker").split.agg(set)
+        assert subsets["tess-"] == {"train", "val", "test"}
+        assert all(len(subset) == 1 for subset in subsets.drop("tess-"))
 
 
 # Whole corpora --------------------------------------------------------------------------------------------------------
@@ -229,15 +231,15 @@ def test_corpora_are_tested_by_name() -> None:
 
 
 def test_a_corpus_validates_on_a_share_of_the_only_other_one() -> None:
-    """Of two corpora 15 % of the other's speakers validate, its texts where it has one speaker, else its clips."""
+    """Of two corpora 15 % of the other's speakers validate, its sentences where it has one speaker, else its clips."""
     clips = factories.joined(table("ravdess"), table("tess").query("speaker == 'tess-OAF'"))
     made = splits.assign_splits(clips, split_of(clips, factories.split("corpus")))
-    val = made[made.part == "val"]
+    val = made[made.split == "val"]
     assert val[val.fold == 2].speaker.nunique() == 4
-    assert val[val.fold == 1].text.nunique() / 40 == pytest.approx(0.15, abs=0.03)
+    assert val[val.fold == 1].sentence.nunique() / 40 == pytest.approx(0.15, abs=0.03)
     unknown = clips.assign(speaker=clips.corpus + "-")
     made = split_of(unknown, factories.split("corpus"))
-    assert (made[made.fold == 1].part == "val").sum() == pytest.approx(0.15 * 280, abs=1)
+    assert (made[made.fold == 1].split == "val").sum() == pytest.approx(0.15 * 280, abs=1)
 
 
 def test_either_number_of_corpora_is_meant() -> None:
@@ -303,7 +305,7 @@ def test_an_unpublished_table_is_refused(names: list[str]) -> None:
     """The error names the corpora that have no such folds, and all folds there are."""
     with pytest.raises(UserError) as error:
         published_folds(names, "emobox")
-    assert f"nobody published folds 'emobox' of {names[-1]}; known are ravdess: emobox, luna_jimenez; " in str(
+    assert f"published folds 'emobox' of {names[-1]}; known are ravdess: emobox, luna_jimenez; " in str(
         error.value
     )
     assert "savee: emobox; tess: both_ways" in str(error.value)
@@ -320,7 +322,7 @@ def test_an_unpublished_table_is_refused(names: list[str]) -> None:
             factories.split("speaker", folds=25),
             "no corpus has more than 24 speakers .* set folds to 24 or less",
         ),
-        ("ravdess+savee", factories.split("text", folds=31), "no corpus has more than 30 texts"),
+        ("ravdess+savee", factories.split("text", folds=31), "no corpus has more than 30 sentences"),
         (
             "ravdess",
             factories.split("clip", folds=200),
@@ -338,20 +340,22 @@ def test_impossible_folds_are_refused(corpora: str, settings: Any, message: str)
 
 def test_a_class_that_training_lacks_is_named() -> None:
     """Nobody trained on TESS knows calm; the error says what to restrict or merge."""
-    with pytest.raises(UserError, match=r"part train of fold 1 has no clip of calm .*emotions\.use.*emotions\.merge"):
+    with pytest.raises(
+        UserError, match=r"the train split of fold 1 has no clip of calm .*emotions\.use.*emotions\.merge"
+    ):
         split_of(table("ravdess+tess"), factories.split("corpus"), emotions=factories.emotions())
 
 
 def test_sentences_must_be_known() -> None:
-    """Where a corpus names no texts, or has one, there is no unseen sentence; the error names it and a way out."""
+    """Where a corpus names no sentences, or has one, there is no unseen sentence; the error names it and a way out."""
     clips = table("ravdess+tess")
-    without = clips.assign(text=clips.text.where(clips.corpus == "tess", ""))
+    without = clips.assign(sentence=clips.sentence.where(clips.corpus == "tess", ""))
     with pytest.raises(
         UserError, match=r"but 1440 clips of ravdess \(of 1440\) have none; .*hold_out: speaker or clip"
     ):
         split_of(without, factories.split("text"))
-    with pytest.raises(UserError, match="at least two texts, ravdess has 1"):
-        split_of(clips.assign(text="01"), factories.split("text"))
+    with pytest.raises(UserError, match="at least two sentences, ravdess has 1"):
+        split_of(clips.assign(sentence="01"), factories.split("text"))
 
 
 @pytest.mark.parametrize("folds", [2, 5])
@@ -397,7 +401,7 @@ def cheat(corpora: str, hold_out: str, by: str) -> float:
     rows = splits.assign_splits(clips.assign(row=np.arange(len(clips))), split_of(clips, asked))
     answers = []
     for _, fold in rows.groupby("fold"):
-        train, test = fold[fold.part != "test"], fold[fold.part == "test"]
+        train, test = fold[fold.split != "test"], fold[fold.split == "test"]
         model = KNeighborsClassifier(1).fit(sounds[train.row], train.emotion)
         answers.append(test.assign(predicted=model.predict(sounds[test.row])))
     judged = pd.concat(answers)

@@ -154,11 +154,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def rows(*parts: str, copies: bool) -> pd.DataFrame:
-    """Pick clips of some parts by hand, sorted, each with its mark and label."""
-    part = CLIPS.source.map(SPLIT.set_index("clip_id").part)
-    found = CLIPS.assign(mark=MARKS, part=part, label=CLIPS.emotion.map(list(factories.EMOTIONS).index))
-    return found[found.part.isin(parts) & ((found.augmentation == "") | copies)]
+def rows(*subsets: str, copies: bool) -> pd.DataFrame:
+    """Pick clips of some splits by hand, sorted, each with its mark and label."""
+    assigned = CLIPS.original_id.map(SPLIT.set_index("clip_id").split)
+    found = CLIPS.assign(mark=MARKS, split=assigned, label=CLIPS.emotion.map(list(factories.EMOTIONS).index))
+    return found[found.split.isin(subsets) & ((found.augmentation == "") | copies)]
 
 
 def shares(n: int) -> Any:

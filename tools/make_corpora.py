@@ -42,7 +42,7 @@ that has nothing to do with emotion. The same holds, less, where one corpus has 
 ```
 
 A merge can help too, such as `-S '+emotions.merge={{calm: neutral}}'`. `data/excluded.csv` names each clip that is then
-in no part of a run.
+in no split.
 """
 
 

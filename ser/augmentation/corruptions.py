@@ -16,7 +16,7 @@ from ser.audio import clean as audio_clean
 from ser.audio import effects
 from ser.audio import io as audio_io
 from ser.audio.types import Waveform
-from ser.dataset.clip_metadata import CORRUPTION_PREFIX
+from ser.dataset.clip_metadata import ROBUSTNESS_PREFIX
 from ser.params import Preprocess, Stress
 from ser.utils import seeding
 
@@ -70,7 +70,7 @@ def corruptions(settings: Stress) -> dict[str, Corruption]:
     found |= {"telephone": _telephone} if settings.telephone else {}
     found |= {f"reverberation_{s:g}s": partial(_reverberation, seconds=s) for s in settings.reverberation_seconds}
     found |= {f"level_{db:g}db": partial(_gain, db=db) for db in settings.level_db}
-    return {CORRUPTION_PREFIX + name: alter for name, alter in found.items()}
+    return {ROBUSTNESS_PREFIX + name: alter for name, alter in found.items()}
 
 
 def select_clips(clips: pd.DataFrame, settings: Stress, *, seed: int) -> Collection[str]:
@@ -115,5 +115,6 @@ def corrupt(signal: Waveform, how: Corruption, settings: Preprocess, *, name: st
     AudioError
         If preprocessing finds the result unusable.
     """
-    altered = how(signal, settings.sample_rate, seeding.make_rng(seed, "stress", clip_id, name))
+    key = "stress_" + name.removeprefix(ROBUSTNESS_PREFIX)  # another key would draw other noise and echoes
+    altered = how(signal, settings.sample_rate, seeding.make_rng(seed, "stress", clip_id, key))
     return audio_clean.apply_effects(altered, settings)

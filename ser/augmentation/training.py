@@ -130,11 +130,11 @@ def augment_clips(
     Yields
     ------
     list of dict
-        Rows with the column ``audio``: the source's but for clip_id, augmentation and length.
+        Rows with the column ``audio``: the original's but for clip_id, augmentation and length.
     """
     total = -(-count_clips(clips) // BATCH)
-    stressed = corruptions.select_clips(read_clips([clips]), settings.stress, seed=seed)
-    work = partial(_copies_of, settings=settings, preprocess=preprocess, stressed=stressed, seed=seed)
+    corrupted = corruptions.select_clips(read_clips([clips]), settings.stress, seed=seed)
+    work = partial(_copies_of, settings=settings, preprocess=preprocess, corrupted=corrupted, seed=seed)
     yield from map_batches(
         work, batches(iterate_rows(clips), size=BATCH), description=f"augment {clips.stem}", total=total
     )
@@ -145,14 +145,14 @@ def _copies_of(
     *,
     settings: Augment,
     preprocess: Preprocess,
-    stressed: Collection[str],
+    corrupted: Collection[str],
     seed: int,
 ) -> list[dict[str, Any]]:
     copies: list[dict[str, Any]] = []
     for row in rows:
         signal = audio_io.from_flac(row["audio"])
         own = list(_training_copies(row, signal, settings, seed=seed))
-        if row["clip_id"] in stressed:
+        if row["clip_id"] in corrupted:
             own += _corrupted_copies(row, signal, settings, preprocess=preprocess, seed=seed)
         copies += sorted(own, key=lambda copy: copy["clip_id"])
     return copies

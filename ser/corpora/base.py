@@ -1,7 +1,7 @@
-"""What a corpus is: facts, no walking of folders, no reading of audio.
+"""Metadata of corpora; this module reads no folders and no audio.
 
-Each corpus is a module of this package that defines `CORPUS`. There is no list of them in code on purpose: a list
-that every stage imports would make adding one corpus rerun the work of all the others.
+Each corpus is a module of this package that defines `CORPUS`. There is no list of them in code: a list that every stage
+imports would cause all stages to run again when a corpus is added.
 """
 
 import difflib
@@ -37,7 +37,7 @@ class RemoteFile:
 
     Raises
     ------
-    InputError
+    UserError
         If the path leads out of the folder, or the hash is malformed.
     """
 
@@ -49,7 +49,9 @@ class RemoteFile:
     def __post_init__(self) -> None:
         path = PurePosixPath(self.filename)
         if not path.name or path.is_absolute() or ".." in path.parts or "\\" in self.filename:
-            raise UserError(f"{self.url}: its name is {self.filename!r}; expected one below a folder, as in a/b.zip.")
+            raise UserError(
+                f"{self.url}: its name is {self.filename!r}; expected a path inside the folder, such as a/b.zip."
+            )
         if self.known_hash is not None and not _HASH.fullmatch(self.known_hash):
             raise UserError(
                 f"{self.filename}: its checksum is {self.known_hash!r}; expected md5: and 32, or sha256: and 64, "
@@ -79,7 +81,7 @@ class Corpus:
         ISO 639-1 code.
     pattern
         Regular expression for the end of a file's path without suffix, from the start of a path component. Groups:
-        ``speaker`` and ``emotion``; optional: ``text`` and ``intensity``.
+        ``speaker`` and ``emotion``; optional: ``sentence`` and ``intensity``.
     emotions
         Emotion code in the file name -> emotion: a canonical one, or another lower-case word. The latter is excluded
         from a run unless the settings name it.
@@ -160,14 +162,14 @@ class Corpus:
             sex=self.speaker_sex[self._speaker(found)],
             emotion=self.emotions[found["emotion"]],
             intensity=self.intensities.get(groups.get("intensity", ""), ""),
-            text=groups.get("text", ""),
+            sentence=groups.get("sentence", ""),
             language=self.language,
-            problem=self.known_bad.get(self.recording_key(file) or "", ""),
+            rejection_reason=self.known_bad.get(self.recording_key(file) or "", ""),
         )
 
 
 def known_corpora() -> list[str]:
-    """Name the corpora there are facts about: the modules of this package but for this one."""
+    """List the names of the published corpora: the other modules of this package."""
     return sorted(module.name for module in pkgutil.iter_modules(corpora.__path__) if module.name != "base")
 
 
@@ -176,7 +178,7 @@ def load_corpus(name: str, *, own: Collection[str] = ()) -> Corpus:
 
     Raises
     ------
-    InputError
+    UserError
         If there is no such corpus.
     """
     known = known_corpora()
@@ -197,14 +199,14 @@ def is_synthetic(name: str) -> bool:
 
 
 def published_folds(names: Sequence[str], table: str | None) -> dict[str, int]:
-    """Look up in which fold of a published cross-validation each speaker is tested.
+    """Look up the test fold of each speaker in a published cross-validation.
 
     Parameters
     ----------
     names
-        Of corpora, or of somebody's own recordings, of which nothing is published.
+        Names of corpora; custom ones have no published folds.
     table
-        Name of the cross-validation; None for none.
+        Name of the cross-validation, or None.
 
     Returns
     -------
@@ -213,7 +215,7 @@ def published_folds(names: Sequence[str], table: str | None) -> dict[str, int]:
 
     Raises
     ------
-    InputError
+    UserError
         If a corpus has no such table.
     """
     if table is None:
@@ -223,7 +225,7 @@ def published_folds(names: Sequence[str], table: str | None) -> dict[str, int]:
     if without:
         known = "; ".join(f"{name}: {', '.join(folds)}" for name, folds in having.items() if folds)
         raise UserError(
-            f"split.table: nobody published folds {table!r} of {', '.join(without)}; known are {known}. "
+            f"split.table: there are no published folds {table!r} of {', '.join(without)}; known are {known}. "
             "Choose one that all corpora of the run have, or set table: null."
         )
     return {

@@ -47,7 +47,7 @@ CORPUS = Corpus(
     url="https://github.com/CheyneyComputerScience/CREMA-D",
     language="en",
     # actor_sentence_emotion_intensity; the intensity is XX (unspecified) but for one sentence
-    pattern=r"(?P<speaker>1\d{3})_(?P<text>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<intensity>XX|LO|MD|HI)",
+    pattern=r"(?P<speaker>1\d{3})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<intensity>XX|LO|MD|HI)",
     emotions={
         "ANG": "angry",
         "DIS": "disgust",

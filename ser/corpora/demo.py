@@ -9,7 +9,7 @@ CORPUS = Corpus(
     citation="espeak-ng; emotional prosody after Schröder (2001), Burkhardt & Sendlmeier (2000) and Cahn (1990)",
     url="https://github.com/espeak-ng/espeak-ng",
     language="en",
-    pattern=r"(?P<speaker>\d\d)_(?P<emotion>[a-z]+)_(?P<text>[a-z]+)",
+    pattern=r"(?P<speaker>\d\d)_(?P<emotion>[a-z]+)_(?P<sentence>[a-z]+)",
     emotions={
         emotion: emotion for emotion in ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
     },

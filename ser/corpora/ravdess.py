@@ -19,7 +19,7 @@ CORPUS = Corpus(
     url="https://zenodo.org/records/1188976",
     language="en",
     # modality-channel-emotion-intensity-statement-repetition-actor; 03 is audio only, 01 is speech
-    pattern=r"03-01-(?P<emotion>\d\d)-(?P<intensity>0[12])-(?P<text>0[12])-(?P<repetition>0[12])-(?P<speaker>\d\d)",
+    pattern=r"03-01-(?P<emotion>\d\d)-(?P<intensity>0[12])-(?P<sentence>0[12])-(?P<repetition>0[12])-(?P<speaker>\d\d)",
     emotions={
         "01": "neutral",
         "02": "calm",

@@ -22,8 +22,8 @@ CORPUS = Corpus(
     url="http://kahlan.eps.surrey.ac.uk/savee/",
     language="en",
     # speaker_emotion+sentence, such as DC_sa07; in the official tree the speaker is a folder: DC/sa07
-    # the number alone names the text: three sentences are the same in all emotions, so all of a number stay together
-    pattern=r"(?P<speaker>DC|JE|JK|KL)[_/](?P<emotion>a|d|f|h|n|sa|su)(?P<text>\d\d)",
+    # the number alone names the sentence: three are the same in all emotions, so all of a number stay together
+    pattern=r"(?P<speaker>DC|JE|JK|KL)[_/](?P<emotion>a|d|f|h|n|sa|su)(?P<sentence>\d\d)",
     emotions={
         "a": "angry",
         "d": "disgust",

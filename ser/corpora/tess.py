@@ -29,7 +29,7 @@ CORPUS = Corpus(
     citation="Pichora-Fuller & Dupuis (2020), doi:10.5683/SP2/E8H2MF",
     url="https://doi.org/10.5683/SP2/E8H2MF",
     language="en",
-    pattern=r"(?P<speaker>[A-Z]+)_(?P<text>[a-z]+)_(?P<emotion>[a-z]+)",
+    pattern=r"(?P<speaker>[A-Z]+)_(?P<sentence>[a-z]+)_(?P<emotion>[a-z]+)",
     emotions={
         "neutral": "neutral",
         "happy": "happy",

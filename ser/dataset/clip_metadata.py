@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-CORRUPTION_PREFIX = "stress_"
+ROBUSTNESS_PREFIX = "robustness_"
 """How `augmentation` begins in the rows of copies that are made for testing only."""
 
 
@@ -41,4 +41,4 @@ def describe_unknown_speakers(clips: pd.DataFrame) -> str:
 
 def is_corrupted(clips: pd.DataFrame) -> pd.Series[bool]:
     """Say which rows of a table with the column `augmentation` are copies for testing only."""
-    return clips.augmentation.str.startswith(CORRUPTION_PREFIX).astype(bool)
+    return clips.augmentation.str.startswith(ROBUSTNESS_PREFIX).astype(bool)

@@ -1,6 +1,6 @@
 """The clip table, the only thing stages hand each other: its columns, reading, writing, validation.
 
-A clip is a row; rows are sorted by `source`, then `clip_id`. Tables that carry audio or features have one
+A clip is a row; rows are sorted by `original_id`, then `clip_id`. Tables that carry audio or features have one
 payload column more and are Parquet files, or folders of such, written and read in pieces.
 """
 
@@ -26,9 +26,9 @@ SCHEMA = pa.schema(
         ("language", pa.string()),
         ("emotion", pa.string()),
         ("intensity", pa.string()),
-        ("text", pa.string()),
-        ("content", pa.string()),  # a hash of the sound: the same under two names is found by it
-        ("source", pa.string()),
+        ("sentence", pa.string()),
+        ("audio_sha256", pa.string()),  # first 32 hexadecimal digits; finds equal audio under two names
+        ("original_id", pa.string()),
         ("augmentation", pa.string()),
         ("n_samples", pa.int64()),
         ("sample_rate", pa.int32()),
@@ -92,17 +92,17 @@ def read_clips(paths: Iterable[Path]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        With `COLUMNS`, sorted by source and clip_id.
+        With `COLUMNS`, sorted by original_id and clip_id.
 
     Raises
     ------
-    InputError
+    UserError
         If a table is missing or not a valid clip table.
     """
     tables = [part.read(columns=list(COLUMNS)) for path in paths for part in _parts(path)]
     clips = pa.concat_tables([table.replace_schema_metadata() for table in tables]).to_pandas()
     validate(clips)
-    return clips.sort_values(["source", "clip_id"], ignore_index=True)
+    return clips.sort_values(["original_id", "clip_id"], ignore_index=True)
 
 
 def iterate_clips(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -140,7 +140,7 @@ def files_of(path: Path) -> list[Path]:
 
     Raises
     ------
-    InputError
+    UserError
         If the folder holds none.
     """
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
@@ -168,8 +168,8 @@ def validate(clips: pd.DataFrame) -> None:
 
     Raises
     ------
-    InputError
-        If columns, uniqueness, emotions or the relation of copies to their sources are not as declared.
+    UserError
+        If columns, uniqueness, emotions or the relation of copies to their originals are not as declared.
     """
     if tuple(clips.columns[: len(COLUMNS)]) != COLUMNS:
         raise UserError(f"clip table: columns are {list(clips.columns)}, expected {list(COLUMNS)}.")
@@ -178,8 +178,10 @@ def validate(clips: pd.DataFrame) -> None:
         raise UserError(f"clip table: clip_id {repeated.iloc[0]} stands twice; each clip needs its own.")
     validate_labels(list(clips.emotion.unique()), where="clip table")
     original = clips.augmentation == ""
-    if (original != (clips.clip_id == clips.source)).any():
-        raise UserError("clip table: an original is its own source, and a copy is not; found a row that is neither.")
+    if (original != (clips.clip_id == clips.original_id)).any():
+        raise UserError(
+            "clip table: original_id is clip_id for an original, and not for a copy; found a row that is neither."
+        )
     foreign = ~pd.Series([s.startswith(f"{c}-") for s, c in zip(clips.speaker, clips.corpus, strict=True)], dtype=bool)
     if foreign.any():
         raise UserError(

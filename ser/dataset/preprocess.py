@@ -18,7 +18,7 @@ from ser.utils.parallel import batches, map_batches
 
 BATCH = 16
 UNUSABLE = ("file", "reason")
-STATS_COLUMNS = ("file", "sample_rate", "channels", "seconds", "level_db", "peak_db", "clip_seconds", "clip_level_db")
+STATS_COLUMNS = ("file", "sample_rate", "channels", "duration", "level_db", "peak_db", "clip_duration", "clip_level_db")
 """Columns: of the recording its rate in Hz, length in s, RMS level and peak in dBFS; of the clip length and level."""
 
 
@@ -57,7 +57,9 @@ class PreprocessingLog:
     def take(self, made: "_ProcessedClip | RejectedRecording") -> bool:
         """Note a result; say whether it is a clip, which it is not if an earlier recording holds the same sound."""
         if isinstance(made, _ProcessedClip):
-            file, emotion = self._sounds.setdefault(made.clip["content"], (made.measured["file"], made.clip["emotion"]))
+            file, emotion = self._sounds.setdefault(
+                made.clip["audio_sha256"], (made.measured["file"], made.clip["emotion"])
+            )
             if file == made.measured["file"]:
                 self.measured.append(made.measured)
                 return True
@@ -76,7 +78,7 @@ class PreprocessingLog:
 
         Raises
         ------
-        InputError
+        UserError
             If the share of unusable recordings is above `most`, naming the first of them.
         """
         of, share = self.counts()["recordings"], len(self.unusable) / self.counts()["recordings"]
@@ -132,8 +134,8 @@ def _make(
 def _make_one(
     recording: Recording, *, folder: Path, corpus: str, settings: Preprocess
 ) -> "_ProcessedClip | RejectedRecording":
-    if recording.problem:
-        return RejectedRecording(recording.file, recording.problem)
+    if recording.rejection_reason:
+        return RejectedRecording(recording.file, recording.rejection_reason)
     try:
         signal, original = audio_clean.clean_and_measure(folder / recording.file, settings)
     except audio_io.AudioError as error:
@@ -153,9 +155,9 @@ def _clip(recording: Recording, signal: Waveform, *, corpus: str, rate: int) -> 
         "language": recording.language,
         "emotion": recording.emotion,
         "intensity": recording.intensity,
-        "text": recording.text,
-        "content": hashlib.sha256(sound).hexdigest()[:32],
-        "source": clip_id,
+        "sentence": recording.sentence,
+        "audio_sha256": hashlib.sha256(sound).hexdigest()[:32],
+        "original_id": clip_id,
         "augmentation": "",
         "n_samples": len(signal),
         "sample_rate": rate,
@@ -165,10 +167,10 @@ def _clip(recording: Recording, signal: Waveform, *, corpus: str, rate: int) -> 
 
 def _measured(file: str, original: audio_clean.AudioStats, signal: Waveform, *, rate: int) -> dict[str, Any]:
     numbers = {
-        "seconds": original.seconds,
+        "duration": original.seconds,
         "level_db": original.level_db,
         "peak_db": original.peak_db,
-        "clip_seconds": len(signal) / rate,
+        "clip_duration": len(signal) / rate,
         "clip_level_db": effects.rms_dbfs(signal),
     }
     rounded = {name: round(value, 3) for name, value in numbers.items()}

@@ -1,4 +1,4 @@
-"""Describe a split in words: its evaluation protocol, and how many speakers and clips each part has."""
+"""Describe a split in words: its evaluation protocol, and how many speakers and clips each split has."""
 
 from collections.abc import Mapping, Sequence
 
@@ -74,12 +74,12 @@ def _cross_validation(held_out: str, split: Split, *, folds: int) -> str:
 
 
 def format_split_summary(clips: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
-    """Count the speakers and clips, without copies, of each part of a split: a line per fold."""
+    """Count the speakers and clips, without copies, of train, val and test: a line per fold."""
     table, folds = splits.merge(clips[["clip_id", "corpus", "speaker"]], on="clip_id"), splits.fold.nunique()
     lines = []
     for fold, rows in table.groupby("fold"):
-        parts = {part: rows[rows.part == part] for part in ("train", "val", "test")}
-        sizes = [f"{part} {_voices(own)}, {pluralize(len(own), 'clip')}" for part, own in parts.items()]
+        subsets = {split: rows[rows.split == split] for split in ("train", "val", "test")}
+        sizes = [f"{split} {_voices(own)}, {pluralize(len(own), 'clip')}" for split, own in subsets.items()]
         lines.append(f"{f'fold {fold}: ' if folds > 1 else ''}{'; '.join(sizes)}")
     return lines
 

@@ -26,11 +26,11 @@ class Recording:
         ``f``, ``m`` or empty.
     emotion
         A canonical one, or another lower-case word.
-    intensity, text
+    intensity, sentence
         How strongly it was played, and which sentence or word was said, where that is known.
     language
         ISO 639-1.
-    problem
+    rejection_reason
         Why this can be no clip; empty for most.
     """
 
@@ -39,9 +39,9 @@ class Recording:
     sex: str = ""
     emotion: str = ""
     intensity: str = ""
-    text: str = ""
+    sentence: str = ""
     language: str = ""
-    problem: str = ""
+    rejection_reason: str = ""
 
     @property
     def name(self) -> str:
@@ -57,7 +57,7 @@ def find_recordings(folder: Path) -> list[PurePosixPath]:
 
     Raises
     ------
-    InputError
+    UserError
         If the folder is missing or holds no audio file.
     """
     if not folder.is_dir():
@@ -99,11 +99,12 @@ def list_recordings(
     Returns
     -------
     list of Recording
-        Sorted by name. Those that nobody can read, or whose name another has but for its suffix, have a `problem`.
+        Sorted by name. Those that nobody can read, or whose name another has but for its suffix, have a
+        `rejection_reason`.
     """
     unread = f"the name does not follow the grammar of {grammar}"
     files = find_recordings(folder)
-    return in_order(parse(file) or Recording(str(file), problem=unread) for file in files)
+    return in_order(parse(file) or Recording(str(file), rejection_reason=unread) for file in files)
 
 
 def in_order(recordings: Iterable[Recording]) -> list[Recording]:
@@ -113,7 +114,7 @@ def in_order(recordings: Iterable[Recording]) -> list[Recording]:
     for position, recording in enumerate(listed):
         kept = first.setdefault(recording.name, recording.file)
         if kept != recording.file:
-            listed[position] = replace(recording, problem=f"has the same name as {kept}, but for its suffix")
+            listed[position] = replace(recording, rejection_reason=f"has the same name as {kept}, but for its suffix")
     return listed
 
 
@@ -127,7 +128,7 @@ def read_recordings(path: Path) -> list[Recording]:
 
     Raises
     ------
-    InputError
+    UserError
         If it is missing or has other columns.
     """
     try:

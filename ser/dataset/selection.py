@@ -28,13 +28,13 @@ def select_clips(clips: pd.DataFrame, emotions: Emotions) -> tuple[pd.DataFrame,
 
     Raises
     ------
-    InputError
+    UserError
         If fewer than two classes have clips, or the settings name an emotion beyond the usual that no corpus has.
     """
     originals = clips[clips.augmentation == ""].sort_values("clip_id", ignore_index=True)
     _check_named(originals, emotions)
     labels = originals.emotion.map(label_map(emotions.classes, emotions.merge))
-    first = originals.groupby("content").clip_id.transform("first")
+    first = originals.groupby("audio_sha256").clip_id.transform("first")
     repeated = originals.clip_id != first
     chosen = originals.assign(emotion=labels)[labels.notna() & ~repeated].reset_index(drop=True)
     if chosen.emotion.nunique() < 2:

@@ -1,8 +1,8 @@
 """Who is trained, validated and tested on what, as pure table work.
 
-A split table has one row per original clip and fold: ``clip_id, emotion, fold, part``. `emotion` is the clip's class
-in this run, after merging; clips of other emotions are not in the table. `part` is train, val or test. Copies are
-never listed: they follow their source. With several folds each clip is tested in one of them (cross-validation).
+A split table has one row per original clip and fold: ``clip_id, emotion, fold, split``. `emotion` is the clip's class
+in this run, after merging; clips of other emotions are not in the table. `split` is train, val or test. Copies are
+never listed: they follow their original. With several folds each clip is tested in one of them (cross-validation).
 """
 
 import math
@@ -20,7 +20,7 @@ from ser.params import Emotions, Split
 from ser.utils import seeding
 from ser.utils.errors import UserError
 
-COLUMNS = ("clip_id", "emotion", "fold", "part")
+COLUMNS = ("clip_id", "emotion", "fold", "split")
 SPLITS = ("train", "val", "test")
 Fold = tuple[pd.DataFrame, pd.DataFrame]
 """The clips of a corpus that a fold leaves for training and validation, and those it tests on."""
@@ -36,12 +36,12 @@ def split_clips(
 ) -> pd.DataFrame:
     """Assign every original clip of the run's classes to training, validation or test, in each fold.
 
-    `hold_out` says what is not shared between test and training: a speaker, a text, a corpus, or no more than the
+    `hold_out` says what is not shared between test and training: a speaker, a sentence, a corpus, or no more than the
     clip itself. Validation is grouped as the test is. Where one speaker is left for training and validation, unseen
-    texts validate; where one text is left, unseen speakers do. A corpus of which nobody knows who speaks is held out
-    by clip instead of by speaker.
+    sentences validate; where one sentence is left, unseen speakers do. A corpus of which nobody knows who speaks is
+    held out by clip instead of by speaker.
 
-    With one fold the share `test` is tested on. With more, each speaker, text or clip is tested on in one fold; a
+    With one fold the share `test` is tested on. With more, each speaker, sentence or clip is tested on in one fold; a
     corpus with fewer of them than folds is tested in the first folds, and is for training and validation in the
     others. `published` folds are of speakers, and take the place of drawn ones.
 
@@ -69,18 +69,18 @@ def split_clips(
 
     Raises
     ------
-    InputError
-        If there are too few speakers, texts or corpora, a part would be empty, a fold would train on no clip of a
-        class, or the only fold would have a part without it.
+    UserError
+        If there are too few speakers, sentences or corpora, a split would be empty, a fold would train on no clip of a
+        class, or the only fold would have a split without it.
     """
     originals = select_clips(clips, emotions)[0]
     if settings.hold_out == "corpus":
         folds = _leave_one_corpus_out(originals, settings, seed=seed)
     else:
         folds = _split_each_corpus(originals, settings, seed=seed, published=published or {})
-    table = pd.concat([originals.assign(fold=fold, part=part) for fold, part in enumerate(folds, start=1)])
+    table = pd.concat([originals.assign(fold=fold, split=split) for fold, split in enumerate(folds, start=1)])
     table = table.sort_values(["clip_id", "fold"], ignore_index=True)
-    _check_parts(table, settings)
+    _check_splits(table, settings)
     _check_classes(table, settings)
     return table[list(COLUMNS)]
 
@@ -88,20 +88,20 @@ def split_clips(
 def _split_each_corpus(
     clips: pd.DataFrame, settings: Split, *, seed: int, published: Mapping[str, int]
 ) -> list["pd.Series[str]"]:
-    """Divide each corpus by itself, so that it is divided alike in any company; give the parts of each fold."""
+    """Divide each corpus by itself, so that it is divided alike in any company; give the splits of each fold."""
     corpora = [group for _, group in clips.groupby("corpus")]
     cuts = [_outer_folds(group, settings, seed=seed, published=published) for group in corpora]
     n_folds = max(map(len, cuts))
     if settings.table is None and n_folds < settings.folds:
         raise UserError(
             f"split.folds: there are to be {settings.folds}, but no corpus has more than {n_folds} "
-            f"{settings.hold_out}s to test on in turn; set folds to {n_folds} or less."
+            f"{_group(settings.hold_out)}s to test on in turn; set folds to {n_folds} or less."
         )
-    parts = [
+    assigned = [
         [_assign_fold(group, cut, settings, seed=seed) for cut in _pad_folds(cuts_of_group, group, n_folds)]
         for group, cuts_of_group in zip(corpora, cuts, strict=True)
     ]
-    return [pd.concat(fold) for fold in zip(*parts, strict=True)]
+    return [pd.concat(fold) for fold in zip(*assigned, strict=True)]
 
 
 def _pad_folds(cuts: list[Fold], clips: pd.DataFrame, n_folds: int) -> list[Fold]:
@@ -127,8 +127,13 @@ def _is_by_clip(clips: pd.DataFrame, settings: Split) -> bool:
     return settings.hold_out == "clip" or bool(is_unknown_speaker(clips).any())
 
 
-def _seed(clips: pd.DataFrame, part: str, *, seed: int) -> int:
-    return seeding.derive_seed(seed, "split", clips.corpus.iloc[0], part)
+def _group(hold_out: str) -> str:
+    """Name what is held out, as the column of the clip table does where there is one."""
+    return "sentence" if hold_out == "text" else hold_out
+
+
+def _seed(clips: pd.DataFrame, split: str, *, seed: int) -> int:
+    return seeding.derive_seed(seed, "split", clips.corpus.iloc[0], split)
 
 
 def _published_tests(clips: pd.DataFrame, table: str, *, published: Mapping[str, int]) -> list[pd.Index]:
@@ -148,35 +153,35 @@ def _published_tests(clips: pd.DataFrame, table: str, *, published: Mapping[str,
 
 
 def _drawn_tests(clips: pd.DataFrame, settings: Split, *, seed: int) -> list[pd.Index]:
-    """Draw the speakers or texts to test on: a share of them, or all in turn."""
-    group = settings.hold_out
-    _check_groups(clips, group)
+    """Draw the speakers or sentences to test on: a share of them, or all in turn."""
+    group = _group(settings.hold_out)
+    _check_groups(clips, group, hold_out=settings.hold_out)
     if settings.folds == 1:
         return [_hold_out(clips, group, share=settings.test, seed=seed)]
     return _group_folds(clips, group, folds=min(settings.folds, clips[group].nunique()), seed=seed)
 
 
-def _check_groups(clips: pd.DataFrame, group: str) -> None:
+def _check_groups(clips: pd.DataFrame, group: str, *, hold_out: str) -> None:
     corpus, n_groups = clips.corpus.iloc[0], clips[group].nunique()
     n_without = (clips[group] == "").sum()
     if n_without:
         raise UserError(
-            f"split.hold_out: {group} needs the {group} of every clip, but {n_without} clips of {corpus} (of "
+            f"split.hold_out: {hold_out} needs the {group} of every clip, but {n_without} clips of {corpus} (of "
             f"{len(clips)}) have none; name them, use hold_out: speaker or clip, or take {corpus} out of corpora."
         )
     if n_groups < 2:
         raise UserError(
-            f"split.hold_out: {group} needs at least two {group}s, {corpus} has {n_groups}; use hold_out: clip."
+            f"split.hold_out: {hold_out} needs at least two {group}s, {corpus} has {n_groups}; use hold_out: clip."
         )
 
 
 def _assign_fold(clips: pd.DataFrame, cut: Fold, settings: Split, *, seed: int) -> "pd.Series[str]":
-    """Name the part of each clip of a corpus, in the order of its table."""
+    """Name the split of each clip of a corpus, in the order of its table."""
     rest, test = cut
-    part = pd.Series("train", index=clips.index)
-    part[test.index] = "test"
-    part[_validation_indices(rest, clips, settings, seed=_seed(clips, "val", seed=seed))] = "val"
-    return part
+    split = pd.Series("train", index=clips.index)
+    split[test.index] = "test"
+    split[_validation_indices(rest, clips, settings, seed=_seed(clips, "val", seed=seed))] = "val"
+    return split
 
 
 def _validation_indices(rest: pd.DataFrame, clips: pd.DataFrame, settings: Split, *, seed: int) -> pd.Index:
@@ -187,11 +192,11 @@ def _validation_indices(rest: pd.DataFrame, clips: pd.DataFrame, settings: Split
     if _is_by_clip(clips, settings):
         tested = 0 if len(rest) == len(clips) else settings.test if settings.folds == 1 else 1 / settings.folds
         return _draw_clips(rest, share=settings.val / (1 - tested), seed=seed)[1].index
-    groups = ("text", "speaker") if settings.hold_out == "text" else ("speaker", "text")
+    groups = ("sentence", "speaker") if settings.hold_out == "text" else ("speaker", "sentence")
     group = next((group for group in groups if rest[group].nunique() > 1), None)
     if group is None:
         raise UserError(
-            f"split: {clips.corpus.iloc[0]} leaves one speaker and one text for training and validation; "
+            f"split: {clips.corpus.iloc[0]} leaves one speaker and one sentence for training and validation; "
             "use hold_out: clip."
         )
     share = settings.val * clips[group].nunique() / rest[group].nunique()
@@ -263,7 +268,7 @@ def _draw_clips(clips: pd.DataFrame, *, share: float, seed: int) -> Fold:
 
 
 def _leave_one_corpus_out(clips: pd.DataFrame, settings: Split, *, seed: int) -> list["pd.Series[str]"]:
-    """Test each corpus on its own; give the parts of each fold, in the order of the corpora's names."""
+    """Test each corpus on its own; give the splits of each fold, in the order of the corpora's names."""
     names = sorted(clips.corpus.unique())
     if len(names) < 2:
         raise UserError(f"split.hold_out: corpus needs at least two corpora, the run has {names[0]} alone; add one.")
@@ -277,21 +282,21 @@ def _leave_one_corpus_out(clips: pd.DataFrame, settings: Split, *, seed: int) ->
 
 def _without(corpus: str, clips: pd.DataFrame, settings: Split, *, seed: int) -> "pd.Series[str]":
     """Test on one corpus, and validate on the smallest other one, or on a share of the only other one."""
-    part = pd.Series("train", index=clips.index)
-    part[clips.corpus == corpus] = "test"
+    split = pd.Series("train", index=clips.index)
+    split[clips.corpus == corpus] = "test"
     rest = clips[clips.corpus != corpus]
     sizes = rest.corpus.value_counts().sort_index()
     if len(sizes) > 1:
-        part[rest.index[rest.corpus == sizes.idxmin()]] = "val"
+        split[rest.index[rest.corpus == sizes.idxmin()]] = "val"
     else:
-        part[_validation_indices(rest, rest, settings, seed=_seed(rest, "val", seed=seed))] = "val"
-    return part
+        split[_validation_indices(rest, rest, settings, seed=_seed(rest, "val", seed=seed))] = "val"
+    return split
 
 
-def _check_parts(table: pd.DataFrame, settings: Split) -> None:
-    """Refuse a fold without a part, such as a published one of whose speakers no recording is there."""
-    for fold, parts in table.groupby("fold").part:
-        absent = [part for part in SPLITS if part not in set(parts)]
+def _check_splits(table: pd.DataFrame, settings: Split) -> None:
+    """Refuse a fold without a split, such as a published one of whose speakers no recording is there."""
+    for fold, splits in table.groupby("fold").split:
+        absent = [split for split in SPLITS if split not in set(splits)]
         if absent:
             raise UserError(
                 f"split: fold {fold} has no clip for {' and '.join(absent)} ({_settings(settings)}); get the whole of "
@@ -302,12 +307,12 @@ def _check_parts(table: pd.DataFrame, settings: Split) -> None:
 def _check_classes(table: pd.DataFrame, settings: Split) -> None:
     """Refuse a split whose models would not know all classes; of one fold, also one that does not judge all."""
     classes = set(table.emotion)
-    judged = table if table.fold.nunique() == 1 else table[table.part == "train"]
-    for (fold, part), clips in judged.groupby(["fold", "part"]):
+    judged = table if table.fold.nunique() == 1 else table[table.split == "train"]
+    for (fold, split), clips in judged.groupby(["fold", "split"]):
         absent = canonical_order(classes - set(clips.emotion))
         if absent:
             raise UserError(
-                f"split: part {part} of fold {fold} has no clip of {', '.join(absent)} ({_settings(settings)}); "
+                f"split: the {split} split of fold {fold} has no clip of {', '.join(absent)} ({_settings(settings)}); "
                 f"{_way_out(absent, settings)}."
             )
 
@@ -330,7 +335,7 @@ def _way_out(absent: Sequence[str], settings: Split) -> str:
 
 
 def assign_splits(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool = True) -> pd.DataFrame:
-    """Give each clip, copies too, the class, fold and part of its source.
+    """Give each clip, copies too, the class, fold and split of its original.
 
     Copies to learn from are kept in training only, copies for testing in testing only.
 
@@ -346,12 +351,12 @@ def assign_splits(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool 
     Returns
     -------
     DataFrame
-        The clip table with the run's `emotion`, and the columns fold and part.
+        The clip table with the run's `emotion`, and the columns fold and split.
     """
-    joined = clips.drop(columns="emotion").merge(splits.rename(columns={"clip_id": "source"}), on="source")
-    parts_of_copies = is_corrupted(joined).map({True: "test", False: "train" if augmented else ""})
-    kept = joined[(joined.augmentation == "") | (joined.part == parts_of_copies)]
-    return kept.sort_values(["source", "clip_id", "fold"], ignore_index=True)
+    joined = clips.drop(columns="emotion").merge(splits.rename(columns={"clip_id": "original_id"}), on="original_id")
+    splits_of_copies = is_corrupted(joined).map({True: "test", False: "train" if augmented else ""})
+    kept = joined[(joined.augmentation == "") | (joined.split == splits_of_copies)]
+    return kept.sort_values(["original_id", "clip_id", "fold"], ignore_index=True)
 
 
 def grouped_cv(
@@ -359,12 +364,12 @@ def grouped_cv(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Cut training clips into folds for a grid search: by what the test holds out, as far as there are two of it.
 
-    Speakers (also for corpora), of which there may be but one: then texts, and at last sources.
+    Speakers (also for corpora), of which there may be but one: then sentences, and at last originals.
 
     Parameters
     ----------
     clips
-        Training clips with a column emotion; copies stay with their sources, as they share speaker and text.
+        Training clips with a column emotion; copies stay with their originals, as they share speaker and sentence.
     folds
         How many, at most one a group.
     seed
@@ -387,8 +392,8 @@ def grouped_cv(
 
 
 def _groups(clips: pd.DataFrame, hold_out: str) -> "pd.Series[str]":
-    """Say what stays together in a grid search: copies and their source, and what the test holds out."""
-    speakers = clips.speaker.where(~is_unknown_speaker(clips), clips.source)
-    texts = clips.text.where(clips.text != "", clips.source)
-    choices = {"clip": [], "text": [texts]}.get(hold_out, [speakers, clips.text])
-    return next((group for group in choices if group.nunique() >= 2), clips.source)
+    """Say what stays together in a grid search: copies and their original, and what the test holds out."""
+    speakers = clips.speaker.where(~is_unknown_speaker(clips), clips.original_id)
+    sentences = clips.sentence.where(clips.sentence != "", clips.original_id)
+    choices = {"clip": [], "text": [sentences]}.get(hold_out, [speakers, clips.sentence])
+    return next((group for group in choices if group.nunique() >= 2), clips.original_id)

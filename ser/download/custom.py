@@ -1,10 +1,10 @@
-"""Recordings of a user's own: labels from a CSV file, from the folders' names, or read from paths by an expression."""
+"""Import custom corpora: labels from a CSV file, from folder names, or from file paths by a regular expression."""
 
 import csv
 import re
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -22,36 +22,38 @@ from ser.utils.text import pluralize
 
 LABELS = "labels.csv"
 REQUIRED = {"file", "emotion"}
-OPTIONAL = {"speaker", "sex", "text", "language", "intensity"}
+OPTIONAL = {"speaker", "sex", "sentence", "language", "intensity"}
+_SYNONYMS = {"text": "sentence"}
+"""Column of users' tables, and group of their patterns -> column of the recording table."""
 _SEXES = {"": "", "f": "f", "female": "f", "m": "m", "male": "m"}
 
 
 def import_custom_corpus(settings: Own, folder: Path, *, name: str, root: Path) -> tuple[list[Recording], list[str]]:
-    """Label a user's recordings, check them, and copy those that have a label.
+    """Read the labels of a user's recordings, validate them, and copy the labelled recordings.
 
     Parameters
     ----------
     settings
         The entry of the section `own`.
     folder
-        Is made, and filled.
+        Target folder; created.
     name
-        Of the corpus.
+        Name of the corpus.
     root
-        Where relative paths in the settings start.
+        Folder that relative paths in the settings refer to.
 
     Returns
     -------
     recordings : list of Recording
-        Their table.
+        Recording table.
     notes : list of str
-        What a user should know: unknown speakers, repeated sounds, mixed rates, recordings without a label.
+        Notes for the user: unknown speakers, duplicates, mixed sample rates, recordings without a label.
 
     Raises
     ------
-    InputError
-        If the folder or its labels cannot be read, labels name files that are missing or emotions that are unknown,
-        some speakers but not all are known, or one sound has two labels.
+    UserError
+        If the folder or its labels cannot be read, files are missing, emotions are unknown, only some speakers are
+        given, or identical files have different labels.
     """
     source = _folder(settings, name=name, root=root)
     files = find_recordings(source)
@@ -69,14 +71,12 @@ def import_custom_corpus(settings: Own, folder: Path, *, name: str, root: Path) 
 
 def _folder(settings: Own, *, name: str, root: Path) -> Path:
     if settings.folder is None:
-        raise UserError(
-            f"own.{name}.folder is null; say where the recordings are: {how_to_set(f'own.{name}.folder', 'FOLDER')}."
-        )
+        raise UserError(f"own.{name}.folder is null; expected a folder: {how_to_set(f'own.{name}.folder', 'FOLDER')}.")
     return root / Path(settings.folder).expanduser()
 
 
 def _labelled(settings: Own, source: Path, files: Sequence[PurePosixPath], *, root: Path, name: str) -> list[Recording]:
-    """Read the labels from where they stand."""
+    """Read the labels from the table, the pattern or the folder names."""
     if settings.pattern is not None:
         return [_by_pattern(file, settings.pattern, name=name) for file in files]
     table = source / LABELS if settings.labels is None else root / Path(settings.labels).expanduser()
@@ -88,13 +88,14 @@ def _labelled(settings: Own, source: Path, files: Sequence[PurePosixPath], *, ro
 def _by_pattern(file: PurePosixPath, pattern: str, *, name: str) -> Recording:
     found = re.search(f"(?:^|/)(?:{pattern})$", str(file.with_suffix("")))
     if found is None:
-        raise UserError(f"own.{name}.pattern does not match {file}; mend the pattern, or take the file away.")
-    groups = {key: value or "" for key, value in found.groupdict().items() if key in REQUIRED | OPTIONAL}
+        raise UserError(f"own.{name}.pattern does not match {file}; fix the pattern, or remove the file.")
+    named = {_canonical_column(key, found.groupdict()): value or "" for key, value in found.groupdict().items()}
+    groups = {key: value for key, value in named.items() if key in REQUIRED | OPTIONAL}
     return Recording(**{**groups, "file": str(file)})
 
 
 def _by_folder(file: PurePosixPath, settings: Own, *, name: str) -> Recording:
-    """Take the nearest folder that is called like an emotion; else the nearest of all, whose name is then refused."""
+    """Take the nearest folder named like an emotion, else the nearest one, whose name is then rejected."""
     folders = list(reversed(file.parts[:-1]))
     if not folders:
         raise UserError(
@@ -110,14 +111,14 @@ def _by_table(table: Path, files: Sequence[PurePosixPath], *, source: Path) -> l
     rows = _rows(table)
     here = set(map(str, files))
     if not all((row["file"] or "").strip() for row in rows):
-        raise UserError(f"{table}: a row names no file; give its path in the column file, or take the row away.")
+        raise UserError(f"{table}: a row has no file; add its path in the column file, or remove the row.")
     names = [str(PurePosixPath(row["file"].strip())) for row in rows]
     missing = sorted(set(names) - here)
     if missing:
-        raise UserError(f"{table}: not in {source}: {name_some(missing)}; paths start at that folder.")
+        raise UserError(f"{table}: not in {source}: {name_some(missing)}; paths must be relative to that folder.")
     repeated = [file for file, times in Counter(names).items() if times > 1]
     if repeated:
-        raise UserError(f"{table}: {name_some(repeated)} stands there twice; keep one row a file.")
+        raise UserError(f"{table}: {name_some(repeated)} is listed more than once; keep one row per file.")
     known = REQUIRED | OPTIONAL
     return [
         Recording(**{key: (value or "").strip() for key, value in row.items() if key in known} | {"file": file})
@@ -131,7 +132,8 @@ def _rows(table: Path) -> list[dict[str, str]]:
             text = file.read()
     except FileNotFoundError:
         raise UserError(
-            f"{table} was not found; expected a CSV file with the columns file, emotion, from the project's root."
+            f"{table} was not found; expected a CSV file with the columns file and emotion. "
+            "Relative paths start at the project's root."
         ) from None
     except (UnicodeDecodeError, OSError) as error:
         raise UserError(f"{table} cannot be read as UTF-8 text: {error}; save it as CSV in UTF-8.") from None
@@ -140,11 +142,17 @@ def _rows(table: Path) -> list[dict[str, str]]:
     columns = [column.strip().lower() for column in rows.fieldnames or ()]
     if not set(columns) >= REQUIRED:
         raise UserError(
-            f"{table}: columns are {', '.join(columns) or 'none'}; expected file and emotion, and maybe "
+            f"{table}: columns are {', '.join(columns) or 'none'}; expected file and emotion, and optionally "
             f"{', '.join(sorted(OPTIONAL))}."
         )
-    rows.fieldnames = columns
+    rows.fieldnames = [_canonical_column(column, columns) for column in columns]
     return [row for row in rows if any(row.values())]
+
+
+def _canonical_column(name: str, columns: Collection[str]) -> str:
+    """Translate a synonym, unless the canonical name is there too."""
+    canonical = _SYNONYMS.get(name, name)
+    return name if canonical in columns else canonical
 
 
 def _normalize_row(recording: Recording, settings: Own, *, name: str) -> Recording:
@@ -177,14 +185,14 @@ def _check_emotions(recordings: Sequence[Recording], settings: Own, *, name: str
         return
     found = name_some([f"{label or 'no label'} ({pluralize(times, 'recording')})" for label, times in unknown.items()])
     raise UserError(
-        f"own.{name}: unknown emotion {found}; known are {', '.join(EMOTIONS)}. Say what each is: "
-        f"{_translation(min(unknown), name=name)}; a word that stands for itself, as in {{bored: bored}}, is an "
-        f"emotion of its own, left out of a run unless emotions.extra names it."
+        f"own.{name}: unknown emotion {found}; known are {', '.join(EMOTIONS)}. Map each to one: "
+        f"{_translation(min(unknown), name=name)}; a word mapped to itself, as in {{bored: bored}}, is an "
+        f"additional emotion, excluded from a run unless emotions.extra names it."
     )
 
 
 def _translation(label: str, *, name: str) -> str:
-    """Show how a label is translated; what the command line of `dvc exp run` cannot take belongs into the file."""
+    """Show how to map a label, also on the command line if `dvc exp run` accepts the label there."""
     meant = (get_close_matches(label, EMOTIONS, n=1, cutoff=0.5) or ["neutral"])[0]
     written = label or "LABEL"
     typed = f" (or dvc exp run -S '+own.{name}.emotions={{{written}: {meant}}}')" if _can_be_typed(label) else ""
@@ -199,8 +207,8 @@ def _check_speakers(recordings: Sequence[Recording], *, name: str) -> None:
     without = [one.file for one in recordings if one.speaker == speaker_id(name)]
     if without and len(without) < len(recordings):
         raise UserError(
-            f"own.{name}: no speaker is given for {name_some(without)}, but for others there is; they might be the "
-            "same people, on both sides of a split. Name the speaker of every recording, or of none."
+            f"own.{name}: no speaker is given for {name_some(without)}, but for other recordings; the same person "
+            "might be in both training and test. Name the speaker of every recording, or of none."
         )
 
 
@@ -215,15 +223,15 @@ def _notes(recordings: Sequence[Recording], files: Sequence[PurePosixPath], *, n
     if unknown:
         notes.append(f"{name}: speakers are unknown: no score on these recordings will be speaker-independent.")
     if extra := sorted(set(emotions) - set(EMOTIONS)):
-        notes.append(f"{name}: left out of a run unless emotions.extra names it: {', '.join(extra)}.")
+        notes.append(f"{name}: excluded from a run unless emotions.extra names it: {', '.join(extra)}.")
     unlabelled = set(map(str, files)) - {recording.file for recording in recordings}
     if unlabelled:
-        notes.append(f"{name}: without a label, left aside: {name_some(unlabelled)}.")
+        notes.append(f"{name}: without a label, ignored: {name_some(unlabelled)}.")
     return notes
 
 
 def _repeats(recordings: Iterable[Recording], source: Path, *, name: str) -> list[str]:
-    """Find files of the same bytes: with one label they are kept once, with two somebody must decide."""
+    """Find identical files; with different labels they are an error."""
     groups: dict[str, list[Recording]] = defaultdict(list)
     for recording in recordings:
         groups[file_hash(source / recording.file, "sha256")].append(recording)
@@ -231,11 +239,11 @@ def _repeats(recordings: Iterable[Recording], source: Path, *, name: str) -> lis
     for group in repeated:
         if len({(one.emotion, one.speaker) for one in group}) > 1:
             labels = ", ".join(f"{one.file} ({one.emotion}, {one.speaker})" for one in group)
-            raise UserError(f"own.{name}: the same sound has different labels: {labels}; keep the right one.")
+            raise UserError(f"own.{name}: identical files have different labels: {labels}; keep the right one.")
     if not repeated:
         return []
     pairs = [f"{group[0].file} = {', '.join(one.file for one in group[1:])}" for group in repeated]
-    return [f"{name}: the same sound under several names, kept once: {name_some(pairs)}."]
+    return [f"{name}: identical files, kept once: {name_some(pairs)}."]
 
 
 def _rates(recordings: Iterable[Recording], source: Path, *, name: str) -> list[str]:
@@ -245,6 +253,6 @@ def _rates(recordings: Iterable[Recording], source: Path, *, name: str) -> list[
         return []
     counts = ", ".join(f"{times} at {rate} Hz" for rate, times in sorted(known.items()))
     return [
-        f"{name}: mixed sample rates: {counts}. A lower rate lacks the highest tones; where rates go with emotions or "
-        "speakers, a model will learn that instead."
+        f"{name}: mixed sample rates: {counts}. A lower rate lacks high frequencies; if rates correlate with emotions "
+        "or speakers, a model can learn that instead."
     ]

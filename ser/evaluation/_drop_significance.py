@@ -10,7 +10,7 @@ from ser.evaluation import bootstrap, significance
 from ser.params import Check, Evaluate
 
 Numbers: TypeAlias = Mapping[str, float]
-"""Metric -> its value, of the test part."""
+"""Metric -> its value, of the test split."""
 
 
 class ModelPair(NamedTuple):
@@ -23,11 +23,11 @@ class ModelPair(NamedTuple):
 
 
 class TestResult(NamedTuple):
-    """Whether a drop is significant; limits of the change and p, NaN where there are none."""
+    """Whether a drop is significant; confidence limits of the change and p, NaN where there are none."""
 
     significant: bool = False
-    low: float = np.nan
-    high: float = np.nan
+    ci_low: float = np.nan
+    ci_high: float = np.nan
     p: float = np.nan
 
 
@@ -54,9 +54,9 @@ def test_drop(pair: ModelPair, metric: str, settings: TestSettings, *, alpha: fl
         new, old, metric=metric, resamples=settings.evaluate.resamples, level=1 - alpha, seed=settings.seed
     )
     test = significance.mcnemar(*(_one_seed(table, of_class) for table in (old, new)))
-    by_speakers = found.speakers >= bootstrap.MIN_SPEAKERS and found.high < 0
+    by_speakers = found.speakers >= bootstrap.MIN_SPEAKERS and found.ci_high < 0
     by_clips = test.p < alpha and test.only_a > test.only_b
-    return TestResult(by_speakers or by_clips, found.low, found.high, test.p)
+    return TestResult(by_speakers or by_clips, found.ci_low, found.ci_high, test.p)
 
 
 def swap_test_p(pair: ModelPair, statistic: Callable[[pd.DataFrame], float], settings: TestSettings) -> float:
@@ -83,7 +83,9 @@ def _compare_intervals(pair: ModelPair, metric: str) -> TestResult:
     difference, and beside it the roots of the sums of squares of the distances to the limits.
     """
     ends = [
-        numbers.get(f"{metric}_{side}", np.nan) for numbers in (pair.before, pair.after) for side in ("low", "high")
+        numbers.get(f"{metric}_{side}", np.nan)
+        for numbers in (pair.before, pair.after)
+        for side in ("ci_low", "ci_high")
     ]
     few = min(numbers.get("speakers", 0) for numbers in (pair.before, pair.after)) < bootstrap.MIN_SPEAKERS
     if few or not np.isfinite(ends).all():

@@ -32,7 +32,7 @@ def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[s
     Parameters
     ----------
     table
-        A prediction table of one part.
+        A prediction table of one split.
     positive, negative
         Canonical emotions. Those that are no classes of the table are passed over.
 
@@ -43,7 +43,7 @@ def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[s
 
     Raises
     ------
-    InputError
+    UserError
         If a name is no emotion or in both groups, or the table has no class or no clip of these.
     """
     groups = _groups(classes_of(table), positive=positive, negative=negative)
@@ -51,7 +51,7 @@ def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[s
     if rows.empty:
         raise UserError(f"binary task: no clip is of {', '.join(groups[0] + groups[1])}; name emotions that occur.")
     true = rows.emotion.isin(groups[0]).to_numpy()
-    pro, contra = (rows[[f"p_{name}" for name in group]].sum(axis=1).to_numpy() for group in groups)
+    pro, contra = (rows[[f"prob_{name}" for name in group]].sum(axis=1).to_numpy() for group in groups)
     both = pro + contra
     score = np.divide(pro, both, out=np.full(len(rows), 0.5), where=both > 0)
     answers = score >= 0.5

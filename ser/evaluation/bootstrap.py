@@ -1,6 +1,6 @@
 """Confidence intervals of metrics by a bootstrap over speakers, and means over seeds.
 
-Prediction tables in, intervals out. Conventions: a table holds the rows of one part (such as test) of one model; folds
+Prediction tables in, intervals out. Conventions: a table holds the rows of one split (such as test) of one model; folds
 may be pooled, as each clip is tested once, and several seeds may be in one table. Clips of one speaker are alike, so an
 interval over clips would be far too narrow, and there is none here. With one speaker, or where speakers are unknown,
 limits are NaN, and the caller says why. A number of several seeds is its mean over them, never its best.
@@ -26,7 +26,7 @@ RESAMPLES = 2000
 LEVEL = 0.95
 MIN_SPEAKERS = 6
 """Speakers. Over fewer, limits are a range and no interval, and no difference is shown: see `bootstrap`."""
-METRICS = ("uar", "accuracy", "precision", "recall", "f1", "roc_auc")
+METRICS = ("uar", "accuracy", "precision", "f1", "roc_auc")
 
 
 class Scores(NamedTuple):
@@ -48,9 +48,9 @@ def bootstrap(
     Parameters
     ----------
     table
-        A prediction table of one part.
+        A prediction table of one split.
     metrics
-        Of uar, accuracy, precision, recall, f1 (macro) and recall_<emotion>, defined by
+        Of uar, accuracy, precision, f1 (macro) and recall_<emotion>, defined by
         `ser.evaluation.metrics.compute_metrics`.
     resamples
         How many draws.
@@ -62,12 +62,12 @@ def bootstrap(
     Returns
     -------
     DataFrame
-        A row a metric (index) with value, low, high, speakers (known ones) and clips. Low and high are NaN with one
+        A row a metric (index) with value, ci_low, ci_high, speakers (known ones) and clips. The limits are NaN with one
         speaker, and where some are unknown.
 
     Raises
     ------
-    InputError
+    UserError
         If a metric is unknown or a clip stands twice for one seed.
 
     Notes
@@ -88,7 +88,7 @@ def bootstrap(
     rows = []
     for scores in bootstrap_scores(table, metrics, resamples=resamples, seed=seed):
         low, high = expanded_percentiles(scores.draws, speakers=scores.speakers, level=level)
-        rows.append({"value": scores.value, "low": low, "high": high} | sizes)
+        rows.append({"value": scores.value, "ci_low": low, "ci_high": high} | sizes)
     return pd.DataFrame(rows, index=pd.Index(metrics, name="metric"))
 
 
@@ -102,7 +102,7 @@ def bootstrap_scores(table: pd.DataFrame, metrics: Sequence[str], *, resamples: 
 
     Raises
     ------
-    InputError
+    UserError
         If a metric is unknown or a clip stands twice for one seed.
     """
     counts = _counts(table)
@@ -123,7 +123,7 @@ def _counts(table: pd.DataFrame) -> Array:
     if len(repeated):
         raise UserError(
             f"predictions: {repeated.clip_id.iloc[0]} stands twice for seed {repeated.seed.iloc[0]}; an interval is "
-            "over clips judged once a seed: pass the rows of one part."
+            "over clips judged once a seed: pass the rows of one split."
         )
     classes = classes_of(table)
     seed, speaker = (pd.factorize(table[column], sort=True)[0] for column in ("seed", "speaker"))
@@ -186,7 +186,6 @@ def _expanded_percentile(speakers: int, *, level: float) -> float:
 def _score(metric: str, *, classes: Sequence[str]) -> Callable[[Array], Array]:
     scores: dict[str, Callable[[Array], Array]] = {
         "uar": lambda counts: _mean(_recalls(counts)),
-        "recall": lambda counts: _mean(_recalls(counts)),
         "accuracy": lambda counts: _share(_hits(counts).sum(axis=-1), counts.sum(axis=(-2, -1))),
         "precision": lambda counts: _over_present(counts, _share(_hits(counts), counts.sum(axis=-2))),
         "f1": lambda counts: _over_present(
@@ -232,7 +231,7 @@ def mean_over_seeds(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame
     Parameters
     ----------
     table
-        A prediction table of one part and several seeds.
+        A prediction table of one split and several seeds.
     metrics
         Of `ser.evaluation.metrics.compute_metrics`.
 
@@ -243,7 +242,7 @@ def mean_over_seeds(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame
 
     Raises
     ------
-    InputError
+    UserError
         If a metric is unknown.
     """
     classes = classes_of(table)

@@ -19,7 +19,7 @@ def ece(table: pd.DataFrame, *, bins: int = BINS) -> float:
     Parameters
     ----------
     table
-        A prediction table of one part.
+        A prediction table of one split.
     bins
         How many bins of equal width confidence is sorted into.
 
@@ -38,7 +38,7 @@ def reliability(table: pd.DataFrame, *, bins: int = BINS) -> pd.DataFrame:
     Parameters
     ----------
     table
-        A prediction table of one part.
+        A prediction table of one split.
     bins
         How many, of equal width, each with its upper edge.
 

@@ -1,6 +1,6 @@
 """List the errors of a model: the most frequent confusions, and the most confident errors.
 
-Prediction tables of one part in, tables out. `clips` counts clips, which shares count once a seed where several seeds
+Prediction tables of one split in, tables out. `clips` counts clips, which shares count once a seed where several seeds
 judged them.
 """
 
@@ -16,7 +16,7 @@ def most_confused_pairs(table: pd.DataFrame, n: int) -> pd.DataFrame:
     Parameters
     ----------
     table
-        A prediction table of one part.
+        A prediction table of one split.
     n
         How many pairs.
 
@@ -43,7 +43,7 @@ def most_confident_errors(table: pd.DataFrame, n: int) -> pd.DataFrame:
     Parameters
     ----------
     table
-        A prediction table of one part.
+        A prediction table of one split.
     n
         How many.
 

@@ -22,7 +22,7 @@ class EvaluationResult:
     predictions
         {model: prediction table}.
     metrics
-        {model: {part: {metric: number}}}; beside the parts stand the conditions of `robustness`.
+        {model: {split: {metric: number}}}; beside the splits stand the conditions of `robustness`.
     board
         A row a model, best first, as `ser.evaluation.summary.leaderboard` makes it.
     pairs
@@ -70,11 +70,11 @@ def evaluate_models(
 
     Raises
     ------
-    InputError
+    UserError
         If a table is missing or invalid, or models were judged on different clips.
     """
     tables = {model: _read(folder / f"{model}.parquet", model) for model in models}
-    clips = {model: set(zip(table.clip_id, table.part, table.emotion, strict=True)) for model, table in tables.items()}
+    clips = {model: set(zip(table.clip_id, table.split, table.emotion, strict=True)) for model, table in tables.items()}
     first = models[0]
     for model in models:
         if clips[model] != clips[first]:
@@ -84,17 +84,19 @@ def evaluate_models(
             )
     judged = {model: summary.summarize(table, settings, seed=seed) for model, table in tables.items()}
     tested = {model: summary.select_test_rows(table) for model, table in tables.items()}
-    stressed = {
+    corrupted = {
         model: robustness.evaluate_robustness(table, resamples=settings.resamples, seed=seed)
         for model, table in tables.items()
     }
     return EvaluationResult(
         predictions=tables,
-        metrics={model: judged[model] | robustness.robustness_metrics(found) for model, found in stressed.items()},
-        board=summary.leaderboard(judged, tied=_not_significantly_worse(tested, settings, seed=seed)),
+        metrics={model: judged[model] | robustness.robustness_metrics(found) for model, found in corrupted.items()},
+        board=summary.leaderboard(
+            judged, not_significantly_worse=_not_significantly_worse(tested, settings, seed=seed)
+        ),
         pairs=significance.compare(tested, resamples=settings.resamples, seed=seed),
         people=_compare_with_humans(tested, settings, emotions=emotions, seed=seed),
-        robustness=stressed,
+        robustness=corrupted,
     )
 
 
@@ -111,7 +113,7 @@ def _compare_with_humans(
     """Judge people, and each model on the clips that they judged, by the same code."""
     heard = human_baseline.human_predictions(next(iter(tested.values())), emotions, seed=seed)
     if heard.empty:
-        return pd.DataFrame(columns=["model", "uar", "uar_low", "uar_high", "accuracy", "clips"])
+        return pd.DataFrame(columns=["model", "uar", "uar_ci_low", "uar_ci_high", "accuracy", "clips"])
     same = {model: rows[rows.clip_id.isin(heard.clip_id)] for model, rows in tested.items()}
     scores = {
         model: metrics.compute_metrics(rows, classes=prediction_table.classes_of(rows))
@@ -119,7 +121,7 @@ def _compare_with_humans(
         for model, rows in {human_baseline.HUMAN_BASELINE: heard, **same}.items()
     }
     table = pd.DataFrame([{"model": model, **numbers} for model, numbers in scores.items()])
-    columns = ["model", "uar", "uar_low", "uar_high", "accuracy", "clips"]
+    columns = ["model", "uar", "uar_ci_low", "uar_ci_high", "accuracy", "clips"]
     return table[columns].sort_values(["uar", "model"], ascending=[False, True], ignore_index=True)
 
 
@@ -137,7 +139,7 @@ def read_leakage(path: Path) -> pd.DataFrame:
 
     Raises
     ------
-    InputError
+    UserError
         If it is missing.
     """
     try:

@@ -31,9 +31,9 @@ def human_predictions(rows: pd.DataFrame, emotions: Emotions, *, seed: int) -> p
     Returns
     -------
     DataFrame
-        The rows of the clips that people judged, one a clip, with their answer; the p columns are shares of 1 among
-        the emotions most often heard. Empty where no corpus of the run publishes votes, or where the run's classes lack
-        an emotion that people could choose: they were asked another question then.
+        The rows of the clips that people judged, one a clip, with their answer; the ``prob_`` columns are shares of 1
+        among the emotions most often heard. Empty where no corpus of the run publishes votes, or where the run's
+        classes lack an emotion that people could choose: they were asked another question then.
     """
     classes = classes_of(rows)
     labels = label_map(emotions.classes, emotions.merge)
@@ -47,7 +47,7 @@ def human_predictions(rows: pd.DataFrame, emotions: Emotions, *, seed: int) -> p
     shares /= shares.sum(axis=1, keepdims=True)
     both = zip(shares, judged.clip_id, strict=True)
     chosen = [_choose(row, classes, seed=seed, clip_id=clip_id) for row, clip_id in both]
-    columns = {f"p_{name}": shares[:, n] for n, name in enumerate(classes)}
+    columns = {f"prob_{name}": shares[:, n] for n, name in enumerate(classes)}
     return judged.assign(predicted=chosen, temperature=1.0, seed=0, **columns)
 
 

@@ -43,7 +43,7 @@ class _Forests:
         fold: "pd.Series[int]",
         alike: Sequence[str] = (),
         taught: pd.DataFrame | None = None,
-        apart: str = "source",
+        apart: str = "original_id",
     ) -> "pd.Series[str]":
         """Tell the column `target` of the clips of each fold from what is learnt from others.
 
@@ -55,7 +55,7 @@ class _Forests:
         for _, test in clips.groupby(fold):
             train = pool[~pool[apart].isin(test.clip_id)]
             weights = compute_sample_weight("balanced", train.groupby([target, *alike]).ngroup())
-            forest = self._forest(draws=train.source.nunique())
+            forest = self._forest(draws=train.original_id.nunique())
             forest.fit(self.vectors[train.row], train[target], sample_weight=weights)
             # Threads would add up the votes of trees in any order, and the last digit of a sum may decide.
             found[test.index] = forest.set_params(n_jobs=1).predict(self.vectors[test.row])
@@ -100,12 +100,12 @@ def run_leakage_checks(
 
     Raises
     ------
-    InputError
+    UserError
         If fewer than two classes have clips.
     """
-    chosen = select_clips(clips, emotions)[0][["clip_id", "emotion"]].rename(columns={"clip_id": "source"})
+    chosen = select_clips(clips, emotions)[0][["clip_id", "emotion"]].rename(columns={"clip_id": "original_id"})
     usual = clips.drop(columns="emotion").assign(row=np.arange(len(clips)))[~is_corrupted(clips)]
-    rows = usual.merge(chosen, on="source")
+    rows = usual.merge(chosen, on="original_id")
     forests = _Forests(vectors, trees, seed)
     found = [*_leaks(rows, forests), *_shortcuts(rows[rows.augmentation == ""], forests)]
     return pd.DataFrame(found, columns=list(COLUMNS))
@@ -139,11 +139,11 @@ def _demonstrate_augmenting_before_splitting(
     """Do on purpose what the pipeline never does: learn from copies of the very clips that are held out.
 
     A demonstration of what such a score would be, beside the one with copies of training clips only. What trains a
-    model takes its rows from `ser.dataset.splits.assign_splits`, where copies follow their source.
+    model takes its rows from `ser.dataset.splits.assign_splits`, where copies follow their original.
     """
     originals = rows[rows.augmentation == ""]
     for when, apart, note in (
-        ("after", "source", "random clips held out; copies of the others in training"),
+        ("after", "original_id", "random clips held out; copies of the others in training"),
         ("before", "clip_id", "a demonstration, not a result: copies of the held-out clips are in training"),
     ):
         answers = forests.answers(originals, target="emotion", fold=fold, taught=rows, apart=apart)
@@ -252,7 +252,7 @@ def _about_leaks(uars: "pd.Series[float]") -> Iterator[str]:
             f"A random forest has a UAR of {clip:.2f} on random clips and of {speaker:.2f} on unseen speakers: "
             f"a random split would {_more('flatter', clip, speaker)}. {_surprise(clip, speaker)}"
             "This is another forest than the leaderboard's, with other scores: it is not tuned, and is tested on "
-            "clips of all parts, in folds of its own."
+            "clips of all splits, in folds of its own."
         )
     if "leak_augmented_before_split" in uars:
         before, after = uars.leak_augmented_before_split, uars.leak_augmented_after_split

@@ -34,7 +34,7 @@ def uar(true: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
 
 
 def evaluate(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Judge one model on each part it predicted.
+    """Judge one model on each split it predicted.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ def evaluate(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
     Returns
     -------
     dict
-        {part: {metric: number}}: uar, accuracy, precision, recall and f1 (macro), roc_auc (macro, one against rest),
+        {split: {metric: number}}: uar, accuracy, precision and f1 (macro), roc_auc (macro, one against rest),
         clips, and recall_<emotion> for each class.
     """
     originals = predictions[predictions.augmentation == ""]
     classes = classes_of(predictions)
-    return {part: compute_metrics(rows, classes=classes) for part, rows in originals.groupby("part")}
+    return {split: compute_metrics(rows, classes=classes) for split, rows in originals.groupby("split")}
 
 
 def compute_metrics(rows: pd.DataFrame, *, classes: Sequence[str]) -> dict[str, float]:
@@ -62,7 +62,6 @@ def compute_metrics(rows: pd.DataFrame, *, classes: Sequence[str]) -> dict[str, 
         "uar": uar(rows.emotion, rows.predicted),
         "accuracy": float((rows.emotion == rows.predicted).mean()),
         "precision": float(precision[present].mean()),
-        "recall": float(recall[present].mean()),
         "f1": float(f1[present].mean()),
         "roc_auc": _roc_auc(rows, classes=classes),
         "clips": len(rows),
@@ -73,7 +72,9 @@ def compute_metrics(rows: pd.DataFrame, *, classes: Sequence[str]) -> dict[str, 
 def _roc_auc(rows: pd.DataFrame, *, classes: Sequence[str]) -> float:
     """Average each class's area under the curve against the rest, over classes that some but not all rows have."""
     counts = {name: int((rows.emotion == name).sum()) for name in classes}
-    areas = [roc_auc_score(rows.emotion == name, rows[f"p_{name}"]) for name in classes if 0 < counts[name] < len(rows)]
+    areas = [
+        roc_auc_score(rows.emotion == name, rows[f"prob_{name}"]) for name in classes if 0 < counts[name] < len(rows)
+    ]
     return float(np.mean(areas)) if areas else float("nan")
 
 
@@ -89,7 +90,7 @@ def roc_curves(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table
-        A prediction table of one part.
+        A prediction table of one split.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def roc_curves(table: pd.DataFrame) -> pd.DataFrame:
         curve and is left out. The first threshold of each is infinite.
     """
     curves = [
-        binary_roc_curve((table.emotion == name).to_numpy(), table[f"p_{name}"].to_numpy()).assign(emotion=name)
+        binary_roc_curve((table.emotion == name).to_numpy(), table[f"prob_{name}"].to_numpy()).assign(emotion=name)
         for name in classes_of(table)
     ]
     return pd.concat(curves, ignore_index=True)[["emotion", "fpr", "tpr", "threshold"]]

@@ -20,7 +20,7 @@ from ser.evaluation._drop_significance import ModelPair, Numbers, TestResult, Te
 from ser.params import Change, Check, Evaluate
 from ser.utils.errors import UserError
 
-COLUMNS = ("model", "number", "before", "after", "change", "low", "high", "p", "verdict")
+COLUMNS = ("model", "number", "before", "after", "change", "ci_low", "ci_high", "p", "verdict")
 OK, WORSE = "ok", "worse"
 TESTS = 4
 """Of each model: UAR, recalls, calibration error, worst speaker."""
@@ -35,6 +35,8 @@ IMPLIED_CHANGES: Mapping[Change, frozenset[Change]] = {
 """Changes that follow from others, and are declared with them."""
 INCOMPARABLE: tuple[Change, ...] = ("corpora", "protocol", "classes")
 """Changes after which the same number means something else."""
+RETIRED_METRICS = frozenset({"ece_raw", "kappa", "recall", "sex_gap", "top2", "uar_high", "uar_low"})
+"""Names of test metrics in earlier versions; add to them where a metric is renamed."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Result:
     name
         How messages call it.
     metrics
-        {model: {part: {metric: number}}}, as `ser.evaluation.evaluate` writes it.
+        {model: {split: {metric: number}}}, as `ser.evaluation.evaluate` writes it.
     settings
         The sections of params.yaml that it was made with: corpora, seed, emotions and split are looked at.
     predictions
@@ -100,7 +102,7 @@ def parse_accepted_changes(words: Sequence[str]) -> list[Change]:
 
     Raises
     ------
-    InputError
+    UserError
         If one is no such change.
     """
     known = {str(change): change for change in get_args(Change)}
@@ -113,8 +115,23 @@ def parse_accepted_changes(words: Sequence[str]) -> list[Change]:
 def initial_result(before: str, after: Result) -> RegressionReport:
     """Pass the first result of all: `before` is a revision without metrics."""
     note = (
-        f"{before} has no {paths.METRICS}: this is the first result, and there is nothing to compare it with. "
+        f"{before} has no {paths.METRICS}: this is the first result, or an earlier version stored it elsewhere, and "
+        "there is nothing to compare it with. "
         f"It passes, with {', '.join(after.metrics)}; the next one is compared with it."
+    )
+    return RegressionReport(before, after.name, notes=[note])
+
+
+def is_outdated(metrics: Mapping[str, Mapping[str, Numbers]]) -> bool:
+    """Find out whether an earlier version wrote some metrics, under other names."""
+    return any(RETIRED_METRICS & set(splits["test"]) for splits in metrics.values())
+
+
+def not_comparable(before: str, after: Result) -> RegressionReport:
+    """Pass a result where an earlier version wrote the metrics of `before`, as if it were the first."""
+    note = (
+        f"not comparable: metrics of {before} were written by an earlier version, which named them otherwise. The "
+        f"result passes, with {', '.join(after.metrics)}; the next one is compared with it."
     )
     return RegressionReport(before, after.name, notes=[note])
 
@@ -213,7 +230,7 @@ def _classes_changed(model: str, before: Result, after: Result) -> str:
 
 def _classes(numbers: Numbers) -> list[str]:
     names = [name.removeprefix("recall_") for name in numbers if name.startswith("recall_")]
-    return [name for name in names if not name.endswith(("_low", "_high"))]
+    return [name for name in names if not name.endswith(("_ci_low", "_ci_high"))]
 
 
 def _clips_changed(model: str, before: Result, after: Result) -> str:
@@ -404,11 +421,11 @@ def _add(
     fails: bool,
 ) -> None:
     change = {"before": sides[0], "after": sides[1], "change": sides[1] - sides[0]}
-    limits = {"low": test.low, "high": test.high, "p": test.p}
+    limits = {"ci_low": test.ci_low, "ci_high": test.ci_high, "p": test.p}
     verdict.rows.append({"model": pair.model, "number": number, **change, **limits, "verdict": WORSE if fails else OK})
 
 
 def _say(test: TestResult) -> str:
-    interval = f"interval of the change [{test.low:.3f}, {test.high:.3f}]" if np.isfinite(test.low) else ""
+    interval = f"interval of the change [{test.ci_low:.3f}, {test.ci_high:.3f}]" if np.isfinite(test.ci_low) else ""
     p = f"McNemar's p {test.p:.2g}" if np.isfinite(test.p) else ""
     return ", ".join(part for part in (interval, p) if part) or "neither an interval nor predictions to test it by"

@@ -1,6 +1,6 @@
 """Test whether models differ: McNemar's test, paired bootstrap over speakers, permutation test.
 
-Prediction tables in, p-values and intervals out. Conventions: a table holds the rows of one part (such as test) of one
+Prediction tables in, p-values and intervals out. Conventions: a table holds the rows of one split (such as test) of one
 model; folds may be pooled, as each clip is tested once, and several seeds may be in one table.
 """
 
@@ -20,7 +20,7 @@ from ser.utils.errors import UserError
 
 Array = npt.NDArray[np.floating[Any]]
 
-PAIR_COLUMNS = ("a", "b", "only_a", "only_b", "p", "p_holm", "difference", "low", "high", "speakers")
+PAIR_COLUMNS = ("a", "b", "only_a", "only_b", "p", "p_holm", "difference", "ci_low", "ci_high", "speakers")
 
 
 class McNemar(NamedTuple):
@@ -37,8 +37,8 @@ class Difference(NamedTuple):
     """A metric of one model minus that of another, the limits of its interval, and over how many speakers it is."""
 
     difference: float
-    low: float
-    high: float
+    ci_low: float
+    ci_high: float
     speakers: int
 
 
@@ -55,11 +55,11 @@ def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> McNemar:
     Parameters
     ----------
     a, b
-        Prediction tables of one part and one seed, of the same clips, in any order.
+        Prediction tables of one split and one seed, of the same clips, in any order.
 
     Raises
     ------
-    InputError
+    UserError
         If a clip stands twice, as with several seeds, or the tables hold other clips or classes.
 
     References
@@ -80,7 +80,7 @@ def _right(table: pd.DataFrame) -> "pd.Series[bool]":
     if len(repeated):
         raise UserError(
             f"predictions: {repeated.iloc[0]} stands more than once (seeds {sorted(table.seed.unique().tolist())}); "
-            "McNemar's test compares two fitted models: pass the rows of one part and one seed."
+            "McNemar's test compares two fitted models: pass the rows of one split and one seed."
         )
     return (table.emotion == table.predicted).set_axis(table.clip_id)
 
@@ -116,7 +116,7 @@ def paired_difference(
     Parameters
     ----------
     a, b
-        Prediction tables of one part, of the same clips.
+        Prediction tables of one split, of the same clips.
     metric, resamples, level, seed
         As for `ser.evaluation.bootstrap.bootstrap`, the notes of which hold here too.
 
@@ -127,7 +127,7 @@ def paired_difference(
 
     Raises
     ------
-    InputError
+    UserError
         If the tables hold other clips or classes, or the metric is unknown.
 
     References
@@ -156,7 +156,7 @@ def permutation_test(
     Parameters
     ----------
     a, b
-        Prediction tables of one part, of the same clips; all seeds of a clip are swapped together.
+        Prediction tables of one split, of the same clips; all seeds of a clip are swapped together.
     statistic
         From a prediction table to a number.
     draws
@@ -171,7 +171,7 @@ def permutation_test(
 
     Raises
     ------
-    InputError
+    UserError
         If the tables hold other clips or classes.
 
     References
@@ -226,7 +226,7 @@ def compare(
     Parameters
     ----------
     tables
-        {model: prediction table} of one part, of the same clips.
+        {model: prediction table} of one split, of the same clips.
     resamples, level, seed
         As for `ser.evaluation.bootstrap.bootstrap`.
 
@@ -239,7 +239,7 @@ def compare(
 
     Raises
     ------
-    InputError
+    UserError
         If tables hold other clips or classes.
     """
     scored = _all_scored(tables, resamples=resamples, seed=seed)
@@ -264,7 +264,7 @@ def not_significantly_worse(
     Parameters
     ----------
     tables
-        {model: prediction table} of one part, of the same clips.
+        {model: prediction table} of one split, of the same clips.
     resamples, level, seed
         As for `ser.evaluation.bootstrap.bootstrap`.
 
@@ -275,14 +275,14 @@ def not_significantly_worse(
 
     Raises
     ------
-    InputError
+    UserError
         If tables hold other clips or classes.
     """
     scored = _all_scored(tables, resamples=resamples, seed=seed)
     ranked = sorted(scored, key=lambda model: (-scored[model].value, model))
     best, others = ranked[0], ranked[1:]
     each = 1 - (1 - level) / max(1, len(others))
-    return [best, *(model for model in others if not _subtract(scored[best], scored[model], level=each).low > 0)]
+    return [best, *(model for model in others if not _subtract(scored[best], scored[model], level=each).ci_low > 0)]
 
 
 def _all_scored(tables: Mapping[str, pd.DataFrame], *, resamples: int, seed: int) -> dict[str, Scores]:

@@ -1,6 +1,6 @@
 """Evaluate subgroups of the clips: by speaker, sex, corpus or duration.
 
-Prediction tables of one part in, tables and numbers out. Conventions: UAR within a subgroup is over the emotions that
+Prediction tables of one split in, tables and numbers out. Conventions: UAR within a subgroup is over the emotions that
 occur there, so subgroups with other emotions are not quite comparable; the column classes says how many they are.
 `clips` counts clips, which averages count once a seed where several seeds judged them.
 """
@@ -37,9 +37,9 @@ def evaluate_by_group(table: pd.DataFrame, column: str) -> pd.DataFrame:
     Parameters
     ----------
     table
-        A prediction table of one part.
+        A prediction table of one split.
     column
-        Such as speaker, sex, corpus, text, fold or emotion.
+        Such as speaker, sex, corpus, sentence, fold or emotion.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def evaluate_by_group(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
     Raises
     ------
-    InputError
+    UserError
         If there is no such column.
     """
     if column not in table:
@@ -76,13 +76,13 @@ def best_and_worst_group(table: pd.DataFrame, *, column: str = "speaker") -> Bes
     Parameters
     ----------
     table
-        A prediction table of one part.
+        A prediction table of one split.
     column
         What to look at instead of speakers.
 
     Raises
     ------
-    InputError
+    UserError
         If there is no such column.
     """
     found = evaluate_by_group(table, column)
@@ -90,21 +90,21 @@ def best_and_worst_group(table: pd.DataFrame, *, column: str = "speaker") -> Bes
     return BestAndWorst(worst.value, float(worst.uar), best.value, float(best.uar), float(best.uar - worst.uar))
 
 
-def gender_gap(table: pd.DataFrame) -> float:
+def uar_sex_gap(table: pd.DataFrame) -> float:
     """Compute the UAR of women's clips minus that of men's; NaN where one of them is not heard."""
     found = {sex: uar(rows.emotion, rows.predicted) for sex, rows in table.groupby("sex")}
     return float(found.get("f", np.nan) - found.get("m", np.nan))
 
 
 def evaluate_by_duration(
-    table: pd.DataFrame, *, column: str = "seconds", edges: Sequence[float] = SECONDS
+    table: pd.DataFrame, *, column: str = "duration", edges: Sequence[float] = SECONDS
 ) -> pd.DataFrame:
     """Judge short and long clips apart.
 
     Parameters
     ----------
     table
-        A prediction table of one part, with a column of durations, in seconds.
+        A prediction table of one split, with a column of durations, in seconds.
     column
         Its name.
     edges
@@ -118,7 +118,7 @@ def evaluate_by_duration(
 
     Raises
     ------
-    InputError
+    UserError
         If there is no such column, or a clip has no duration or a shorter one than the first edge.
     """
     if column not in table:

@@ -17,7 +17,7 @@ from ser.predictions.temperature import undo_temperature
 
 METRICS_WITH_CI = ("uar", "accuracy", "f1")
 OPTIONAL_METRICS = (
-    *(f"{name}_{side}" for name in METRICS_WITH_CI for side in ("low", "high")),
+    *(f"{name}_{side}" for name in METRICS_WITH_CI for side in ("ci_low", "ci_high")),
     "uar_seed_sd",
     "uar_fold_sd",
 )
@@ -28,7 +28,7 @@ DIGITS = 12
 
 def select_test_rows(table: pd.DataFrame) -> pd.DataFrame:
     """Select the rows that a score is about: test clips, without altered copies."""
-    return table[(table.part == "test") & (table.augmentation == "")].reset_index(drop=True)
+    return table[(table.split == "test") & (table.augmentation == "")].reset_index(drop=True)
 
 
 def summarize(table: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, dict[str, float]]:
@@ -46,16 +46,15 @@ def summarize(table: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str
     Returns
     -------
     dict
-        {part: {metric: number}}: those of `ser.evaluation.metrics.evaluate`, and for the part test also `test_summary`.
-        Numbers that
-        do not exist, such as an interval over one speaker, are left out.
+        {split: {metric: number}}: those of `ser.evaluation.metrics.evaluate`, and for the test split also
+        `test_summary`. Numbers that do not exist, such as an interval over one speaker, are left out.
     """
     judged = _over_seeds(table)
     more = test_summary(select_test_rows(table), settings, seed=seed)
-    found = {part: numbers | (more if part == "test" else {}) for part, numbers in judged.items()}
+    found = {split: numbers | (more if split == "test" else {}) for split, numbers in judged.items()}
     return {
-        part: {name: round(value, DIGITS) for name, value in numbers.items() if np.isfinite(value)}
-        for part, numbers in found.items()
+        split: {name: round(value, DIGITS) for name, value in numbers.items() if np.isfinite(value)}
+        for split, numbers in found.items()
     }
 
 
@@ -63,9 +62,9 @@ def _over_seeds(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Average the metrics of the seeds; clips are counted once, as every seed judges the same."""
     each = [metrics.evaluate(rows) for _, rows in table.groupby("seed")]
     return {
-        part: {name: float(np.mean([one[part][name] for one in each])) for name in numbers}
+        split: {name: float(np.mean([one[split][name] for one in each])) for name in numbers}
         | {"clips": numbers["clips"]}
-        for part, numbers in each[0].items()
+        for split, numbers in each[0].items()
     }
 
 
@@ -75,24 +74,24 @@ def test_summary(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[s
     Returns
     -------
     dict
-        <metric>_low and _high: limits of 95 % intervals over speakers, of `METRICS_WITH_CI` and each recall;
-        uar_seed_sd over seeds; uar_fold_mean and _sd over folds; speakers (known ones); kappa (Cohen's); top2
-        (accuracy); ece and ece_raw: calibration error with and without temperature; nll; uar_worst_speaker and _best_;
-        sex_gap (women minus men); and for each binary task <task>_uar, _accuracy and _roc_auc. NaN where there is no
-        number.
+        <metric>_ci_low and _ci_high: limits of 95 % intervals over speakers, of `METRICS_WITH_CI` and each recall;
+        uar_seed_sd over seeds; uar_fold_mean and _sd over folds; speakers (known ones); cohen_kappa; top2_accuracy;
+        ece and ece_uncalibrated: calibration error with and without temperature; nll; uar_worst_speaker and _best_;
+        uar_sex_gap (women minus men); and for each binary task <task>_uar, _accuracy and _roc_auc. NaN where there is
+        no number.
     """
     intervals = _intervals(rows, settings, seed=seed)
     return {
         **intervals,
         **_spread(rows),
         "speakers": n_known_speakers(rows),
-        "kappa": metrics.cohen_kappa(rows),
-        "top2": metrics.top_k_accuracy(rows, 2),
+        "cohen_kappa": metrics.cohen_kappa(rows),
+        "top2_accuracy": metrics.top_k_accuracy(rows, 2),
         "ece": calibration.ece(rows),
-        "ece_raw": calibration.ece(undo_temperature(rows)),
+        "ece_uncalibrated": calibration.ece(undo_temperature(rows)),
         "nll": calibration.nll(rows),
         **_worst_and_best(rows),
-        "sex_gap": subgroups.gender_gap(rows),
+        "uar_sex_gap": subgroups.uar_sex_gap(rows),
         **_binary_tasks(rows, settings.binary),
     }
 
@@ -100,7 +99,9 @@ def test_summary(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[s
 def _intervals(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, float]:
     present = [f"recall_{name}" for name in _occurring(rows)]
     found = bootstrap.bootstrap(rows, [*METRICS_WITH_CI, *present], resamples=settings.resamples, seed=seed)
-    return {f"{metric}_{side}": float(found.loc[metric, side]) for metric in found.index for side in ("low", "high")}
+    return {
+        f"{metric}_{side}": float(found.loc[metric, side]) for metric in found.index for side in ("ci_low", "ci_high")
+    }
 
 
 def _occurring(rows: pd.DataFrame) -> list[str]:
@@ -142,25 +143,32 @@ def _binary_tasks(rows: pd.DataFrame, tasks: Mapping[str, Binary]) -> dict[str, 
     return numbers
 
 
-def leaderboard(judged: Mapping[str, Mapping[str, Mapping[str, float]]], *, tied: list[str]) -> pd.DataFrame:
+def leaderboard(
+    judged: Mapping[str, Mapping[str, Mapping[str, float]]], *, not_significantly_worse: list[str]
+) -> pd.DataFrame:
     """Rank models by test UAR.
 
     Parameters
     ----------
     judged
-        {model: {part: {metric: number}}} as `summarize` makes it.
-    tied
+        {model: {split: {metric: number}}} as `summarize` makes it.
+    not_significantly_worse
         Models that are not shown to be worse than the best.
 
     Returns
     -------
     DataFrame
-        rank, model, every test metric that some model has, val_uar, and tied_with_best; equal models in the order
-        of their names.
+        rank, model, every test metric that some model has, val_uar, and not_significantly_worse; equal models in the
+        order of their names.
     """
     rows: list[dict[str, Any]] = [
-        {"model": model, **parts["test"], "val_uar": parts["val"]["uar"], "tied_with_best": model in tied}
-        for model, parts in judged.items()
+        {
+            "model": model,
+            **splits["test"],
+            "val_uar": splits["val"]["uar"],
+            "not_significantly_worse": model in not_significantly_worse,
+        }
+        for model, splits in judged.items()
     ]
     columns = [*dict.fromkeys([*(name for row in rows for name in row), *OPTIONAL_METRICS])]
     table = pd.DataFrame(rows, columns=columns).sort_values(

@@ -83,13 +83,13 @@ def training_statistics(tables: tuple[Path, ...], split: Path, *, fold: int, kin
         Of training clips, mean and deviation: (values,) each; and the most that a clip's distance is usually.
     """
     rows = pd.read_csv(split, dtype={"clip_id": str})
-    train, val = (list(rows.clip_id[(rows.fold == fold) & (rows.part == part)]) for part in ("train", "val"))
+    train, val = (list(rows.clip_id[(rows.fold == fold) & (rows.split == split)]) for split in ("train", "val"))
     vectors = _summaries(tables, [*train, *val], kinds=kinds)  # together: reading frames is what takes time
     mean, deviation = vectors[: len(train)].mean(axis=0), vectors[: len(train)].std(axis=0)
-    centre = {"mean": mean, "deviation": np.maximum(deviation, 1e-6 + 1e-3 * np.abs(mean))}
+    centre = {"mean": mean, "std": np.maximum(deviation, 1e-6 + 1e-3 * np.abs(mean))}
     farthest = quality_flags.normalized_distance(vectors[len(train) :], **centre).max()
     return {name: values.tolist() for name, values in centre.items()} | {
-        "most": quality_flags.OOD_MARGIN * float(farthest)
+        "max_distance": quality_flags.OOD_MARGIN * float(farthest)
     }
 
 
@@ -129,7 +129,7 @@ def export(
 
     Raises
     ------
-    InputError
+    UserError
         If nothing was trained, or a network has a layer that cannot be exported.
     """
     folders = sorted(path.parent for path in trained.folder.glob("*/card.json"))
@@ -156,10 +156,10 @@ def _card(
         "labels": card["classes"],
         "preprocess": settings.preprocess,
         "features": settings.features if by_functionals else _features(settings.features, kinds),
-        "sees": {"frames": kinds, "functionals": by_functionals},
-        "cut": _cut(settings) if trained.is_network else None,
+        "inputs": {"frames": kinds, "functionals": by_functionals},
+        "length_buckets": _cut(settings) if trained.is_network else None,
         "members": members,
-        "answer": _answer(len(members)),
+        "aggregation": _answer(len(members)),
         "origin": {
             "corpora": [path.stem for path in trained.tables],
             "synthetic": all(is_synthetic(path.stem) for path in trained.tables),
@@ -178,7 +178,7 @@ def _features(features: Features, kinds: Sequence[str]) -> Features:
 
 def _cut(settings: PipelineSettings) -> dict[str, int]:
     buckets = LengthBuckets.of(settings.train_lstm, hop_seconds=settings.features.hop_seconds)
-    return {"step": buckets.step, "most": buckets.most}
+    return {"step": buckets.step, "max_length": buckets.most}
 
 
 def _answer(n_members: int) -> str:
@@ -215,7 +215,7 @@ def _member(source: Path, output: Path, trained: TrainedModel, *, usual: Summari
         "seed": card["seed"],
         "weights": [path.relative_to(output.parent).as_posix() for path in weights],
         "temperature": card["temperature"],
-        "usual": usual(trained.tables, trained.split, fold=card["fold"], kinds=kinds),
+        "training_statistics": usual(trained.tables, trained.split, fold=card["fold"], kinds=kinds),
         "training_clips": card["training_clips"],
         "training_speakers": card["training_speakers"],
     }
@@ -266,14 +266,14 @@ def read_scores(board: Path, *, protocol: str) -> dict[str, dict[str, Any]]:
 
     Raises
     ------
-    InputError
+    UserError
         If the leaderboard is missing.
     """
     try:
         table = pd.read_csv(board)
     except FileNotFoundError:
         raise UserError(f"{board} was not found; run `dvc repro evaluate`, which makes it.") from None
-    columns = ["uar", "uar_low", "uar_high", "accuracy", "ece", "clips", "speakers", "rank"]
+    columns = ["uar", "uar_ci_low", "uar_ci_high", "accuracy", "ece", "clips", "speakers", "rank"]
     rows = json.loads(table.set_index("model")[columns].to_json(orient="index", double_precision=15))
     return {model: {**row, "protocol": protocol} for model, row in rows.items()}
 

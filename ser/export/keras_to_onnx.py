@@ -29,7 +29,7 @@ def convert(model: Any) -> bytes:
 
     Raises
     ------
-    InputError
+    UserError
         If a layer cannot be converted.
     """
     from onnx import TensorProto, helper

@@ -61,10 +61,10 @@ def extract_features(clips: Path, copies: Path, settings: Features, *, frames: P
     Yields
     ------
     Table
-        The same clips with functionals, sorted by source and clip_id, as are the frames.
+        The same clips with functionals, sorted by original_id and clip_id, as are the frames.
     """
     frames.mkdir(parents=True)
-    rows = heapq.merge(iterate_rows(clips), iterate_rows(copies), key=lambda row: (row["source"], row["clip_id"]))
+    rows = heapq.merge(iterate_rows(clips), iterate_rows(copies), key=lambda row: (row["original_id"], row["clip_id"]))
     parts = ([(number, part)] for number, part in enumerate(batches(rows, size=CLIPS_PER_FILE)))
     total = -(-(count_clips(clips) + count_clips(copies)) // CLIPS_PER_FILE)
     work = partial(_measure_part, settings=settings, folder=frames)

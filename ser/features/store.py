@@ -28,7 +28,7 @@ def read_feature_names(paths: Iterable[Path], *, kinds: Sequence[str] | None = N
 
     Raises
     ------
-    InputError
+    UserError
         If the tables do not hold the same features, or none of those kinds.
     """
     notes = {path: read_metadata(path)["features"] for path in paths}
@@ -141,7 +141,7 @@ def read_frames(paths: Sequence[Path], *, clip_ids: Sequence[str], kinds: Sequen
 
     Raises
     ------
-    InputError
+    UserError
         If a clip is in none of the tables, the tables hold different features, or the disk is full.
     """
     names, scratch = read_feature_names(paths), _FrameFile(paths[0].parent)
@@ -186,7 +186,7 @@ def read_functionals(paths: Sequence[Path], *, clip_ids: Sequence[str]) -> npt.N
 
     Raises
     ------
-    InputError
+    UserError
         If a clip is in none of the tables.
     """
     tables = [piece for path in paths for piece in iterate_clips(path, columns=["clip_id", "functionals"])]

@@ -1,8 +1,6 @@
-"""A model to take away: the folder ``models/exported/NAME``, its card, and whether it is whole.
+"""Read and write exported models: the folder ``models/exported/NAME`` with weights and ``card.json``.
 
-The card says how recordings are processed, what the weights are, what they were made from and how well they did. It
-names every file by its hash, and itself by the hash of the rest of it: a part that was changed, lost or damaged is
-noticed before anybody is answered.
+The card holds the SHA-256 of each file and of itself, so that changed or missing files are detected on loading.
 """
 
 import hashlib
@@ -18,143 +16,138 @@ from ser.params import Features, FrameFeature, Preprocess, Settings
 from ser.utils.errors import UserError
 from ser.utils.files import file_hash, write_json
 
-FORMAT = 2
-"""Changes whenever a program that reads today's folders would misunderstand tomorrow's."""
+FORMAT = 3
+"""Version of the card; increase it with each incompatible change."""
 CARD = "card.json"
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Number = Annotated[float, Field(gt=0)]
+Length = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
 
 
 class LengthLimits(Settings):
-    """Lengths that clips are brought to, in frames: multiples of `step`, and never more than `most`."""
+    """Lengths in frames that a network accepts: multiples of `step`, up to `max_length`."""
 
-    step: Annotated[int, Field(ge=1)]
-    most: Annotated[int, Field(ge=1)]
+    step: Length
+    max_length: Length
 
 
 class ModelInputs(Settings):
-    """What a model is given of a clip: some kinds of its frame features, its functionals, or both."""
+    """Inputs of a model: kinds of frame-level features, functionals, or both."""
 
     frames: tuple[FrameFeature, ...]
     functionals: bool
 
 
 class TrainingStatistics(Settings):
-    """What a member's inputs are like in training: mean and deviation of each, and how far from it clips may be.
+    """Mean and standard deviation of the training inputs, and the distance at which a clip is out of distribution.
 
-    `most` is `ser.inference.quality_flags.OOD_MARGIN` times the distance of the farthest validation clip, as
-    `ser.inference.quality_flags.normalized_distance` computes it.
+    See `ser.inference.quality_flags.normalized_distance`.
     """
 
     mean: tuple[float, ...]
-    deviation: tuple[Number, ...]
-    most: Number
+    std: tuple[PositiveFloat, ...]
+    max_distance: PositiveFloat
 
 
 class FoldModel(Settings):
-    """One trained model: its fold and seed, weights, temperature, and whose voices taught it."""
+    """A trained model of one fold and seed: a member of the exported model. `weights` are relative paths."""
 
     name: str
     fold: int
     seed: int
     weights: tuple[str, ...]
-    temperature: Number
-    usual: TrainingStatistics
+    temperature: PositiveFloat
+    training_statistics: TrainingStatistics
     training_clips: int
     training_speakers: tuple[str, ...]
 
 
 class Card(Settings):
-    """What a folder holds. `answer` says how members make one answer, `origin` is for people to read."""
+    """Metadata of an exported model.
 
-    format: Literal[2]
+    `aggregation` describes how the members' predictions are combined; `origin` holds the training data, settings and
+    test scores; `files` the SHA-256 of each file.
+    """
+
+    format: Literal[3]
     model: str
     kind: Literal["network", "baseline"]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
     preprocess: Preprocess
     features: Features
-    sees: ModelInputs
-    cut: LengthLimits | None
+    inputs: ModelInputs
+    length_buckets: LengthLimits | None
     members: Annotated[tuple[FoldModel, ...], Field(min_length=1)]
-    answer: str
+    aggregation: str
     origin: dict[str, Any]
     files: dict[str, Sha256]
 
 
 def write_card(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write the card of a folder that has its weights already; files and hashes are added.
+    """Write the card of a folder that holds the weights.
 
     Parameters
     ----------
-    content
-        The fields of `Card` but for `format` and `files`.
+    folder : Path
+    content : mapping
+        Fields of `Card` except `format` and `files`.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = {path.relative_to(folder).as_posix(): file_hash(path, "sha256") for path in paths}
-    card = Card.model_validate({**content, "format": FORMAT, "files": files}).model_dump(mode="json")
-    write_json(folder / CARD, card | {"sha256": _sum(card)})
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    hashes = {path.relative_to(folder).as_posix(): file_hash(path, "sha256") for path in files}
+    card = Card.model_validate({**content, "format": FORMAT, "files": hashes}).model_dump(mode="json")
+    write_json(folder / CARD, card | {"sha256": _card_hash(card)})
 
 
 def read_card(folder: Path) -> Card:
-    """Read a card and check that the folder is what it says.
+    """Read a card and verify the files of the folder.
 
     Raises
     ------
-    InputError
-        If there is no card, it is of another format or was changed, or a file is missing or is not the one that was
-        written.
+    UserError
+        If there is no card, it has another format or was changed, or a file is missing or was changed.
     """
-    content = _read(folder)
+    path = folder / CARD
+    content = _read_json(path)
     if content.get("format") != FORMAT:
         raise UserError(
-            f"{folder / CARD}: its format is {content.get('format')!r}, this program reads {FORMAT}; "
-            "use the program that came with the model, or make it anew (dvc repro export)."
+            f"{path}: found format {content.get('format')!r}, expected {FORMAT}; use the version of the program that "
+            "exported the model, or export it again (dvc repro export)."
         )
-    if content.pop("sha256", None) != _sum(content):
-        raise _broken(folder / CARD, "is not as it was written")
-    _check_files(folder, content)
+    if content.pop("sha256", None) != _card_hash(content):
+        raise _damaged(path, "its content does not match its SHA-256")
+    for name, sha256 in content["files"].items():
+        if not (folder / name).is_file():
+            raise _damaged(folder / name, "is missing")
+        if file_hash(folder / name, "sha256") != sha256:
+            raise _damaged(folder / name, "its SHA-256 differs from the card")
     try:
         return Card.model_validate(content)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise _broken(folder / CARD, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        raise _damaged(path, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    path = folder / CARD
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise _no_model(folder) from None
+        folder = path.parent
+        if not folder.exists():
+            raise UserError(f"{folder}: not found; run `make repro`, or choose another folder with --model.") from None
+        problem = f"has no {CARD}" if folder.is_dir() else "is a file"
+        expected = f"expected the folder of an exported model, such as {paths.DEFAULT_MODEL}"
+        raise UserError(f"{folder}: {problem}; {expected} (--model).") from None
     except (OSError, ValueError) as error:
-        raise _broken(path, f"cannot be read ({error})") from None
+        raise _damaged(path, f"cannot be read ({error})") from None
     if not isinstance(content, dict):
-        raise _broken(path, f"holds {type(content).__name__}, expected an object")
+        raise _damaged(path, f"found {type(content).__name__}, expected an object")
     return content
 
 
-def _no_model(folder: Path) -> UserError:
-    if not folder.exists():
-        return UserError(f"{folder} is not there: run `make repro` first, or name another by --model.")
-    found = f"has no model in it (no {CARD})" if folder.is_dir() else "is a file, and not the folder of a model"
-    return UserError(
-        f"{folder} {found}: name another by --model; `make repro` writes {paths.DEFAULT_MODEL} and others."
-    )
+def _damaged(path: Path, problem: str) -> UserError:
+    return UserError(f"{path}: {problem}; copy the folder of the model again, or restore it (dvc checkout).")
 
 
-def _check_files(folder: Path, content: Mapping[str, Any]) -> None:
-    for name, expected in content["files"].items():
-        path = folder / name
-        if not path.is_file():
-            raise _broken(path, "is missing")
-        if file_hash(path, "sha256") != expected:
-            raise _broken(path, "is not as it was written (its SHA-256 differs)")
-
-
-def _broken(path: Path, what: str) -> UserError:
-    return UserError(f"{path}: {what}; copy the model's folder anew, or make it anew (dvc checkout, dvc repro export).")
-
-
-def _sum(content: Mapping[str, Any]) -> str:
+def _card_hash(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

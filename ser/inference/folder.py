@@ -1,102 +1,130 @@
-"""Answers for a folder of recordings, on all cores, as a CSV file with a row for every file in it."""
+"""Predict all recordings of a folder in parallel and write a CSV file."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from ser.inference.formatting import columns, predict_or_error, recordings_in, row
+from ser.inference.formatting import PredictionOutcome, predict_or_error
 from ser.inference.model import Model, load
 from ser.utils.errors import UserError
 from ser.utils.files import atomic_write
 from ser.utils.parallel import batches, map_batches
 
-AT_ONCE = 8
-"""Recordings that a worker is given at a time."""
-NAMED = 5
-"""So many of the files without an answer are named; the table has all."""
+BATCH_SIZE = 8
+"""Number of recordings in a task of a worker."""
+MAX_ERRORS = 5
+"""Number of errors in a summary; the CSV file has all."""
 
 
 @dataclass
 class FolderSummary:
-    """What became of a folder: how many files, how many without an answer, and the errors of the first of these."""
+    """Number of files and of failed files, and the first errors by file."""
 
-    files: int = 0
-    failed: int = 0
+    n_files: int = 0
+    n_failed: int = 0
     errors: dict[str, str] = field(default_factory=dict)
 
-    def add(self, one: Mapping[str, Any]) -> None:
-        """Count a row of the table."""
-        self.files += 1
-        if "error" in one:
-            self.failed += 1
-            if len(self.errors) < NAMED:
-                self.errors[one["file"]] = one["error"]
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count a row of the CSV file."""
+        self.n_files += 1
+        if "error" in row:
+            self.n_failed += 1
+            if len(self.errors) < MAX_ERRORS:
+                self.errors[row["file"]] = row["error"]
 
 
-def predict_folder(model: Path, folder: Path, output: Path, *, least: float) -> FolderSummary:
-    """Judge all recordings in a folder.
+def predict_folder(model: Path, folder: Path, output: Path, *, min_confidence: float) -> FolderSummary:
+    """Predict all recordings of a folder in parallel and write a CSV file.
 
     Parameters
     ----------
-    model
+    model : Path
         Folder of an exported model.
-    folder
-        Its files, and those of its folders, are judged; hidden ones are not.
-    output
-        CSV: file, label, confidence, p_EMOTION…, seconds, flags, error. A file that cannot be judged has the reason.
-    least
-        The confidence below which the label is ``uncertain``.
+    folder : Path
+        Searched recursively; hidden files are skipped.
+    output : Path
+        CSV file with one row per file: file, label, confidence, prob_EMOTION, duration, flags, error.
+    min_confidence : float
+        Below this confidence the label is ``uncertain``.
 
     Returns
     -------
-    Counts
-        The names in its ``errors`` are those of the table.
+    FolderSummary
 
     Raises
     ------
-    InputError
-        If the model cannot be loaded, there is nothing to judge, or something else than a CSV stands at `output`.
+    UserError
+        If the model cannot be loaded, the folder has no files, or `output` exists and is not a CSV file.
     """
     if output.is_dir() or (output.exists() and output.suffix.lower() != ".csv"):
-        raise UserError(f"{output} is there already and is no .csv file; name another for the answers.")
-    labels, files = load(model).labels, recordings_in(folder, but=output)
-    rows = _predict_files(model, files, folder=folder, least=least)
+        raise UserError(f"{output}: exists and is not a CSV file; choose another --csv.")
+    labels, files = load(model).labels, list_recordings(folder, exclude=output)
+    predict = partial(_predict_batch, model=model, folder=folder, min_confidence=min_confidence)
+    n_batches = -(-len(files) // BATCH_SIZE)
+    results = map_batches(
+        predict, batches(files, size=BATCH_SIZE), description=f"predict {folder.name}", total=n_batches
+    )
+    summary = FolderSummary()
     try:
-        return _write(output, rows, labels=labels)
+        with atomic_write(output) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as table:
+            writer = csv.DictWriter(table, _columns(labels), restval="", lineterminator="\n")
+            writer.writeheader()
+            for rows in results:
+                writer.writerows(rows)
+                for row in rows:
+                    summary.add(row)
     except OSError as error:
-        raise UserError(f"{output} cannot be written ({error.strerror or error}); name another file.") from None
+        raise UserError(f"{output}: cannot be written ({error.strerror or error}); choose another --csv.") from None
+    return summary
 
 
-def _write(output: Path, rows: Iterator[list[Mapping[str, Any]]], *, labels: Sequence[str]) -> FolderSummary:
-    """Write rows as they come, and count them."""
-    counts = FolderSummary()
-    with atomic_write(output) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as table:
-        writer = csv.DictWriter(table, columns(labels), restval="", lineterminator="\n")
-        writer.writeheader()
-        for some in rows:
-            writer.writerows(some)
-            for one in some:
-                counts.add(one)
-    return counts
+def list_recordings(folder: Path, *, exclude: Path) -> list[Path]:
+    """List the files of a folder recursively in sorted order, except hidden files and `exclude`.
+
+    Raises
+    ------
+    UserError
+        If the folder does not exist or has no files.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: not a folder; choose a folder of recordings.")
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.resolve() != exclude.resolve())
+    visible = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    if not visible:
+        raise UserError(f"{folder}: has no files; choose a folder of recordings.")
+    return visible
 
 
-def _predict_files(model: Path, files: list[Path], *, folder: Path, least: float) -> Iterator[list[Mapping[str, Any]]]:
-    work = partial(_predict_batch, model=model, folder=folder, least=least)
-    total = -(-len(files) // AT_ONCE)
-    return map_batches(work, batches(files, size=AT_ONCE), description=f"predict {folder.name}", total=total)
-
-
-def _predict_batch(files: list[Path], *, model: Path, folder: Path, least: float) -> list[Mapping[str, Any]]:
-    loaded = _loaded(model)
+def _predict_batch(files: list[Path], *, model: Path, folder: Path, min_confidence: float) -> list[Mapping[str, Any]]:
+    loaded = _load_once(model)
+    names = [path.relative_to(folder).as_posix() for path in files]
     return [
-        row(predict_or_error(loaded, path, name=path.relative_to(folder).as_posix(), least=least)) for path in files
+        _row(predict_or_error(loaded, path, name=name, min_confidence=min_confidence))
+        for path, name in zip(files, names, strict=True)
     ]
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: Path) -> Model:
-    """Load a model once in each worker."""
-    return load(model)
+def _load_once(model: Path) -> Model:
+    return load(model)  # once per worker process
+
+
+def _columns(labels: Sequence[str]) -> list[str]:
+    return ["file", "label", "confidence", *(f"prob_{label}" for label in labels), "duration", "flags", "error"]
+
+
+def _row(outcome: PredictionOutcome) -> Mapping[str, Any]:
+    if outcome.prediction is None:
+        return {"file": outcome.file, "error": outcome.error}
+    prediction = outcome.prediction
+    return {
+        "file": outcome.file,
+        "label": outcome.label,
+        "confidence": f"{prediction.confidence:.6f}",
+        **{f"prob_{label}": f"{value:.6f}" for label, value in prediction.probabilities.items()},
+        "duration": f"{prediction.seconds:.3f}",
+        "flags": " ".join(prediction.flags),
+    }

@@ -1,103 +1,77 @@
-"""Answers as people and programs read them: a chart, a line of JSON, a row of a table."""
+"""Format predictions as bar charts and lines of JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from ser.inference.model import UNCERTAIN, Model, Prediction, Recording
 from ser.inference.quality_flags import FLAGS
 from ser.utils.errors import UserError
 
-BAR = 30
-"""Characters of a probability of 1."""
+BAR_WIDTH = 30
+"""Length in characters of the bar of a probability of 1."""
 
 
 @dataclass(frozen=True)
 class PredictionOutcome:
-    """An answer, or why there is none, under the name of what was asked about; `label` may be `UNCERTAIN`."""
+    """The prediction for a recording, or the reason why there is none.
+
+    Attributes
+    ----------
+    file : str
+        Name of the recording.
+    label : str
+        The predicted emotion; `UNCERTAIN` if its confidence is too low; empty without a prediction.
+    prediction : Prediction or None
+    error : str
+        Empty if there is a prediction.
+    """
 
     file: str
     label: str
-    answer: Prediction | None
+    prediction: Prediction | None
     error: str
 
 
-def predict_or_error(model: Model, recording: Recording, *, name: str, least: float) -> PredictionOutcome:
-    """Judge a recording; one that cannot be judged is told with its reason.
+def predict_or_error(model: Model, recording: Recording, *, name: str, min_confidence: float) -> PredictionOutcome:
+    """Predict the emotion of a recording, or return the reason why it cannot be used.
 
     Parameters
     ----------
-    model
-        A loaded one.
+    model : Model
     recording
-        As `ser.inference.model.Model.predict` takes it.
-    name
-        What it is called.
-    least
-        The confidence below which the label is `UNCERTAIN`.
+        See `ser.inference.model.Model.predict`.
+    name : str
+        Name of the recording.
+    min_confidence : float
+        Below this confidence the label is `UNCERTAIN`.
     """
     name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # file names may be any bytes
     try:
-        answer = model.predict(recording)
+        prediction = model.predict(recording)
     except UserError as error:
         return PredictionOutcome(name, "", None, str(error))
-    return PredictionOutcome(name, answer.label if answer.confidence >= least else UNCERTAIN, answer, "")
+    label = prediction.label if prediction.confidence >= min_confidence else UNCERTAIN
+    return PredictionOutcome(name, label, prediction, "")
 
 
-def chart(told: PredictionOutcome, *, text: str | None = None) -> str:
-    """Draw the probabilities of a recording as bars, the likeliest emotion first; `text` is what is said in it."""
-    if told.answer is None:
-        return f"{told.file}: {told.error}"
-    answer = told.answer
-    ranked = sorted(answer.probabilities.items(), key=lambda item: -item[1])
+def format_chart(outcome: PredictionOutcome, *, transcript: str | None = None) -> str:
+    """Format a prediction as a bar chart, the most likely emotion first, or the error."""
+    prediction = outcome.prediction
+    if prediction is None:
+        return f"{outcome.file}: {outcome.error}"
+    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     width = max(len(label) for label, _ in ranked)
-    bars = [f"  {label:{width}} {share:5.1%} {'█' * round(BAR * share)}".rstrip() for label, share in ranked]
-    remarks = [f"  {flag}: {FLAGS[flag]}" for flag in answer.flags]
-    head = f"{told.file}: {told.label} ({answer.confidence:.1%}), {answer.seconds:.1f} s"
-    said = [] if text is None else [f"  “{text}”"]
-    return "\n".join([head, *said, *bars, *remarks])
+    lines = [f"{outcome.file}: {outcome.label} ({prediction.confidence:.1%}), {prediction.seconds:.1f} s"]
+    lines += [] if transcript is None else [f"  “{transcript}”"]
+    lines += [f"  {label:{width}} {value:5.1%} {'█' * round(BAR_WIDTH * value)}".rstrip() for label, value in ranked]
+    lines += [f"  {flag}: {FLAGS[flag]}" for flag in prediction.flags]
+    return "\n".join(lines)
 
 
-def json_line(told: PredictionOutcome, *, text: str | None = None) -> str:
-    """Write an answer as one line of JSON: file, label, confidence, probabilities, seconds, flags; or file, error."""
-    if told.answer is None:
-        return json.dumps({"file": told.file, "error": told.error})
-    answer = told.answer
-    content = {"confidence": answer.confidence, "probabilities": answer.probabilities}
-    times = {"seconds": answer.seconds, "flags": list(answer.flags)}
-    said = {} if text is None else {"text": text}
-    return json.dumps({"file": told.file, "label": told.label, **content, **times, **said})
-
-
-def columns(labels: Sequence[str]) -> list[str]:
-    """Name the columns of a table of answers."""
-    return ["file", "label", "confidence", *(f"p_{label}" for label in labels), "seconds", "flags", "error"]
-
-
-def row(told: PredictionOutcome) -> Mapping[str, Any]:
-    """Write an answer as a row of such a table, probabilities to six digits."""
-    if told.answer is None:
-        return {"file": told.file, "error": told.error}
-    answer = told.answer
-    shares = {f"p_{label}": f"{share:.6f}" for label, share in answer.probabilities.items()}
-    numbers = {"confidence": f"{answer.confidence:.6f}", "seconds": f"{answer.seconds:.3f}"}
-    return {"file": told.file, "label": told.label, **numbers, **shares, "flags": " ".join(answer.flags)}
-
-
-def recordings_in(folder: Path, *, but: Path) -> list[Path]:
-    """List the files in a folder and its folders, hidden ones and one other left out, sorted.
-
-    Raises
-    ------
-    InputError
-        If there is no such folder, or nothing in it.
-    """
-    if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; name one that holds recordings.")
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.resolve() != but.resolve())
-    shown = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    if not shown:
-        raise UserError(f"{folder} holds no files; name a folder that holds recordings.")
-    return shown
+def format_json(outcome: PredictionOutcome, *, transcript: str | None = None) -> str:
+    """Format a prediction as a line of JSON: file, label, confidence, probabilities, seconds, flags; or file, error."""
+    prediction = outcome.prediction
+    if prediction is None:
+        return json.dumps({"file": outcome.file, "error": outcome.error})
+    text = {} if transcript is None else {"text": transcript}
+    return json.dumps({"file": outcome.file, **vars(prediction), "label": outcome.label, **text})

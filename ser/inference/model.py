@@ -1,4 +1,4 @@
-"""From a voice to an answer: an exported model, loaded without settings, processing recordings as training did."""
+"""Load an exported model and predict the emotion of recordings, with the preprocessing and features of training."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,31 +24,32 @@ from ser.predictions.temperature import logits, softmax_with_temperature
 from ser.utils.errors import UserError
 
 Recording: TypeAlias = str | Path | bytes | BinaryIO | tuple[npt.ArrayLike, int]
-"""A file, the bytes of one, an open one, or samples, (n_samples,) or (n_samples, channels), and their rate in Hz."""
+"""An audio file: its path, its bytes or a binary file object; or samples of shape (n_samples,) or
+(n_samples, n_channels) and their sample rate in Hz."""
 ProbabilityMatrix: TypeAlias = npt.NDArray[np.floating[Any]]
 
 CHUNKING = {"whole": 10.0, "piece": 5.0}
-"""Seconds: recordings longer than `whole` are more than an utterance, and are judged in pieces."""
+"""Recordings longer than `whole` seconds are split into chunks of `piece` seconds."""
 UNCERTAIN = "uncertain"
-"""The label where nothing was heard."""
+"""Label of recordings without speech."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one recording.
+    """Prediction for a recording.
 
     Attributes
     ----------
-    label
-        The likeliest emotion; `UNCERTAIN` where nothing was heard.
-    confidence
+    label : str
+        The most likely emotion; `UNCERTAIN` without speech.
+    confidence : float
         Its calibrated probability.
-    probabilities
-        Emotion -> calibrated probability, in canonical order.
-    seconds
-        Length of the recording.
-    flags
-        What speaks against the answer, as `ser.inference.quality_flags` names it.
+    probabilities : dict of str to float
+        Calibrated probability of each emotion, in canonical order.
+    seconds : float
+        Duration of the recording.
+    flags : tuple of str
+        Warnings; see `ser.inference.quality_flags.FLAGS`.
     """
 
     label: str
@@ -60,27 +61,28 @@ class Prediction:
 
 @dataclass(frozen=True)
 class _ClipPrediction:
-    """Probabilities of a clip, (classes,), and what speaks against them."""
+    """Probabilities of shape (n_classes,), and flags."""
 
-    shares: ProbabilityMatrix
+    probabilities: ProbabilityMatrix
     flags: tuple[str, ...]
 
     @property
-    def heard(self) -> bool:
+    def has_speech(self) -> bool:
         return not set(self.flags) & set(quality_flags.NO_PREDICTION_FLAGS)
 
 
 class ModelInput(NamedTuple):
-    """What a model is given of a clip: frame features, (n_frames, features), and functionals, (values,), or none."""
+    """Inputs for a clip: frames of shape (n_frames, n_features), and functionals of shape (n_functionals,) or (0,)."""
 
     frames: Array
     functionals: Array
 
 
-Probabilities: TypeAlias = Callable[[Sequence[ModelInput]], ProbabilityMatrix]
-"""From clips to (clips, classes) probabilities."""
+Classifier: TypeAlias = Callable[[Sequence[ModelInput]], ProbabilityMatrix]
+"""Clips to probabilities of shape (n_clips, n_classes)."""
 MemberPredictor: TypeAlias = Callable[[Sequence[ModelInput]], tuple[ProbabilityMatrix, ProbabilityMatrix]]
-"""From clips to (clips, classes) probabilities and how far the clips are from training: 1 is far."""
+"""Clips to calibrated probabilities of shape (n_clips, n_classes), and out-of-distribution scores of shape (n_clips,);
+scores above 1 are out of distribution."""
 
 
 def load(folder: str | Path, *, member: str | None = None) -> "Model":
@@ -88,58 +90,69 @@ def load(folder: str | Path, *, member: str | None = None) -> "Model":
 
     Parameters
     ----------
-    folder
-        Such as ``models/exported/lstm``.
-    member
-        One of its members alone, such as ``fold1_seed1``; all of them, averaged, where None.
+    folder : str or Path
+        Folder of the model, such as ``models/exported/lstm``.
+    member : str, optional
+        Load only this member (fold and seed), such as ``fold1_seed1``. By default, the predictions of all members are
+        averaged.
+
+    Returns
+    -------
+    Model
 
     Raises
     ------
-    InputError
-        If the folder is of another format, broken or incomplete, or has no such member.
+    UserError
+        If the folder is missing, incomplete or damaged, has another format, or has no such member.
+
+    Examples
+    --------
+    >>> load("models/exported/lstm").predict("voice.wav").label  # doctest: +SKIP
+    'sad'
     """
-    card = read_card(Path(folder))
-    chosen = [one for one in card.members if member in (None, one.name)]
-    if not chosen:
-        names = ", ".join(one.name for one in card.members)
-        raise UserError(f"{folder}: has no member {member!r}; it has {names}.")
-    return Model(card, [_member(Path(folder), card, one) for one in chosen])
+    folder = Path(folder)
+    card = read_card(folder)
+    members = [fold_model for fold_model in card.members if member in (None, fold_model.name)]
+    if not members:
+        names = ", ".join(fold_model.name for fold_model in card.members)
+        raise UserError(f"{folder}: found no member {member!r}; expected one of {names}.")
+    return Model(card, [_load_member(folder, card, fold_model) for fold_model in members])
 
 
-def _member(folder: Path, card: Card, member: FoldModel) -> MemberPredictor:
+def _load_member(folder: Path, card: Card, member: FoldModel) -> MemberPredictor:
     network = card.kind == "network"
-    probabilities = _network(folder, card, member) if network else _baseline(folder, member)
-    seen = attrgetter("frames" if network else "functionals")
-    usual = {"mean": np.array(member.usual.mean), "deviation": np.array(member.usual.deviation)}
+    classifier = _load_network(folder, card, member) if network else _load_baseline(folder, member)
+    features_of = attrgetter("frames" if network else "functionals")
+    statistics = member.training_statistics
+    mean, std = np.array(statistics.mean), np.array(statistics.std)
 
-    def judge(clips: Sequence[ModelInput]) -> tuple[ProbabilityMatrix, ProbabilityMatrix]:
-        away = (
-            quality_flags.normalized_distance(quality_flags.clip_vectors([seen(clip) for clip in clips]), **usual)
-            / member.usual.most
-        )
-        # Nobody knows how right a model is out there: the farther, the nearer its answer comes to none.
-        return softmax_with_temperature(logits(probabilities(clips)), member.temperature * np.maximum(away, 1)), away
+    def predict(clips: Sequence[ModelInput]) -> tuple[ProbabilityMatrix, ProbabilityMatrix]:
+        vectors = quality_flags.clip_vectors([features_of(clip) for clip in clips])
+        scores = quality_flags.normalized_distance(vectors, mean=mean, std=std) / statistics.max_distance
+        # Calibration does not hold out of distribution: raise the temperature with the distance.
+        temperatures = member.temperature * np.maximum(scores, 1)
+        return softmax_with_temperature(logits(classifier(clips)), temperatures), scores
 
-    return judge
+    return predict
 
 
-def _network(folder: Path, card: Card, member: FoldModel) -> Probabilities:
+def _load_network(folder: Path, card: Card, member: FoldModel) -> Classifier:
     from ser.inference import onnx_session
     from ser.models.batching import LengthBuckets
 
-    if card.cut is None:
-        raise UserError(f"{folder}: its card gives no lengths of clips, which a network needs; export it anew.")
-    buckets = LengthBuckets(step=card.cut.step, most=card.cut.most)
+    if card.length_buckets is None:
+        raise UserError(f"{folder}/card.json: found no length_buckets, which a network needs; export the model again.")
+    buckets = LengthBuckets(step=card.length_buckets.step, most=card.length_buckets.max_length)
     run = onnx_session.load([folder / name for name in member.weights], buckets=buckets)
 
-    def probabilities(clips: Sequence[ModelInput]) -> ProbabilityMatrix:
-        functionals = np.stack([clip.functionals for clip in clips]) if card.sees.functionals else None
+    def classify(clips: Sequence[ModelInput]) -> ProbabilityMatrix:
+        functionals = np.stack([clip.functionals for clip in clips]) if card.inputs.functionals else None
         return run([clip.frames for clip in clips], functionals)
 
-    return probabilities
+    return classify
 
 
-def _baseline(folder: Path, member: FoldModel) -> Probabilities:
+def _load_baseline(folder: Path, member: FoldModel) -> Classifier:
     from ser.models import baselines
 
     model = baselines.load((folder / member.weights[0]).parent)
@@ -147,66 +160,78 @@ def _baseline(folder: Path, member: FoldModel) -> Probabilities:
 
 
 class Model:
-    """A model that answers. `card` says what it was made from and how well it did; `labels` are its emotions."""
+    """An exported model; see `load`.
+
+    Attributes
+    ----------
+    card : Card
+        Metadata: preprocessing, features, training data and test scores.
+    labels : tuple of str
+        Emotions, in the order of the probabilities.
+    """
 
     def __init__(self, card: Card, members: Sequence[MemberPredictor]) -> None:
         self.card, self.labels, self._members = card, card.labels, members
         self._threads = ThreadpoolController()
-        self._seen = columns_of(feature_names(card.features), card.sees.frames)
+        self._columns = columns_of(feature_names(card.features), card.inputs.frames)
 
     def predict(self, recording: Recording) -> Prediction:
-        """Judge one recording.
+        """Predict the emotion of a recording.
 
         Parameters
         ----------
-        recording
-            A file, the bytes of one, an open one, or samples, (n_samples,) or (n_samples, channels), and their rate
-            in Hz; whole numbers are taken as integer PCM.
+        recording : str, Path, bytes, file object, or tuple of array and int
+            An audio file: its path, its bytes or a binary file object; or samples of shape (n_samples,) or
+            (n_samples, n_channels) and their sample rate in Hz. Integer samples are PCM.
 
         Returns
         -------
-        Answer
-            Of a recording longer than ``LENGTHS["whole"]``, the mean over its pieces in which something is heard.
+        Prediction
+            For recordings longer than 10 s, the mean over the chunks of 5 s that contain speech.
 
         Raises
         ------
         AudioError
-            With the reason why it is no recording. Silence is one, and is answered with a flag.
+            If the recording cannot be decoded. Silence is no error: the prediction has a flag.
         """
-        seconds, judged, watch = 0.0, [], quality_flags.LevelMonitor()
-        for piece, rate in _pieces(recording):
-            watch.see(piece)
-            seconds += len(piece) / rate
-            judged += self._judge([piece], rate=rate)
-        return self._answer(judged, seconds=seconds, flags=watch.flags())
+        seconds, clips, levels = 0.0, [], quality_flags.LevelMonitor()
+        for chunk, rate in _read_chunks(recording):
+            levels.update(chunk)
+            seconds += len(chunk) / rate
+            clips += self._predict_clips([chunk], rate=rate)
+        return self._aggregate(clips, seconds=seconds, flags=levels.flags())
 
-    def probabilities(self, signals: Iterable[Waveform], *, rate: int) -> ProbabilityMatrix:
-        """Judge signals, each as one clip: denoised, trimmed and normalised as in training.
+    def predict_proba(self, signals: Iterable[Waveform], *, rate: int) -> ProbabilityMatrix:
+        """Predict the probabilities of several signals, each as a single clip.
 
         Parameters
         ----------
-        signals
-            (n_samples,) float32 each, mono.
-        rate
-            Of all of them, in Hz.
+        signals : iterable of ndarray of shape (n_samples,)
+            Mono float32 signals.
+        rate : int
+            Sample rate in Hz.
 
         Returns
         -------
-        (clips, classes) float64
-            Calibrated probabilities, columns as `labels`; all equal where no voice is heard.
+        ndarray of shape (n_signals, n_classes)
+            Calibrated probabilities in the order of `labels`; uniform without speech.
         """
-        judged = self._judge(signals, rate=rate)
-        return np.array([one.shares for one in judged]).reshape(-1, len(self.labels))
+        clips = self._predict_clips(signals, rate=rate)
+        return np.array([clip.probabilities for clip in clips]).reshape(-1, len(self.labels))
 
-    def _judge(self, signals: Iterable[Waveform], *, rate: int) -> list[_ClipPrediction]:
-        nothing = np.full(len(self.labels), 1 / len(self.labels))
-        with self._threads.limit(limits=1):  # as in training; a clip is too little work to be shared
-            clips = [self._hear(signal, rate=rate) for signal in signals]
-            found = iter(self._judge_heard([clip for clip in clips if not isinstance(clip, str)]))
-        return [_ClipPrediction(nothing, (clip,)) if isinstance(clip, str) else next(found) for clip in clips]
+    def _predict_clips(self, signals: Iterable[Waveform], *, rate: int) -> list[_ClipPrediction]:
+        uniform = np.full(len(self.labels), 1 / len(self.labels))
+        with self._threads.limit(limits=1):  # as in training; a single clip is not worth more threads
+            clips = [self._prepare_clip(signal, rate=rate) for signal in signals]
+            inputs = [self._model_input(clip) for clip in clips if not isinstance(clip, str)]
+            outputs = iter(zip(*self._predict_members(inputs), strict=True)) if inputs else iter(())
+        return [
+            _ClipPrediction(uniform, (clip,)) if isinstance(clip, str) else self._with_flags(len(clip), *next(outputs))
+            for clip in clips
+        ]
 
-    def _hear(self, signal: Waveform, *, rate: int) -> Waveform | str:
-        """Make a clip of a signal, rounded as clips are that models learn from, or say why there is none."""
+    def _prepare_clip(self, signal: Waveform, *, rate: int) -> Waveform | str:
+        """Preprocess a signal as in training, 16-bit rounding included, or return the flag why there is no clip."""
         settings = self.card.preprocess
         try:
             clip = audio_clean.clean_signal(signal, settings, rate=rate)
@@ -215,65 +240,55 @@ class Model:
         clip = audio_io.quantize_16bit(clip, rate=settings.sample_rate)
         return clip if quality_flags.has_voice(clip, self.card.features, rate=settings.sample_rate) else "no_speech"
 
-    def _judge_heard(self, clips: Sequence[Waveform]) -> list[_ClipPrediction]:
-        if not clips:
-            return []
-        shares, away = self._shares_of([self._measure(clip) for clip in clips])
-        return [_ClipPrediction(shares[n], self._flags(len(clip), away=away[n])) for n, clip in enumerate(clips)]
-
-    def _shares_of(self, clips: Sequence[ModelInput]) -> tuple[ProbabilityMatrix, ProbabilityMatrix]:
-        """Average the members: (clips, classes) probabilities, and how far clips are from training: (clips,)."""
-        shares, away = zip(*(judge(clips) for judge in self._members), strict=True)
-        return np.mean(shares, axis=0), np.mean(away, axis=0)
-
-    def _measure(self, clip: Waveform) -> ModelInput:
-        """Measure a clip as in training."""
+    def _model_input(self, clip: Waveform) -> ModelInput:
         card = self.card
         frames = frame_features(clip, card.features, rate=card.preprocess.sample_rate)
-        nothing = np.empty(0, dtype=np.float32)
-        return ModelInput(
-            frames[:, self._seen], functionals(frames, card.features) if card.sees.functionals else nothing
-        )
+        vector = functionals(frames, card.features) if card.inputs.functionals else np.empty(0, dtype=np.float32)
+        return ModelInput(frames[:, self._columns], vector)
 
-    def _of_all(self) -> tuple[str, ...]:
-        """Say what speaks against every answer of this model."""
-        return ("synthetic",) if self.card.origin.get("synthetic") else ()
+    def _predict_members(self, clips: Sequence[ModelInput]) -> tuple[ProbabilityMatrix, ProbabilityMatrix]:
+        """Average the probabilities and the out-of-distribution scores of the members."""
+        probabilities, scores = zip(*(predict(clips) for predict in self._members), strict=True)
+        return np.mean(probabilities, axis=0), np.mean(scores, axis=0)
 
-    def _flags(self, n_samples: int, *, away: float) -> tuple[str, ...]:
+    def _with_flags(self, n_samples: int, probabilities: ProbabilityMatrix, score: float) -> _ClipPrediction:
         card = self.card
-        longest = None if card.cut is None else card.cut.most * card.features.hop_seconds
-        lengths = quality_flags.of_length(n_samples / card.preprocess.sample_rate, longest=longest)
-        return (*(("unlike_training",) if away > 1 else ()), *lengths)
+        max_seconds = None
+        if card.length_buckets is not None:
+            max_seconds = card.length_buckets.max_length * card.features.hop_seconds
+        flags = quality_flags.length_flags(n_samples / card.preprocess.sample_rate, max_seconds=max_seconds)
+        return _ClipPrediction(probabilities, (*(("out_of_distribution",) if score > 1 else ()), *flags))
 
-    def _answer(self, judged: Sequence[_ClipPrediction], *, seconds: float, flags: Sequence[str]) -> Prediction:
-        heard = [one for one in judged if one.heard] or judged
-        shares = np.mean([one.shares for one in heard], axis=0)
-        best = int(shares.argmax())
-        long = ("long",) if len(judged) > 1 else ()
+    def _aggregate(self, clips: Sequence[_ClipPrediction], *, seconds: float, flags: Sequence[str]) -> Prediction:
+        used = [clip for clip in clips if clip.has_speech] or clips
+        probabilities = np.mean([clip.probabilities for clip in used], axis=0)
+        best = int(probabilities.argmax())
+        chunked = ("chunked",) if len(clips) > 1 else ()
+        synthetic = ("synthetic",) if self.card.origin.get("synthetic") else ()
         return Prediction(
-            label=self.labels[best] if heard[0].heard else UNCERTAIN,
-            confidence=float(shares[best]),
-            probabilities={name: float(share) for name, share in zip(self.labels, shares, strict=True)},
+            label=self.labels[best] if used[0].has_speech else UNCERTAIN,
+            confidence=float(probabilities[best]),
+            probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
             seconds=seconds,
-            flags=(*quality_flags.majority_flags([one.flags for one in heard]), *flags, *long, *self._of_all()),
+            flags=(*quality_flags.majority_flags([clip.flags for clip in used]), *flags, *chunked, *synthetic),
         )
 
 
-def _pieces(recording: Recording) -> Iterator[tuple[Waveform, int]]:
-    """Give a recording whole, at its own rate, or a long one in pieces, with the rate in Hz."""
+def _read_chunks(recording: Recording) -> Iterator[tuple[Waveform, int]]:
+    """Yield a recording, or the chunks of a long one, at its own sample rate, and the rate in Hz."""
     if isinstance(recording, tuple):
         samples, rate = recording
-        pieces = audio_io.split_into_chunks([audio_io.from_array(samples, rate=rate)], rate=rate, **CHUNKING)
-        yield from ((piece, rate) for piece in pieces)
+        chunks = audio_io.split_into_chunks([audio_io.from_array(samples, rate=rate)], rate=rate, **CHUNKING)
+        yield from ((chunk, rate) for chunk in chunks)
         return
     if not isinstance(recording, str | Path | bytes):
         if not hasattr(recording, "read"):
-            kinds = "a path, bytes, an open file, or (samples, rate)"
-            raise UserError(f"a recording: found {type(recording).__name__}; expected {kinds}.")
+            expected = "a path, bytes, a binary file object, or (samples, rate)"
+            raise UserError(f"recording: found {type(recording).__name__}; expected {expected}.")
         recording = recording.read()
     source = Path(recording) if isinstance(recording, str) else recording
     try:
         yield from audio_io.read_chunks(source, **CHUNKING)
-    except UnsupportedFormatError as refused:  # raised before the first piece
+    except UnsupportedFormatError as refused:  # raised before the first chunk
         with ffmpeg.converted_to_wav(source, refused=refused) as converted:
             yield from audio_io.read_chunks(converted, **CHUNKING)

@@ -1,4 +1,4 @@
-"""Exported networks, run. The only door to onnxruntime."""
+"""Run exported networks with ONNX Runtime. Only this module imports onnxruntime."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,30 +10,32 @@ from ser.features.columns import Array
 from ser.models.batching import LengthBuckets, group_by_length
 from ser.utils.errors import UserError
 
-AT_ONCE = 64
-"""Clips of equal length that share a call."""
+BATCH_SIZE = 64
+Network: TypeAlias = Callable[[Array, Array | None], Array]
+"""Frames of shape (n_clips, n_frames, n_features) and functionals of shape (n_clips, n_functionals), or None, to
+probabilities of shape (n_clips, n_classes)."""
 
 
 def load(paths: Sequence[Path], *, buckets: LengthBuckets) -> Callable[[Sequence[Array], Array | None], Array]:
-    """Load the networks of one model.
+    """Load the networks of a model; their probabilities are averaged.
 
     Parameters
     ----------
-    paths
-        ONNX files; of an ensemble, several.
-    buckets
-        Lengths that clips are brought to.
+    paths : sequence of Path
+        ONNX files.
+    buckets : LengthBuckets
+        Lengths that clips are padded or truncated to.
 
     Returns
     -------
     callable
-        From the (n_frames, features) matrices of clips, and the (clips, values) functionals where networks see them
-        too, to their (clips, classes) probabilities, the networks' mean.
+        Frames, a sequence of arrays of shape (n_frames, n_features), and functionals of shape
+        (n_clips, n_functionals), or None, to probabilities of shape (n_clips, n_classes).
 
     Raises
     ------
-    InputError
-        If a file is no network that can be run.
+    UserError
+        If a file is not a network that ONNX Runtime can run.
     """
     networks = [open_network(path) for path in paths]
 
@@ -43,38 +45,38 @@ def load(paths: Sequence[Path], *, buckets: LengthBuckets) -> Callable[[Sequence
     return run
 
 
-Network: TypeAlias = Callable[[Array, Array | None], Array]
-
-
 def open_network(path: Path) -> Network:
-    """Open an ONNX file: from (clips, frames, features), and (clips, values) or None, to (clips, classes).
+    """Open an ONNX file.
 
     Raises
     ------
-    InputError
-        If it is no network that can be run.
+    UserError
+        If the file is not a network that ONNX Runtime can run.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # A clip is too small a piece of work to be shared, and sums do not depend on the cores this way.
+    # One thread: clips are too short to benefit from more, and results do not depend on the number of cores.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001, its errors share no other class
-        raise UserError(f"{path}: is no network that can be run ({type(error).__name__}); export it anew.") from None
+    except Exception as error:  # noqa: BLE001, its errors have no common base class
+        raise UserError(f"{path}: not a network that can be run ({type(error).__name__}); export it again.") from None
     names = [value.name for value in session.get_inputs()]
     return lambda frames, functionals: session.run(None, dict(zip(names, (frames, functionals), strict=False)))[0]
 
 
 def _run(network: Network, frames: Sequence[Array], functionals: Array | None, buckets: LengthBuckets) -> Array:
     lengths = buckets.lengths(frames)
-    parts, order = [], []
-    for batch in group_by_length(lengths, size=AT_ONCE):
-        stacked = buckets.stack((frames[clip] for clip in batch), length=int(lengths[batch[0]]))
-        parts.append(network(stacked, None if functionals is None else functionals[batch]))
-        order.append(batch)
-    found = np.empty((len(frames), parts[0].shape[1]), dtype=np.float32)
-    found[np.concatenate(order)] = np.concatenate(parts)
-    return found
+    batches = group_by_length(lengths, size=BATCH_SIZE)
+    outputs = [
+        network(
+            buckets.stack((frames[clip] for clip in batch), length=int(lengths[batch[0]])),
+            None if functionals is None else functionals[batch],
+        )
+        for batch in batches
+    ]
+    probabilities = np.empty((len(frames), outputs[0].shape[1]), dtype=np.float32)
+    probabilities[np.concatenate(batches)] = np.concatenate(outputs)
+    return probabilities

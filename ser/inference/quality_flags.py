@@ -1,4 +1,4 @@
-"""What speaks against an answer, in words that programs can read: the flags."""
+"""Compute flags: machine-readable warnings about a recording and its prediction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,77 +15,96 @@ from ser.params import Features
 Vectors = npt.NDArray[np.floating[Any]]
 
 FLAGS = {
-    "silence": "nothing is to be heard, and nothing was judged",
-    "too_short": "there is too little to judge",
-    "no_speech": "hardly anything sounds like a voice, and nothing was judged",
-    "unlike_training": "it sounds unlike anything in training; its confidence was lowered, and may still be too high",
-    "short": "it is shorter than the clips that models are tested on",
-    "quiet": "the recording is very quiet, so that noise is loud in it",
-    "clipped": "the recording is overdriven",
-    "cut": "only its beginning was judged",
-    "long": "the answer is the mean over pieces of it",
-    "synthetic": "the model heard synthetic voices only, as in the demo, and knows nothing about people",
+    "silence": "the recording is silent; there is no prediction",
+    "too_short": "the recording is too short; there is no prediction",
+    "no_speech": "no speech was detected; there is no prediction",
+    "out_of_distribution": "the recording is unlike the training data; the confidence is lowered, perhaps not enough",
+    "short": "the recording is shorter than the clips that models are evaluated on",
+    "quiet": "the recording is very quiet, so noise is amplified",
+    "clipped": "the recording is clipped",
+    "truncated": "only the beginning of the recording was used",
+    "chunked": "the prediction is the mean over chunks of the recording",
+    "synthetic": "the model was trained on synthetic speech only; its predictions say nothing about human speech",
 }
-"""Flag -> what it means."""
+"""Meaning of each flag."""
 
 NO_PREDICTION_FLAGS = ("silence", "too_short", "no_speech")
-"""Flags of what is not answered."""
+"""Flags of recordings without a prediction."""
 
 SHORT_SECONDS = 0.5
-QUIET_DB = -40.0
-"""Peaks (dBFS) below this are of somebody far from the microphone."""
-FULL_SCALE, CLIPPED = 0.985, 0.001
-"""Where more than this share of samples is at full scale, peaks were cut off."""
+QUIET_DBFS = -40.0
+"""Recordings with a lower peak are quiet."""
+CLIPPING_LEVEL, MAX_CLIPPED_FRACTION = 0.985, 0.001
+"""A recording is clipped if a larger fraction of its samples reaches this level."""
 MIN_VOICED_FRACTION = 0.02
-"""Speech has more voiced frames than this share of all."""
+"""Clips with a smaller fraction of voiced frames are no speech."""
 OOD_MARGIN = 1.25
-"""How many times farther from the mean of training than any validation clip is far."""
+"""Clips are out of distribution if their distance exceeds the largest one of the validation clips by this factor."""
 MAX_Z = 10.0
-"""Deviations beyond which an input counts no more: one odd input is no odd clip."""
+"""Upper limit of standardized deviations, so that a single outlying input does not dominate the distance."""
 
 
 class LevelMonitor:
-    """Watches a recording that passes by in pieces, as it was recorded."""
+    """Monitor the level of a recording that arrives in chunks."""
 
     def __init__(self) -> None:
-        self._n_samples, self._full, self._peak_db = 0, 0, -np.inf
+        self._n_samples, self._n_clipped, self._peak_dbfs = 0, 0, -np.inf
 
-    def see(self, signal: Waveform) -> None:
-        """Look at a (n_samples,) piece."""
+    def update(self, signal: Waveform) -> None:
+        """Add a chunk of shape (n_samples,)."""
         self._n_samples += len(signal)
-        self._full += int((np.abs(signal) >= FULL_SCALE).sum())
-        self._peak_db = max(self._peak_db, peak_dbfs(signal)) if len(signal) else self._peak_db
+        self._n_clipped += int((np.abs(signal) >= CLIPPING_LEVEL).sum())
+        self._peak_dbfs = max(self._peak_dbfs, peak_dbfs(signal)) if len(signal) else self._peak_dbfs
 
     def flags(self) -> tuple[str, ...]:
-        """Say what was seen."""
-        clipped = self._full > max(CLIPPED * self._n_samples, 2)
-        return (*(("quiet",) if self._peak_db < QUIET_DB else ()), *(("clipped",) if clipped else ()))
+        """Return ``quiet`` and ``clipped`` where they apply."""
+        clipped = self._n_clipped > max(MAX_CLIPPED_FRACTION * self._n_samples, 2)
+        return (*(("quiet",) if self._peak_dbfs < QUIET_DBFS else ()), *(("clipped",) if clipped else ()))
 
 
 def has_voice(clip: Waveform, settings: Features, *, rate: int) -> bool:
-    """Say whether a clip may be speech."""
+    """Check whether enough frames of a clip are voiced for speech."""
     hop_length = round(settings.hop_seconds * rate)
     return voiced_fraction(clip, sr=rate, hop_length=hop_length) > MIN_VOICED_FRACTION
 
 
-def of_length(seconds: float, *, longest: float | None) -> tuple[str, ...]:
-    """Say what a clip's length means; one of `longest` or more is cut."""
+def length_flags(seconds: float, *, max_seconds: float | None) -> tuple[str, ...]:
+    """Return ``short`` or ``truncated`` for a clip; a model uses the first `max_seconds` of it, or all of it (None)."""
     if seconds < SHORT_SECONDS:
         return ("short",)
-    return ("cut",) if longest is not None and seconds >= longest else ()
+    return ("truncated",) if max_seconds is not None and seconds >= max_seconds else ()
 
 
 def clip_vectors(inputs: Sequence[Array]) -> Vectors:
-    """Sum up what models are given in one vector a clip: the mean of frames, or functionals as they are."""
-    return np.stack([one.mean(axis=0, dtype=np.float64) if one.ndim == 2 else one for one in inputs])
+    """Summarize model inputs by one vector per clip: the mean over frames, or the functionals.
+
+    Parameters
+    ----------
+    inputs : sequence of ndarray of shape (n_frames, n_features) or (n_functionals,)
+
+    Returns
+    -------
+    ndarray of shape (n_clips, n_features) or (n_clips, n_functionals)
+    """
+    return np.stack([clip.mean(axis=0, dtype=np.float64) if clip.ndim == 2 else clip for clip in inputs])
 
 
-def normalized_distance(vectors: Vectors, *, mean: npt.ArrayLike, deviation: npt.ArrayLike) -> Vectors:
-    """Compute how far (clips, inputs) vectors are from a mean, in deviations: (clips,), the root of the mean square."""
-    away = np.abs((vectors - np.asarray(mean)) / np.asarray(deviation))
-    return np.sqrt(np.square(np.minimum(away, MAX_Z)).mean(axis=1))
+def normalized_distance(vectors: Vectors, *, mean: npt.ArrayLike, std: npt.ArrayLike) -> Vectors:
+    """Compute the distance of clips from training data: the root mean square of their z-scores, each at most `MAX_Z`.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n_clips, n_features)
+    mean, std : array-like of shape (n_features,)
+
+    Returns
+    -------
+    ndarray of shape (n_clips,)
+    """
+    z = np.abs((vectors - np.asarray(mean)) / np.asarray(std))
+    return np.sqrt(np.square(np.minimum(z, MAX_Z)).mean(axis=1))
 
 
 def majority_flags(flags: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Keep the flags that most pieces of a recording have."""
-    return tuple(flag for flag in FLAGS if 2 * sum(flag in some for some in flags) > len(flags))
+    """Return the flags that more than half of the chunks of a recording have."""
+    return tuple(flag for flag in FLAGS if 2 * sum(flag in chunk for chunk in flags) > len(flags))

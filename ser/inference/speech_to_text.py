@@ -1,4 +1,7 @@
-"""What is said, and answers aloud: optional, offline. The only door to SpeechRecognition, pocketsphinx and pyttsx3."""
+"""Transcribe recordings and speak predictions aloud, offline.
+
+Only this module imports SpeechRecognition, pocketsphinx and pyttsx3, which are optional.
+"""
 
 import io
 from pathlib import Path
@@ -8,17 +11,17 @@ from ser.audio import effects
 from ser.audio import io as audio_io
 from ser.utils.errors import UserError
 
-INSTALL = ".venv/bin/pip install -r requirements-voice.txt -c constraints.txt"
+INSTALL = "run .venv/bin/pip install -r requirements-voice.txt -c constraints.txt"
 RATE = 16_000
-"""Hz that the recogniser was made for."""
+"""Sample rate of the recognizer in Hz."""
 
 
 def transcribe(recording: Path | bytes) -> str:
-    """Write down what is said in a recording, in English, as PocketSphinx hears it: expect mistakes.
+    """Transcribe English speech with PocketSphinx; the result is empty if nothing is recognized.
 
     Raises
     ------
-    InputError
+    UserError
         If the packages are not installed.
     AudioError
         If the recording cannot be decoded.
@@ -26,30 +29,27 @@ def transcribe(recording: Path | bytes) -> str:
     try:
         import speech_recognition
     except ImportError:
-        raise UserError(f"--transcribe needs SpeechRecognition and pocketsphinx: {INSTALL}") from None
-    recogniser = speech_recognition.Recognizer()
-    with speech_recognition.AudioFile(io.BytesIO(_pcm(recording))) as source:
-        heard = recogniser.record(source)
+        raise UserError(f"--transcribe needs SpeechRecognition and pocketsphinx; {INSTALL}.") from None
+    samples, rate = audio_io.decode(recording)
+    audio = audio_io.to_flac(effects.resample(effects.to_mono(samples), rate=rate, to=RATE), rate=RATE)
+    recognizer = speech_recognition.Recognizer()
+    with speech_recognition.AudioFile(io.BytesIO(audio)) as source:
+        speech = recognizer.record(source)
     try:
-        return str(recogniser.recognize_sphinx(heard))
+        return str(recognizer.recognize_sphinx(speech))
     except speech_recognition.UnknownValueError:
         return ""
-    except speech_recognition.RequestError as error:  # also: the package pocketsphinx is missing
-        raise UserError(f"--transcribe: {error}; {INSTALL}") from None
-
-
-def _pcm(recording: Path | bytes) -> bytes:
-    samples, rate = audio_io.decode(recording)
-    return audio_io.to_flac(effects.resample(effects.to_mono(samples), rate=rate, to=RATE), rate=RATE)
+    except speech_recognition.RequestError as error:  # also if pocketsphinx is not installed
+        raise UserError(f"--transcribe: {error}; {INSTALL}.") from None
 
 
 def speak(text: str) -> None:
-    """Say something aloud, by the voice that the system has (espeak-ng on Linux).
+    """Speak a text aloud with the system's speech synthesis (espeak-ng on Linux).
 
     Raises
     ------
-    InputError
-        If the package or a voice is not installed.
+    UserError
+        If the package or the speech synthesis is not installed.
     """
     try:
         import pyttsx3
@@ -58,6 +58,6 @@ def speak(text: str) -> None:
         engine.say(text)
         engine.runAndWait()
     except ImportError:
-        raise UserError(f"--speak needs pyttsx3: {INSTALL}") from None
+        raise UserError(f"--speak needs pyttsx3; {INSTALL}.") from None
     except (OSError, RuntimeError) as error:
-        raise UserError(f"--speak found no voice ({error}); on Linux install espeak-ng.") from None
+        raise UserError(f"--speak: no speech synthesis ({error}); on Linux install espeak-ng.") from None

@@ -1,6 +1,6 @@
-"""Read raw samples from a pipe or a microphone, in blocks for `ser.inference.sliding_window.SlidingWindowPredictor`.
+"""Read raw samples from a pipe or a microphone, and predict them window by window.
 
-The only door to sounddevice, which is optional.
+Only this module imports sounddevice, which is optional.
 """
 
 import json
@@ -15,144 +15,129 @@ import numpy as np
 from ser.audio.effects import resampled_blocks
 from ser.audio.io import SAMPLE_RATE_RANGE
 from ser.audio.types import Waveform
-from ser.inference.sliding_window import Model, SlidingWindowPredictor, WindowSettings
+from ser.inference.sliding_window import SlidingWindowPredictor, SupportsPredictProba, WindowSettings
 from ser.utils.errors import UserError
 
-HEADER = 4
-FILES = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "OGG", b"FORM": "AIFF"}
-"""What files begin with, in so many bytes, and raw speech hardly ever."""
-BYTES = 2
-"""A sample's, as s16le has them."""
-PIECE = 1 << 15
-"""At most so many bytes are read at a time; a pipe gives what it has."""
-PIECE_SECONDS = 0.05
-"""What a microphone hands over at a time."""
-WAITING = 600
-"""Pieces of a microphone that may wait, 30 s: a computer that is slower than the sound must say so."""
+MAGIC_BYTES = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "OGG", b"FORM": "AIFF"}
+"""First four bytes of audio files, which are not raw samples."""
+SAMPLE_WIDTH = 2
+"""Bytes of a sample (s16le)."""
+MAX_READ_BYTES = 1 << 15
+MIC_BLOCK_SECONDS = 0.05
+MAX_QUEUED_BLOCKS = 600
+"""Blocks of a microphone (30 s) that may wait for prediction."""
 
 
 class _Pipe(Protocol):
     def read1(self, size: int = ..., /) -> bytes: ...
 
 
-def pcm(stream: BinaryIO | _Pipe, *, rate: int, to: int) -> Iterator[Waveform]:
-    """Read raw samples, 16-bit signed little-endian mono, as they come.
+def read_pcm(stream: BinaryIO | _Pipe, *, rate: int, to: int) -> Iterator[Waveform]:
+    """Read raw samples, 16-bit signed little-endian mono, as they arrive.
 
     Parameters
     ----------
-    stream
-        What is read to its end. Half a sample there is left out.
-    rate, to
-        The rate that it has and the one wanted, in Hz.
+    stream : file object
+        Read to its end; an incomplete last sample is dropped.
+    rate, to : int
+        Sample rates of the stream and of the output in Hz.
 
     Yields
     ------
-    (n_samples,) float32
-        Full scale at 1.
+    ndarray of shape (n_samples,)
+        float32, full scale at 1.
 
     Raises
     ------
-    InputError
-        If the rate is none of speech, or what comes is a file with a header.
+    UserError
+        If the sample rate is not supported, or the stream is an audio file.
     """
-    check_rate(rate)
-    return resampled_blocks(_samples(stream), rate=rate, to=to)
-
-
-def check_rate(rate: int) -> None:
-    """Refuse a rate (Hz) that no recording of speech has."""
     low, high = SAMPLE_RATE_RANGE
     if not low <= rate <= high:
         raise UserError(f"--rate: found {rate}; expected {low} to {high} Hz, such as 16000.")
+    return resampled_blocks(_read_samples(stream), rate=rate, to=to)
 
 
-def _samples(stream: Any) -> Iterator[Waveform]:
-    # read1 gives what is there; read would wait until a block is full.
-    rest, begun = b"", False
-    while piece := stream.read1(PIECE):
-        held = rest + piece
-        if not begun and len(held) >= HEADER:
-            begun = True
-            _refuse_files(held)
-        whole = len(held) - len(held) % BYTES
-        rest = held[whole:]
-        if whole:
-            yield (np.frombuffer(held[:whole], dtype="<i2") / np.float32(32768)).astype(np.float32)
+def _read_samples(stream: Any) -> Iterator[Waveform]:
+    rest, checked = b"", False
+    while received := stream.read1(MAX_READ_BYTES):  # read() would wait for a full block
+        buffer = rest + received
+        if not checked and len(buffer) >= 4:
+            checked = True
+            if kind := MAGIC_BYTES.get(buffer[:4]):
+                raise UserError(f"--stream: found a {kind} file; expected raw samples. Use --file - for files.")
+        n_complete = len(buffer) - len(buffer) % SAMPLE_WIDTH
+        rest = buffer[n_complete:]
+        if n_complete:
+            yield (np.frombuffer(buffer[:n_complete], dtype="<i2") / np.float32(32768)).astype(np.float32)
 
 
-def _refuse_files(begins: bytes) -> None:
-    if kind := FILES.get(begins[:HEADER]):
-        raise UserError(
-            f"--stream: found a {kind} file; expected raw samples without a header. Use --file - for files."
-        )
-
-
-def microphone(*, to: int) -> Iterator[Waveform]:
-    """Listen to the default microphone until interrupted, at a rate in Hz.
-
-    Raises
-    ------
-    InputError
-        If sounddevice or PortAudio is not installed, there is no microphone, or answers are slower than the sound.
-    """
-    sounddevice = _sounddevice()
-    pieces: queue.Queue[Waveform] = queue.Queue(maxsize=WAITING)
-    lost = threading.Event()
-
-    def heard(piece: Any, frames: int, time: Any, status: Any) -> None:
-        try:
-            pieces.put_nowait(piece[:, 0].copy())
-        except queue.Full:  # a callback must not wait; the reader says what is lost
-            lost.set()
-
-    try:
-        size = round(to * PIECE_SECONDS)
-        with sounddevice.InputStream(samplerate=to, channels=1, dtype="float32", blocksize=size, callback=heard):
-            while True:
-                yield pieces.get()
-                _check_complete(lost)
-    except sounddevice.PortAudioError as error:
-        raise UserError(
-            f"--mic: {error}. Expected a microphone that can be opened at {to} Hz; is one plugged in?"
-        ) from None
-
-
-def _check_complete(lost: threading.Event) -> None:
-    if lost.is_set():
-        seconds = WAITING * PIECE_SECONDS
-        raise UserError(
-            f"--mic: answers are {seconds:.0f} s behind the sound. Choose a larger --hop, or another --model."
-        )
-
-
-def lines(blocks: Iterable[Waveform], model: Model, layout: WindowSettings) -> Iterator[str]:
-    """Judge a signal while it comes, a line of JSON a window, and one with ``"final": true`` when it ends.
+def microphone(*, rate: int) -> Iterator[Waveform]:
+    """Record from the default microphone until interrupted.
 
     Parameters
     ----------
-    blocks
-        At the model's rate. Interrupting them (Ctrl-C) is an end as good as theirs.
-    model, layout
-        As `ser.inference.sliding_window.SlidingWindowPredictor` takes them.
+    rate : int
+        Sample rate in Hz.
+
+    Yields
+    ------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    UserError
+        If sounddevice or PortAudio is not installed, there is no microphone, or prediction is slower than real time.
     """
-    watch = SlidingWindowPredictor(model, layout)
+    sounddevice = _import_sounddevice()
+    blocks: queue.Queue[Waveform] = queue.Queue(maxsize=MAX_QUEUED_BLOCKS)
+    overflow = threading.Event()
+
+    def callback(block: Any, frames: int, time: Any, status: Any) -> None:
+        try:
+            blocks.put_nowait(block[:, 0].copy())
+        except queue.Full:  # a callback must not block
+            overflow.set()
+
+    try:
+        size = round(rate * MIC_BLOCK_SECONDS)
+        with sounddevice.InputStream(samplerate=rate, channels=1, dtype="float32", blocksize=size, callback=callback):
+            while True:
+                yield blocks.get()
+                if overflow.is_set():
+                    seconds = MAX_QUEUED_BLOCKS * MIC_BLOCK_SECONDS
+                    raise UserError(
+                        f"--mic: prediction is {seconds:.0f} s behind; use a larger --hop or another --model."
+                    )
+    except sounddevice.PortAudioError as error:
+        raise UserError(f"--mic: {error}; connect a microphone that supports {rate} Hz.") from None
+
+
+def json_lines(blocks: Iterable[Waveform], model: SupportsPredictProba, settings: WindowSettings) -> Iterator[str]:
+    """Predict a signal window by window: one line of JSON per window, and a last one with ``"final": true``.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray of shape (n_samples,)
+        Blocks of the signal at the model's sample rate; KeyboardInterrupt ends them.
+    model, settings
+        See `ser.inference.sliding_window.SlidingWindowPredictor`.
+    """
+    predictor = SlidingWindowPredictor(model, settings)
     with suppress(KeyboardInterrupt):
-        for window in watch.windows(blocks):
+        for window in predictor.windows(blocks):
             yield json.dumps(window.as_dict(), allow_nan=False)
-    segments = [vars(segment) for segment in watch.segments]
-    yield json.dumps({"final": True, **watch.summary().as_dict(), "segments": segments}, allow_nan=False)
+    segments = [vars(segment) for segment in predictor.segments]
+    yield json.dumps({"final": True, **predictor.summary().as_dict(), "segments": segments}, allow_nan=False)
 
 
-def _sounddevice() -> Any:
+def _import_sounddevice() -> Any:
     try:
         import sounddevice
     except ImportError:
         raise UserError(
-            "--mic: the package sounddevice is not installed; run "
-            ".venv/bin/pip install -r requirements-mic.txt -c constraints.txt"
+            "--mic needs sounddevice; run .venv/bin/pip install -r requirements-mic.txt -c constraints.txt."
         ) from None
-    except OSError:  # it looks for the library when it is imported
-        raise UserError(
-            "--mic: PortAudio is not installed; on Debian and Ubuntu: apt-get install libportaudio2"
-        ) from None
+    except OSError:  # PortAudio is loaded on import
+        raise UserError("--mic needs PortAudio; on Debian and Ubuntu: apt-get install libportaudio2.") from None
     return sounddevice

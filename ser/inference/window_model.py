@@ -1,4 +1,4 @@
-"""A loaded model as windows and the service ask it."""
+"""Adapt a loaded model to sliding-window prediction and the HTTP service."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,26 +13,26 @@ from ser.inference.sliding_window import Probabilities
 from ser.utils.wav import harmonic_tone
 
 HIDDEN_FIELDS: Any = {
-    "members": {"__all__": {"usual"}},
+    "members": {"__all__": {"training_statistics"}},
     "features": True,
-    "cut": True,
+    "length_buckets": True,
     "files": True,
     "origin": {"made_from": True},
 }
-"""Of a card; it is for programs, not for people."""
+"""Fields of the card that the service does not show."""
 
 
 class WindowModel:
-    """Asks a model for one window at a time.
+    """A loaded model that predicts windows of a signal.
 
     Attributes
     ----------
-    emotions
-        In the order of its probabilities.
-    rate
-        In Hz, of windows.
-    card
-        What it is and what it was made of, for people.
+    emotions : tuple of str
+        Labels, in the order of the probabilities.
+    rate : int
+        Sample rate of the windows in Hz.
+    card : mapping
+        Metadata of the model.
     """
 
     def __init__(self, model: Model) -> None:
@@ -41,26 +41,26 @@ class WindowModel:
         self.rate = model.card.preprocess.sample_rate
         self.card: Mapping[str, Any] = model.card.model_dump(mode="json", exclude=HIDDEN_FIELDS)
 
-    def judge(self, signal: Waveform) -> Probabilities:
-        """Give the calibrated probabilities, (n_emotions,), of a (n_samples,) signal at `rate`.
+    def predict_proba(self, signal: Waveform) -> Probabilities:
+        """Predict the calibrated probabilities, of shape (n_emotions,), of a signal of shape (n_samples,).
 
         Raises
         ------
         AudioError
-            If no voice is heard.
+            If the signal contains no speech.
         """
-        answer = self._model.predict((signal, self.rate))
-        if answer.label == UNCERTAIN:
-            raise AudioError(f"nothing to judge: {', '.join(answer.flags)}")
-        return np.array([answer.probabilities[name] for name in self.emotions])
+        prediction = self._model.predict((signal, self.rate))
+        if prediction.label == UNCERTAIN:
+            raise AudioError(f"no prediction: {', '.join(prediction.flags)}")
+        return np.array([prediction.probabilities[name] for name in self.emotions])
 
-    def warm(self) -> None:
-        """Judge a hum, so that the first who asks does not wait for libraries."""
+    def warm_up(self) -> None:
+        """Predict a synthetic signal, so that the first request does not wait for imports."""
         times = np.arange(2 * self.rate) / self.rate
-        hum = harmonic_tone(seconds=2, rate=self.rate, n_harmonics=19)
+        tone = harmonic_tone(seconds=2, rate=self.rate, n_harmonics=19)
         with suppress(AudioError):
-            self.judge(np.asarray(0.1 * hum * (times % 0.5 < 0.3), dtype=np.float32))
+            self.predict_proba(np.asarray(0.1 * tone * (times % 0.5 < 0.3), dtype=np.float32))
 
     def predict(self, recording: bytes) -> Prediction:
-        """Judge a whole recording."""
+        """Predict the emotion of a recording."""
         return self._model.predict(recording)

@@ -159,7 +159,7 @@ def fit(
 
     Raises
     ------
-    InputError
+    UserError
         If the grid holds parameters or values that the classifier does not take.
     """
     grid = _feasible_grid(grid, fewest=min(len(train) for train, _ in folds), name=name)

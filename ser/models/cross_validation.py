@@ -108,7 +108,7 @@ def _train_one(folder: Path, data: Dataset, train: Train, *, member: FoldRun, se
     shares = train(data, member.seed, folder)
     clips = data.clips("val", "test")
     table = prediction_table.prediction_table(clips, shares, classes=data.classes, seed=member.seed)
-    temperature = fit_temperature(table[table.part == "val"])
+    temperature = fit_temperature(table[table.split == "val"])
     table = apply_temperature(table, temperature).assign(temperature=temperature)
     table.to_parquet(folder / PREDICTIONS, index=False)
     about = {"fold": member.fold, "seed": member.seed, "temperature": temperature, "settings": settings}
@@ -125,7 +125,7 @@ def _pop_predictions(files: Sequence[Path]) -> pd.DataFrame:
 
 def format_training_summary(name: str, table: pd.DataFrame) -> str:
     """Say how well the models of a run, whose prediction table this is, know their validation clips."""
-    val, models = table[table.part == "val"], table.groupby(["fold", "seed"]).ngroups
+    val, models = table[table.split == "val"], table.groupby(["fold", "seed"]).ngroups
     uar = recall_score(val.emotion, val.predicted, labels=sorted(set(val.emotion)), average="macro", zero_division=0)
     return f"{name}: {pluralize(models, 'model')}, UAR {uar:.3f} on validation clips"
 

@@ -61,12 +61,12 @@ class FeatureStore:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clips with their part in each fold, and their features.
+    """Clips with their split in each fold, and their features.
 
     Attributes
     ----------
     table
-        Clips with class, fold and part, a row a fold; copies to learn from in training only, copies for testing in
+        Clips with class, fold and split, a row a fold; copies to learn from in training only, copies for testing in
         testing only.
     classes
         The run's emotions, in canonical order; labels are positions in it.
@@ -87,21 +87,21 @@ class Dataset:
         """Select one fold."""
         return replace(self, table=self.table[self.table.fold == number].reset_index(drop=True))
 
-    def clips(self, *parts: str) -> pd.DataFrame:
-        """Select the clips of some parts, sorted by source and clip_id."""
-        return self.table[self.table.part.isin(parts)]
+    def clips(self, *subsets: str) -> pd.DataFrame:
+        """Select the clips of some splits, sorted by original_id and clip_id."""
+        return self.table[self.table.split.isin(subsets)]
 
-    def labels(self, *parts: str) -> npt.NDArray[np.int64]:
-        """Get the class index of each clip of some parts: (clips,)."""
-        return self.clips(*parts).emotion.map(list(self.classes).index).to_numpy(dtype=np.int64)
+    def labels(self, *subsets: str) -> npt.NDArray[np.int64]:
+        """Get the class index of each clip of some splits: (clips,)."""
+        return self.clips(*subsets).emotion.map(list(self.classes).index).to_numpy(dtype=np.int64)
 
-    def frames(self, *parts: str) -> Frames:
-        """Get the (n_frames, features) matrix of each clip of some parts, to be read from disk when asked for."""
-        return self.store.frames(self.clips(*parts).clip_id)
+    def frames(self, *subsets: str) -> Frames:
+        """Get the (n_frames, features) matrix of each clip of some splits, to be read from disk when asked for."""
+        return self.store.frames(self.clips(*subsets).clip_id)
 
-    def functionals(self, *parts: str) -> npt.NDArray[np.float32]:
-        """Get the functionals of the clips of some parts: (clips, features)."""
-        return self.store.functionals(self.clips(*parts).clip_id)
+    def functionals(self, *subsets: str) -> npt.NDArray[np.float32]:
+        """Get the functionals of the clips of some splits: (clips, features)."""
+        return self.store.functionals(self.clips(*subsets).clip_id)
 
     def seen(self, settings: TrainLstm) -> BranchInputs:
         """Say where what each branch of a network sees stands among the features; those that there are."""
@@ -152,7 +152,7 @@ def read(
 
     Raises
     ------
-    InputError
+    UserError
         If a table is missing, or the split lists clips that have no features.
     """
     tables = [folder / f"{corpus}.parquet" for corpus in sorted(corpora)]

@@ -337,10 +337,10 @@ def _history(history: Any) -> pd.DataFrame:
     return table
 
 
-def examples(data: Dataset, settings: TrainLstm, *parts: str) -> Examples:
-    """Take from some parts of a fold what the network of these settings is given."""
-    frames, labels, seen = data.frames(*parts), data.labels(*parts), data.seen(settings)
-    return Examples(frames, labels, data.functionals(*parts) if settings.functionals else None, seen=seen)
+def examples(data: Dataset, settings: TrainLstm, *splits: str) -> Examples:
+    """Take from some splits of a fold what the network of these settings is given."""
+    frames, labels, seen = data.frames(*splits), data.labels(*splits), data.seen(settings)
+    return Examples(frames, labels, data.functionals(*splits) if settings.functionals else None, seen=seen)
 
 
 def train(data: Dataset, seed: int, folder: Path, *, settings: TrainLstm, hop_seconds: float) -> Array:
@@ -364,7 +364,7 @@ def train(data: Dataset, seed: int, folder: Path, *, settings: TrainLstm, hop_se
     (clips, classes) float32
         Probabilities.
     """
-    given = {part: examples(data, settings, part) for part in ("train", "val")}
+    given = {split: examples(data, settings, split) for split in ("train", "val")}
     asked, shares, histories = examples(data, settings, "val", "test"), [], []
     for place, own in _networks(folder, settings, seed=seed).items():
         model, history = fit(settings, **given, n_classes=len(data.classes), hop_seconds=hop_seconds, seed=own)

@@ -1,7 +1,7 @@
 """The prediction table, the seam between models and judgement.
 
-A row per clip and fold with `COLUMNS`, and a column ``p_<emotion>`` a class. A model that writes this table is judged
-like every other.
+A row per clip and fold with `COLUMNS`, and a column ``prob_<emotion>`` a class. A model that writes this table is
+judged like every other.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:  # inference imports this module, and needs no pandas
 
 COLUMNS = (
     "clip_id",
-    "source",
+    "original_id",
     "augmentation",
     "corpus",
     "speaker",
     "sex",
     "intensity",
-    "text",
-    "seconds",
+    "sentence",
+    "duration",
     "fold",
     "seed",
-    "part",
+    "split",
     "emotion",
     "predicted",
     "temperature",
@@ -50,7 +50,7 @@ def prediction_table(
     Parameters
     ----------
     clips
-        The judged clips, with the columns fold and part.
+        The judged clips, with the columns fold and split.
     probabilities : (clips, classes) float
     classes
         Emotions, in the order of the columns of `probabilities`.
@@ -62,24 +62,24 @@ def prediction_table(
     Returns
     -------
     DataFrame
-        `COLUMNS` and a column ``p_<emotion>`` a class.
+        `COLUMNS` and a column ``prob_<emotion>`` a class.
     """
     predicted = np.asarray(classes)[probabilities.argmax(axis=1)]
-    seconds = clips.n_samples / clips.sample_rate
-    known = clips.assign(seconds=seconds, seed=seed, predicted=predicted, temperature=temperature)
+    duration = clips.n_samples / clips.sample_rate
+    known = clips.assign(duration=duration, seed=seed, predicted=predicted, temperature=temperature)
     table = known[list(COLUMNS)].reset_index(drop=True)
-    columns = {f"p_{emotion}": probabilities[:, n].astype(np.float64) for n, emotion in enumerate(classes)}
+    columns = {f"prob_{emotion}": probabilities[:, n].astype(np.float64) for n, emotion in enumerate(classes)}
     return table.assign(**columns)
 
 
 def classes_of(predictions: pd.DataFrame) -> list[str]:
     """Name the classes a prediction table has probabilities for, in canonical order."""
-    return canonical_order([column[2:] for column in predictions if column.startswith("p_")])
+    return canonical_order([column.removeprefix("prob_") for column in predictions if column.startswith("prob_")])
 
 
 def probabilities(predictions: pd.DataFrame) -> npt.NDArray[np.floating[Any]]:
     """Get the probabilities of a prediction table: (rows, classes), classes in canonical order."""
-    return predictions[[f"p_{name}" for name in classes_of(predictions)]].to_numpy(dtype=np.float64)
+    return predictions[[f"prob_{name}" for name in classes_of(predictions)]].to_numpy(dtype=np.float64)
 
 
 def true_indices(predictions: pd.DataFrame) -> npt.NDArray[np.integer[Any]]:
@@ -93,7 +93,7 @@ def validate(predictions: pd.DataFrame, *, name: str) -> None:
 
     Raises
     ------
-    InputError
+    UserError
         If columns are missing, it is empty, a clip is judged twice, a label is no class, or probabilities are none.
     """
     missing = [column for column in COLUMNS if column not in predictions]
@@ -101,7 +101,7 @@ def validate(predictions: pd.DataFrame, *, name: str) -> None:
         raise UserError(f"predictions of {name}: columns {', '.join(missing)} are missing; found {list(predictions)}.")
     classes = classes_of(predictions)
     if predictions.empty or not classes:
-        raise UserError(f"predictions of {name}: no rows or no p_<emotion> column; a model must predict something.")
+        raise UserError(f"predictions of {name}: no rows or no prob_<emotion> column; a model must predict something.")
     repeated = predictions[predictions.duplicated(["clip_id", "fold", "seed"])]
     if len(repeated):
         raise UserError(
@@ -112,4 +112,6 @@ def validate(predictions: pd.DataFrame, *, name: str) -> None:
         raise UserError(f"predictions of {name}: {', '.join(foreign)} is none of the classes {', '.join(classes)}.")
     shares = probabilities(predictions)
     if not np.allclose(shares.sum(axis=1), 1, atol=1e-3) or (shares < 0).any():
-        raise UserError(f"predictions of {name}: the p_<emotion> columns of each row must be shares that add up to 1.")
+        raise UserError(
+            f"predictions of {name}: the prob_<emotion> columns of each row must be shares that add up to 1."
+        )

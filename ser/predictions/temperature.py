@@ -62,8 +62,8 @@ def fit_temperature(table: pd.DataFrame) -> float:
 
     Raises
     ------
-    InputError
-        If there are no rows or some are of another part than val: a temperature that saw a test clip flatters.
+    UserError
+        If there are no rows or some are of another split than val: a temperature that saw a test clip flatters.
 
     References
     ----------
@@ -71,11 +71,11 @@ def fit_temperature(table: pd.DataFrame) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    parts = sorted(table.part.unique())
-    if parts != ["val"]:
+    splits = sorted(table.split.unique())
+    if splits != ["val"]:
         raise UserError(
-            f"temperature: fitted on validation clips only, found rows of {', '.join(parts) or 'no part'}; "
-            'pass table[table.part == "val"].'
+            f"temperature: fitted on validation clips only, found rows of {', '.join(splits) or 'no split'}; "
+            'pass table[table.split == "val"].'
         )
     shares, truth = probabilities(table), true_indices(table)
     rows, distrust = np.arange(len(truth)), TEMPERATURE_PENALTY / table.speaker.nunique()
@@ -100,7 +100,7 @@ def apply_temperature(table: pd.DataFrame, temperature: npt.ArrayLike) -> pd.Dat
     Returns
     -------
     DataFrame
-        The table with other p columns. The order of the classes of a clip, and so the answer, stays.
+        The table with other ``prob_`` columns. The order of the classes of a clip, and so the answer, stays.
     """
     return _divided(table, logits(probabilities(table)), temperature)
 
@@ -116,7 +116,7 @@ def undo_temperature(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The table with other p columns; where the model's own were below `TINY`, they are that.
+        The table with other ``prob_`` columns; where the model's own were below `TINY`, they are that.
     """
     smallest = np.finfo(np.float64).tiny  # a low temperature leaves far smaller ones than models give
     return _divided(table, np.log(np.maximum(probabilities(table), smallest)), 1 / table.temperature)
@@ -124,4 +124,4 @@ def undo_temperature(table: pd.DataFrame) -> pd.DataFrame:
 
 def _divided(table: pd.DataFrame, values: Array, temperature: npt.ArrayLike) -> pd.DataFrame:
     shares = softmax_with_temperature(values, temperature)
-    return table.assign(**{f"p_{name}": shares[:, n] for n, name in enumerate(classes_of(table))})
+    return table.assign(**{f"prob_{name}": shares[:, n] for n, name in enumerate(classes_of(table))})

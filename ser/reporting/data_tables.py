@@ -38,10 +38,10 @@ class CorpusTables:
     clips
         Clip table with the column ``audio``.
     recordings
-        What names or a table say: file (below the folder), speaker, sex, emotion, intensity, text, language.
+        What names or a table say: file (below the folder), speaker, sex, emotion, intensity, sentence, language.
     measured
-        Of the recordings that became clips: file, sample_rate (Hz), channels, seconds, level_db (RMS, dBFS), peak_db,
-        all of the original, clip_seconds and clip_level_db.
+        Of the recordings that became clips: file, sample_rate (Hz), channels, duration, level_db (RMS, dBFS), peak_db,
+        all of the original, clip_duration and clip_level_db.
     unusable
         Of those that did not: file, reason.
     """
@@ -115,7 +115,7 @@ def _overview(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> html_page.
             "used": int(own.used.sum()),
             "speakers": "unknown" if is_unknown_speaker(own).any() else own.speaker.nunique(),
             "emotions": own.emotion.nunique(),
-            "sentences": own.text[own.text != ""].nunique() or html_page.MISSING,
+            "sentences": own.sentence[own.sentence != ""].nunique() or html_page.MISSING,
             "minutes": float((own.n_samples / own.clip_rate).sum() / 60),
             "language": ", ".join(sorted(set(own.language) - {""})) or html_page.MISSING,
         }
@@ -176,13 +176,13 @@ def _seconds_table(rows: pd.DataFrame) -> html_page.Table:
     by = rows.groupby("corpus")
     frame = pd.DataFrame(
         {
-            "shortest before": by.seconds.min(),
-            "median before": by.seconds.median(),
-            "longest before": by.seconds.max(),
-            "shortest after": by.clip_seconds.min(),
-            "median after": by.clip_seconds.median(),
-            "longest after": by.clip_seconds.max(),
-            "cut off": 1 - by.clip_seconds.sum() / by.seconds.sum(),
+            "shortest before": by.duration.min(),
+            "median before": by.duration.median(),
+            "longest before": by.duration.max(),
+            "shortest after": by.clip_duration.min(),
+            "median after": by.clip_duration.median(),
+            "longest after": by.clip_duration.max(),
+            "cut off": 1 - by.clip_duration.sum() / by.duration.sum(),
         }
     )
     formats = dict.fromkeys(frame.columns, "{:.2f}".format) | {"cut off": "{:.0%}".format}

@@ -1,4 +1,4 @@
-"""The page on which a reader sees where a score comes from, made of prediction tables and what was judged of them."""
+"""Write the evaluation report, an HTML page made of prediction tables and the results computed from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,25 +12,26 @@ from ser import paths
 from ser.dataset.clip_metadata import describe_unknown_speakers
 from ser.evaluation import calibration, error_analysis, metrics
 from ser.evaluation.leakage import describe_leakage
-from ser.evaluation.summary import select_test_rows as rows_tested
+from ser.evaluation.summary import select_test_rows
 from ser.params import Evaluate
 from ser.predictions.table import classes_of
 from ser.predictions.temperature import undo_temperature
-from ser.reporting import evaluation_tables, evaluation_text, html_page, leaderboard, players, plots
+from ser.reporting import evaluation_tables, evaluation_text, html_page, players, plots
+from ser.reporting import leaderboard as leaderboard_text
 from ser.utils import provenance
 from ser.utils.files import atomic_write
 from ser.utils.text import shorten
 
-MISTAKES = 12
-"""Surest mistakes that are listed and played."""
+MAX_ERRORS = 12
+"""Number of most confident errors that are listed and played."""
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What all parts of the page need; `tested` holds each model's test rows, best first."""
+    """Inputs that all sections need; `tested` has the test rows of each model, best model first."""
 
     tested: Mapping[str, pd.DataFrame]
-    headline: pd.DataFrame
+    ranking: pd.DataFrame
     classes: Sequence[str]
     settings: Evaluate
     seed: int
@@ -44,7 +45,7 @@ class _Run:
 
     @property
     def best(self) -> str:
-        return str(self.headline.model.iloc[0])
+        return str(self.ranking.model.iloc[0])
 
     @property
     def unknown(self) -> str:
@@ -52,9 +53,9 @@ class _Run:
 
     @property
     def interval(self) -> str:
-        """Name of the intervals in figures."""
-        few = evaluation_tables.uncertain(self.headline, unknown=self.unknown)
-        return "range over the test speakers" if few else "95 % CI (bootstrap over speakers)"
+        """Name of the intervals in captions."""
+        few = evaluation_tables.not_testable(self.ranking, unknown=self.unknown)
+        return "range over test speakers" if few else "95 % CI (cluster bootstrap over speakers)"
 
 
 def write(
@@ -62,11 +63,11 @@ def write(
     pictures: Path,
     *,
     tables: Mapping[str, pd.DataFrame],
-    headline: pd.DataFrame,
+    ranking: pd.DataFrame,
     pairs: pd.DataFrame,
-    people: pd.DataFrame,
+    humans: pd.DataFrame,
     robustness: Mapping[str, pd.DataFrame],
-    probe: pd.DataFrame | None,
+    leakage: pd.DataFrame | None,
     protocol: str,
     caption: str,
     notes: Sequence[str],
@@ -76,255 +77,242 @@ def write(
     seed: int,
     all_settings: Mapping[str, Any],
 ) -> None:
-    """Write the page, and beside it the pictures that it holds.
+    """Write the report, and its figures as separate files.
 
     Parameters
     ----------
     path
-        Of the page.
+        Path of the report.
     pictures
-        Folder of PNGs; it is made anew.
+        Folder of the PNGs; it is replaced.
     tables
-        {model: prediction table}; test rows are shown, altered copies left aside.
-    headline
-        A row a model, the best first, of test rows: model; uar, accuracy and f1, each with ``_ci_low`` and
-        ``_ci_high``; roc_auc, cohen_kappa, top2_accuracy, ece, ece_uncalibrated (before temperature), uar_seed_sd,
-        uar_fold_mean, uar_fold_sd (NaN where there is one), val_uar, speakers, clips, and not_significantly_worse,
-        whether it is not shown to be below the best.
+        Prediction table by model. Only test rows of original clips are used.
+    ranking
+        One row per model, best first: model; uar, accuracy and f1, each with ``_ci_low`` and ``_ci_high``; roc_auc,
+        cohen_kappa, top2_accuracy, ece, ece_uncalibrated (before temperature scaling), uar_seed_sd, uar_fold_mean,
+        uar_fold_sd (NaN with one seed or fold), val_uar, speakers, clips, and not_significantly_worse.
     pairs
-        As `ser.evaluation.significance.compare` makes it; no rows with one model.
-    people
-        People and models on the clips that people judged, as `ser.evaluation.evaluate.evaluate_models` makes it; or
-        no rows.
+        Result of `ser.evaluation.significance.compare`; no rows with one model.
+    humans
+        Human listeners and models on the clips with published ratings, of
+        `ser.evaluation.evaluate.evaluate_models`; possibly without rows.
     robustness
-        {model: table of `ser.evaluation.robustness.evaluate_robustness`}; they may have no rows.
-    probe
-        Columns probe, corpus, uar, clips, speakers, classes and note, or nothing, where leaks were not probed.
+        Result of `ser.evaluation.robustness.evaluate_robustness` by model; possibly without rows.
+    leakage
+        Columns probe, corpus, uar, clips, speakers, classes and note, or None if no checks were run.
     protocol, caption
-        What was tested on what: as a sentence, and for the titles of pictures; of `ser.reporting.leaderboard`.
+        Evaluation protocol as a sentence, and for titles of figures: see `ser.reporting.leaderboard`.
     notes
-        Warnings, of `ser.reporting.leaderboard`.
+        Warnings of `ser.reporting.leaderboard`.
     confusion
         Folder of the confusion matrices, ``<model>_test.png``.
     clips
-        Clip tables with audio, named by their corpora, for the players of mistakes. They may be absent.
+        Clip tables with the column ``audio``, named by their corpora, to play errors. They may be missing.
     settings
         The section `evaluate` of the settings.
     seed
-        Of the run: the bootstrap's draws.
+        Seed of the bootstrap.
     all_settings
-        The whole of params.yaml, to be shown.
+        Content of params.yaml, which the report lists.
 
     Raises
     ------
     UserError
-        If the audio of a clip that is played is broken.
+        If the audio of a clip cannot be decoded.
     """
-    tested = {str(model): rows_tested(tables[model]) for model in headline.model}
+    tested = {str(model): select_test_rows(tables[model]) for model in ranking.model}
     classes = classes_of(next(iter(tested.values())))
     with atomic_write(pictures) as folder:
         folder.mkdir()
-        run = _Run(tested, headline, classes, settings, seed, caption, folder, confusion)
-        best = tested[run.best]
+        run = _Run(tested, ranking, classes, settings, seed, caption, folder, confusion)
+        best, unknown = tested[run.best], run.unknown
         html_page.write(
             path,
-            "report.html.j2",
-            headline=evaluation_text.headline(headline, classes=len(classes), unknown=run.unknown),
-            basis=f"{leaderboard.describe_test_set(protocol, best)}.",
-            rivals=evaluation_text.describe_ties(headline, unknown=run.unknown),
-            notes=evaluation_text.warnings(headline, notes, classes=len(classes), unknown=run.unknown),
-            leaks=[] if probe is None else describe_leakage(probe),
-            about_leaks="" if probe is None else evaluation_text.leaks(probe),
-            probe=None if probe is None else evaluation_tables.leakage_table(probe, evaluation_text.PROBES),
-            board=_board(run),
-            differences=evaluation_tables.differences(pairs, headline, unknown=run.unknown) if len(pairs) else None,
-            people=evaluation_tables.human_comparison_table(people) if len(people) else None,
-            spread=evaluation_tables.spread(headline, tested),
-            calibration=evaluation_tables.calibration(headline, tested),
+            "evaluation.html.j2",
+            headline=evaluation_text.headline(ranking, classes=len(classes), unknown=unknown),
+            test_set=f"{leaderboard_text.describe_test_set(protocol, best)}.",
+            ties=evaluation_text.describe_ties(ranking, unknown=unknown),
+            notes=evaluation_text.warnings(ranking, notes, classes=len(classes), unknown=unknown),
+            leakage_summary=[] if leakage is None else describe_leakage(leakage),
+            leakage_intro="" if leakage is None else evaluation_text.describe_leakage_checks(leakage),
+            leakage=leakage if leakage is None else evaluation_tables.leakage_table(leakage, evaluation_text.LEAKAGE_CHECKS),
+            leaderboard=_leaderboard(run),
+            pairwise_tests=evaluation_tables.pairwise_tests_table(pairs, ranking, unknown=unknown) if len(pairs) else None,
+            human_comparison=evaluation_tables.human_comparison_table(humans) if len(humans) else None,
+            variation=evaluation_tables.variation_table(ranking, tested),
+            calibration=evaluation_tables.calibration_table(ranking, tested),
             models=[_model(run, model) for model in tested],
-            where=_where(run),
+            subgroups=_subgroups(run),
             robustness=_robustness(run, robustness),
             errors=_errors(best, clips),
-            meanings=evaluation_text.GLOSSARY,
-            again={
-                "words": provenance.IDENTIFIED,
+            glossary=evaluation_text.GLOSSARY,
+            reproduce={
+                "text": provenance.IDENTIFIED,
                 "commands": provenance.commands(paths.EVALUATION_REPORT),
                 "settings": provenance.settings_text(all_settings),
             },
         )
 
 
-def _board(run: _Run) -> dict[str, Any]:
-    """Draw and list the models by UAR."""
-    table, path = run.headline, run.pictures / "models.png"
+def _leaderboard(run: _Run) -> dict[str, Any]:
+    table, path = run.ranking, run.pictures / "models.png"
     drawn = pd.DataFrame({"name": table.model, "value": table.uar, "low": table.uar_ci_low, "high": table.uar_ci_high})
-    unsure = evaluation_tables.uncertain(table, unknown=run.unknown)
-    drawn["strong"] = table.not_significantly_worse.astype(bool) | unsure
+    not_testable = evaluation_tables.not_testable(table, unknown=run.unknown)
+    drawn["strong"] = table.not_significantly_worse.astype(bool) | not_testable
     plots.plot_confidence_intervals(drawn, path, chance=run.chance, label="UAR on test clips", title=run.caption)
-    filled = "" if unsure or drawn.strong.all() else " Filled: the best model, and models not significantly worse."
-    bars = f"Bars: {run.interval}. "
-    said = f"{bars if table.uar_ci_low.notna().any() else ''}Dashed: chance level, {run.chance:.3f}.{filled}"
-    alt = evaluation_text.alt("UAR of each model", dict(zip(table.model, table.uar, strict=True)))
+    filled = "" if drawn.strong.all() else " Filled: the best model, and models not significantly worse."
+    bars = f"Bars: {run.interval}. " if table.uar_ci_low.notna().any() else ""
+    caption = f"Dots: UAR. {bars}Dashed: chance level, {run.chance:.3f}.{filled}"
+    alt = evaluation_text.alt_text("UAR of each model", dict(zip(table.model, table.uar, strict=True)))
     return {
-        "picture": html_page.picture(path, alt=alt, caption=f"Dots: UAR. {said}"),
+        "picture": html_page.picture(path, alt=alt, caption=caption),
         "table": evaluation_tables.leaderboard_table(table, unknown=run.unknown),
-        "further": evaluation_tables.other_metrics_table(table),
+        "other_metrics": evaluation_tables.other_metrics_table(table),
     }
 
 
-# Each model -----------------------------------------------------------------------------------------------------------
+# Results by model -----------------------------------------------------------------------------------------------------
 
 
 def _model(run: _Run, model: str) -> dict[str, Any]:
-    """Show what one model gets right and how sure it is."""
     rows = run.tested[model]
-    found = evaluation_tables.by_class(rows, resamples=run.settings.resamples, seed=run.seed)
-    tasks = evaluation_tables.tasks(rows, run.settings.binary, model=model)
-    pictures = [
-        _recalls(run, model, found),
-        _roc(run, model, found, rows),
-        *([_tasks(run, model, tasks)] if tasks.curves else []),
-        _reliability(run, model, rows),
-    ]
+    scores = evaluation_tables.evaluate_by_class(rows, resamples=run.settings.resamples, seed=run.seed)
+    tasks = evaluation_tables.evaluate_binary_tasks(rows, run.settings.binary, model=model)
     return {
         "name": model,
-        "uar": evaluation_tables.format_score(run.headline.set_index("model").uar[model]),
-        "silent": evaluation_text.never_predicted(rows, run.classes),
+        "uar": evaluation_tables.format_score(run.ranking.set_index("model").uar[model]),
+        "never_predicted": evaluation_text.never_predicted(rows, run.classes),
         "confusion": _confusion(run, model, rows),
-        "pictures": pictures,
-        "classes": evaluation_tables.classes(found, model=model),
+        "pictures": [
+            _recalls(run, model, scores),
+            _roc(run, model, scores, rows),
+            *([_binary_tasks(run, model, tasks)] if tasks.curves else []),
+            _reliability(run, model, rows),
+        ],
+        "classes": evaluation_tables.class_table(scores, model=model),
         "tasks": tasks,
     }
 
 
 def _confusion(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture:
-    pairs = error_analysis.most_confused_pairs(rows, 1)
-    most = [f"most frequent confusion: {one.emotion} → {one.predicted}, {one.share:.0%}" for one in _rows(pairs)]
+    pairs = error_analysis.most_confused_pairs(rows, 1).itertuples()
+    top = [f"most frequent confusion: {pair.emotion} → {pair.predicted}, {pair.share:.0%}" for pair in pairs]
     return html_page.picture(
         run.confusion / f"{model}_test.png",
-        alt=f"Confusion matrix of {model}; {most[0] if most else 'no errors'}.",
+        alt=f"Confusion matrix of {model}; {top[0] if top else 'no errors'}.",
         caption="Rows: true emotion. Columns: predicted emotion. Percent of the row, and number of predictions.",
     )
 
 
-def _rows(table: pd.DataFrame) -> list[Any]:
-    return list(table.itertuples(index=False))
-
-
-def _recalls(run: _Run, model: str, found: pd.DataFrame) -> html_page.Picture:
+def _recalls(run: _Run, model: str, scores: pd.DataFrame) -> html_page.Picture:
     path = run.pictures / f"{model}_recall.png"
-    drawn = found.rename(columns={"recall": "value"}).rename_axis("name").reset_index().assign(strong=True)
-    plots.plot_confidence_intervals(
-        drawn, path, chance=run.chance, label="Recall", title=f"{model}\n{run.caption}", width=4.6
-    )
-    alt = evaluation_text.alt(f"Recall of {model} by emotion", dict(found.recall), most=20)
-    limits = f", with {run.interval}" if found.low.notna().any() else ""
-    return html_page.picture(path, alt=alt, caption=f"Recall of each emotion{limits}; dashed: chance level.")
+    drawn = scores.rename(columns={"recall": "value"}).rename_axis("name").reset_index().assign(strong=True)
+    title = f"{model}\n{run.caption}"
+    plots.plot_confidence_intervals(drawn, path, chance=run.chance, label="Recall", title=title, width=4.6)
+    alt = evaluation_text.alt_text(f"Recall of {model} by emotion", dict(scores.recall), max_numbers=20)
+    interval = f", with {run.interval}" if scores.low.notna().any() else ""
+    return html_page.picture(path, alt=alt, caption=f"Recall of each emotion{interval}; dashed: chance level.")
 
 
-def _roc(run: _Run, model: str, found: pd.DataFrame, rows: pd.DataFrame) -> html_page.Picture:
+def _roc(run: _Run, model: str, scores: pd.DataFrame, rows: pd.DataFrame) -> html_page.Picture:
     path = run.pictures / f"{model}_roc.png"
     curves = dict(list(metrics.roc_curves(rows).groupby("emotion")))
     ordered = {name: curves[name] for name in run.classes if name in curves}
     plots.plot_roc(ordered, path, title=f"{model}\n{run.caption}")
-    alt = evaluation_text.alt(f"ROC curves of {model}, one emotion versus the rest; AUC", dict(found.auc), most=20)
+    title = f"ROC curves of {model}, one emotion versus the rest; AUC"
+    alt = evaluation_text.alt_text(title, dict(scores.auc), max_numbers=20)
     return html_page.picture(path, alt=alt, caption="ROC curves, one emotion versus the rest.")
 
 
-def _tasks(run: _Run, model: str, tasks: evaluation_tables.Tasks) -> html_page.Picture:
+def _binary_tasks(run: _Run, model: str, tasks: evaluation_tables.BinaryTasks) -> html_page.Picture:
     path = run.pictures / f"{model}_tasks.png"
     plots.plot_roc(tasks.curves, path, title=f"{model}\n{run.caption}")
     areas = {name: auc(curve.fpr, curve.tpr) for name, curve in tasks.curves.items()}
-    alt = evaluation_text.alt(f"ROC curves of {model} in binary tasks; AUC", areas)
+    alt = evaluation_text.alt_text(f"ROC curves of {model} in binary tasks; AUC", areas)
     return html_page.picture(path, alt=alt, caption="ROC curves of the binary tasks in the table below.")
 
 
 def _reliability(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture:
     path = run.pictures / f"{model}_reliability.png"
-    judged = run.headline.set_index("model").loc[model]
     uncalibrated, calibrated = calibration.reliability(undo_temperature(rows)), calibration.reliability(rows)
-    found = {"before temperature scaling": uncalibrated, "after temperature scaling": calibrated}
+    bins = {"before temperature scaling": uncalibrated, "after temperature scaling": calibrated}
     if (rows.temperature == 1).all():
-        found = {"no temperature scaling": calibrated}
-    plots.plot_reliability(found, path, title=f"{model}\n{run.caption}")
-    numbers = {"ECE before temperature": judged.ece_uncalibrated, "after": judged.ece}
+        bins = {"no temperature scaling": calibrated}
+    plots.plot_reliability(bins, path, title=f"{model}\n{run.caption}")
+    scores = run.ranking.set_index("model").loc[model]
+    numbers = {"ECE before temperature scaling": scores.ece_uncalibrated, "after": scores.ece}
     verdict = evaluation_tables.calibration_verdict(rows)
-    said = f"{model} is {verdict}. On the diagonal, accuracy equals confidence."
-    return html_page.picture(path, alt=evaluation_text.alt(f"Reliability of {model}", numbers), caption=said)
+    caption = f"Reliability diagram: {model} is {verdict}. Diagonal: accuracy equals confidence."
+    alt = evaluation_text.alt_text(f"Reliability diagram of {model}", numbers)
+    return html_page.picture(path, alt=alt, caption=caption)
 
 
-# Where the best model is right and wrong ------------------------------------------------------------------------------
+# Results of the best model --------------------------------------------------------------------------------------------
 
 
-def _where(run: _Run) -> dict[str, Any]:
-    """Break down the best model's answers."""
-    rows, total = run.tested[run.best], len(run.classes)
-    voices = evaluation_tables.by_speaker(rows)
-    wanted = [name for name in evaluation_tables.SLICES if evaluation_tables.known(rows, name)]
-    found = {
-        name: evaluation_tables.sliced(rows, name, resamples=run.settings.resamples, seed=run.seed) for name in wanted
+def _subgroups(run: _Run) -> dict[str, Any]:
+    rows, n_classes, names = run.tested[run.best], len(run.classes), evaluation_tables.SUBGROUPS
+    speakers = evaluation_tables.evaluate_by_speaker(rows)
+    known = [column for column in names if evaluation_tables.has_values(rows, column)]
+    scores = {
+        column: evaluation_tables.evaluate_subgroups(rows, column, resamples=run.settings.resamples, seed=run.seed)
+        for column in known
     }
     return {
         "model": run.best,
-        "voices": evaluation_text.describe_speaker_range(voices, unknown=run.unknown),
-        "speakers": evaluation_tables.slices(voices, what="speaker", total=total) if len(voices) else None,
-        "picture": _speakers(run, voices) if len(voices) > 1 else None,
-        "sexes": evaluation_text.sexes(rows),
-        "slices": {
-            evaluation_tables.SLICES[name]: evaluation_tables.slices(
-                one, what=evaluation_tables.SLICES[name], total=total
-            )
-            for name, one in found.items()
-            if len(one) > 1
+        "speaker_range": evaluation_text.describe_speaker_range(speakers, unknown=run.unknown),
+        "speakers": evaluation_tables.subgroup_table(speakers, name="speaker", n_classes=n_classes)
+        if len(speakers)
+        else None,
+        "picture": _uar_by_speaker(run, speakers) if len(speakers) > 1 else None,
+        "sex_gap": evaluation_text.describe_sex_gap(rows),
+        "tables": {
+            names[column]: evaluation_tables.subgroup_table(table, name=names[column], n_classes=n_classes)
+            for column, table in scores.items()
+            if len(table) > 1
         },
-        "unsaid": [evaluation_tables.SLICES[name] for name in evaluation_tables.SLICES if name not in wanted],
-        "alike": [evaluation_tables.SLICES[name] for name, one in found.items() if len(one) == 1],
+        "missing": [names[column] for column in names if column not in known],
+        "constant": [names[column] for column, table in scores.items() if len(table) == 1],
     }
 
 
-def _speakers(run: _Run, voices: pd.DataFrame) -> html_page.Picture:
+def _uar_by_speaker(run: _Run, scores: pd.DataFrame) -> html_page.Picture:
     path = run.pictures / "speakers.png"
-    drawn = voices.assign(speaker=[shorten(name) for name in voices.value])
-    overall = float(run.headline.uar.iloc[0])
+    drawn = scores.assign(speaker=[shorten(name) for name in scores.value])
+    overall = float(run.ranking.uar.iloc[0])
     plots.plot_uar_by_speaker(drawn, path, overall=overall, chance=run.chance, title=f"{run.best}\n{run.caption}")
-    ends = {
-        f"lowest {voices.value.iloc[0]}": voices.uar.iloc[0],
-        f"highest {voices.value.iloc[-1]}": voices.uar.iloc[-1],
-    }
-    alt = evaluation_text.alt(f"UAR of {run.best} by speaker", ends)
+    low, high = scores.iloc[0], scores.iloc[-1]
+    ends = {f"lowest {low.value}": low.uar, f"highest {high.value}": high.uar}
+    alt = evaluation_text.alt_text(f"UAR of {run.best} by speaker", ends)
     return html_page.picture(path, alt=alt, caption="One dot per speaker, lowest UAR first.")
 
 
-def _robustness(run: _Run, found: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
-    """Show what altering test clips does to the best model, and to all."""
-    best, path = found[run.best], run.pictures / "robustness.png"
+def _robustness(run: _Run, scores: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
+    best, path = scores[run.best], run.pictures / "robustness.png"
     if best.empty:
         return None
     drawn = evaluation_tables.corruption_rows(best)
-    plots.plot_confidence_intervals(
-        drawn, path, chance=run.chance, label="UAR", title=f"{run.best}, corrupted test clips\n{run.caption}"
-    )
-    alt = evaluation_text.alt(
-        f"UAR of {run.best} on corrupted test clips", dict(zip(drawn.name, drawn.value, strict=True))
-    )
-    said = f"UAR of the same clips without and with corruption; bars: {run.interval}; dashed: chance level."
+    title = f"{run.best}, corrupted test clips"
+    plots.plot_confidence_intervals(drawn, path, chance=run.chance, label="UAR", title=f"{title}\n{run.caption}")
+    uars = dict(zip(drawn.name, drawn.value, strict=True))
+    alt = evaluation_text.alt_text(f"UAR of {title}", uars)
+    caption = f"UAR of the same clips without and with corruption; bars: {run.interval}; dashed: chance level."
     return {
         "model": run.best,
-        "picture": html_page.picture(path, alt=alt, caption=said),
-        "table": evaluation_tables.robustness(best, model=run.best),
-        "models": evaluation_tables.robustness_of_all(found),
+        "picture": html_page.picture(path, alt=alt, caption=caption),
+        "table": evaluation_tables.robustness_table(best, model=run.best),
+        "changes": evaluation_tables.uar_changes_table(scores),
     }
 
 
 def _errors(rows: pd.DataFrame, clips: Sequence[Path]) -> dict[str, Any]:
-    """List the mistakes, and play the surest."""
-    wrong = evaluation_tables.surest_mistakes(rows, n=MISTAKES)
-    if wrong.empty:
-        return {"confused": None, "wrong": None, "players": [], "why_not": ""}
-    playable = players.make(wrong, clips)
+    errors = evaluation_tables.most_confident_errors(rows, n=MAX_ERRORS)
+    if errors.empty:
+        return {"most_confident": None}
+    playable = players.make_players(errors, clips)
     return {
-        "confused": evaluation_tables.confused(rows),
-        "wrong": evaluation_tables.mistakes(wrong),
+        "confusions": evaluation_tables.confusions_table(rows),
+        "most_confident": evaluation_tables.errors_table(errors),
         "players": playable.players,
-        "why_not": playable.why_not,
+        "missing_audio": playable.missing_audio,
     }

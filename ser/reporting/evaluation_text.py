@@ -1,6 +1,7 @@
-"""What the page of a report says in sentences: what came out, what to beware of, and what the numbers mean.
+"""Sentences of the evaluation report: main result, warnings, descriptions of results and the glossary.
 
-`unknown` are the words of `ser.dataset.clip_metadata.describe_unknown_speakers`.
+`ranking` has one row per model, best first, as `ser.reporting.evaluation_report.write` takes it. `unknown` is the text
+of `ser.dataset.clip_metadata.describe_unknown_speakers`, empty if all speakers are known.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,193 +10,182 @@ from typing import Any
 import pandas as pd
 
 from ser.evaluation.bootstrap import MIN_SPEAKERS
-from ser.evaluation.subgroups import gender_gap
+from ser.evaluation.subgroups import uar_sex_gap
 from ser.reporting import html_page
-from ser.reporting.evaluation_tables import format_score, uncertain
+from ser.reporting.evaluation_tables import format_score, not_testable
 from ser.utils.text import join_names, shorten
 
-PROBES = {
-    "leak_clip": "random split: the same voices in training and test",
-    "leak_augmented_after_split": "copies made after a random split, of training clips alone",
-    "leak_augmented_before_split": "copies made before a random split, of test clips too",
-    "leak_speaker": "unseen speakers",
-    "shortcut_corpus": "which corpus a clip is from",
-    "shortcut_corpus_shared_emotions": "which corpus a clip is from, among emotions that all have",
+LEAKAGE_CHECKS = {
+    "leak_clip": "random split: seen speakers",
+    "leak_augmented_after_split": "random split, then augmentation of the training clips",
+    "leak_augmented_before_split": "augmentation before the random split: augmented test clips in training",
+    "leak_speaker": "speaker-independent split: unseen speakers",
+    "shortcut_corpus": "corpus identification",
+    "shortcut_corpus_shared_emotions": "corpus identification, emotions of all corpora only",
 }
-"""Rows of the probe's table -> what they are called."""
+"""Checks in reports/leakage.csv, and their names in the report."""
 
 GLOSSARY = {
     "UAR": (
-        "Unweighted average recall, or balanced accuracy: the share found of each emotion, averaged over the emotions, "
-        "so that a frequent emotion does not flatter a model. Guessing gives 1 divided by their number.",
+        "Unweighted average recall (balanced accuracy): the mean of the recalls of all emotions, so that frequent "
+        "emotions do not dominate. Chance level is 1 divided by the number of emotions.",
         "Schuller, Steidl & Batliner (2009), The Interspeech 2009 emotion challenge.",
     ),
-    "interval": (
-        "How far a number would vary with other speakers: speakers are drawn again and again, each with all clips, and "
-        "95 % of such intervals should hold the true number. It says nothing about other languages or rooms, nor about "
-        "training once more.",
+    "95 % CI": (
+        "Confidence interval by a cluster bootstrap over speakers: speakers are resampled with all their clips. It "
+        "covers the variation between speakers, not other languages, recording conditions or training runs.",
         "Bisani & Ney (2004), Bootstrap estimates for confidence intervals in ASR performance evaluation; "
         "Field & Welsh (2007), Bootstrapping clustered data.",
     ),
-    "p (McNemar)": (
-        "How often chance alone would make two equally good models differ by as many clips, looking at clips that only "
-        "one of them got right; adjusted for the number of pairs. It takes clips as independent, which those of one "
-        "speaker are not: hence the interval over speakers beside it.",
+    "p (McNemar, Holm)": (
+        "Exact McNemar test on the clips that only one of two models classifies correctly, with Holm correction for "
+        "the number of pairs. It treats clips as independent, although clips of one speaker are correlated; "
+        "significance therefore also requires that the confidence interval excludes zero.",
         "McNemar (1947); Dietterich (1998), Approximate statistical tests for comparing supervised classification "
         "learning algorithms; Holm (1979), A simple sequentially rejective multiple test procedure.",
     ),
     "ECE": (
-        "Expected calibration error: how far the probability of an answer is from the share of such answers that is "
-        "right, on average. A temperature, fitted on validation clips, softens or sharpens the probabilities; the "
-        "answers stay.",
+        "Expected calibration error: the mean absolute difference between confidence and accuracy over bins of "
+        "confidence. Temperature scaling, fitted on validation clips, changes the probabilities but not the predicted "
+        "emotions.",
         "Guo, Pleiss, Sun & Weinberger (2017), On calibration of modern neural networks.",
     ),
     "ROC-AUC": (
-        "How often a clip of the emotion gets a higher probability for it than a clip of another: 1 is perfect, 0.5 is "
-        "chance.",
+        "Area under the ROC curve, one emotion versus the rest: the probability that a clip of the emotion is ranked "
+        "above a clip of another emotion. 1 is perfect, 0.5 is chance level.",
         "Hanley & McNeil (1982), The meaning and use of the area under a receiver operating characteristic curve.",
     ),
-    "kappa": (
-        "Agreement with the labels beyond what chance gives: 1 is perfect, 0 is chance.",
+    "Cohen's kappa": (
+        "Agreement with the labels beyond chance: 1 is perfect, 0 is chance level.",
         "Cohen (1960), A coefficient of agreement for nominal scales.",
     ),
+    "Top-2 accuracy": ("Fraction of clips whose emotion is among the two most probable ones.", ""),
 }
-"""Number -> what it means, and who says so."""
+"""Term, its definition and a reference."""
 
 
-def headline(table: pd.DataFrame, *, classes: int, unknown: str) -> str:
-    """Say in a sentence which model is best, and how sure that is."""
-    best = table.iloc[0]
-    found = f"{best.model}{' has the highest UAR,' if len(table) > 1 else ': UAR'}"
+def headline(ranking: pd.DataFrame, *, classes: int, unknown: str) -> str:
+    """Describe the best model: UAR, confidence interval and chance level."""
+    best = ranking.iloc[0]
+    subject = f"{best.model}{' has the highest UAR,' if len(ranking) > 1 else ': UAR'}"
     chance = format_score(1 / classes)
-    return f"{found} {format_score(best.uar)} ({_interval(best, unknown=unknown)}); guessing gives {chance}."
+    return f"{subject} {format_score(best.uar)} ({_interval(best, unknown=unknown)}); chance level {chance}."
 
 
-def _interval(judged: Any, *, unknown: str) -> str:
-    speakers = int(judged.speakers)
-    limits = f"{format_score(judged.uar_low)} to {format_score(judged.uar_high)}"
+def _interval(scores: Any, *, unknown: str) -> str:
+    speakers = int(scores.speakers)
+    limits = f"{format_score(scores.uar_ci_low)} to {format_score(scores.uar_ci_high)}"
     if unknown:
-        return f"no interval, as {unknown}"
+        return f"no confidence interval: {unknown}"
     if speakers < 2:
-        return "no interval: one test speaker"
+        return "no confidence interval: one test speaker"
     if speakers < MIN_SPEAKERS:
-        return f"a range over {speakers} speakers: {limits}"
-    return f"95 % interval over {speakers} speakers: {limits}"
+        return f"range over {speakers} speakers: {limits}"
+    return f"95 % CI over {speakers} speakers: {limits}"
 
 
-def describe_ties(table: pd.DataFrame, *, unknown: str) -> str:
-    """Say which models are not shown to be worse than the best; nothing where there is one model."""
-    if len(table) < 2:
+def describe_ties(ranking: pd.DataFrame, *, unknown: str) -> str:
+    """Name the models that are not significantly worse than the best; empty if there is only one model."""
+    if len(ranking) < 2:
         return ""
-    if unknown:
-        return f"As {unknown}, no model can be told from another."
-    if uncertain(table):
-        return f"With fewer than {MIN_SPEAKERS} test speakers, no model can be told from another."
-    tied = list(table.model.iloc[1:][table.tied_with_best.iloc[1:]])
-    if not tied:
-        return "Each other model is shown to be worse."
-    return f"Not shown to be worse: {join_names(tied)}."
+    if not_testable(ranking, unknown=unknown):
+        reason = unknown or f"fewer than {MIN_SPEAKERS} test speakers"
+        return f"Differences between models are not testable: {reason}."
+    equal = list(ranking.model.iloc[1:][ranking.not_significantly_worse.iloc[1:]])
+    return f"Not significantly worse: {join_names(equal)}." if equal else "All other models are significantly worse."
 
 
-def leaks(probe: pd.DataFrame) -> str:
-    """Say what the probe of leaks did: two things to compare, or one where no speakers could be held out."""
-    careless = "A cheap model is trained and tested as careless studies do, with the same voices in training and test"
-    if (probe.probe == "leak_speaker").any():
-        rest = ", and on speakers it never heard. What the first gains over the second is not recognition of emotion."
+def describe_leakage_checks(leakage: pd.DataFrame) -> str:
+    """Explain what the leakage checks compare."""
+    if (leakage.probe == "leak_speaker").any():
+        design = (
+            "on a random split with the same speakers in training and test, and on a speaker-independent split. The "
+            "difference is the optimism of the random split."
+        )
     else:
-        rest = ". What it gains by that cannot be said: it takes two known speakers to test on one it never heard."
-    apart = "not with the leaderboard, whose models are tuned, and tested on the test part alone"
-    return f"{careless}{rest} Numbers are comparable with each other, {apart}."
+        design = (
+            "on a random split with the same speakers in training and test. Its optimism cannot be measured: a "
+            "speaker-independent split needs at least two known speakers."
+        )
+    return (
+        f"A random forest is trained and tested {design} These scores are comparable with each other, but not with the "
+        "leaderboard, whose models are tuned and evaluated on the test split only."
+    )
 
 
-# What to beware of ----------------------------------------------------------------------------------------------------
+# Warnings -------------------------------------------------------------------------------------------------------------
 
 
-def warnings(table: pd.DataFrame, notes: Sequence[str], *, classes: int, unknown: str) -> list[html_page.Callout]:
-    """Collect what must be read before the numbers: notes given, few speakers, and no better than guessing."""
-    few = _few(int(table.speakers.iloc[0]), unknown=unknown)
-    return [*map(_note, notes), *few, *_guessing(table.iloc[0], chance=1 / classes)]
+def warnings(ranking: pd.DataFrame, notes: Sequence[str], *, classes: int, unknown: str) -> list[html_page.Callout]:
+    """Collect the warnings: those given, too few or unknown speakers, and scores near chance level."""
+    few = _few_speakers(int(ranking.speakers.iloc[0]), unknown=unknown)
+    return [*map(_note, notes), *few, *_near_chance(ranking.iloc[0], chance=1 / classes)]
 
 
 def _note(text: str) -> html_page.Callout:
-    """Set what stands before the first colon apart."""
+    """Use the text before the first colon as the title."""
     title, colon, rest = text.partition(": ")
-    return (
-        html_page.Callout(title, f"{rest[:1].upper()}{rest[1:]}")
-        if colon
-        else html_page.Callout("To be known first", text)
-    )
+    return html_page.Callout(title, f"{rest[:1].upper()}{rest[1:]}") if colon else html_page.Callout("Note", text)
 
 
-def _few(speakers: int, *, unknown: str) -> Iterator[html_page.Callout]:
+def _few_speakers(speakers: int, *, unknown: str) -> Iterator[html_page.Callout]:
     remedy = "More folds test more speakers (split.folds in params.yaml)."
     if unknown:
-        text = "How far a number would vary with other voices cannot be said, nor which model is really better."
-        yield html_page.Callout(f"No interval, as {unknown}", text)
+        text = "The variation between speakers cannot be estimated, and differences between models are not testable."
+        yield html_page.Callout(f"No confidence interval: {unknown}", text)
     elif speakers < 2:
-        yield html_page.Callout(
-            "One test speaker",
-            "Nothing says how another voice would do, so that there is no interval, and no difference between models "
-            f"is shown. {remedy}",
-        )
+        text = f"Scores apply to this speaker only. Differences between models are not testable. {remedy}"
+        yield html_page.Callout("No confidence interval: one test speaker", text)
     elif speakers < MIN_SPEAKERS:
-        most = 1 - 2.0 ** (1 - speakers)
-        yield html_page.Callout(
-            f"Only {speakers} test speakers",
-            f"The limits beside a number are a range over these {speakers} and no confidence interval: they are too "
-            f"narrow, as at most {100 * most:.0f} % of such ranges hold the true number. "
-            f"For 95 % it takes {MIN_SPEAKERS} "
-            f"speakers. {remedy}",
+        coverage = 100 * (1 - 2.0 ** (1 - speakers))
+        text = (
+            f"Lower and upper limits are a range over {speakers} speakers, not a 95 % CI: their coverage is at most "
+            f"{coverage:.0f} %. A 95 % CI needs at least {MIN_SPEAKERS} speakers. {remedy}"
         )
+        yield html_page.Callout(f"Only {speakers} test speakers", text)
 
 
-def _guessing(best: Any, *, chance: float) -> Iterator[html_page.Callout]:
-    if best.uar <= chance or best.uar_low <= chance:
-        text = f"Even the best model's UAR may be that of guessing, {format_score(chance)}."
-        yield html_page.Callout("Not shown to be better than guessing", text)
+def _near_chance(best: Any, *, chance: float) -> Iterator[html_page.Callout]:
+    if best.uar <= chance or best.uar_ci_low <= chance:
+        text = f"The UAR of the best model is not significantly above {format_score(chance)}."
+        yield html_page.Callout("Not significantly better than chance", text)
 
 
-# Of one model ---------------------------------------------------------------------------------------------------------
+# Results of a model ---------------------------------------------------------------------------------------------------
 
 
 def never_predicted(rows: pd.DataFrame, classes: Sequence[str]) -> str:
-    """Name the emotions that a model never answers, and those that no test clip has."""
-    answered, occurring = set(rows.predicted), set(rows.emotion)
-    never = [name for name in classes if name not in answered]
-    absent = [name for name in classes if name not in occurring]
-    said = [f"Never answered: {join_names(never)}."] if never else []
-    return " ".join(said + ([f"In no test clip: {join_names(absent)}."] if absent else []))
+    """Name the emotions that a model never predicts, and those without test clips."""
+    missing = {"Never predicted": set(rows.predicted), "No test clips": set(rows.emotion)}
+    names = {title: [name for name in classes if name not in present] for title, present in missing.items()}
+    return " ".join(f"{title}: {join_names(absent)}." for title, absent in names.items() if absent)
 
 
-def describe_speaker_range(found: pd.DataFrame, *, unknown: str) -> str:
-    """Say who is understood worst and best, of those who are known."""
-    if len(found) < 2 and unknown:
-        return f"{unknown.capitalize()}, so that speakers cannot be compared."
-    if len(found) < 2:
-        return "There is one test speaker, so that there is nothing to compare."
-    worst, best = found.iloc[0], found.iloc[-1]
-    left = f"{unknown.capitalize()}; of the others: t" if unknown else "T"
-    return (
-        f"{left}he worst understood speaker, {shorten(worst.value)}, gets a UAR of {format_score(worst.uar)}, "
-        f"the best, "
-        f"{shorten(best.value)}, {format_score(best.uar)}: a spread of {format_score(best.uar - worst.uar)}."
-    )
+def describe_speaker_range(scores: pd.DataFrame, *, unknown: str) -> str:
+    """Name the speakers with the lowest and the highest UAR, from a table of known speakers, lowest UAR first."""
+    prefix = f"{unknown.capitalize()}. " if unknown else ""
+    if len(scores) < 2:
+        return f"{prefix}Speakers cannot be compared." if unknown else "Only one test speaker."
+    low, high = scores.iloc[0], scores.iloc[-1]
+    ends = [f"{shorten(end.value)}: {format_score(end.uar)}" for end in (low, high)]
+    difference = format_score(high.uar - low.uar)
+    return f"{prefix}Lowest per-speaker UAR {ends[0]}; highest {ends[1]}; difference {difference}."
 
 
-def sexes(rows: pd.DataFrame) -> str:
-    """Say how much better one sex is understood."""
-    gap = gender_gap(rows) if "sex" in rows else float("nan")
+def describe_sex_gap(rows: pd.DataFrame) -> str:
+    """Describe the difference between the UAR of female and of male speakers."""
+    gap = uar_sex_gap(rows) if "sex" in rows else float("nan")
     if pd.isna(gap):
-        return "Not both sexes are known to be heard in test, so that they cannot be compared."
+        return "Gap by sex: not available; the test clips do not have known speakers of both sexes."
     if round(gap, 3) == 0:
-        return "Women and men are understood equally well."
-    better, other = ("Women", "men") if gap > 0 else ("Men", "women")
-    chance = "It may be chance, the likelier the fewer speakers."
-    return f"{better} get a UAR that is {format_score(abs(gap))} above that of {other}. {chance}"
+        return "No gap by sex."
+    higher, lower = ("female", "male") if gap > 0 else ("male", "female")
+    text = f"Gap by sex: UAR is {format_score(abs(gap))} higher for {higher} than for {lower} speakers."
+    return f"{text} With few speakers, the gap may be due to chance."
 
 
-def alt(what: str, numbers: Mapping[str, float], *, most: int = 8) -> str:
-    """Say to those who cannot see a picture what it shows, with its key numbers."""
-    shown = [f"{name} {format_score(value)}" for name, value in numbers.items() if not pd.isna(value)][:most]
-    more = " and others" if len(numbers) > most else ""
-    return f"{what}: {', '.join(shown)}{more}." if shown else f"{what}."
+def alt_text(title: str, numbers: Mapping[str, float], *, max_numbers: int = 8) -> str:
+    """Describe a figure by its title and key numbers, for screen readers."""
+    shown = [f"{name} {format_score(value)}" for name, value in numbers.items() if not pd.isna(value)][:max_numbers]
+    more = " and others" if len(numbers) > max_numbers else ""
+    return f"{title}: {', '.join(shown)}{more}." if shown else f"{title}."

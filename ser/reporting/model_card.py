@@ -1,4 +1,4 @@
-"""The model card: what the best model is for, what it was made of, how well it does and for whom, and its limits."""
+"""Write the model card of the best model (Mitchell et al. 2019, Model cards for model reporting)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,17 +12,17 @@ from ser.evaluation.robustness import describe_condition
 from ser.utils import provenance
 from ser.utils.text import pluralize
 
-PURPOSE = "Meant for research and teaching, and for comparing methods on the same protocol."
+PURPOSE = "For research, teaching, and comparing methods under the same protocol."
 NOT_FOR = (
-    "Not meant for decisions about people: not for hiring, policing, insurance, health, schools or monitoring at work, "
-    "where inferring emotions is unlawful in some places."
+    "Not for decisions about people, such as hiring, policing, insurance, health care, education or workplace "
+    "monitoring, where emotion recognition is unlawful in some jurisdictions."
 )
 LIMITS = (
-    "The recordings are acted: actors show one emotion clearly, and people who feel one often do not. The model always "
-    "answers one of its emotions, also to speech that has none of them and to noise; only where next to nothing is to "
-    "be heard, predict.py and the service do not ask it.",
-    "It was tested in the languages, rooms and microphones of its corpora, and says nothing about others.",
-    "A probability is calibrated on validation clips of the same corpora; elsewhere it promises too much.",
+    "The training and test recordings are acted. Acted emotions are more intense than spontaneous ones. The model always "
+    "predicts one of its emotions, also for noise and for speech with none of them; only near-silent input gets no "
+    "prediction.",
+    "The model was tested on the languages, rooms and microphones of its corpora. Other conditions are not covered.",
+    "Probabilities are calibrated on validation clips of the same corpora and are over-confident on other data.",
 )
 
 
@@ -35,97 +35,84 @@ def markdown(
     notes: Sequence[str],
     corpora: Sequence[str],
 ) -> str:
-    """Write the card of the best model.
+    """Write the model card of the best model as Markdown.
 
     Parameters
     ----------
     rows
-        Its test rows.
+        Test rows of its prediction table.
     board
-        As `ser.evaluation.summary.leaderboard` makes it; the first row is the model's.
+        Leaderboard, of `ser.evaluation.summary.leaderboard`; the first row is the model's.
     robustness
-        As `ser.evaluation.robustness.evaluate_robustness` makes it, of the model.
+        Result of `ser.evaluation.robustness.evaluate_robustness` for the model.
     protocol, notes
-        What was tested on what, and warnings.
+        Evaluation protocol, and warnings.
     corpora
-        Of the run.
+        Corpora of the run.
     """
     best = board.iloc[0]
+    commands = provenance.commands(paths.MODEL_CARD_MD).splitlines()
     sections = {
         "Intended use": [f"{PURPOSE} {NOT_FOR}"],
-        "Data": [f"- {line}" for line in _data(corpora, rows)],
-        "How well": _scores(best, protocol=protocol, notes=notes),
-        "For whom": _fairness(rows, best),
-        "What disturbs it": _robustness(robustness),
-        "Limits": [f"- {line}" for line in LIMITS],
-        "How to make it again": _again(),
+        "Data": [f"- {_describe_corpus(name)} Test set: {_counts(rows[rows.corpus == name])}." for name in sorted(corpora)],
+        "Evaluation": _scores(best, protocol=protocol, notes=notes),
+        "Bias and subgroup results": _subgroups(rows, best),
+        "Robustness": _robustness(robustness),
+        "Limitations": [f"- {line}" for line in LIMITS],
+        "Reproducibility": [provenance.IDENTIFIED, "", "```", *commands, "```"],
     }
     body = [line for title, lines in sections.items() for line in ("", f"## {title}", "", *lines)]
     return "\n".join([f"# Model card: {best.model}", *body]) + "\n"
 
 
-def _data(corpora: Sequence[str], rows: pd.DataFrame) -> list[str]:
-    return [f"{_about(name)} Tested on {_counts(rows[rows.corpus == name])}." for name in sorted(corpora)]
-
-
-def _about(name: str) -> str:
+def _describe_corpus(name: str) -> str:
     if name not in known_corpora():
-        return f"`{name}`: the user's own recordings."
-    facts = load_corpus(name)
-    return f"`{name}`: {facts.title}. Licence: {facts.license_info}. {facts.citation}."
+        return f"`{name}`: custom recordings."
+    corpus = load_corpus(name)
+    return f"`{name}`: {corpus.title}. License: {corpus.license_info}. {corpus.citation}."
 
 
 def _counts(tested: pd.DataFrame) -> str:
     if tested.empty:
-        return "none of its clips"
+        return "no clips"
     unknown = describe_unknown_speakers(tested)
-    who = f"; {unknown}" if unknown else f" of {pluralize(n_known_speakers(tested), 'speaker')}"
-    return f"{pluralize(tested.clip_id.nunique(), 'clip')}{who}"
+    speakers = f"; {unknown}" if unknown else f" of {pluralize(n_known_speakers(tested), 'speaker')}"
+    return f"{pluralize(tested.clip_id.nunique(), 'clip')}{speakers}"
 
 
 def _scores(best: pd.Series, *, protocol: str, notes: Sequence[str]) -> list[str]:
-    interval = "" if pd.isna(best.uar_low) else f" (over speakers: {best.uar_low:.3f} to {best.uar_high:.3f})"
+    limits = "" if pd.isna(best.uar_ci_low) else f" (over speakers: {best.uar_ci_low:.3f} to {best.uar_ci_high:.3f})"
     return [
-        f"{protocol[0].upper()}{protocol[1:]}. UAR {best.uar:.3f}{interval}, accuracy {best.accuracy:.3f}, macro F1 "
-        f"{best.f1:.3f}, calibration error {best.ece:.3f}.",
+        f"{protocol[0].upper()}{protocol[1:]}. UAR {best.uar:.3f}{limits}, accuracy {best.accuracy:.3f}, macro F1 "
+        f"{best.f1:.3f}, ECE {best.ece:.3f}.",
         *(line for note in notes for line in ("", f"**{note}**")),
     ]
 
 
-def _fairness(rows: pd.DataFrame, best: pd.Series) -> list[str]:
-    """Say who is understood worse, as far as the corpora know who speaks."""
+def _subgroups(rows: pd.DataFrame, best: pd.Series) -> list[str]:
     known = {"sex": rows[rows.sex != ""], "corpus": rows, "intensity": rows[rows.intensity != ""]}
     tables: Mapping[str, pd.DataFrame] = {
-        column: subgroups.evaluate_by_group(some, column)
-        for column, some in known.items()
-        if some[column].nunique() > 1
+        column: subgroups.evaluate_by_group(group, column)
+        for column, group in known.items()
+        if group[column].nunique() > 1
     }
     lines = [
-        f"- By {column}: "
+        f"- UAR by {column}: "
         + ", ".join(f"{row.value} {row.uar:.3f} ({pluralize(row.clips, 'clip')})" for row in table.itertuples())
         + "."
         for column, table in tables.items()
     ]
     if best.speakers > 1:
-        lines.append(f"- Speakers: worst {best.uar_worst_speaker:.3f}, best {best.uar_best_speaker:.3f} UAR.")
-    return [*lines, "- Age, dialect, origin and health of the speakers were not looked at."]
+        lines.append(f"- Per-speaker UAR: lowest {best.uar_worst_speaker:.3f}, highest {best.uar_best_speaker:.3f}.")
+    return [*lines, "- Not evaluated: age, dialect, ethnicity and health of the speakers."]
 
 
-def _robustness(found: pd.DataFrame) -> list[str]:
-    if found.empty:
-        return ["Not tested."]
-    return [
-        "Some test clips, altered and preprocessed once more; UAR of the same clips before and after.",
-        "",
-        *(
-            f"- {describe_condition(row.condition)}: {row.uar_clean:.3f} before, {row.uar:.3f} after "
-            f"({row.clips} clips); "
-            f"{row.unchanged:.0%} of the answers stayed the same."
-            for row in found.itertuples()
-        ),
+def _robustness(scores: pd.DataFrame) -> list[str]:
+    if scores.empty:
+        return ["Not evaluated."]
+    lines = [
+        f"- {describe_condition(row.condition)}: UAR {row.uar_clean:.3f} → {row.uar:.3f} ({row.clips} clips), "
+        f"prediction agreement {row.agreement:.0%}."
+        for row in scores.itertuples()
     ]
-
-
-def _again() -> list[str]:
-    commands = provenance.commands(paths.MODEL_CARD_MD).splitlines()
-    return [provenance.IDENTIFIED, "", "```", *commands, "```"]
+    return ["UAR on original and on corrupted test clips, with the fraction of equal predictions.", "", *lines]

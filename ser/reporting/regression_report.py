@@ -51,7 +51,7 @@ def _table(verdict: RegressionReport) -> pd.DataFrame:
     for column in ("before", "after"):
         shown[column] = [f"{value:.3f}" for value in table[column]]
     shown["change"] = [f"{value:+.3f}" for value in table.change]
-    both = zip(table.low, table.high, strict=True)
+    both = zip(table.ci_low, table.ci_high, strict=True)
     shown["interval"] = [f"[{low:+.3f}, {high:+.3f}]" if np.isfinite(low) else "" for low, high in both]
     shown["p"] = [f"{p:.2g}" if np.isfinite(p) else "" for p in table.p]
     return shown.assign(verdict=table.verdict)

@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from ser.audio import io as audio_io
 from ser.inference import timeline
-from ser.inference.sliding_window import Model, WindowSettings
+from ser.inference.sliding_window import SupportsPredictProba, WindowSettings
 from ser.serving import timeline_page
 from ser.serving.concurrency import ConcurrencyLimiter, Overloaded
 from ser.serving.page import page
@@ -47,8 +47,8 @@ SECURITY_HEADERS = {
 router = APIRouter()
 
 
-class Served(Model, Protocol):
-    """A model that also predicts whole recordings."""
+class ServedModel(SupportsPredictProba, Protocol):
+    """A model that predicts windows and whole recordings."""
 
     @property
     def card(self) -> Mapping[str, Any]:
@@ -84,7 +84,7 @@ class Limits:
                 raise UserError(f"{name}: found {value}; expected a number above 0.")
 
 
-def create_app(model: Served, *, limits: Limits) -> FastAPI:
+def create_app(model: ServedModel, *, limits: Limits) -> FastAPI:
     """Create the application; the model is called from several threads at once."""
     handlers: dict[int | type[Exception], Any] = {
         HTTPException: _http_error,
@@ -130,9 +130,9 @@ async def predict(request: Request, options: Annotated[PredictOptions, Query()])
 @router.post("/timeline", response_model=TimelineResponse, **OPENAPI)
 async def predict_timeline(request: Request, options: Annotated[TimelineOptions, Query()]) -> Any:
     """Predict the emotions of a recording over time, in sliding windows."""
-    model, layout = request.app.state.model, WindowSettings.of_options(**options.model_dump())
+    model, settings = request.app.state.model, WindowSettings.from_options(**options.model_dump())
     return await _run_limited(
-        request, lambda content: timeline_page.data(timeline.predict_timeline(content, model, layout))
+        request, lambda content: timeline_page.data(timeline.predict_timeline(content, model, settings))
     )
 
 
@@ -179,7 +179,7 @@ async def _http_error(_: Request, error: HTTPException) -> Response:
 
 async def _invalid_input(_: Request, error: Any) -> Response:
     if isinstance(error, RequestValidationError):
-        return _problem(422, "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors()))
+        return _problem(422, "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in error.errors()))
     return _problem(422, str(error))
 
 

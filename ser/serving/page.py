@@ -37,7 +37,7 @@ def page(card: Mapping[str, Any], *, emotions: Sequence[str], limits: Mapping[st
         "Name": card.get("model"),
         "Trained on": ", ".join(corpora),
         "Evaluation": _score(**origin["headline"]) if origin.get("headline") else None,
-        "Prediction": card.get("answer"),
+        "Prediction": card.get("aggregation"),
     }
     notes = [html_page.Callout(title, text) for title, text in zip(TITLES, (*LIMITS, NOT_FOR), strict=True)]
     return html_page.render_with_csp(
@@ -55,6 +55,8 @@ def page(card: Mapping[str, Any], *, emotions: Sequence[str], limits: Mapping[st
     )
 
 
-def _score(*, uar: float, protocol: str, uar_low: float | None = None, uar_high: float | None = None, **_: Any) -> str:
-    interval = "" if uar_low is None or uar_high is None else f" (95 % CI {uar_low:.2f} to {uar_high:.2f})"
+def _score(
+    *, uar: float, protocol: str, uar_ci_low: float | None = None, uar_ci_high: float | None = None, **_: Any
+) -> str:
+    interval = "" if uar_ci_low is None or uar_ci_high is None else f" (95 % CI {uar_ci_low:.2f} to {uar_ci_high:.2f})"
     return f"UAR (mean recall over the emotions) {uar:.2f}{interval}: {protocol}"

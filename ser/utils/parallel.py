@@ -32,7 +32,7 @@ def n_workers() -> int:
 
     Raises
     ------
-    InputError
+    UserError
         If `SER_WORKERS` is not a positive integer.
     """
     wanted = os.environ.get("SER_WORKERS") or str(joblib.cpu_count())

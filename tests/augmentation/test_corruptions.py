@@ -26,7 +26,7 @@ def raw() -> Preprocess:
 
 
 def altered(name: str, signal: np.ndarray = TONE, *, preprocess: Preprocess | None = None, **asked: Any) -> np.ndarray:
-    how = corruptions.corruptions(settings(**asked))[f"stress_{name}"]
+    how = corruptions.corruptions(settings(**asked))[f"robustness_{name}"]
     return corruptions.corrupt(signal, how, preprocess or raw(), name=name, seed=1, clip_id="a")
 
 
@@ -40,7 +40,7 @@ def test_conditions_are_those_of_the_settings() -> None:
     """Each value asked for is a condition, named by it, and nothing else is."""
     asked = {"noise_snr_db": [20, 0], "telephone": True, "reverberation_seconds": [0.5], "level_db": [-12, 12]}
     names = ["noise_20db", "noise_0db", "telephone", "reverberation_0.5s", "level_-12db", "level_12db"]
-    assert list(corruptions.corruptions(settings(**asked))) == [f"stress_{name}" for name in names]
+    assert list(corruptions.corruptions(settings(**asked))) == [f"robustness_{name}" for name in names]
     assert corruptions.corruptions(settings()) == {}
 
 

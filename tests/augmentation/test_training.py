@@ -32,9 +32,9 @@ STRESS = {"clips": 0, "noise_snr_db": [10], "telephone": True, "reverberation_se
 PREPROCESS = factories.settings().preprocess
 
 
-def settings(*, stressed: int = 0, **changes: Any) -> Augment:
-    """Make the section `augment`, with as many clips for testing as are `stressed`."""
-    stress = {"stress": STRESS | {"clips": stressed}}
+def settings(*, corrupted: int = 0, **changes: Any) -> Augment:
+    """Make the section `augment`, with as many clips for testing as are `corrupted`."""
+    stress = {"stress": STRESS | {"clips": corrupted}}
     usual = {"augmentations": list(AUGMENTATIONS), "copies": 1}
     return factories.settings(augment=usual | RANGES | stress | changes).augment
 
@@ -190,7 +190,7 @@ def test_no_copy_passes_full_scale(kind: str) -> None:
 
 
 def test_copies_are_clips_of_their_source(tmp_path: Path) -> None:
-    """Copies come sorted by clip_id, also beyond nine, inherit what their source is, and count their own samples."""
+    """Copies come sorted by clip_id, also beyond nine, inherit what their original is, and count their own samples."""
     names = ravdess_names(2)
     write_clip_table(tmp_path / "clips.parquet", dict.fromkeys(names, TONE))
     chosen = settings(augmentations=["time_stretch", "noise"], copies=12)
@@ -199,9 +199,9 @@ def test_copies_are_clips_of_their_source(tmp_path: Path) -> None:
     assert list(made.clip_id) == [f"ravdess/{name}+{kind}" for name in names for kind in kinds]
     assert list(made.augmentation) == [kind.split(".")[0] for kind in kinds] * 2
     assert list(made.n_samples) == [len(audio_io.from_flac(content)) for content in made.audio]
-    inherited = ["corpus", "speaker", "sex", "language", "emotion", "text", "source", "sample_rate"]
+    inherited = ["corpus", "speaker", "sex", "language", "emotion", "sentence", "original_id", "sample_rate"]
     sources = pd.read_parquet(tmp_path / "clips.parquet").set_index("clip_id", drop=False)
-    expected = sources.loc[made.source, inherited].reset_index(drop=True)
+    expected = sources.loc[made.original_id, inherited].reset_index(drop=True)
     pd.testing.assert_frame_equal(made[inherited], expected, check_dtype=False)
     assert made.audio.nunique() == len(made)
 
@@ -217,29 +217,30 @@ def test_some_clips_get_copies_for_testing(tmp_path: Path) -> None:
     """As many clips as asked for have a copy of each condition, sorted among the others, which are as without them."""
     names = ravdess_names(6)
     write_clip_table(tmp_path / "clips.parquet", dict.fromkeys(names, TONE))
-    made = pd.DataFrame(make(tmp_path / "clips.parquet", settings(stressed=2, augmentations=["noise", "time_shift"])))
-    stressed = made[made.augmentation.str.startswith("stress_")]
+    made = pd.DataFrame(make(tmp_path / "clips.parquet", settings(corrupted=2, augmentations=["noise", "time_shift"])))
+    corrupted = made[made.augmentation.str.startswith("robustness_")]
     assert (
-        stressed.groupby("source").augmentation.agg(list).to_list() == [["stress_noise_10db", "stress_telephone"]] * 2
+        corrupted.groupby("original_id").augmentation.agg(list).to_list()
+        == [["robustness_noise_10db", "robustness_telephone"]] * 2
     )
     assert list(made.clip_id) == sorted(made.clip_id)
     without = make(tmp_path / "clips.parquet", settings(augmentations=["noise", "time_shift"]))
-    pd.testing.assert_frame_equal(made.drop(index=stressed.index).reset_index(drop=True), pd.DataFrame(without))
+    pd.testing.assert_frame_equal(made.drop(index=corrupted.index).reset_index(drop=True), pd.DataFrame(without))
 
 
 def test_an_altered_clip_that_is_unusable_is_left_out(tmp_path: Path) -> None:
     """A clip too short to be used makes no copies for testing, and the others do."""
     short, usual = ravdess_names(2)
     write_clip_table(tmp_path / "clips.parquet", {short: TONE[:800], usual: TONE})
-    made = pd.DataFrame(make(tmp_path / "clips.parquet", settings(stressed=2, augmentations=[])))
-    assert set(made.source) == {f"ravdess/{usual}"}
+    made = pd.DataFrame(make(tmp_path / "clips.parquet", settings(corrupted=2, augmentations=[])))
+    assert set(made.original_id) == {f"ravdess/{usual}"}
 
 
 def test_any_number_of_workers_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table of copies is the same file, byte for byte, made by one process or by two."""
     clips = tmp_path / "clips.parquet"
     write_clip_table(clips, {name: noise(seconds=0.35, seed=n) for n, name in enumerate(ravdess_names(130))})
-    chosen = settings(augmentations=["noise", "pitch_shift"], stressed=20)
+    chosen = settings(augmentations=["noise", "pitch_shift"], corrupted=20)
     for workers in ("1", "2"):
         monkeypatch.setenv("SER_WORKERS", workers)
         with clip_writer(tmp_path / f"{workers}.parquet", payload=AUDIO) as write:

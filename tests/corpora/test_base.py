@@ -26,7 +26,7 @@ def corpus(request: pytest.FixtureRequest) -> Corpus:
 
 def parse(corpus: str, name: str) -> tuple[str, ...] | None:
     recording = load_corpus(corpus).parse(PurePosixPath(name))
-    return recording and (recording.speaker, recording.sex, recording.emotion, recording.text)
+    return recording and (recording.speaker, recording.sex, recording.emotion, recording.sentence)
 
 
 def test_the_corpora_there_are() -> None:
@@ -80,7 +80,7 @@ def test_a_known_fault_is_a_problem() -> None:
     """A recording that is faulty as published is read, and says why it can be no clip."""
     faulty = load_corpus("crema_d").parse(PurePosixPath("AudioWAV/1076_MTI_SAD_XX.wav"))
     assert faulty is not None
-    assert (faulty.emotion, faulty.problem) == ("sad", "holds no speech, a known fault of the corpus")
+    assert (faulty.emotion, faulty.rejection_reason) == ("sad", "holds no speech, a known fault of the corpus")
 
 
 def test_a_corpus_knows_its_speakers(corpus: Corpus) -> None:
@@ -115,7 +115,7 @@ def test_only_the_demo_is_synthetic(corpus: Corpus) -> None:
     ],
 )
 def test_a_name_is_read(name: str, expected: str) -> None:
-    """Speaker, sex, emotion and text come from the file's name, whatever its folder and format."""
+    """Speaker, sex, emotion and sentence come from the file's name, whatever its folder and format."""
     file, _, fields = expected.partition(": ")
     assert parse(name, file) == tuple(fields.split())
 

@@ -150,17 +150,20 @@ def change(column: str, value: str, *, row: int) -> Callable[[pd.DataFrame], pd.
 
 
 BROKEN: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
-    "a column is missing": (lambda clips: clips.drop(columns="text"), "columns are .* expected"),
+    "a column is missing": (lambda clips: clips.drop(columns="sentence"), "columns are .* expected"),
     "columns are in another order": (lambda clips: clips[[*COLUMNS[::-1]]], "columns are .* expected"),
     "a clip stands twice": (lambda clips: pd.concat([clips, clips.iloc[3:4]], ignore_index=True), "stands twice"),
     "an emotion is none": (
         change("emotion", "Bored", row=2),
         "'Bored' cannot name an emotion; expected a lower-case word",
     ),
-    "an original has another source": (change("source", "ravdess/x", row=0), "an original is its own source"),
-    "a copy is its own source": (change("source", CLIPS.clip_id[1], row=1), "a copy is not"),
-    "an original claims to be altered": (change("augmentation", "noise", row=0), "a copy is not"),
-    "a copy claims to be an original": (change("augmentation", "", row=1), "an original is its own source"),
+    "an original has another original": (
+        change("original_id", "ravdess/x", row=0),
+        "original_id is clip_id for an original",
+    ),
+    "a copy is its own original": (change("original_id", CLIPS.clip_id[1], row=1), "and not for a copy"),
+    "an original claims to be altered": (change("augmentation", "noise", row=0), "and not for a copy"),
+    "a copy claims to be an original": (change("augmentation", "", row=1), "original_id is clip_id for an original"),
     "a speaker is of another corpus": (
         change("speaker", "tess-OAF", row=4),
         "speaker tess-OAF does not start with",

@@ -43,7 +43,7 @@ def test_every_recording_becomes_a_clip(corpus: str, files: list[str], fake_corp
     clips, outcome = make(fake_corpora / corpus, corpus)
     assert outcome.unusable == []
     assert [clip["clip_id"] for clip in clips] == [f"{corpus}/{file.removesuffix('.wav')}" for file in sorted(files)]
-    assert all(clip["source"] == clip["clip_id"] and clip["augmentation"] == "" for clip in clips)
+    assert all(clip["original_id"] == clip["clip_id"] and clip["augmentation"] == "" for clip in clips)
     for clip in clips:
         file = fake_corpora / f"{clip['clip_id']}.wav"
         assert clip["audio"] == audio_io.to_flac(audio_clean.clean(file, preprocess()), rate=RATE)
@@ -61,10 +61,10 @@ def test_clips_are_sorted_by_their_ids(tmp_path: Path) -> None:
 
 
 def test_a_clip_says_what_its_name_says(fake_corpora: Path) -> None:
-    """Speaker, sex, language, emotion and text are read from the file's name."""
+    """Speaker, sex, language, emotion and sentence are read from the file's name."""
     clips, _ = make(fake_corpora / "ravdess")
     described = {
-        name: clips[2][name] for name in ("corpus", "speaker", "sex", "language", "emotion", "intensity", "text")
+        name: clips[2][name] for name in ("corpus", "speaker", "sex", "language", "emotion", "intensity", "sentence")
     }
     assert described == {
         "corpus": "ravdess",
@@ -73,7 +73,7 @@ def test_a_clip_says_what_its_name_says(fake_corpora: Path) -> None:
         "language": "en",
         "emotion": "happy",
         "intensity": "strong",
-        "text": "02",
+        "sentence": "02",
     }
 
 
@@ -140,10 +140,10 @@ def test_a_recording_is_measured_before_and_after(tmp_path: Path) -> None:
         "file": "03-01-05-01-01-01-01.wav",
         "sample_rate": 22050,
         "channels": 2,
-        "seconds": 1.0,
+        "duration": 1.0,
         "level_db": pytest.approx(-15.05, abs=0.01),
         "peak_db": pytest.approx(-12.04, abs=0.01),
-        "clip_seconds": pytest.approx(1.0, abs=0.02),
+        "clip_duration": pytest.approx(1.0, abs=0.02),
         "clip_level_db": pytest.approx(-23, abs=0.01),
     }
 

@@ -1,4 +1,4 @@
-"""A split is described by its protocol, and by how many speakers and clips each part has."""
+"""A split is described by its protocol, and by how many speakers and clips each split has."""
 
 import re
 
@@ -48,7 +48,7 @@ def test_published_folds_are_credited() -> None:
 
 
 def test_what_is_told_of_a_split() -> None:
-    """A line a fold says who is in each part; of random clips, that speakers are in all."""
+    """A line a fold says who is in each split; of random clips, that speakers are in all."""
     (line,) = protocol.format_split_summary(factories.ravdess(), split_of(factories.ravdess(), factories.split("clip")))
     assert re.fullmatch(
         r"train 24 speakers, [\d,]+ clips; val 24 speakers, \d+ clips; test 24 speakers, \d+ clips", line
@@ -57,7 +57,7 @@ def test_what_is_told_of_a_split() -> None:
     lines = protocol.format_split_summary(clips, made)
     assert [line.partition(":")[0] for line in lines] == ["fold 1", "fold 2", "fold 3"]
     own = splits.assign_splits(clips, made[made.fold == 2], augmented=False)
-    sizes = own.groupby("part").agg({"speaker": "nunique", "clip_id": "size"})
+    sizes = own.groupby("split").agg({"speaker": "nunique", "clip_id": "size"})
     assert f"test {sizes.speaker.test} speakers, {sizes.clip_id.test} clips" in lines[1]
 
 

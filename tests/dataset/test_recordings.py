@@ -106,7 +106,7 @@ def test_the_order_of_the_file_system_does_not_matter(fake_corpora: Path, monkey
         assert recordings.find_recordings(folder) == sorted(recordings.find_recordings(folder))
         made.append(list_recordings(folder, PARSE, grammar="ravdess"))
     assert made[0] == made[1]
-    assert [bool(one.problem) for one in made[0]].count(True) == 3
+    assert [bool(one.rejection_reason) for one in made[0]].count(True) == 3
 
 
 def test_a_folder_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_table_reads_back_as_it_was_written(fake_corpora: Path, tmp_path: Path
     """Every field survives, whatever characters a name holds."""
     listed = list_recordings(fake_corpora / "ravdess", PARSE, grammar="ravdess")
     assert [one.file for one in listed] == sorted(RAVDESS)
-    listed.append(Recording('ä, "b".wav', speaker="mine-Zoë", emotion="sad", problem="a\nb"))
+    listed.append(Recording('ä, "b".wav', speaker="mine-Zoë", emotion="sad", rejection_reason="a\nb"))
     recordings.write_recordings(tmp_path / "table.csv", listed)
     assert read_recordings(tmp_path / "table.csv") == listed
 

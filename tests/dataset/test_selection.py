@@ -10,11 +10,11 @@ from ser.utils.errors import UserError
 from tests.helpers import factories
 
 
-def test_the_same_sound_has_one_part() -> None:
+def test_the_same_sound_is_in_one_split() -> None:
     """Of a recording under two names, in two corpora or one, the first alone is split; the others are named."""
     clips = factories.joined(factories.ravdess(), factories.tess())
     twins = {"tess/OAF_aa_angry": "ravdess/03-01-05-01-01-01-01", "tess/OAF_ab_sad": "tess/OAF_aa_sad"}
-    clips["content"] = clips.clip_id.map(twins).fillna(clips.content)
+    clips["audio_sha256"] = clips.clip_id.map(twins).fillna(clips.audio_sha256)
     chosen, left_out = select_clips(clips, factories.emotions())
     assert dict(left_out.to_numpy()) == {twin: f"holds the same sound as {first}" for twin, first in twins.items()}
     assert set(chosen.clip_id) == set(clips.clip_id) - set(twins)

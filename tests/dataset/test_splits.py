@@ -39,12 +39,12 @@ def split(corpora: str, hold_out: str, seed: int = 1) -> pd.DataFrame:
 
 
 def parted(corpora: str, hold_out: str, seed: int = 1) -> pd.DataFrame:
-    """Original clips with their part."""
+    """Original clips with their split."""
     return splits.assign_splits(table(corpora), split(corpora, hold_out, seed))
 
 
-def values(clips: pd.DataFrame, column: str, *parts: str) -> set[str]:
-    return set(clips[clips.part.isin(parts)][column])
+def values(clips: pd.DataFrame, column: str, *subsets: str) -> set[str]:
+    return set(clips[clips.split.isin(subsets)][column])
 
 
 # Any split ------------------------------------------------------------------------------------------------------------
@@ -52,20 +52,20 @@ def values(clips: pd.DataFrame, column: str, *parts: str) -> set[str]:
 
 @pytest.mark.parametrize(("corpora", "hold_out", "seed"), CASES)
 def test_every_clip_is_in_one_part(corpora: str, hold_out: str, seed: int) -> None:
-    """The split lists each original clip of the run once, sorted, with its own emotion, in a part that exists."""
+    """The split lists each original clip of the run once, sorted, with its own emotion, in a split that exists."""
     made = split(corpora, hold_out, seed)
     assert tuple(made.columns) == splits.COLUMNS
     expected = table(corpora)[["clip_id", "emotion"]].sort_values("clip_id", ignore_index=True)
     pd.testing.assert_frame_equal(made[["clip_id", "emotion"]], expected)
-    assert set(made.part) == {"train", "val", "test"}
+    assert set(made.split) == {"train", "val", "test"}
     assert set(made.fold) == {1}
 
 
 @pytest.mark.parametrize(("corpora", "hold_out", "seed"), CASES)
 def test_every_part_has_every_class(corpora: str, hold_out: str, seed: int) -> None:
     """No emotion is learned without being tested, or tested without having been learned."""
-    for part, clips in split(corpora, hold_out, seed).groupby("part"):
-        assert set(clips.emotion) == set(table(corpora).emotion), part
+    for subset, clips in split(corpora, hold_out, seed).groupby("split"):
+        assert set(clips.emotion) == set(table(corpora).emotion), subset
 
 
 @pytest.mark.parametrize(("corpora", "hold_out"), [(corpora, way) for corpora, way, seed in CASES if seed == 1])
@@ -74,8 +74,8 @@ def test_a_split_depends_on_the_seed_alone(corpora: str, hold_out: str) -> None:
     shuffled = table(corpora).sample(frac=1, random_state=3)
     again = split_of(shuffled, factories.split(hold_out), seed=1)
     pd.testing.assert_frame_equal(again, split(corpora, hold_out, 1))
-    parts = {tuple(split(corpora, hold_out, seed).part) for seed in SEEDS}
-    assert len(parts) > 1
+    drawn = {tuple(split(corpora, hold_out, seed).split) for seed in SEEDS}
+    assert len(drawn) > 1
 
 
 @pytest.mark.parametrize("hold_out", ["speaker", "clip"])
@@ -108,9 +108,9 @@ def test_no_tested_speaker_is_in_training(corpora: str, seed: int) -> None:
 @pytest.mark.parametrize("corpora", TABLES)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_validation_is_apart_from_training(corpora: str, seed: int) -> None:
-    """No voice in validation is heard in training; of two speakers one is tested, and then no text is."""
+    """No voice in validation is heard in training; of two speakers one is tested, and then no sentence is."""
     for corpus, clips in parted(corpora, "speaker", seed).groupby("corpus"):
-        column = "text" if corpus == "tess" else "speaker"
+        column = "sentence" if corpus == "tess" else "speaker"
         assert not values(clips, column, "val") & values(clips, column, "train")
 
 
@@ -118,8 +118,8 @@ def test_validation_is_apart_from_training(corpora: str, seed: int) -> None:
 def test_ravdess_is_tested_on_both_sexes_alike(seed: int) -> None:
     """Of the four actors each in test and validation, two are women and two are men."""
     clips = splits.assign_splits(table("ravdess"), split_of(table("ravdess"), factories.split("speaker"), seed=seed))
-    for part in ("test", "val"):
-        speakers = clips[clips.part == part].drop_duplicates("speaker")
+    for subset in ("test", "val"):
+        speakers = clips[clips.split == subset].drop_duplicates("speaker")
         assert speakers.sex.value_counts().to_dict() == {"f": 2, "m": 2}
 
 
@@ -128,7 +128,7 @@ def test_every_speaker_is_tested_with_some_seed() -> None:
     seen = set()
     for seed in range(40):
         made = split_of(table("demo"), factories.split("speaker"), seed=seed)
-        seen |= set(made[made.part == "test"].clip_id.str.slice(5, 7))
+        seen |= set(made[made.split == "test"].clip_id.str.slice(5, 7))
     assert len(seen) == 12
 
 
@@ -140,15 +140,15 @@ def test_every_speaker_is_tested_with_some_seed() -> None:
 def test_shares_of_speakers(corpora: str, n_speakers: dict[str, int], seed: int) -> None:
     """15 % of the speakers are tested and 15 % validated on, as nearly as whole speakers allow."""
     clips = parted(corpora, "speaker", seed)
-    assert clips.groupby("part").speaker.nunique().to_dict() == n_speakers
+    assert clips.groupby("split").speaker.nunique().to_dict() == n_speakers
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_shares_of_two_speakers(seed: int) -> None:
     """Of TESS one speaker is tested, and 15 % of the other's words are validated on."""
     clips = parted("tess", "speaker", seed)
-    assert clips[clips.part == "test"].speaker.nunique() == 1
-    assert len(values(clips, "text", "val")) / 200 == pytest.approx(0.15, abs=0.03)
+    assert clips[clips.split == "test"].speaker.nunique() == 1
+    assert len(values(clips, "sentence", "val")) / 200 == pytest.approx(0.15, abs=0.03)
 
 
 @pytest.mark.parametrize(("test", "val"), [(0.1, 0.1), (0.2, 0.1), (0.25, 0.25), (0.34, 0.33), (0.4, 0.2), (0.6, 0.2)])
@@ -157,7 +157,7 @@ def test_other_shares_of_speakers(test: float, val: float) -> None:
     made = splits.assign_splits(
         table("ravdess"), split_of(table("ravdess"), factories.split("speaker", test=test, val=val))
     )
-    n_speakers = made.groupby("part").speaker.nunique()
+    n_speakers = made.groupby("split").speaker.nunique()
     assert n_speakers["test"] == pytest.approx(24 * test, abs=1)
     assert n_speakers["val"] == pytest.approx(24 * val, abs=1)
 
@@ -174,7 +174,7 @@ def test_three_speakers_have_a_part_each() -> None:
     """The smallest corpus with validation on a voice of its own."""
     clips = factories.ravdess(actors=[1, 2, 3])
     made = splits.assign_splits(clips, split_of(clips, factories.split("speaker")))
-    assert made.groupby("part").speaker.nunique().to_dict() == {"test": 1, "train": 1, "val": 1}
+    assert made.groupby("split").speaker.nunique().to_dict() == {"test": 1, "train": 1, "val": 1}
 
 
 # Held out by clip -----------------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def test_random_clips_are_shared_out_70_15_15(corpora: str, seed: int) -> None:
     """Of each corpus and of each of its emotions 15 % are tested and 15 % validated on, give or take a clip."""
     for _, clips in parted(corpora, "clip", seed).groupby("corpus"):
         for _, rows in [("all", clips), *clips.groupby("emotion")]:
-            counts = rows.part.value_counts()
+            counts = rows.split.value_counts()
             assert counts["test"] == pytest.approx(0.15 * len(rows), abs=1.01)
             assert counts["val"] == pytest.approx(0.15 * len(rows), abs=1.01)
 
@@ -205,13 +205,13 @@ def test_copies_are_in_training_only(corpora: str, hold_out: str) -> None:
     """No copy of a validation or test clip exists, and every training clip has its copies beside it."""
     clips = splits.assign_splits(factories.with_copies(table(corpora)), split(corpora, hold_out))
     copies = clips[clips.augmentation != ""]
-    assert set(copies.part) == {"train"}
-    assert not set(copies.source) & set(clips[clips.part != "train"].source)
-    training = clips[(clips.part == "train") & (clips.augmentation == "")]
-    assert copies.source.value_counts().to_dict() == dict.fromkeys(training.clip_id, 2)
+    assert set(copies.split) == {"train"}
+    assert not set(copies.original_id) & set(clips[clips.split != "train"].original_id)
+    training = clips[(clips.split == "train") & (clips.augmentation == "")]
+    assert copies.original_id.value_counts().to_dict() == dict.fromkeys(training.clip_id, 2)
 
 
-KINDS = ("noise", "stress_noise_10db")
+KINDS = ("noise", "robustness_noise_10db")
 
 
 @pytest.mark.parametrize("augmented", [True, False])
@@ -220,19 +220,19 @@ def test_each_kind_of_copy_is_where_it_belongs(augmented: bool) -> None:
     copies = factories.with_copies(table("demo"), kinds=KINDS)
     clips = splits.assign_splits(copies, split("demo", "speaker"), augmented=augmented)
     own = clips[clips.augmentation == ""]
-    expected = {("stress_noise_10db", "test")} | ({("noise", "train")} if augmented else set())
+    expected = {("robustness_noise_10db", "test")} | ({("noise", "train")} if augmented else set())
     found = clips[clips.augmentation != ""]
-    assert set(zip(found.augmentation, found.part, strict=True)) == expected
-    for kind, part in expected:
-        assert set(found.source[found.augmentation == kind]) == set(own.clip_id[own.part == part])
+    assert set(zip(found.augmentation, found.split, strict=True)) == expected
+    for kind, subset in expected:
+        assert set(found.original_id[found.augmentation == kind]) == set(own.clip_id[own.split == subset])
 
 
 def test_copies_take_part_and_class_from_their_source() -> None:
-    """Copies carry the fold, part, class and speaker of the clip they were made from."""
+    """Copies carry the fold, split, class and speaker of the clip they were made from."""
     clips = splits.assign_splits(factories.with_copies(table("demo"), kinds=KINDS), split("demo", "speaker"))
     assert len(clips) > 288
-    for column in ("fold", "part", "emotion", "speaker", "text"):
-        assert (clips.groupby("source")[column].nunique() == 1).all(), column
+    for column in ("fold", "split", "emotion", "speaker", "sentence"):
+        assert (clips.groupby("original_id")[column].nunique() == 1).all(), column
 
 
 def test_no_copies_at_all() -> None:
@@ -259,7 +259,7 @@ def test_merged_classes_reach_the_copies() -> None:
     made = splits.split_clips(table("demo"), factories.split("speaker"), emotions=merged, seed=1)
     clips = splits.assign_splits(factories.with_copies(table("demo")), made)
     calm = clips[clips.clip_id.str.contains("_calm_")]
-    assert len(calm) > 36  # 12 speakers, 3 texts, and copies
+    assert len(calm) > 36  # 12 speakers, 3 sentences, and copies
     assert set(calm.emotion) == {"neutral"}
 
 
@@ -291,22 +291,22 @@ def test_one_speaker_cannot_be_held_out() -> None:
 
 
 def test_two_speakers_with_one_text() -> None:
-    """With one voice left and one text there is nothing to validate on that training has not heard."""
-    with pytest.raises(UserError, match=r"tess leaves one speaker and one text.*use hold_out: clip"):
+    """With one voice left and one sentence there is nothing to validate on that training has not heard."""
+    with pytest.raises(UserError, match=r"tess leaves one speaker and one sentence.*use hold_out: clip"):
         split_of(factories.tess(n_words=1), factories.split("speaker"))
 
 
 @pytest.mark.parametrize("emotion", ["disgust", "calm"])
 def test_a_part_without_a_class_is_named(emotion: str) -> None:
-    """Where but one speaker expresses an emotion, it is missing from two parts, and the error says so."""
+    """Where but one speaker expresses an emotion, it is missing from two splits, and the error says so."""
     clips = table("ravdess")
     clips = clips[(clips.emotion != emotion) | (clips.speaker == "ravdess-05")]
-    with pytest.raises(UserError, match=rf"part \w+ of fold 1 has no clip of {emotion} \(hold_out: speaker"):
+    with pytest.raises(UserError, match=rf"the \w+ split of fold 1 has no clip of {emotion} \(hold_out: speaker"):
         split_of(clips, factories.split("speaker"))
 
 
 def test_too_few_clips_for_a_random_split() -> None:
-    """A single clip of an emotion cannot be in three parts; the error names the corpus."""
+    """A single clip of an emotion cannot be in three splits; the error names the corpus."""
     clips = table("ravdess")
     clips = clips[(clips.emotion != "calm") | (clips.clip_id == clips[clips.emotion == "calm"].clip_id.iloc[0])]
     with pytest.raises(UserError, match="ravdess has too few clips of some emotion"):
@@ -317,7 +317,7 @@ def test_few_clips_whose_speakers_are_unknown() -> None:
     """A small share is of no more clips than there are emotions then: each validates and is tested."""
     clips = table("ravdess").groupby("emotion").head(9).reset_index(drop=True)
     found = split_of(clips, factories.split("clip", val=0.04, test=0.05))
-    assert (found.groupby(["part", "emotion"]).size().unstack().loc[["val", "test"]] == 1).all(axis=None)
+    assert (found.groupby(["split", "emotion"]).size().unstack().loc[["val", "test"]] == 1).all(axis=None)
 
 
 def test_few_clips_of_many_speakers() -> None:
@@ -332,18 +332,20 @@ def test_few_clips_of_many_speakers() -> None:
 
 def training(corpora: str) -> pd.DataFrame:
     clips = splits.assign_splits(factories.with_copies(table(corpora)), split(corpora, "speaker"))
-    return clips[clips.part == "train"]
+    return clips[clips.split == "train"]
 
 
-@pytest.mark.parametrize(("corpora", "apart"), [("ravdess", "speaker"), ("tess", "text"), ("ravdess+tess", "speaker")])
+@pytest.mark.parametrize(
+    ("corpora", "apart"), [("ravdess", "speaker"), ("tess", "sentence"), ("ravdess+tess", "speaker")]
+)
 @pytest.mark.parametrize("folds", [2, 3, 5])
 def test_inner_folds_are_apart(corpora: str, apart: str, folds: int) -> None:
-    """Speakers stand on one side of a fold, or texts where one speaker is left, and copies with their sources."""
+    """Speakers stand on one side of a fold, or sentences where one speaker is left, and copies with their originals."""
     clips = training(corpora)
     made = splits.grouped_cv(clips, folds=folds, seed=1)
     assert len(made) == folds
     for train, test in made:
-        for column in (apart, "source"):
+        for column in (apart, "original_id"):
             assert not set(clips[column].iloc[train]) & set(clips[column].iloc[test])
         assert set(clips.emotion.iloc[test]) <= set(clips.emotion.iloc[train])
 
@@ -364,14 +366,14 @@ def test_inner_folds_follow_the_seed() -> None:
     assert one == same != other
 
 
-@pytest.mark.parametrize(("hold_out", "apart"), [("speaker", "speaker"), ("corpus", "speaker"), ("text", "text")])
+@pytest.mark.parametrize(("hold_out", "apart"), [("speaker", "speaker"), ("corpus", "speaker"), ("text", "sentence")])
 def test_inner_folds_hold_out_what_the_test_does(hold_out: str, apart: str) -> None:
     """What is unseen in the test is unseen in the grid search; where known voices are tested, they are known there."""
     clips = training("ravdess")
     for train, test in splits.grouped_cv(clips, folds=2, seed=1, hold_out=hold_out):
         assert not set(clips[apart].iloc[train]) & set(clips[apart].iloc[test])
     for train, test in splits.grouped_cv(clips, folds=2, seed=1, hold_out="clip"):
-        assert not set(clips.source.iloc[train]) & set(clips.source.iloc[test])
+        assert not set(clips.original_id.iloc[train]) & set(clips.original_id.iloc[test])
         assert set(clips.speaker.iloc[train]) == set(clips.speaker.iloc[test])
 
 
@@ -389,12 +391,12 @@ def test_inner_folds_of_few_clips() -> None:
 
 
 def test_inner_folds_of_one_speaker_and_text() -> None:
-    """Where neither speakers nor texts differ, or nobody knows who speaks, copies still stay with their source."""
+    """Where neither speakers nor sentences differ, or speakers are unknown, copies stay with their original."""
     one = factories.ravdess(actors=[1])
-    for clips in (one.assign(text="01"), factories.ravdess().assign(speaker="ravdess-", text="01")):
+    for clips in (one.assign(sentence="01"), factories.ravdess().assign(speaker="ravdess-", sentence="01")):
         clips = factories.with_copies(clips)
         for train, test in splits.grouped_cv(clips, folds=3, seed=1):
-            assert not set(clips.source.iloc[train]) & set(clips.source.iloc[test])
+            assert not set(clips.original_id.iloc[train]) & set(clips.original_id.iloc[test])
             assert set(clips.emotion.iloc[test]) == set(clips.emotion)
 
 
@@ -406,9 +408,9 @@ def test_unknown_speakers_are_not_held_out() -> None:
     clips = table("ravdess+tess")
     clips["speaker"] = clips.speaker.where(clips.corpus == "ravdess", "tess-")
     made = split_of(clips, factories.split("speaker")).merge(clips.drop(columns="emotion"), on="clip_id")
-    parts = made.groupby("speaker").part.agg(set)
-    assert parts["tess-"] == {"train", "val", "test"}
-    assert all(len(part) == 1 for part in parts.drop("tess-"))
+    subsets = made.groupby("speaker").split.agg(set)
+    assert subsets["tess-"] == {"train", "val", "test"}
+    assert all(len(subset) == 1 for subset in subsets.drop("tess-"))
 
 
 def test_a_split_warns_of_nothing() -> None:

@@ -40,11 +40,13 @@ def label(root: Path, text: str, *, name: str = "voices/labels.csv", encoding: s
 
 def test_a_table_of_labels(root: Path) -> None:
     """Columns in any order and case, spaces, semicolons and a byte order mark are read; unlabelled files stay away."""
-    table = "Emotion; File ;speaker;SEX;text;language\nAngry;a.wav;Zoë;Female;hello;fr\nsad ; ./deep/er/c.flac;Bo;;;\n"
+    table = (
+        "Emotion; File ;speaker;SEX;sentence;language\nAngry;a.wav;Zoë;Female;hello;fr\nsad ; ./deep/er/c.flac;Bo;;;\n"
+    )
     label(root, table, encoding="utf-8-sig")
     recordings, notes = bring(root)
     assert recordings == [
-        Recording("a.wav", "mine-Zoë", "f", "angry", text="hello", language="fr"),
+        Recording("a.wav", "mine-Zoë", "f", "angry", sentence="hello", language="fr"),
         Recording("deep/er/c.flac", "mine-Bo", "", "sad", language="de"),
     ]
     assert sorted(str(path.relative_to(root / "raw")) for path in (root / "raw").rglob("*.*")) == [
@@ -53,15 +55,25 @@ def test_a_table_of_labels(root: Path) -> None:
     ]
     assert notes == [
         "mine: 2 recordings, 2 speakers; angry 1, sad 1.",
-        "mine: without a label, left aside: b.wav, d.mp3.wav.",
+        "mine: without a label, ignored: b.wav, d.mp3.wav.",
     ]
+
+
+def test_text_is_a_synonym_of_sentence(root: Path) -> None:
+    """Tables and patterns of earlier versions are read; where both names are given, `sentence` counts."""
+    label(root, "file,emotion,text\na.wav,angry,hello\n")
+    assert [one.sentence for one in bring(root)[0]] == ["hello"]
+    label(root, "file,emotion,sentence,text\na.wav,angry,hello,other\n")
+    assert [one.sentence for one in bring(root)[0]] == ["hello"]
+    named = bring(root, pattern=r"(?P<text>\w+)(?P<emotion>)\.?\w*", emotions={"": "sad"})[0]
+    assert {"a", "b"} <= {one.sentence for one in named}
 
 
 def test_a_table_elsewhere(root: Path) -> None:
     """`labels` names a CSV file from the project's root; its paths start at the folder."""
     label(root, "file,emotion\na.wav,happy\nb.wav,sad\n", name="mine.csv")
     assert [one.emotion for one in bring(root, labels="mine.csv")[0]] == ["happy", "sad"]
-    with pytest.raises(UserError, match=r"gone\.csv was not found; expected a CSV file with the columns file, emotion"):
+    with pytest.raises(UserError, match=r"gone\.csv was not found"):
         bring(root, labels="gone.csv")
 
 
@@ -80,8 +92,8 @@ def test_folders_named_by_emotions(tmp_path: Path) -> None:
 def test_labels_in_paths(tmp_path: Path) -> None:
     """An expression with named groups reads speaker, emotion and what else it names."""
     write(tmp_path / "voices", {"anna/01_happy.wav": 200, "bo/02_sad.wav": 250})
-    pattern = r"(?P<speaker>\w+)/(?P<text>\d\d)_(?P<emotion>\w+)"
-    assert [(one.speaker, one.text, one.emotion) for one in bring(tmp_path, pattern=pattern)[0]] == [
+    pattern = r"(?P<speaker>\w+)/(?P<sentence>\d\d)_(?P<emotion>\w+)"
+    assert [(one.speaker, one.sentence, one.emotion) for one in bring(tmp_path, pattern=pattern)[0]] == [
         ("mine-anna", "01", "happy"),
         ("mine-bo", "02", "sad"),
     ]
@@ -92,9 +104,9 @@ def test_labels_in_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("file,label\na.wav,sad\n", r"labels\.csv: columns are file, label; expected file and emotion, and maybe"),
-        ("file,emotion\nx.wav,sad\na.wav,sad\n", r"labels\.csv: not in .*voices: x\.wav; paths start at"),
-        ("file,emotion\na.wav,sad\na.wav,happy\n", r"a\.wav stands there twice; keep one row a file"),
+        ("file,label\na.wav,sad\n", r"labels\.csv: columns are file, label; expected file and emotion"),
+        ("file,emotion\nx.wav,sad\na.wav,sad\n", r"labels\.csv: not in .*voices: x\.wav"),
+        ("file,emotion\na.wav,sad\na.wav,happy\n", r"labels\.csv: a\.wav"),
         (
             "file,emotion\na.wav,anger\nb.wav,bored\n",
             r"own\.mine: unknown emotion anger \(1 recording\), bored \(1 .*known are neutral, .*"
@@ -102,12 +114,12 @@ def test_labels_in_paths(tmp_path: Path) -> None:
         ),
         ("file,emotion\na.wav,01\n", r"unknown emotion 01 .*: in params\.yaml, own\.mine\.emotions: \{'01': neutral\}"),
         ("file,emotion\na.wav,Glück\n", r"in params\.yaml, own\.mine\.emotions: \{'glück': neutral\}"),
-        ("file,emotion\na.wav,sad\n,sad\n", r"labels\.csv: a row names no file; give its path"),
+        ("file,emotion\na.wav,sad\n,sad\n", r"labels\.csv: a row has no file"),
         ("file,emotion\na.wav,\nb.wav,sad\n", r"unknown emotion no label \(1 recording\)"),
         ("file,emotion,sex\na.wav,sad,x\n", r"a\.wav has the sex 'x'; expected f, m or nothing"),
         (
             "file,emotion,speaker\na.wav,sad,\nb.wav,sad,bo\n",
-            r"no speaker is given for a\.wav, .*Name the speaker of every recording, or of none",
+            r"no speaker is given for a\.wav",
         ),
         ("", r"columns are none"),
     ],
@@ -123,14 +135,14 @@ def test_wrong_labels_are_one_sentence(table: str, message: str, root: Path) -> 
 def test_a_table_that_is_no_text(root: Path) -> None:
     """A spreadsheet saved under the name of a CSV file is refused in a sentence."""
     (root / "voices" / "labels.csv").write_bytes(b"PK\x03\x04\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"labels\.csv cannot be read as UTF-8 text: .*; save it as CSV in UTF-8"):
+    with pytest.raises(UserError, match=r"labels\.csv cannot be read as UTF-8"):
         bring(root)
 
 
 @pytest.mark.parametrize(
     ("folder", "message"),
     [
-        (None, r"own\.mine\.folder is null; say where .* -S own\.mine\.folder=FOLDER"),
+        (None, r"own\.mine\.folder is null; .* -S own\.mine\.folder=FOLDER"),
         ("gone", r"gone is not a folder"),
         ("voices", r"own\.mine: a\.wav has no label; expected labels\.csv .*\(angry/a\.wav\), or own\.mine\.pattern"),
     ],
@@ -146,16 +158,16 @@ def test_a_word_that_stands_for_itself_is_an_emotion(root: Path) -> None:
     label(root, "file,emotion\na.wav,bored\nb.wav,sad\n")
     recordings, notes = bring(root, emotions={"bored": "bored"})
     assert [one.emotion for one in recordings] == ["bored", "sad"]
-    assert "mine: left out of a run unless emotions.extra names it: bored." in notes
+    assert any("emotions.extra" in note and "bored" in note for note in notes)
 
 
 def test_the_same_sound_under_two_names(root: Path) -> None:
     """With one label it is said; with two, somebody must decide."""
     (root / "voices" / "b.wav").write_bytes((root / "voices" / "a.wav").read_bytes())
     label(root, "file,emotion\na.wav,sad\nb.wav,sad\n")
-    assert "mine: the same sound under several names, kept once: a.wav = b.wav." in bring(root)[1]
+    assert any("a.wav = b.wav" in note for note in bring(root)[1])
     label(root, "file,emotion\na.wav,sad\nb.wav,happy\n")
-    with pytest.raises(UserError, match=r"different labels: a\.wav \(sad, mine-\), b\.wav \(happy, mine-\); keep the"):
+    with pytest.raises(UserError, match=r"different labels: a\.wav \(sad, mine-\), b\.wav \(happy, mine-\)"):
         bring(root)
 
 
@@ -165,4 +177,4 @@ def test_mixed_rates_are_said(root: Path) -> None:
     (root / "voices" / "f.wav").write_bytes(b"no audio")
     label(root, "file,emotion\n" + "".join(f"{name}.wav,sad\n" for name in "abef"))
     assert any("mixed sample rates: 1 at 8000 Hz, 2 at 16000 Hz." in note for note in bring(root)[1])
-    assert np.all([one.problem == "" for one in bring(root)[0]])
+    assert np.all([one.rejection_reason == "" for one in bring(root)[0]])

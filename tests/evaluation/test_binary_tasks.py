@@ -13,10 +13,10 @@ def test_a_binary_task_by_hand() -> None:
     """Sad is negative and happy and angry are positive: scores are shares of the three, and neutral is left out."""
     table = factories.predicted(["happy", "angry", "sad", "sad", "neutral"], ["neutral"] * 5, classes=CLASSES)
     table = table.assign(
-        p_neutral=[0.5, 0.0, 0.6, 0.0, 0.7],
-        p_happy=[0.2, 0.1, 0.0, 0.3, 0.1],
-        p_sad=[0.1, 0.8, 0.4, 0.4, 0.1],
-        p_angry=[0.2, 0.1, 0.0, 0.3, 0.1],
+        prob_neutral=[0.5, 0.0, 0.6, 0.0, 0.7],
+        prob_happy=[0.2, 0.1, 0.0, 0.3, 0.1],
+        prob_sad=[0.1, 0.8, 0.4, 0.4, 0.1],
+        prob_angry=[0.2, 0.1, 0.0, 0.3, 0.1],
     )  # scores of the first four: 0.8, 0.2, 0 and 0.6
     found = binary_tasks.binary(table, positive=["happy", "angry", "surprised"], negative=["sad"])
     assert found[:4] == (4, 0.5, 0.5, 0.75)  # of four pairs, one is in the wrong order
@@ -27,7 +27,7 @@ def test_a_binary_task_by_hand() -> None:
 def test_a_binary_task_without_one_side() -> None:
     """There is an accuracy, and no area and no curve; a clip that gives neither group anything is undecided."""
     table = factories.predicted(["sad", "sad"], ["neutral", "sad"], classes=CLASSES)
-    table.loc[0, ["p_neutral", "p_happy", "p_sad", "p_angry"]] = [1, 0, 0, 0]
+    table.loc[0, ["prob_neutral", "prob_happy", "prob_sad", "prob_angry"]] = [1, 0, 0, 0]
     found = binary_tasks.binary(table, positive=["happy"], negative=["sad"])
     assert (found.accuracy, found.uar) == (0.5, 0.5)
     assert np.isnan(found.roc_auc) and found.curve.empty and list(found.curve) == ["fpr", "tpr", "threshold"]

@@ -22,7 +22,7 @@ def test_confused_pairs_are_ranked_by_share() -> None:
 def test_the_surest_errors_come_first() -> None:
     """Wrong answers only, by the probability of the answer, equal ones by name."""
     table = heard()
-    table.loc[6, ["p_sad", "p_happy"]] = [0.9, 0.05]
+    table.loc[6, ["prob_sad", "prob_happy"]] = [0.9, 0.05]
     found = error_analysis.most_confident_errors(table, 3)
     assert found.clip_id.str[-2:].to_list() == ["06", "03", "04"]
     assert found.loc[0, ["emotion", "predicted", "confidence", "truth"]].to_list() == ["happy", "sad", 0.9, 0.05]

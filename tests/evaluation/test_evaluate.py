@@ -7,7 +7,7 @@ import pytest
 
 from ser.evaluation import significance, summary
 from ser.utils.errors import UserError
-from tests.helpers.three_models import ANSWERS, CLASSES, PARTS, SETTINGS, TRUE, judged, table, write_predictions
+from tests.helpers.three_models import ANSWERS, CLASSES, SETTINGS, SPLITS, TRUE, judged, table, write_predictions
 
 
 def numbers_of(model: str) -> dict[str, dict[str, float]]:
@@ -34,7 +34,11 @@ def test_models_are_compared_on_test_clips(folder: Path) -> None:
     found = judged(folder)
     tested = {model: summary.select_test_rows(table(model)) for model in ANSWERS}
     pd.testing.assert_frame_equal(found.pairs, significance.compare(tested, resamples=100, seed=1))
-    assert list(found.board.model[found.board.tied_with_best]) == ["lstm", "knn", "svm"]  # two speakers tell nothing
+    assert list(found.board.model[found.board.not_significantly_worse]) == [
+        "lstm",
+        "knn",
+        "svm",
+    ]  # two speakers tell nothing
 
 
 def test_the_best_are_marked_where_there_are_enough_speakers(folder: Path) -> None:
@@ -44,14 +48,14 @@ def test_the_best_are_marked_where_there_are_enough_speakers(folder: Path) -> No
             named = table(model).assign(speaker=[f"ravdess-{who}" for who in speakers])
             named.to_parquet(folder / f"{model}.parquet", index=False)
         board = judged(folder).board
-        assert list(board.model[board.tied_with_best])[: len(marked)] == marked
-        assert board.uar_low.notna().all() == (speakers[0] != "")
+        assert list(board.model[board.not_significantly_worse])[: len(marked)] == marked
+        assert board.uar_ci_low.notna().all() == (speakers[0] != "")
 
 
 def test_one_model_alone(folder: Path) -> None:
     """A run without baselines has a leaderboard of one, and no pair."""
     found = judged(folder, "lstm")
-    assert list(found.board.tied_with_best) == [True]
+    assert list(found.board.not_significantly_worse) == [True]
     assert found.pairs.empty
     assert list(found.pairs) == list(significance.PAIR_COLUMNS)
 
@@ -65,20 +69,20 @@ def test_a_missing_table_is_named(folder: Path) -> None:
 
 def test_an_invalid_table_is_named(folder: Path) -> None:
     """A table that breaks the contract is refused with the name of its model."""
-    table("knn").assign(p_sad=7.0).to_parquet(folder / "knn.parquet")
+    table("knn").assign(prob_sad=7.0).to_parquet(folder / "knn.parquet")
     with pytest.raises(UserError, match="predictions of knn: "):
         judged(folder)
 
 
-@pytest.mark.parametrize("change", ["fewer", "more", "others", "parts", "truth"])
+@pytest.mark.parametrize("change", ["fewer", "more", "others", "splits", "truth"])
 def test_models_of_different_clips_are_not_compared(folder: Path, change: str) -> None:
-    """Models are ranked only where they answered the same questions: clips, parts, and what is right."""
+    """Models are ranked only where they answered the same questions: clips, splits, and what is right."""
     own = table("svm")
     changed = {
         "fewer": own.iloc[:-1],
         "more": pd.concat([own, own.iloc[:1].assign(clip_id="tess/OAF_back_sad")]),
         "others": own.assign(clip_id=own.clip_id.str.replace("ravdess", "savee")),
-        "parts": own.assign(part=PARTS[::-1]),
+        "splits": own.assign(split=SPLITS[::-1]),
         "truth": own.assign(emotion=TRUE[::-1]),
     }
     changed[change].to_parquet(folder / "svm.parquet")

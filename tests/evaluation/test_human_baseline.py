@@ -16,7 +16,7 @@ SIX = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 
 def predicted(names: list[str], *, corpus: str = "crema_d", classes: tuple[str, ...] = SIX) -> pd.DataFrame:
     """Make the test rows of a model that answers the first class."""
-    clips = factories.clips(corpus, names).assign(fold=1, part="test")
+    clips = factories.clips(corpus, names).assign(fold=1, split="test")
     shares = np.eye(len(classes))[np.zeros(len(clips), dtype=int)]
     return prediction_table(clips, shares, classes=classes, seed=1)
 
@@ -31,7 +31,7 @@ def test_votes_are_answers() -> None:
     )
     assert heard.predicted[f"crema_d/{one}"] == "sad"
     assert heard.predicted[f"crema_d/{drawn}"] in ("neutral", "sad")
-    assert heard.loc[f"crema_d/{drawn}", ["p_neutral", "p_sad", "p_angry"]].to_list() == [0.5, 0.5, 0.0]
+    assert heard.loc[f"crema_d/{drawn}", ["prob_neutral", "prob_sad", "prob_angry"]].to_list() == [0.5, 0.5, 0.0]
 
 
 def test_people_are_asked_once_a_clip() -> None:

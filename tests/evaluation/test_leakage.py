@@ -52,7 +52,7 @@ def test_what_all_voices_share() -> None:
 def test_copies_of_held_out_clips_leak() -> None:
     """Where a clip resembles nothing but its copies, these alone give it away, and copies of others do not."""
     table = factories.with_copies(RAVDESS)
-    found = pooled(measured(table, codes(table, "source", sd=0.01)))
+    found = pooled(measured(table, codes(table, "original_id", sd=0.01)))
     assert found["leak_augmented_before_split"] > 0.9
     for honest in ("leak_clip", "leak_speaker", "leak_augmented_after_split"):
         assert found[honest] == pytest.approx(1 / len(EMOTIONS), abs=0.08)
@@ -82,7 +82,7 @@ def test_emotions_do_not_pass_for_corpora() -> None:
     """Corpora that sound alike, but with other emotions or other shares of them, are not told apart by sharing some."""
     ravdess = RAVDESS[RAVDESS.emotion.isin(["neutral", "happy", "sad"])]
     demo = DEMO[DEMO.emotion.isin(["happy", "sad", "angry"])]
-    table = factories.joined(ravdess, demo[(demo.emotion != "sad") | demo.text.isin(["back", "kids"])])
+    table = factories.joined(ravdess, demo[(demo.emotion != "sad") | demo.sentence.isin(["back", "kids"])])
     found = pooled(measured(table, codes(table, "emotion")))
     assert found["shortcut_corpus"] > 0.65
     assert found["shortcut_corpus_shared_emotions"] == pytest.approx(0.5, abs=0.12)
@@ -192,7 +192,7 @@ def test_sentences(tmp_path: Any) -> None:
     expected = [
         "A random forest has a UAR of 0.86 on random clips and of 0.52 on unseen speakers: "
         "a random split would flatter by 34 points. This is another forest than the leaderboard's, with other scores: "
-        "it is not tuned, and is tested on clips of all parts, in folds of its own.",
+        "it is not tuned, and is tested on clips of all splits, in folds of its own.",
         "Unseen speakers of each corpus, from training on all: 0.52 on mine (2 emotions), 0.52 on tess (2 emotions).",
         "The corpus of an unseen speaker is told with a UAR of 0.99 (chance 0.50): 0.99 of mine, 0.99 of tess.",
     ]

@@ -21,7 +21,7 @@ def random_table(classes: list[str], *, absent: str = "", n: int = 60) -> pd.Dat
     true = rng.choice([name for name in classes if name != absent], size=n)
     shares = rng.dirichlet(np.ones(len(classes)), size=n)
     table = factories.predicted(list(true), [classes[i] for i in shares.argmax(axis=1)], classes=classes)
-    return table.assign(**{f"p_{name}": shares[:, i] for i, name in enumerate(classes)})
+    return table.assign(**{f"prob_{name}": shares[:, i] for i, name in enumerate(classes)})
 
 
 # UAR ------------------------------------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def test_metrics_by_hand() -> None:
     assert found["recall_neutral"] == pytest.approx(3 / 4)
     assert found["recall_happy"] == pytest.approx(1 / 2)
     assert found["recall_sad"] == 1
-    assert found["uar"] == found["recall"] == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
+    assert found["uar"] == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
     precisions = {"neutral": 3 / 4, "happy": 1, "sad": 2 / 3}
     assert found["precision"] == pytest.approx(sum(precisions.values()) / 3)
     f1 = {name: 2 * p * found[f"recall_{name}"] / (p + found[f"recall_{name}"]) for name, p in precisions.items()}
@@ -86,9 +86,9 @@ def test_metrics_are_scikit_learn_s() -> None:
     true, answers = table.emotion, table.predicted
     assert found["uar"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(true, answers))
     assert found["accuracy"] == pytest.approx(sklearn_metrics.accuracy_score(true, answers))
-    for name, function in (("precision", "precision_score"), ("recall", "recall_score"), ("f1", "f1_score")):
+    for name, function in (("precision", "precision_score"), ("uar", "recall_score"), ("f1", "f1_score")):
         assert found[name] == pytest.approx(getattr(sklearn_metrics, function)(true, answers, average="macro")), name
-    in_sklearn_s_order = table[[f"p_{name}" for name in sorted(CLASSES)]]
+    in_sklearn_s_order = table[[f"prob_{name}" for name in sorted(CLASSES)]]
     area = sklearn_metrics.roc_auc_score(true, in_sklearn_s_order, multi_class="ovr", average="macro")
     assert found["roc_auc"] == pytest.approx(area)
 
@@ -101,10 +101,10 @@ def test_a_class_that_does_not_occur_is_left_out() -> None:
     present = ["neutral", "happy", "sad"]
     assert "recall_calm" not in found
     assert {key for key in found if key.startswith("recall_")} == {f"recall_{name}" for name in present}
-    for name, function in (("precision", "precision_score"), ("recall", "recall_score"), ("f1", "f1_score")):
+    for name, function in (("precision", "precision_score"), ("uar", "recall_score"), ("f1", "f1_score")):
         score = getattr(sklearn_metrics, function)(table.emotion, table.predicted, labels=present, average="macro")
         assert found[name] == pytest.approx(score), name
-    areas = [sklearn_metrics.roc_auc_score(table.emotion == name, table[f"p_{name}"]) for name in present]
+    areas = [sklearn_metrics.roc_auc_score(table.emotion == name, table[f"prob_{name}"]) for name in present]
     assert found["roc_auc"] == pytest.approx(np.mean(areas))
     assert all(0 <= value <= 1 for key, value in found.items() if key != "clips")
 
@@ -124,27 +124,27 @@ def test_one_class_has_no_area() -> None:
     assert found["uar"] == pytest.approx(2 / 3)
 
 
-# The parts of a model -------------------------------------------------------------------------------------------------
+# The splits of a model ------------------------------------------------------------------------------------------------
 
 
-def parted() -> pd.DataFrame:
-    return factories.predicted(TRUE, ANSWERS, part=["val", "test"] * 4, classes=CLASSES)
+def split_in_two() -> pd.DataFrame:
+    return factories.predicted(TRUE, ANSWERS, split=["val", "test"] * 4, classes=CLASSES)
 
 
 def test_each_part_is_judged_apart() -> None:
     """Validation and test clips have numbers of their own."""
-    found = metrics.evaluate(parted())
+    found = metrics.evaluate(split_in_two())
     assert set(found) == {"val", "test"}
-    for part in found:
-        assert found[part] == metrics.compute_metrics(parted()[lambda t, p=part: t.part == p], classes=CLASSES)
+    for split in found:
+        assert found[split] == metrics.compute_metrics(split_in_two()[lambda t, s=split: t.split == s], classes=CLASSES)
 
 
 def test_copies_are_not_in_the_headline() -> None:
     """Altered copies, all of them wrong here, change no number."""
     wrong = {"neutral": "sad", "happy": "sad", "sad": "neutral"}
-    copies = parted().assign(augmentation="noise", predicted=[wrong[name] for name in TRUE])
+    copies = split_in_two().assign(augmentation="noise", predicted=[wrong[name] for name in TRUE])
     copies["clip_id"] += "+noise.1"
-    assert metrics.evaluate(pd.concat([parted(), copies])) == metrics.evaluate(parted())
+    assert metrics.evaluate(pd.concat([split_in_two(), copies])) == metrics.evaluate(split_in_two())
 
 
 def test_confusion_counts_in_canonical_order() -> None:
@@ -165,7 +165,7 @@ def test_curves_have_scikit_learn_s_areas() -> None:
     curves = metrics.roc_curves(table)
     assert list(curves.emotion.unique()) == FOUR
     for name, curve in curves.groupby("emotion"):
-        area = sklearn_metrics.roc_auc_score(table.emotion == name, table[f"p_{name}"])
+        area = sklearn_metrics.roc_auc_score(table.emotion == name, table[f"prob_{name}"])
         assert np.trapezoid(curve.tpr, curve.fpr) == pytest.approx(area)
     assert set(metrics.roc_curves(table[table.emotion != "sad"]).emotion) == {"neutral", "happy", "angry"}
     assert metrics.roc_curves(table[table.emotion == "sad"]).empty
@@ -175,7 +175,7 @@ def test_top_k() -> None:
     """The first is the accuracy, all of them are always right, and between them it is scikit-learn's number."""
     table = random_table(FOUR, n=200)
     codes = pd.Categorical(table.emotion, categories=FOUR).codes
-    shares = table[[f"p_{name}" for name in FOUR]]
+    shares = table[[f"prob_{name}" for name in FOUR]]
     assert metrics.top_k_accuracy(table, 1) == pytest.approx((table.emotion == table.predicted).mean())
     expected = sklearn_metrics.top_k_accuracy_score(codes, shares, k=2)
     assert metrics.top_k_accuracy(table, 2) == pytest.approx(expected)

@@ -41,7 +41,7 @@ def compared(before: Result, after: Result, *declared: Any, **limits: Any) -> Re
 
 def answered(table: pd.DataFrame, rows: Sequence[int] | np.ndarray, answers: Sequence[str] | str) -> pd.DataFrame:
     """Change the answers of some rows; the probability of the old answer goes to the new one and back."""
-    changed, columns = table.copy(), [f"p_{name}" for name in EMOTIONS]
+    changed, columns = table.copy(), [f"prob_{name}" for name in EMOTIONS]
     shares = changed[columns].to_numpy(copy=True)
     names = [answers] * len(rows) if isinstance(answers, str) else list(answers)
     for row, name in zip(rows, names, strict=True):
@@ -305,6 +305,16 @@ def test_a_first_result_passes_and_says_so() -> None:
     verdict = regression_check.initial_result("main", result(BEFORE))
     assert verdict.code == 0
     assert "main has no metrics/metrics.json: this is the first result" in verdict.notes[0]
+
+
+def test_metrics_of_an_earlier_version_are_not_compared() -> None:
+    """Metrics under retired names are recognized; the result passes as a first one does, and the reason is given."""
+    current, earlier = result(BEFORE).metrics, {"lstm": {"test": {"uar": 0.5, "uar_low": 0.4, "kappa": 0.5}}}
+    assert regression_check.is_outdated(earlier)
+    assert not regression_check.is_outdated(current)
+    verdict = regression_check.not_comparable("main", result(BEFORE))
+    assert verdict.code == 0
+    assert "not comparable: metrics of main were written by an earlier version" in verdict.notes[0]
 
 
 # In words -------------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def test_models_are_compared_on_the_same_clips() -> None:
         b[1:],
         b.assign(clip_id=b.clip_id + "x"),
         b.assign(emotion="sad"),
-        b.rename(columns={"p_sad": "p_calm"}),
+        b.rename(columns={"prob_sad": "prob_calm"}),
     ]
     for other in others:
         for compare in (significance.mcnemar, lambda a, b: significance.paired_difference(a, b, seed=1)):
@@ -70,7 +70,7 @@ def test_a_difference_is_paired_by_speaker() -> None:
     better, worse = right_on([2, 3, 4, 5, 6, 7, 8, 9]), right_on([1, 2, 3, 4, 5, 6, 7, 8])
     assert significance.paired_difference(better, worse, seed=1) == pytest.approx((0.1, 0.1, 0.1, 8))
     limits = bootstrap.bootstrap(better, ["uar"], seed=1).loc["uar"]
-    assert limits.high - limits.low > 0.3
+    assert limits.ci_high - limits.ci_low > 0.3
 
 
 def test_a_difference_of_seeds_is_one_of_their_means() -> None:
@@ -78,7 +78,7 @@ def test_a_difference_of_seeds_is_one_of_their_means() -> None:
     perfect = factories.predicted(CLASSES, CLASSES, classes=CLASSES).assign(speaker=["a", "a", "b", "b"])
     found = significance.paired_difference(perfect, seeded(), seed=1)
     assert found.difference == pytest.approx(0.5)
-    assert (found.low, found.high) == pytest.approx((1 / 6, 5 / 6))  # speaker a alone, and b alone
+    assert (found.ci_low, found.ci_high) == pytest.approx((1 / 6, 5 / 6))  # speaker a alone, and b alone
 
 
 def test_unknown_speakers_leave_models_untold() -> None:
@@ -86,7 +86,7 @@ def test_unknown_speakers_leave_models_untold() -> None:
     nobody = heard([2] * 8)
     nobody = nobody.assign(speaker=nobody.speaker.replace("ravdess-00", "ravdess-"))
     bad = nobody.assign(predicted="sad")
-    assert np.isnan(significance.paired_difference(nobody, bad, resamples=100, seed=1).low)
+    assert np.isnan(significance.paired_difference(nobody, bad, resamples=100, seed=1).ci_low)
     assert significance.not_significantly_worse({"good": nobody, "bad": bad}, resamples=100, seed=1) == ["good", "bad"]
 
 
@@ -116,15 +116,15 @@ def test_all_pairs_are_compared() -> None:
     found = significance.compare(models(), seed=1).set_index(["a", "b"])
     assert list(found.index) == [("alike", "guess"), ("alike", "good"), ("guess", "good")]
     same = found.loc["alike", "good"]
-    assert same.p == same.p_holm > 0.05 and same.low < 0 < same.high
+    assert same.p == same.p_holm > 0.05 and same.ci_low < 0 < same.ci_high
     assert found.p_holm.to_list() == pytest.approx(significance.holm(found.p))
     for a, b in (("alike", "guess"), ("guess", "good")):
         row, tested = found.loc[a, b], significance.mcnemar(models()[a], models()[b])
         assert (row.only_a, row.only_b, row.p) == (tested.only_a, tested.only_b, tested.p)
-        assert row[["difference", "low", "high", "speakers"]].to_list() == pytest.approx(
+        assert row[["difference", "ci_low", "ci_high", "speakers"]].to_list() == pytest.approx(
             list(significance.paired_difference(models()[a], models()[b], seed=1))
         )
-        assert row.p_holm < 0.001 and row.low * row.high > 0
+        assert row.p_holm < 0.001 and row.ci_low * row.ci_high > 0
     assert list(significance.compare({"good": models()["good"]}, seed=1)) == list(significance.PAIR_COLUMNS)
 
 

@@ -26,8 +26,8 @@ def test_nobody_is_no_speaker() -> None:
 
 def test_no_clip_is_lost_in_a_slice() -> None:
     """A missing value is a slice, equal slices stand in order, and an unknown column is named."""
-    table = heard().assign(predicted="neutral", emotion="neutral", text=["2", "1", None, "1", None, "1", "1", "1"])
-    found = subgroups.evaluate_by_group(table, "text")
+    table = heard().assign(predicted="neutral", emotion="neutral", sentence=["2", "1", None, "1", None, "1", "1", "1"])
+    found = subgroups.evaluate_by_group(table, "sentence")
     assert found.value[:2].to_list() == ["1", "2"] and pd.isna(found.value[2])
     assert found.clips.to_list() == [5, 1, 2]
     with pytest.raises(UserError, match="by age: predictions have no such column"):
@@ -49,8 +49,8 @@ def test_extremes_and_gap() -> None:
     assert (found.worst, found.best) == ("b", "a")
     assert (found.worst_uar, found.best_uar, found.spread) == pytest.approx((low, high, high - low))
     assert subgroups.best_and_worst_group(heard(), column="corpus").spread == 0
-    assert subgroups.gender_gap(heard()) == pytest.approx(high - low)
-    assert np.isnan(subgroups.gender_gap(heard()[:4]))
+    assert subgroups.uar_sex_gap(heard()) == pytest.approx(high - low)
+    assert np.isnan(subgroups.uar_sex_gap(heard()[:4]))
 
 
 def test_durations_are_binned_from_short_to_long() -> None:
@@ -61,6 +61,6 @@ def test_durations_are_binned_from_short_to_long() -> None:
     coarse = subgroups.evaluate_by_duration(heard(), edges=[0, 10, 20])
     assert coarse.value.to_list() == ["0 to 10 s"]
     with pytest.raises(UserError, match="01-01-02 has nan s"):
-        subgroups.evaluate_by_duration(heard().assign(seconds=[1, 1, np.nan, 1, 1, 1, 1, 1]))
-    with pytest.raises(UserError, match="no column seconds"):
-        subgroups.evaluate_by_duration(heard().drop(columns="seconds"))
+        subgroups.evaluate_by_duration(heard().assign(duration=[1, 1, np.nan, 1, 1, 1, 1, 1]))
+    with pytest.raises(UserError, match="no column duration"):
+        subgroups.evaluate_by_duration(heard().drop(columns="duration"))

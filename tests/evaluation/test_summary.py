@@ -22,7 +22,7 @@ def answered(*answers: str, speaker: str = "01", sex: str = "f", fold: int = 1, 
     emotion = [CLASSES[n % 4] for n in range(len(answers))]
     table = factories.predicted(emotion, answers, classes=CLASSES)
     clip_id = [f"ravdess/{speaker}-{fold}-{n}" for n in range(len(answers))]
-    known = {"clip_id": clip_id, "source": clip_id, "speaker": f"ravdess-{speaker}", "sex": sex}
+    known = {"clip_id": clip_id, "original_id": clip_id, "speaker": f"ravdess-{speaker}", "sex": sex}
     return table.assign(**known, fold=fold, seed=seed)
 
 
@@ -33,7 +33,7 @@ QUARTER = answered("sad", "sad", "sad", "sad", speaker="03", sex="m")
 
 def judge(*rows: pd.DataFrame, settings: Any = SETTINGS, val: bool = False) -> dict[str, float]:
     table = pd.concat(rows, ignore_index=True)
-    both = pd.concat([table, table.assign(part="val", clip_id="val/" + table.clip_id)], ignore_index=True)
+    both = pd.concat([table, table.assign(split="val", clip_id="val/" + table.clip_id)], ignore_index=True)
     return summary.summarize(both, settings, seed=1)["val" if val else "test"]
 
 
@@ -41,7 +41,7 @@ def judge(*rows: pd.DataFrame, settings: Any = SETTINGS, val: bool = False) -> d
 
 
 def test_metrics_stay_as_they_are() -> None:
-    """What stands beside the metrics changes none of them, and the validation part has nothing beside."""
+    """What stands beside the metrics changes none of them, and the validation split has nothing beside."""
     rows = pd.concat([RIGHT, HALF, QUARTER], ignore_index=True)
     expected = {name: round(value, 9) for name, value in metrics.compute_metrics(rows, classes=CLASSES).items()}
     found = {name: round(value, 9) for name, value in judge(rows).items()}
@@ -67,20 +67,20 @@ def test_two_speakers_have_an_interval() -> None:
     assert found["speakers"] == 2
     assert found["uar"] == pytest.approx(5 / 8)
     for metric in ("uar", "accuracy"):
-        assert (found[f"{metric}_low"], found[f"{metric}_high"]) == (0.25, 1)
+        assert (found[f"{metric}_ci_low"], found[f"{metric}_ci_high"]) == (0.25, 1)
     for metric in ("f1", *(f"recall_{name}" for name in CLASSES)):
-        assert 0 <= found[f"{metric}_low"] <= found[metric] <= found[f"{metric}_high"] <= 1
-    assert (found["recall_sad_low"], found["recall_sad_high"]) == (1, 1)
+        assert 0 <= found[f"{metric}_ci_low"] <= found[metric] <= found[f"{metric}_ci_high"] <= 1
+    assert (found["recall_sad_ci_low"], found["recall_sad_ci_high"]) == (1, 1)
 
 
 def test_one_speaker_has_none() -> None:
     """Where there is one voice, and where nobody knows whose they are, no limit is made up."""
     found = judge(HALF)
     assert found["speakers"] == 1
-    assert [name for name in found if name.endswith(("_low", "_high"))] == []
+    assert [name for name in found if name.endswith(("_ci_low", "_ci_high"))] == []
     unknown = judge(pd.concat([RIGHT, QUARTER]).assign(speaker="ravdess-"))
     assert unknown["speakers"] == 0
-    assert not [name for name in unknown if name.startswith(("uar_low", "uar_worst", "uar_best"))]
+    assert not [name for name in unknown if name.startswith(("uar_ci_low", "uar_worst", "uar_best"))]
 
 
 def test_seeds_are_averaged_and_their_spread_told() -> None:
@@ -88,7 +88,7 @@ def test_seeds_are_averaged_and_their_spread_told() -> None:
     other = HALF.assign(clip_id=RIGHT.clip_id, speaker=RIGHT.speaker, sex="f", seed=2)
     found = judge(RIGHT, other)
     apart = [metrics.compute_metrics(rows, classes=CLASSES) for rows in (RIGHT, other)]
-    for name in ("uar", "accuracy", "precision", "recall", "f1", "roc_auc", "recall_sad"):
+    for name in ("uar", "accuracy", "precision", "f1", "roc_auc", "recall_sad"):
         assert found[name] == pytest.approx((apart[0][name] + apart[1][name]) / 2), name
     assert found["uar"] == 0.75
     assert found["uar_seed_sd"] == pytest.approx(np.sqrt(0.125))
@@ -108,7 +108,7 @@ def test_folds_are_pooled_and_their_spread_told() -> None:
 
 
 def test_altered_copies_are_no_test_clips() -> None:
-    """Stress copies, all wrong here, change nothing."""
+    """Corrupted copies, all wrong here, change nothing."""
     copies = QUARTER.assign(augmentation="noise", clip_id=QUARTER.clip_id + "+noise.1")
     assert judge(RIGHT, HALF, copies) == judge(RIGHT, HALF)
 
@@ -120,12 +120,12 @@ def test_what_stands_beside_is_counted_by_hand() -> None:
     """Speakers of UAR 1, 0.5 and 0.25, the first a woman: seven of twelve answers are right, each given 0.7."""
     found = judge(RIGHT, HALF, QUARTER)
     assert (found["uar_best_speaker"], found["uar_worst_speaker"]) == (1, 0.25)
-    assert found["sex_gap"] == pytest.approx(1 - 3 / 8)
-    assert found["kappa"] == pytest.approx((7 / 12 - 1 / 4) / (1 - 1 / 4))
+    assert found["uar_sex_gap"] == pytest.approx(1 - 3 / 8)
+    assert found["cohen_kappa"] == pytest.approx((7 / 12 - 1 / 4) / (1 - 1 / 4))
     assert found["nll"] == pytest.approx(-(7 * np.log(0.7) + 5 * np.log(0.1)) / 12)
     assert found["ece"] == pytest.approx(0.7 - 7 / 12)
     # others are equally likely, so the first of them is second: neutral, which one wrong answer should have been
-    assert found["top2"] == pytest.approx((7 + 1) / 12)
+    assert found["top2_accuracy"] == pytest.approx((7 + 1) / 12)
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 1.0, 3.0, 20.0])
@@ -135,9 +135,9 @@ def test_the_raw_error_is_that_before_the_temperature(temperature: float) -> Non
     row = np.where(np.arange(len(raw)) % 2, temperature, 1.0)
     tempered = apply_temperature(raw, row).assign(temperature=row)
     found = judge(tempered)
-    assert found["ece_raw"] == pytest.approx(calibration.ece(raw))
+    assert found["ece_uncalibrated"] == pytest.approx(calibration.ece(raw))
     assert found["ece"] == pytest.approx(calibration.ece(tempered))
-    assert (found["ece"] == pytest.approx(found["ece_raw"])) == (temperature == 1)
+    assert (found["ece"] == pytest.approx(found["ece_uncalibrated"])) == (temperature == 1)
 
 
 def task(positive: Sequence[str], negative: Sequence[str]) -> Any:
@@ -177,7 +177,7 @@ def test_a_task_without_one_side_is_none(positive: list[str], negative: list[str
 )
 def test_every_number_is_one(tmp_path: Any, rows: pd.DataFrame) -> None:
     """What does not exist is left out, so that metrics.json, which knows no NaN, can be written and read as it was."""
-    table = pd.concat([rows, rows.assign(part="val", clip_id="val/" + rows.clip_id)], ignore_index=True)
+    table = pd.concat([rows, rows.assign(split="val", clip_id="val/" + rows.clip_id)], ignore_index=True)
     found = summary.summarize(table, SETTINGS, seed=1)
     write_json(tmp_path / "metrics.json", found)
     assert json.loads((tmp_path / "metrics.json").read_text()) == found
@@ -193,30 +193,30 @@ def numbers(uar: float, **others: float) -> dict[str, dict[str, float]]:
 
 def test_the_leaderboard_is_ranked_by_test_uar() -> None:
     """The best UAR on test clips comes first, whatever accuracy and validation say, and ties with it are marked."""
-    judged = {"svm": numbers(0.5), "lstm": numbers(0.6, kappa=0.4), "knn": numbers(0.3, accuracy=0.9)}
-    board = summary.leaderboard(judged, tied=["lstm", "svm"])
+    judged = {"svm": numbers(0.5), "lstm": numbers(0.6, cohen_kappa=0.4), "knn": numbers(0.3, accuracy=0.9)}
+    board = summary.leaderboard(judged, not_significantly_worse=["lstm", "svm"])
     assert list(board)[:4] == ["rank", "model", "uar", "accuracy"]
     assert set(board) == {
         "rank",
         "model",
         "uar",
         "accuracy",
-        "kappa",
+        "cohen_kappa",
         "val_uar",
-        "tied_with_best",
+        "not_significantly_worse",
         *summary.OPTIONAL_METRICS,
     }
-    assert board[["rank", "model", "uar", "val_uar", "tied_with_best"]].to_numpy().tolist() == [
+    assert board[["rank", "model", "uar", "val_uar", "not_significantly_worse"]].to_numpy().tolist() == [
         [1, "lstm", 0.6, 0.4, True],
         [2, "svm", 0.5, 0.5, True],
         [3, "knn", 0.3, 0.7, False],
     ]
-    assert board.kappa.isna().tolist() == [False, True, True]
+    assert board.cohen_kappa.isna().tolist() == [False, True, True]
 
 
 def test_equal_models_stand_in_the_order_of_their_names() -> None:
     """A tie does not depend on who was listed first."""
     models = {"svm": numbers(0.5), "knn": numbers(0.5), "lstm": numbers(0.9), "decision_tree": numbers(0.5)}
     expected = ["lstm", "decision_tree", "knn", "svm"]
-    assert list(summary.leaderboard(models, tied=[]).model) == expected
-    assert list(summary.leaderboard(dict(reversed(models.items())), tied=[]).model) == expected
+    assert list(summary.leaderboard(models, not_significantly_worse=[]).model) == expected
+    assert list(summary.leaderboard(dict(reversed(models.items())), not_significantly_worse=[]).model) == expected

@@ -1,9 +1,5 @@
-"""A headless Chromium, driven by the DevTools protocol through a pair of pipes, with the standard library alone.
+"""Control a headless Chromium by the DevTools protocol through a pair of pipes; skip the test without Chromium."""
 
-Skips the test where there is no Chromium.
-"""
-
-import base64
 import fcntl
 import json
 import os
@@ -19,8 +15,7 @@ from typing import Any
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-SECONDS = 60.0
-"""A browser on a busy machine takes its time."""
+TIMEOUT_SECONDS = 60.0
 
 
 class Tab:
@@ -28,53 +23,53 @@ class Tab:
 
     def __init__(self, reading: int, writing: int) -> None:
         self._reading, self._writing = reading, writing
-        self._held, self._number, self._session = b"", 0, None
+        self._buffer, self._id, self._session = b"", 0, None
         self.events: list[dict[str, Any]] = []
 
     def ask(self, method: str, **params: Any) -> Any:
-        """Send a command of the protocol, and wait for what it gives."""
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": params}
+        """Send a command of the protocol and return its result."""
+        self._id += 1
+        message = {"id": self._id, "method": method, "params": params}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._writing, json.dumps(message).encode() + b"\0")
-        while (answer := self._read()).get("id") != self._number:
-            self.events.append(answer)
-        assert "error" not in answer, f"{method}: {answer['error']}"
-        return answer["result"]
+        while (reply := self._read()).get("id") != self._id:
+            self.events.append(reply)
+        assert "error" not in reply, f"{method}: {reply['error']}"
+        return reply["result"]
 
     def _read(self) -> dict[str, Any]:
-        end = time.monotonic() + SECONDS
-        while b"\0" not in self._held:
+        end = time.monotonic() + TIMEOUT_SECONDS
+        while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._reading], [], [], max(end - time.monotonic(), 0))
             assert ready, "the browser did not answer"
-            piece = os.read(self._reading, 1 << 20)
-            assert piece, "the browser ended"
-            self._held += piece
-        message, _, self._held = self._held.partition(b"\0")
+            received = os.read(self._reading, 1 << 20)
+            assert received, "the browser ended"
+            self._buffer += received
+        message, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(message)
 
     def attach(self) -> None:
-        """Open a page of its own."""
+        """Open a new page."""
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "DOM"):
             self.ask(f"{domain}.enable")
 
     def show(self, *, width: int = 1100, height: int = 900, scale: float = 1, dark: bool = False) -> None:
-        """Give the page a size, in its own pixels, and a colour scheme."""
+        """Set the size of the page in CSS pixels, and the colour scheme."""
         size = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600}
         self.ask("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", features=[scheme])
 
     def open(self, url: str) -> None:
-        """Go to a page, and wait until it is there."""
+        """Load a page."""
         self.ask("Page.navigate", url=url)
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def run(self, script: str) -> Any:
-        """Run a script in the page as if a user had done something, and wait for its value."""
+        """Run a script in the page, with the rights of a user gesture, and return its value."""
         result = self.ask(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
         )
@@ -82,32 +77,27 @@ class Tab:
         return result["result"].get("value")
 
     def wait(self, condition: str) -> Any:
-        """Wait until a script's value is true, and give it."""
-        end = time.monotonic() + SECONDS
+        """Wait until the value of a script is true, and return it."""
+        end = time.monotonic() + TIMEOUT_SECONDS
         while not (value := self.run(condition)):
-            assert time.monotonic() < end, f"{condition} never was: {self.run('document.body.innerText')}"
+            assert time.monotonic() < end, f"{condition} is still false: {self.run('document.body.innerText')}"
             time.sleep(0.05)
         return value
 
     def choose(self, selector: str, file: Path) -> None:
-        """Choose a file in a field, as in the system's window."""
+        """Choose a file in an input element."""
         root = self.ask("DOM.getDocument")["root"]["nodeId"]
         node = self.ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.ask("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
 
     def press(self, key: str, code: int, text: str = "") -> None:
-        """Press a key and let it go."""
+        """Press and release a key."""
         for kind in ("keyDown", "keyUp"):
-            typed = {"text": text} if text and kind == "keyDown" else {}
-            self.ask("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **typed)
+            extra = {"text": text} if text and kind == "keyDown" else {}
+            self.ask("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **extra)
 
-    def picture(self, path: Path, *, whole: bool = False) -> None:
-        """Save what is seen, or all of the page, as PNG."""
-        content = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
-        path.write_bytes(base64.b64decode(content))
-
-    def complaints(self) -> list[str]:
-        """Collect what the page's console has of errors and refusals."""
+    def console_errors(self) -> list[str]:
+        """Return errors and exceptions of the page's console."""
         self.run("0")
         logged = [e["params"] for e in self.events if e.get("method") == "Log.entryAdded"]
         thrown = [str(e["params"]) for e in self.events if e.get("method") == "Runtime.exceptionThrown"]
@@ -116,7 +106,7 @@ class Tab:
 
 @contextmanager
 def browsing(folder: Path, *flags: str) -> Iterator[Tab]:
-    """Start a browser whose profile is in a folder, until the block ends."""
+    """Run a browser with its profile in a folder until the block ends."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
@@ -142,7 +132,7 @@ def browsing(folder: Path, *flags: str) -> Iterator[Tab]:
 
 
 def _pipe() -> tuple[int, int]:
-    """Make a pipe whose descriptors are none of those that the browser gets."""
+    """Make a pipe with descriptors above 9, which do not clash with those of the browser."""
     ends = os.pipe()
     high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
     for end in ends:
@@ -152,6 +142,6 @@ def _pipe() -> tuple[int, int]:
 
 def _command(program: str, folder: Path, flags: Sequence[str], *, reading: int, writing: int) -> list[str]:
     # The browser reads from descriptor 3 and writes to 4.
-    words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe"]
-    words += ["--no-first-run", f"--user-data-dir={folder / 'profile'}", "--autoplay-policy=no-user-gesture-required"]
-    return ["bash", "-c", f'exec "$@" 3<&{reading} 4>&{writing}', "bash", program, *words, *flags]
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe"]
+    options += ["--no-first-run", f"--user-data-dir={folder / 'profile'}", "--autoplay-policy=no-user-gesture-required"]
+    return ["bash", "-c", f'exec "$@" 3<&{reading} 4>&{writing}', "bash", program, *options, *flags]

@@ -8,10 +8,10 @@ from tests.helpers import factories
 CLASSES = ["neutral", "happy", "sad"]
 
 
-def table_of(shares: np.ndarray, true: np.ndarray, *, part: str = "val") -> pd.DataFrame:
+def table_of(shares: np.ndarray, true: np.ndarray, *, split: str = "val") -> pd.DataFrame:
     names = np.array(CLASSES)
-    table = factories.predicted(list(names[true]), list(names[shares.argmax(axis=1)]), part=part, classes=CLASSES)
-    return table.assign(**{f"p_{name}": shares[:, n] for n, name in enumerate(CLASSES)})
+    table = factories.predicted(list(names[true]), list(names[shares.argmax(axis=1)]), split=split, classes=CLASSES)
+    return table.assign(**{f"prob_{name}": shares[:, n] for n, name in enumerate(CLASSES)})
 
 
 def calibrated(n: int = 20_000, *, speakers: int = 1000) -> pd.DataFrame:

@@ -12,4 +12,4 @@ def heard() -> pd.DataFrame:
     true = ["neutral", "neutral", "sad", "sad", "neutral", "happy", "happy", "happy"]
     said = ["neutral", "neutral", "sad", "happy", "sad", "happy", "sad", "sad"]
     table = factories.predicted(true, said, classes=CLASSES)
-    return table.assign(speaker=list("aaaabbbb"), sex=list("ffffmmmm"), seconds=[0.5, 1, 1.5, 2, 5, 9, 4.9, 3])
+    return table.assign(speaker=list("aaaabbbb"), sex=list("ffffmmmm"), duration=[0.5, 1, 1.5, 2, 5, 9, 4.9, 3])

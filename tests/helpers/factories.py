@@ -74,9 +74,15 @@ def clips(corpus: str, names: Iterable[str]) -> pd.DataFrame:
         assert recording is not None, name
         clip_id = f"{corpus}/{name}"
         length = {"n_samples": 16000, "sample_rate": 16000}
-        row = {"clip_id": clip_id, "corpus": corpus, "source": clip_id, "augmentation": "", "content": clip_id}
+        row = {
+            "clip_id": clip_id,
+            "corpus": corpus,
+            "original_id": clip_id,
+            "augmentation": "",
+            "audio_sha256": clip_id,
+        }
         rows.append(row | length | vars(recording))
-    return pd.DataFrame(rows)[list(COLUMNS)].sort_values(["source", "clip_id"], ignore_index=True)
+    return pd.DataFrame(rows)[list(COLUMNS)].sort_values(["original_id", "clip_id"], ignore_index=True)
 
 
 def ravdess(actors: Sequence[int] = range(1, 25)) -> pd.DataFrame:
@@ -108,7 +114,7 @@ def demo() -> pd.DataFrame:
 
 def joined(*tables: pd.DataFrame) -> pd.DataFrame:
     """Put tables together as `ser.dataset.clips.read_clips` does."""
-    return pd.concat(tables).sort_values(["source", "clip_id"], ignore_index=True)
+    return pd.concat(tables).sort_values(["original_id", "clip_id"], ignore_index=True)
 
 
 def with_copies(table: pd.DataFrame, *, kinds: Sequence[str] = ("noise", "pitch_shift")) -> pd.DataFrame:
@@ -139,14 +145,14 @@ def write_clips(folder: Path, table: pd.DataFrame) -> None:
 
 
 def predicted(
-    emotion: Sequence[str], answers: Sequence[str], *, part: str | Sequence[str] = "test", classes: Sequence[str]
+    emotion: Sequence[str], answers: Sequence[str], *, split: str | Sequence[str] = "test", classes: Sequence[str]
 ) -> pd.DataFrame:
     """Make a prediction table of a model that gives its answers a probability of 0.7."""
     n = len(emotion)
     shares = np.full((n, len(classes)), 0.3 / (len(classes) - 1))
     shares[np.arange(n), [list(classes).index(answer) for answer in answers]] = 0.7
     clip_ids = [f"ravdess/03-01-01-01-01-01-{i:02}" for i in range(n)]
-    table = pd.DataFrame({"clip_id": clip_ids, "source": clip_ids, "augmentation": "", "corpus": "ravdess"})
-    table = table.assign(speaker="ravdess-01", sex="m", intensity="normal", text="01", seconds=1.5)
-    table = table.assign(fold=1, seed=1, part=part, emotion=list(emotion), predicted=list(answers), temperature=1.0)
-    return table.assign(**{f"p_{name}": shares[:, i] for i, name in enumerate(classes)})
+    table = pd.DataFrame({"clip_id": clip_ids, "original_id": clip_ids, "augmentation": "", "corpus": "ravdess"})
+    table = table.assign(speaker="ravdess-01", sex="m", intensity="normal", sentence="01", duration=1.5)
+    table = table.assign(fold=1, seed=1, split=split, emotion=list(emotion), predicted=list(answers), temperature=1.0)
+    return table.assign(**{f"prob_{name}": shares[:, i] for i, name in enumerate(classes)})

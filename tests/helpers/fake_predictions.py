@@ -47,7 +47,7 @@ def predictions(
             logits[:, place[never]] = -9
         shares = np.exp(sure * logits)
         shares /= shares.sum(axis=1, keepdims=True)
-        judged = clips.assign(fold=fold, part="test")
+        judged = clips.assign(fold=fold, split="test")
         tables.append(prediction_table(judged, shares, classes=classes, seed=seed, temperature=1.0))
     return pd.concat(tables, ignore_index=True)
 
@@ -59,9 +59,9 @@ def scaled(table: pd.DataFrame, temperature: float) -> pd.DataFrame:
 
 def headline(tables: Mapping[str, pd.DataFrame], *, resamples: int = 200) -> pd.DataFrame:
     """Judge models as the evaluation does."""
-    tied = significance.not_significantly_worse(tables, resamples=resamples, seed=1)
+    equal = significance.not_significantly_worse(tables, resamples=resamples, seed=1)
     rows = [
-        _judged(model, table, resamples=resamples) | {"tied_with_best": model in tied}
+        _judged(model, table, resamples=resamples) | {"not_significantly_worse": model in equal}
         for model, table in tables.items()
     ]
     return pd.DataFrame(rows).sort_values(["uar", "model"], ascending=[False, True], ignore_index=True)
@@ -72,16 +72,18 @@ def _judged(model: str, table: pd.DataFrame, *, resamples: int) -> dict[str, Any
     limits = {
         f"{name}{end}": found.loc[name, column]
         for name in found.index
-        for end, column in (("", "value"), ("_low", "low"), ("_high", "high"))
+        for end, column in (("", "value"), ("_ci_low", "ci_low"), ("_ci_high", "ci_high"))
     }
     over_folds = subgroups.evaluate_by_group(table, "fold").uar
     return limits | {
         "model": model,
-        "roc_auc": metrics.compute_metrics(table, classes=[c[2:] for c in table if c.startswith("p_")])["roc_auc"],
-        "kappa": metrics.cohen_kappa(table),
-        "top2": metrics.top_k_accuracy(table, 2),
+        "roc_auc": metrics.compute_metrics(
+            table, classes=[c.removeprefix("prob_") for c in table if c.startswith("prob_")]
+        )["roc_auc"],
+        "cohen_kappa": metrics.cohen_kappa(table),
+        "top2_accuracy": metrics.top_k_accuracy(table, 2),
         "ece": calibration.ece(table),
-        "ece_raw": calibration.ece(undo_temperature(table)),
+        "ece_uncalibrated": calibration.ece(undo_temperature(table)),
         "uar_seed_sd": bootstrap.mean_over_seeds(table, ["uar"]).loc["uar", "sd"],
         "uar_fold_mean": over_folds.mean() if len(over_folds) > 1 else np.nan,
         "uar_fold_sd": over_folds.std() if len(over_folds) > 1 else np.nan,

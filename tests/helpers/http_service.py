@@ -1,4 +1,4 @@
-"""A service on a free port, and requests to it."""
+"""Serve an application on a free port, and send requests to it."""
 
 import http.client
 import json
@@ -20,28 +20,31 @@ from tests.helpers.fake_model import FakeModel
 BOUNDARY = "b0undary"
 
 
-class FakeServed(FakeModel):
-    """A model whose answers are known, that takes its time."""
+class FakeServedModel(FakeModel):
+    """A fake model whose predictions take `seconds`."""
 
     def __init__(self, *, seconds: float = 0.0) -> None:
         super().__init__()
         self.card = {"name": "fake", "uar": 0.5}
-        self.takes = seconds
+        self.seconds = seconds
 
     def predict(self, recording: bytes) -> SimpleNamespace:
-        time.sleep(self.takes)
+        time.sleep(self.seconds)
         signal = np.concatenate(list(audio_io.stream_blocks(recording, rate=self.rate)))
-        found = self.judge(signal)
-        named = dict(zip(self.emotions, found.tolist(), strict=True))
-        label, seconds = max(named, key=named.__getitem__), len(signal) / self.rate
+        probabilities = dict(zip(self.emotions, self.predict_proba(signal).tolist(), strict=True))
+        label = max(probabilities, key=probabilities.__getitem__)
         return SimpleNamespace(
-            label=label, confidence=named[label], probabilities=named, seconds=seconds, flags=("odd",)
+            label=label,
+            confidence=probabilities[label],
+            probabilities=probabilities,
+            seconds=len(signal) / self.rate,
+            flags=("odd",),
         )
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back."""
+    """Status, headers and body of a response."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -54,7 +57,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Service:
-    """Where it is."""
+    """A running service."""
 
     port: int
 
@@ -63,7 +66,7 @@ class Service:
         return f"http://127.0.0.1:{self.port}/"
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-        """Send a request, and read its answer."""
+        """Send a request and read the response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -74,7 +77,7 @@ class Service:
             connection.close()
 
     def post(self, path: str, content: bytes) -> Reply:
-        """Send a file as browsers do, in a form."""
+        """Send a file in a form, as browsers do."""
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="../../a b.wav"\r\n\r\n'
         body = head.encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
         return self.ask("POST", path, body, Content_Type=f"multipart/form-data; boundary={BOUNDARY}")

@@ -77,7 +77,7 @@ def write_clip_table(path: Path, signals: Mapping[str, np.ndarray], *, copies: s
         clips = clips.assign(clip_id=clips.clip_id + f"+{copies}.1", augmentation=copies)
     rows = clips.to_dict("records")
     for row in rows:
-        signal = signals[row["source"].removeprefix("ravdess/")]
+        signal = signals[row["original_id"].removeprefix("ravdess/")]
         row |= {"n_samples": len(signal), "audio": audio_io.to_flac(signal, rate=RATE)}
     with clip_writer(path, payload=AUDIO) as write:
         write(rows)

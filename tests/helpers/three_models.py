@@ -9,7 +9,7 @@ from tests.helpers import factories
 
 CLASSES = ["neutral", "happy", "sad"]
 TRUE = CLASSES * 4
-PARTS = ["val"] * 6 + ["test"] * 6
+SPLITS = ["val"] * 6 + ["test"] * 6
 ANSWERS = {
     "lstm": TRUE,
     "svm": ["neutral"] * 12,
@@ -19,9 +19,9 @@ SETTINGS = factories.settings(evaluate={"resamples": 100}).evaluate
 
 
 def table(model: str) -> pd.DataFrame:
-    """Let two speakers say three clips of each part."""
+    """Let two speakers say three clips of each split."""
     speakers = (["ravdess-01"] * 3 + ["ravdess-02"] * 3) * 2
-    return factories.predicted(TRUE, ANSWERS[model], part=PARTS, classes=CLASSES).assign(speaker=speakers)
+    return factories.predicted(TRUE, ANSWERS[model], split=SPLITS, classes=CLASSES).assign(speaker=speakers)
 
 
 def write_predictions(folder: Path) -> None:

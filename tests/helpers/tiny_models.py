@@ -85,8 +85,8 @@ def folds(n: int = 60) -> Any:
         {
             "corpus": "tiny",
             "speaker": names.astype(str),
-            "text": "01",
-            "source": np.arange(n).astype(str),
+            "sentence": "01",
+            "original_id": np.arange(n).astype(str),
             "emotion": (np.arange(n) % N_CLASSES).astype(str),
         }
     )

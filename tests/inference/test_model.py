@@ -1,4 +1,4 @@
-"""An exported model answers what the trained one answered, to whatever it is given, and says what it cannot judge."""
+"""An exported model has the predictions of the trained model for any kind of input, and rejects damaged folders."""
 
 import contextlib
 import io
@@ -15,19 +15,18 @@ import soundfile
 import ser
 from benchmarks import predict as benchmark
 from ser.audio import io as audio_io
-from ser.audio.io import AudioError
 from ser.inference.model import UNCERTAIN, Model, load
 from ser.utils.errors import UserError
 from tests.helpers import dvc_project, exported_models, signals
 
 MODELS = ["lstm", "svm"]
-GIVEN = {
+READERS = {
     "file": lambda path: path,
     "name": str,
     "bytes": lambda path: path.read_bytes(),
-    "open file": lambda path: io.BytesIO(path.read_bytes()),
+    "file object": lambda path: io.BytesIO(path.read_bytes()),
     "samples": lambda path: soundfile.read(path, dtype="float32"),
-    "whole numbers": lambda path: soundfile.read(path, dtype="int16"),
+    "integers": lambda path: soundfile.read(path, dtype="int16"),
 }
 
 
@@ -56,30 +55,27 @@ def voice() -> Any:
     return dvc_project.voice(f0=120, seconds=1.5, rng=np.random.default_rng(1)).astype(np.float32)
 
 
-# The same answers -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("kind", READERS)
+def test_members_have_the_stored_predictions(built: Path, model: str, kind: str) -> None:
+    """Recordings of any kind of input have the probabilities that training stored."""
+    table = exported_models.stored_predictions(built, model).iloc[:: 1 if kind == "file" else 5]
+    assert exported_models.max_difference(built, model, table, READERS[kind]) < 1e-4
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("how", GIVEN)
-def test_a_member_answers_what_it_predicted(built: Path, model: str, how: str) -> None:
-    """From the recording itself, however it is given, come the probabilities that training stored of the clip."""
-    table = exported_models.tested(built, model)
-    assert exported_models.away(built, model, table.iloc[:: 1 if how == "file" else 5], GIVEN[how]) < 1e-4
-
-
-@pytest.mark.parametrize("model", ["lstm", "svm"])
-def test_real_clips_are_answered_as_predicted(corpora: Path, tmp_path: Path, model: str) -> None:
-    """200 test clips of RAVDESS and TESS, by file, bytes and samples, have the probabilities that are stored."""
+def test_real_clips_have_the_stored_predictions(corpora: Path, tmp_path: Path, model: str) -> None:
+    """200 test clips of RAVDESS and TESS, as file, bytes and samples, have the probabilities that training stored."""
     for corpus in ("ravdess", "tess"):
         for path in sorted((corpora / corpus).rglob("*.*"))[:: 7 if corpus == "ravdess" else 14]:
-            place = tmp_path / "corpora" / path.relative_to(corpora)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
+            copy = tmp_path / "corpora" / path.relative_to(corpora)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
     exported_models.build(tmp_path, lambda params: _real(params, model=model))
-    table = exported_models.tested(tmp_path, model)
+    table = exported_models.stored_predictions(tmp_path, model)
     assert len(table) >= 200
-    for n, how in enumerate(("file", "bytes", "samples")):
-        assert exported_models.away(tmp_path, model, table.iloc[n::3], GIVEN[how]) < 1e-4
+    for n, kind in enumerate(("file", "bytes", "samples")):
+        assert exported_models.max_difference(tmp_path, model, table.iloc[n::3], READERS[kind]) < 1e-4
 
 
 def _real(params: dict[str, Any], *, model: str) -> dict[str, Any]:
@@ -97,25 +93,26 @@ def _real(params: dict[str, Any], *, model: str) -> dict[str, Any]:
     }
 
 
-def test_all_members_answer_by_their_mean(built: Path, lstm: Model, voice: Any) -> None:
-    """Without a member's name, the answer is the mean of the members' calibrated probabilities."""
-    members = [load(built / "models/exported/lstm", member=one.name) for one in lstm.card.members]
+def test_members_are_averaged(built: Path, lstm: Model, voice: Any) -> None:
+    """By default, the probabilities are the mean over the members."""
+    names = [member.name for member in lstm.card.members]
+    predictions = [load(built / "models/exported/lstm", member=name).predict((voice, 16000)) for name in names]
+    members = [list(prediction.probabilities.values()) for prediction in predictions]
+    mean = lstm.predict((voice, 16000))
+    np.testing.assert_allclose(list(mean.probabilities.values()), np.mean(members, axis=0), atol=1e-9)
     assert len(members) == 2
-    alone = [list(one.predict((voice, 16000)).probabilities.values()) for one in members]
-    together = lstm.predict((voice, 16000))
-    np.testing.assert_allclose(list(together.probabilities.values()), np.mean(alone, axis=0), atol=1e-9)
-    assert np.ptp(alone, axis=0).max() > 1e-4
-    assert together.confidence == max(together.probabilities.values()) == together.probabilities[together.label]
+    assert np.ptp(members, axis=0).max() > 1e-4
+    assert mean.confidence == max(mean.probabilities.values()) == mean.probabilities[mean.label]
 
 
-def test_several_signals_are_judged_as_each_alone(lstm: Model, voice: Any) -> None:
-    """A batch, at any rate and with silence in it, has a row a signal; that of silence says nothing."""
+def test_batches_have_the_probabilities_of_single_signals(lstm: Model, voice: Any) -> None:
+    """Silence in a batch has uniform probabilities."""
     other = dvc_project.voice(f0=200, seconds=0.8, rng=np.random.default_rng(2)).astype(np.float32)
-    found = lstm.probabilities([voice, np.zeros(8000, dtype=np.float32), other], rate=8000)
-    alone = [list(lstm.predict((signal, 8000)).probabilities.values()) for signal in (voice, other)]
-    np.testing.assert_allclose(found[[0, 2]], alone, atol=1e-6)
-    np.testing.assert_allclose(found[1], 1 / len(lstm.labels))
-    assert lstm.probabilities([], rate=8000).shape == (0, len(lstm.labels))
+    batch = lstm.predict_proba([voice, np.zeros(8000, dtype=np.float32), other], rate=8000)
+    single = [list(lstm.predict((signal, 8000)).probabilities.values()) for signal in (voice, other)]
+    np.testing.assert_allclose(batch[[0, 2]], single, atol=1e-6)
+    np.testing.assert_allclose(batch[1], 1 / len(lstm.labels))
+    assert lstm.predict_proba([], rate=8000).shape == (0, len(lstm.labels))
 
 
 def test_no_heavy_package_is_imported(built: Path) -> None:
@@ -132,8 +129,8 @@ def test_no_heavy_package_is_imported(built: Path) -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_the_plain_way_of_the_benchmark_answers_too(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It loads the network that was trained, whatever that sees, and says what an answer costs."""
+def test_the_baseline_of_the_benchmark_runs(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmark loads the Keras network of the checkpoint, whatever its inputs."""
     dvc_project.write(built / "voice.wav", dvc_project.voice(f0=150, seconds=0.7, rng=np.random.default_rng(0)))
     monkeypatch.chdir(built)
     monkeypatch.setattr(benchmark, "REPEATS", 1)
@@ -141,14 +138,11 @@ def test_the_plain_way_of_the_benchmark_answers_too(built: Path, monkeypatch: py
     assert benchmark.plain(Path("voice.wav"))["network"] > 0
 
 
-def test_load_is_the_package_s() -> None:
-    """`ser.load` is what loads, and nothing else hides there."""
+def test_package_exports_load() -> None:
+    """`ser.load` is the only attribute."""
     assert ser.load is load
     with pytest.raises(AttributeError, match="no attribute 'train'"):
         _ = ser.train  # type: ignore[attr-defined]
-
-
-# What speaks against an answer ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -159,47 +153,42 @@ def test_load_is_the_package_s() -> None:
         (signals.noise(seconds=2), {"no_speech"}),
     ],
 )
-def test_what_is_no_voice_is_not_answered(lstm: Model, signal: Any, flags: set[str]) -> None:
-    """Silence, noise and what is too short have no label, equal probabilities, and a flag that says why."""
-    answer = lstm.predict((signal, signals.RATE))
-    assert answer.label == UNCERTAIN
-    assert set(answer.flags) == flags
-    np.testing.assert_allclose(list(answer.probabilities.values()), 1 / len(lstm.labels))
+def test_recordings_without_speech_have_no_prediction(lstm: Model, signal: Any, flags: set[str]) -> None:
+    """The label is uncertain, the probabilities are uniform, and a flag has the reason."""
+    prediction = lstm.predict((signal, signals.RATE))
+    assert prediction.label == UNCERTAIN
+    assert set(prediction.flags) == flags
+    np.testing.assert_allclose(list(prediction.probabilities.values()), 1 / len(lstm.labels))
 
 
-def test_what_is_unlike_training_is_answered_with_less_confidence(built: Path, voice: Any) -> None:
-    """The farther from training, the nearer are the probabilities to equal ones, and it is said."""
+def test_flags_describe_the_recording_and_the_model(built: Path, voice: Any) -> None:
+    """Signals out of distribution, clipped or quiet ones, and models of synthetic speech have their flags."""
     model = load(built / "models/exported/lstm", member="fold1_seed1")
-    usual = model.card.members[0].usual
-    near = model.predict((voice, 16000))
-    strange = model.predict((np.sign(signals.sine(590, seconds=1.5)) * np.float32(0.3), 16000))
-    assert "unlike_training" in strange.flags
-    assert usual.most > 0
-    assert "unlike_training" not in near.flags
+    synthetic = Model(model.card.model_copy(update={"origin": {"synthetic": True}}), model._members)
+    square = np.sign(signals.sine(590, seconds=1.5)) * np.float32(0.3)
+    special = {"out_of_distribution", "clipped", "quiet", "synthetic"}
+    assert not special & set(model.predict((voice, 16000)).flags)
+    assert "out_of_distribution" in model.predict((square, 16000)).flags
+    assert "clipped" in model.predict((np.clip(100 * voice, -1, 1), 16000)).flags
+    assert "quiet" in model.predict((voice / 1000, 16000)).flags
+    assert "synthetic" in synthetic.predict((voice, 16000)).flags
 
 
-def test_recordings_that_are_hard_to_hear_are_said(lstm: Model, voice: Any) -> None:
-    """A recording is judged all the same where it is overdriven or hardly audible, with a flag."""
-    assert "clipped" in lstm.predict((np.clip(100 * voice, -1, 1), 16000)).flags
-    assert "quiet" in lstm.predict((voice / 1000, 16000)).flags
-    assert not {"clipped", "quiet"} & set(lstm.predict((voice, 16000)).flags)
-
-
-def test_a_long_recording_is_judged_in_pieces(lstm: Model, voice: Any, tmp_path: Path) -> None:
-    """Beyond ten seconds the answer is the mean over pieces in which something is heard; of a file as of samples."""
-    long = np.concatenate([np.tile(voice, 5), signals.silence(12)])
-    dvc_project.write(tmp_path / "long.wav", long)
-    samples, rate = audio_io.decode(tmp_path / "long.wav")  # rounded to 16 bits, which functionals notice
-    answer = lstm.predict((samples, rate))
-    assert "long" in answer.flags
-    assert "silence" not in answer.flags
-    assert answer.seconds == pytest.approx(len(long) / 16000)
+def test_long_recordings_are_predicted_in_chunks(lstm: Model, voice: Any, tmp_path: Path) -> None:
+    """Beyond ten seconds the prediction is the mean over chunks with speech, for a file as for samples."""
+    signal = np.concatenate([np.tile(voice, 5), signals.silence(12)])
+    dvc_project.write(tmp_path / "long.wav", signal)
+    samples, rate = audio_io.decode(tmp_path / "long.wav")  # 16-bit rounding changes functionals
+    prediction = lstm.predict((samples, rate))
+    assert "chunked" in prediction.flags
+    assert "silence" not in prediction.flags
+    assert prediction.seconds == pytest.approx(len(signal) / 16000)
     by_file = lstm.predict(tmp_path / "long.wav").probabilities
-    np.testing.assert_allclose(list(by_file.values()), list(answer.probabilities.values()), atol=1e-6)
+    np.testing.assert_allclose(list(by_file.values()), list(prediction.probabilities.values()), atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("recording", "message"),
     [
         (b"", "empty"),
         (b"no audio at all", "not decodable as audio"),
@@ -210,15 +199,13 @@ def test_a_long_recording_is_judged_in_pieces(lstm: Model, voice: Any, tmp_path:
         ((np.full(16000, np.nan), 16000), "not numbers"),
         ((np.ones(16000), 10), "10 Hz"),
         ("no such file.wav", "No such file"),
+        (3, "found int; expected a path, bytes"),
     ],
 )
-def test_what_is_no_recording_is_refused(lstm: Model, given: Any, reason: str) -> None:
-    """The error says what is wrong with what was given."""
-    with pytest.raises(AudioError, match=reason):
-        lstm.predict(given)
-
-
-# The folder -----------------------------------------------------------------------------------------------------------
+def test_invalid_recordings_are_rejected(lstm: Model, recording: Any, message: str) -> None:
+    """The error names the problem."""
+    with pytest.raises(UserError, match=message):
+        lstm.predict(recording)
 
 
 @pytest.fixture
@@ -226,36 +213,39 @@ def folder(built: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built / "models/exported/lstm", tmp_path / "lstm"))
 
 
-def test_a_folder_answers_anywhere(folder: Path, lstm: Model, voice: Any) -> None:
-    """A copied folder needs nothing of the project it was made in."""
+def test_folders_can_be_moved(folder: Path, lstm: Model, voice: Any) -> None:
+    """A copied folder needs no other file of the project."""
     with contextlib.chdir("/"):
         assert load(folder).predict((voice, 16000)) == lstm.predict((voice, 16000))
 
 
-def test_the_card_says_what_the_model_is(lstm: Model) -> None:
-    """Labels, processing, members with their speakers, headline and hashes are there, and no place on a computer."""
+def test_card_describes_the_model(lstm: Model) -> None:
+    """The card has labels, inputs, members, scores and hashes, and no absolute paths."""
     card = lstm.card
     assert card.labels == lstm.labels == ("neutral", "happy", "sad", "angry")
-    assert (card.sees.frames, card.sees.functionals) == (("mel",), True)
-    assert card.features.frames == ("mel", "rms")  # of which functionals are made
+    assert (card.inputs.frames, card.inputs.functionals) == (("mel",), True)
+    assert card.features.frames == ("mel", "rms")  # for the functionals
     assert card.origin["corpora"] == ["ravdess"]
     assert card.origin["headline"]["uar"] == 0.5
     assert card.origin["headline"]["uar_ci_low"] is None
-    assert [(one.fold, one.seed, len(one.weights)) for one in card.members] == [(1, 1, 2), (1, 2, 2)]
-    assert all(one.training_speakers for one in card.members)
+    assert [(member.fold, member.seed, len(member.weights)) for member in card.members] == [(1, 1, 2), (1, 2, 2)]
+    assert all(member.training_speakers for member in card.members)
     made_from = card.origin["made_from"]
     assert {"data/splits.csv", "models/checkpoints/lstm/fold1_seed1/network1/model.keras"} <= set(made_from)
     assert not any(Path(name).is_absolute() for name in made_from)
 
 
-def test_exporting_again_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
-    """Weights and cards do not depend on when they were written."""
+def test_export_is_deterministic(built: Path) -> None:
+    """A second export has the same bytes."""
     from stages import export
 
-    before = {path: path.read_bytes() for path in sorted((built / "models").rglob("*")) if path.is_file()}
+    def contents() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in sorted((built / "models").rglob("*")) if path.is_file()}
+
+    before = contents()
     with contextlib.chdir(built):
         export.main()
-    assert {path: path.read_bytes() for path in sorted((built / "models").rglob("*")) if path.is_file()} == before
+    assert contents() == before
 
 
 def change(path: Path, old: bytes, new: bytes) -> None:
@@ -265,41 +255,30 @@ def change(path: Path, old: bytes, new: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "reason"),
+    ("damage", "message"),
     [
-        (lambda folder: (folder / "card.json").unlink(), r"has no model in it \(no card.json\): name another"),
+        (lambda folder: (folder / "card.json").unlink(), "has no card.json"),
         (lambda folder: (folder / "card.json").write_text("{"), "cannot be read"),
-        (lambda folder: (folder / "card.json").write_text("[]"), "holds list"),
-        (lambda folder: change(folder / "card.json", b'"format": 2', b'"format": 3'), "its format is 3"),
-        (lambda folder: change(folder / "card.json", b'"denoise": 0.5', b'"denoise": 0.6'), "not as it was written"),
+        (lambda folder: (folder / "card.json").write_text("[]"), "found list"),
+        (lambda folder: change(folder / "card.json", b'"format": 3', b'"format": 2'), "found format 2"),
+        (
+            lambda folder: change(folder / "card.json", b'"denoise": 0.5', b'"denoise": 0.6'),
+            "not match its SHA-256",
+        ),
         (lambda folder: (folder / "fold1_seed2/network1.onnx").unlink(), "network1.onnx: is missing"),
-        (lambda folder: change(folder / "fold1_seed2/network2.onnx", b"Sub", b"Add"), "its SHA-256 differs"),
-        (shutil.rmtree, "is not there: run `make repro` first, or name another by --model"),
-        (lambda folder: (shutil.rmtree(folder), folder.write_text("")), "is a file, and not the folder of a model"),
+        (lambda folder: change(folder / "fold1_seed2/network2.onnx", b"Sub", b"Add"), "SHA-256 differs"),
+        (shutil.rmtree, "not found; run `make repro`"),
+        (lambda folder: (shutil.rmtree(folder), folder.write_text("")), "is a file"),
     ],
 )
-def test_a_folder_that_is_not_whole_is_refused(folder: Path, damage: Any, reason: str) -> None:
-    """Another format, and whatever is lost or altered, is an error that names it, before any answer."""
+def test_damaged_folders_are_rejected(folder: Path, damage: Any, message: str) -> None:
+    """The error names the missing, changed or incompatible file."""
     damage(folder)
-    with pytest.raises(UserError, match=reason):
+    with pytest.raises(UserError, match=message):
         load(folder)
 
 
-def test_a_member_that_is_not_there_is_refused(folder: Path) -> None:
-    """The error names those that there are."""
-    with pytest.raises(UserError, match="it has fold1_seed1, fold1_seed2"):
+def test_unknown_members_are_rejected(folder: Path) -> None:
+    """The error lists the members."""
+    with pytest.raises(UserError, match="expected one of fold1_seed1, fold1_seed2"):
         load(folder, member="fold9_seed1")
-
-
-def test_a_model_of_synthetic_voices_says_so(lstm: Model, voice: Any) -> None:
-    """Whoever asks the demo's model about a person is told, with every answer, that it never heard one."""
-    card = lstm.card.model_copy(update={"origin": lstm.card.origin | {"synthetic": True}})
-    told = Model(card, lstm._members).predict((voice, 16000))
-    assert "synthetic" in told.flags
-    assert "synthetic" not in lstm.predict((voice, 16000)).flags
-
-
-def test_what_is_no_recording_is_named(lstm: Model) -> None:
-    """A wrong argument ends in a sentence, and not in an AttributeError."""
-    with pytest.raises(UserError, match="found int; expected a path, bytes"):
-        lstm.predict(3)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Sound from a pipe or a microphone gives the answers of the same sound in a file."""
+"""Samples from a pipe or a microphone have the predictions of the same samples in a file."""
 
 import io
 import json
@@ -25,8 +25,8 @@ def s16le(signal: np.ndarray) -> bytes:
     return (signal * 32767).round().astype("<i2").tobytes()
 
 
-class Pieces:
-    """A pipe that gives so many bytes at a time."""
+class Pipe:
+    """A pipe that returns so many bytes at a time."""
 
     def __init__(self, content: bytes, size: int) -> None:
         self.stream, self.size = io.BytesIO(content), size
@@ -37,91 +37,90 @@ class Pieces:
 
 @pytest.mark.parametrize(("rate", "size"), [(16000, 4096), (16000, 3), (44100, 1001), (8000, 7777)])
 def test_a_stream_has_the_windows_of_the_file(rate: int, size: int) -> None:
-    """Whatever the pipe's pieces, half samples included, and the rate: every window is the batch's, to 1e-6."""
+    """Windows are equal to 1e-6 for reads of any size and at any sample rate."""
     signal = call()[: 4 * RATE]
     content = io.BytesIO()
     soundfile.write(content, np.frombuffer(s16le(signal), dtype="<i2"), rate, format="WAV")
-    batch = timeline.predict_timeline(content.getvalue(), FakeModel(), WindowSettings())
-    watch = SlidingWindowPredictor(FakeModel(), WindowSettings())
-    windows = list(watch.windows(streaming.pcm(Pieces(s16le(signal), size), rate=rate, to=RATE)))
-    assert [(w.start, w.end, w.label) for w in windows] == [(w.start, w.end, w.label) for w in batch.windows]
-    for window, other in zip(windows, batch.windows, strict=True):
+    expected = timeline.predict_timeline(content.getvalue(), FakeModel(), WindowSettings())
+    predictor = SlidingWindowPredictor(FakeModel(), WindowSettings())
+    windows = list(predictor.windows(streaming.read_pcm(Pipe(s16le(signal), size), rate=rate, to=RATE)))
+    for window, other in zip(windows, expected.windows, strict=True):
+        assert (window.start, window.end, window.label) == (other.start, other.end, other.label)
         assert window.probabilities == pytest.approx(other.probabilities, abs=1e-6)
-    assert watch.summary() == batch.summary
-    assert tuple(watch.segments) == batch.segments
+    assert predictor.summary() == expected.summary
+    assert tuple(predictor.segments) == expected.segments
 
 
-def test_half_a_sample_at_the_end_is_left_out() -> None:
-    """A pipe may be cut anywhere."""
-    [block] = streaming.pcm(io.BytesIO(b"\x00\x40\x00\x80\x01"), rate=RATE, to=RATE)
+def test_incomplete_last_samples_are_dropped() -> None:
+    """A stream may end within a sample."""
+    [block] = streaming.read_pcm(io.BytesIO(b"\x00\x40\x00\x80\x01"), rate=RATE, to=RATE)
     np.testing.assert_array_equal(block, np.array([0.5, -1], dtype=np.float32))
 
 
 @pytest.mark.parametrize("rate", [0, -1, 3999, 10**9])
-def test_rates_that_nothing_has_are_refused(rate: int) -> None:
-    """The message names the option."""
+def test_unsupported_sample_rates_are_rejected(rate: int) -> None:
+    """The error names the option."""
     with pytest.raises(UserError, match=f"--rate: found {rate}; expected 4000 to 384000 Hz"):
-        streaming.pcm(io.BytesIO(), rate=rate, to=RATE)
+        streaming.read_pcm(io.BytesIO(), rate=rate, to=RATE)
 
 
-@pytest.mark.parametrize(("begins", "kind"), [(b"RIFF", "WAV"), (b"fLaC", "FLAC")])
-def test_files_are_no_raw_samples(begins: bytes, kind: str) -> None:
-    """Their headers and compressed bytes would be judged as sound."""
-    with pytest.raises(UserError, match=f"--stream: found a {kind} file; .* Use --file -"):
-        list(streaming.pcm(io.BytesIO(begins + bytes(1000)), rate=RATE, to=RATE))
+@pytest.mark.parametrize(("magic", "kind"), [(b"RIFF", "WAV"), (b"fLaC", "FLAC")])
+def test_audio_files_are_rejected(magic: bytes, kind: str) -> None:
+    """Headers and compressed bytes are not read as samples."""
+    with pytest.raises(UserError, match=f"found a {kind} file"):
+        list(streaming.read_pcm(io.BytesIO(magic + bytes(1000)), rate=RATE, to=RATE))
 
 
-def test_an_answer_comes_when_its_sound_is_there() -> None:
-    """The first answer is there while the pipe is still open and silent, and at best of five within 0.1 s."""
-    assert min(seconds_to_the_first_answer() for _ in range(5)) < 0.1
+def test_predictions_are_available_immediately() -> None:
+    """The first window is predicted within 0.1 s, at best of five, while the pipe is still open."""
+    assert min(seconds_to_first_window() for _ in range(5)) < 0.1
 
 
-def seconds_to_the_first_answer() -> float:
+def seconds_to_first_window() -> float:
     reading, writing = os.pipe()
-    answered: list[float] = []
+    times: list[float] = []
 
-    def listen() -> None:
+    def read() -> None:
         with os.fdopen(reading, "rb") as pipe:
-            for _ in SlidingWindowPredictor(FakeModel(), WindowSettings()).windows(
-                streaming.pcm(pipe, rate=RATE, to=RATE)
-            ):
-                answered.append(time.monotonic())
+            blocks = streaming.read_pcm(pipe, rate=RATE, to=RATE)
+            for _ in SlidingWindowPredictor(FakeModel(), WindowSettings()).windows(blocks):
+                times.append(time.monotonic())
 
-    thread = threading.Thread(target=listen)
+    thread = threading.Thread(target=read)
     thread.start()
     os.write(writing, s16le(spoken(300, seconds=1)))
     sent = time.monotonic()
-    while not answered and time.monotonic() - sent < 30:
+    while not times and time.monotonic() - sent < 30:
         time.sleep(0.005)
-    came = list(answered)
+    n_before_end = len(times)
     os.close(writing)
     thread.join()
-    assert len(came) == len(answered) == 1
-    return came[0] - sent
+    assert n_before_end == len(times) == 1
+    return times[0] - sent
 
 
-def test_lines_are_the_windows_and_what_they_came_to() -> None:
-    """Each line is JSON by itself, as the timeline has it; the last says that it is the last."""
-    batch = timeline.predict_blocks([call()], FakeModel(), WindowSettings())
-    found = [json.loads(line) for line in streaming.lines([call()], FakeModel(), WindowSettings())]
-    assert found[:-1] == batch.as_dict()["windows"]
-    assert found[-1] == {"final": True} | {k: v for k, v in batch.as_dict().items() if k != "windows"}
+def test_lines_are_windows_and_a_summary() -> None:
+    """Each line is the JSON of a window; the last one is marked as final."""
+    expected = timeline.predict_blocks([call()], FakeModel(), WindowSettings()).as_dict()
+    lines = [json.loads(line) for line in streaming.json_lines([call()], FakeModel(), WindowSettings())]
+    assert lines[:-1] == expected.pop("windows")
+    assert lines[-1] == {"final": True} | expected
 
 
-def test_an_interrupted_stream_ends_with_its_last_line() -> None:
-    """Ctrl-C says what it all came to."""
+def test_interrupted_streams_have_a_summary() -> None:
+    """Ctrl-C ends the stream with the final line."""
 
     def interrupted() -> Iterator[np.ndarray]:
         yield spoken(900, seconds=2)
         raise KeyboardInterrupt
 
-    *_, last = streaming.lines(interrupted(), FakeModel(), WindowSettings())
+    *_, last = streaming.json_lines(interrupted(), FakeModel(), WindowSettings())
     assert json.loads(last)["final"]
     assert json.loads(last)["label"] == "angry"
 
 
 class Microphone:
-    """What sounddevice does, as far as it is used."""
+    """A fake of sounddevice."""
 
     PortAudioError = type("PortAudioError", (Exception,), {})
 
@@ -137,45 +136,41 @@ class Microphone:
     def __enter__(self) -> None:
         size = self.settings["blocksize"]
         for start in range(0, len(self.signal), size):
-            piece = self.signal[start : start + size, None]
-            self.settings["callback"](piece, len(piece), SimpleNamespace(), None)
+            block = self.signal[start : start + size, None]
+            self.settings["callback"](block, len(block), SimpleNamespace(), None)
 
-    def __exit__(self, *_: object) -> None:
-        """Close nothing."""
+    def __exit__(self, *_: object) -> None: ...
 
 
-def test_a_microphone_is_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it hears is handed on sample by sample, at the rate that was asked for."""
+def test_a_microphone_yields_its_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device is opened in mono at the sample rate."""
     signal = spoken(300, seconds=2)
     monkeypatch.setitem(sys.modules, "sounddevice", device := Microphone(signal))
-    blocks = streaming.microphone(to=RATE)
-    heard = np.concatenate([next(blocks) for _ in range(40)])
-    np.testing.assert_array_equal(heard, signal)
+    blocks = streaming.microphone(rate=RATE)
+    np.testing.assert_array_equal(np.concatenate([next(blocks) for _ in range(40)]), signal)
     assert (device.settings["samplerate"], device.settings["channels"]) == (RATE, 1)
 
 
-def test_a_computer_that_is_too_slow_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sound is not lost without a word."""
-    monkeypatch.setitem(sys.modules, "sounddevice", Microphone(spoken(300, seconds=40)))
-    blocks = streaming.microphone(to=RATE)
-    with pytest.raises(UserError, match="behind the sound"):
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        (Microphone(spoken(300, seconds=40)), "30 s behind"),
+        (Microphone(np.empty(0), error="Invalid device"), "Invalid device; connect a microphone"),
+        (None, r"pip install -r requirements-mic\.txt"),
+    ],
+)
+def test_microphone_errors_are_explained(monkeypatch: pytest.MonkeyPatch, device: Any, message: str) -> None:
+    """Lost samples, a missing microphone and a missing package are errors that tell what to do."""
+    monkeypatch.setitem(sys.modules, "sounddevice", device)
+    blocks = streaming.microphone(rate=RATE)
+    with pytest.raises(UserError, match=message):
         [next(blocks) for _ in range(2)]
 
 
-def test_what_a_microphone_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package, the library or a microphone, the message says what to do."""
-    monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(UserError, match=r"pip install -r requirements-mic\.txt"):
-        next(streaming.microphone(to=RATE))
-    monkeypatch.setitem(sys.modules, "sounddevice", Microphone(np.empty(0), error="Invalid device"))
-    with pytest.raises(UserError, match=r"Invalid device\. Expected a microphone"):
-        next(streaming.microphone(to=RATE))
-
-
-def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Sounddevice looks for PortAudio when it is imported, and does not find it."""
+def test_a_missing_portaudio_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Importing sounddevice raises an OSError without PortAudio."""
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     with pytest.raises(UserError, match="apt-get install libportaudio2"):
-        next(streaming.microphone(to=RATE))
+        next(streaming.microphone(rate=RATE))

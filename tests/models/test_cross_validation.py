@@ -42,10 +42,10 @@ def split() -> pd.DataFrame:
     actor = ORIGINALS.speaker.str[-2:].astype(int)
     pair = (actor - 1) // 2
     folds = [
-        ORIGINALS.assign(fold=fold, part=((pair - fold + 1) % 3).map({0: "test", 1: "val", 2: "train"}))
+        ORIGINALS.assign(fold=fold, split=((pair - fold + 1) % 3).map({0: "test", 1: "val", 2: "train"}))
         for fold in FOLDS
     ]
-    return pd.concat(folds)[["clip_id", "emotion", "fold", "part"]].sort_values(["clip_id", "fold"])
+    return pd.concat(folds)[["clip_id", "emotion", "fold", "split"]].sort_values(["clip_id", "fold"])
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_each_fold_and_seed_is_a_model_of_its_own(folder: Path) -> None:
 def test_what_is_told_of_a_run(folder: Path) -> None:
     """Its UAR is over validation clips alone, of all folds and seeds."""
     table = train_all(folder, Trainer())
-    right = table.predicted.where(table.part == "test", table.emotion)
+    right = table.predicted.where(table.split == "test", table.emotion)
     told = cross_validation.format_training_summary("svm", table.assign(predicted=right))
     assert told == f"svm: {len(MEMBERS)} models, UAR 1.000 on validation clips"
 
@@ -127,14 +127,14 @@ def test_a_member_sees_its_fold_alone(folder: Path) -> None:
     train_all(folder, train)
     for (fold, _), data in train.seen.items():
         rows = split()[lambda table, n=fold: table.fold == n]
-        for part in ("train", "val", "test"):
-            found = data.clips(part)
-            own = set(rows.clip_id[rows.part == part])
-            assert set(found.source) == own
-            assert len(found) == len(own) * (2 if part == "train" else 1)
+        for subset in ("train", "val", "test"):
+            found = data.clips(subset)
+            own = set(rows.clip_id[rows.split == subset])
+            assert set(found.original_id) == own
+            assert len(found) == len(own) * (2 if subset == "train" else 1)
             positions = CLIPS.set_index("clip_id").index.get_indexer(found.clip_id)
-            assert data.functionals(part)[:, 0].tolist() == (CLIPS.clip_id.rank()[positions]).tolist()
-        speakers = data.table.groupby("part").speaker.agg(set)
+            assert data.functionals(subset)[:, 0].tolist() == (CLIPS.clip_id.rank()[positions]).tolist()
+        speakers = data.table.groupby("split").speaker.agg(set)
         assert not speakers["train"] & (speakers["val"] | speakers["test"])
 
 
@@ -142,15 +142,15 @@ def test_each_clip_is_predicted_once_a_fold_and_seed(folder: Path) -> None:
     """The table has validation and test clips of every member once, no copies, in the order of folds and seeds."""
     table = train_all(folder, Trainer())
     assert not table.duplicated(["clip_id", "fold", "seed"]).any()
-    wanted = split()[lambda rows: rows.part != "train"]
+    wanted = split()[lambda rows: rows.split != "train"]
     for seed in SEEDS:
         found = table[table.seed == seed]
-        assert set(zip(found.clip_id, found.fold, found.part, strict=True)) == set(
-            zip(wanted.clip_id, wanted.fold, wanted.part, strict=True)
+        assert set(zip(found.clip_id, found.fold, found.split, strict=True)) == set(
+            zip(wanted.clip_id, wanted.fold, wanted.split, strict=True)
         )
     assert (table.augmentation == "").all()
     assert list(table.groupby(["fold", "seed"], sort=False).groups) == MEMBERS
-    tested = table[(table.part == "test") & (table.seed == 5)]
+    tested = table[(table.split == "test") & (table.seed == 5)]
     assert sorted(tested.clip_id) == sorted(ORIGINALS.clip_id)
 
 
@@ -160,8 +160,8 @@ def test_a_temperature_is_that_of_the_member_s_validation_clips(folder: Path) ->
     table = train_all(folder, train)
     for (fold, seed), data in train.seen.items():
         rows = table[(table.fold == fold) & (table.seed == seed)].reset_index(drop=True)
-        raw = rows.assign(**dict(zip(["p_neutral", "p_happy", "p_sad"], shares(data, seed).T, strict=True)))
-        expected = fit_temperature(raw[raw.part == "val"])
+        raw = rows.assign(**dict(zip(["prob_neutral", "prob_happy", "prob_sad"], shares(data, seed).T, strict=True)))
+        expected = fit_temperature(raw[raw.split == "val"])
         assert set(rows.temperature) == {expected}
         card = json.loads((folder / "models" / "svm" / f"fold{fold}_seed{seed}" / "card.json").read_text())
         assert (card["fold"], card["seed"], card["temperature"]) == (fold, seed, expected)
@@ -173,12 +173,12 @@ def test_test_labels_change_nothing_but_themselves(folder: Path) -> None:
     """With other emotions for the test clips, cards, models, temperatures and probabilities are as they were."""
     before, files = train_all(folder, Trainer()), content(folder / "models")
     rows = split()
-    test = rows.part == "test"
+    test = rows.split == "test"
     rows.loc[test, "emotion"] = rows.emotion[test].map({"neutral": "happy", "happy": "sad", "sad": "neutral"})
     rows.to_csv(folder / "splits.csv", index=False)
     after = train_all(folder, Trainer())
     assert content(folder / "models") == files
-    assert (after.emotion != before.emotion)[before.part == "test"].all()
+    assert (after.emotion != before.emotion)[before.split == "test"].all()
     pd.testing.assert_frame_equal(after.drop(columns="emotion"), before.drop(columns="emotion"))
 
 
@@ -186,7 +186,7 @@ def test_a_card_says_how_a_model_was_trained(folder: Path) -> None:
     """A saved model is known by its classes, its input columns, its settings and its own fold's training speakers."""
     train_all(folder, Trainer())
     card = json.loads((folder / "models" / "svm" / "fold2_seed7" / "card.json").read_text())
-    rows = split()[lambda table: (table.fold == 2) & (table.part == "train")]
+    rows = split()[lambda table: (table.fold == 2) & (table.split == "train")]
     assert card["classes"] == CLASSES
     assert card["features"] == ["a", "b"]
     assert card["settings"] == {"C": 1}
@@ -302,7 +302,7 @@ def test_interrupted_at_the_very_end(
     original = getattr(Path, method)
 
     def broken(path: Path, *arguments: Any, **more: Any) -> Any:
-        if path.name == name and ".svm.unfinished" in path.parts:
+        if path.name == name and ".svm.unfinished" in path.subsets:
             raise BrokenError
         return original(path, *arguments, **more)
 

@@ -50,25 +50,25 @@ def read(folder: Path, *, payload: str = "functionals", augmented: bool = True) 
     return training_data.read(folder / payload, CORPORA, folder / "splits.csv", augmented=augmented)
 
 
-def expected(*parts: str, augmented: bool = True) -> pd.DataFrame:
-    """Pick rows by hand: clips of the parts and, for training, their copies."""
-    part = split().set_index("clip_id").part
-    rows = CLIPS.assign(part=CLIPS.source.map(part))
+def expected(*subsets: str, augmented: bool = True) -> pd.DataFrame:
+    """Pick rows by hand: clips of the splits and, for training, their copies."""
+    assigned = split().set_index("clip_id").split
+    rows = CLIPS.assign(split=CLIPS.original_id.map(assigned))
     copy = rows.augmentation != ""
-    return rows[rows.part.isin(parts) & (~copy | (augmented & (rows.part == "train")))]
+    return rows[rows.split.isin(subsets) & (~copy | (augmented & (rows.split == "train")))]
 
 
-@pytest.mark.parametrize("parts", [("train",), ("val",), ("test",), ("val", "test")])
+@pytest.mark.parametrize("subsets", [("train",), ("val",), ("test",), ("val", "test")])
 @pytest.mark.parametrize("augmented", [True, False])
-def test_features_belong_to_their_clips(folder: Path, parts: tuple[str, ...], augmented: bool) -> None:
-    """Clips, labels, matrices and vectors of a part are of the same clips in the same order, across corpora."""
-    rows = expected(*parts, augmented=augmented)
+def test_features_belong_to_their_clips(folder: Path, subsets: tuple[str, ...], augmented: bool) -> None:
+    """Clips, labels, matrices and vectors of a split are of the same clips in the same order, across corpora."""
+    rows = expected(*subsets, augmented=augmented)
     assert set(rows.corpus) == set(CORPORA)
     data = read(folder, augmented=augmented)
-    assert list(data.clips(*parts).clip_id) == list(rows.clip_id)
+    assert list(data.clips(*subsets).clip_id) == list(rows.clip_id)
     all_marks = pd.Series(list(marks(CLIPS)), index=CLIPS.clip_id)
-    np.testing.assert_array_equal(data.functionals(*parts), np.stack(list(all_marks[rows.clip_id])))
-    frames = read(folder, payload="frames", augmented=augmented).frames(*parts)
+    np.testing.assert_array_equal(data.functionals(*subsets), np.stack(list(all_marks[rows.clip_id])))
+    frames = read(folder, payload="frames", augmented=augmented).frames(*subsets)
     all_matrices = dict(zip(CLIPS.clip_id, matrices(CLIPS), strict=True))
     for clip_id, matrix in zip(rows.clip_id, frames, strict=True):
         np.testing.assert_array_equal(matrix, all_matrices[clip_id])
@@ -96,7 +96,7 @@ def test_functionals_beside_frames_are_of_the_same_clips(folder: Path) -> None:
 
 
 def test_frames_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many parts are asked for, and in whatever combination, the tables are gone through a single time."""
+    """However many splits are asked for, and in whatever combination, the tables are gone through a single time."""
     seen: list[int] = []
     read_frames = training_data.feature_store.read_frames
 
@@ -106,7 +106,7 @@ def test_frames_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(training_data.feature_store, "read_frames", counted)
     data = read(folder, payload="frames")
-    lengths = {part: data.frames(part).lengths.tolist() for part in ("train", "val", "test")}
+    lengths = {subset: data.frames(subset).lengths.tolist() for subset in ("train", "val", "test")}
     assert sorted(data.frames("val", "test").lengths) == sorted(lengths["val"] + lengths["test"])
     assert seen == [data.table.clip_id.nunique()]
 
@@ -127,14 +127,14 @@ def test_folds_share_what_was_read(folder: Path, two_folds: Path, monkeypatch: p
     assert seen == [data.table.clip_id.nunique()]
 
 
-@pytest.mark.parametrize("part", ["train", "val", "test"])
-def test_labels_are_positions_in_the_classes(folder: Path, part: str) -> None:
+@pytest.mark.parametrize("subset", ["train", "val", "test"])
+def test_labels_are_positions_in_the_classes(folder: Path, subset: str) -> None:
     """A label is the place of the clip's class, after merging, among the run's classes in canonical order."""
     data = read(folder)
     assert data.classes == CLASSES
-    merged = expected(part).emotion.replace("calm", "neutral")
-    assert [CLASSES[label] for label in data.labels(part)] == list(merged)
-    assert data.labels(part).dtype == np.int64
+    merged = expected(subset).emotion.replace("calm", "neutral")
+    assert [CLASSES[label] for label in data.labels(subset)] == list(merged)
+    assert data.labels(subset).dtype == np.int64
 
 
 @pytest.mark.parametrize("augmented", [True, False])
@@ -147,7 +147,7 @@ def test_copies_are_trained_on_where_wanted(folder: Path, augmented: bool) -> No
 
 
 def test_a_corpus_that_was_dropped_is_not_read(folder: Path, tmp_path: Path) -> None:
-    """A table that an earlier run left on disk has no part in a run without its corpus."""
+    """A table that an earlier run left on disk has no place in a run without its corpus."""
     made = split()
     made[made.clip_id.str.startswith("tess")].to_csv(tmp_path / "splits.csv", index=False)
     data = training_data.read(folder / "functionals", ["tess"], tmp_path / "splits.csv", augmented=True)
@@ -167,7 +167,7 @@ def test_the_card_says_how_a_model_was_trained(folder: Path) -> None:
 def two_folds(folder: Path) -> Path:
     """Hold a split of two folds, in the second of which validation and test have changed places."""
     path = folder / "two_folds"
-    second = split().assign(fold=2).replace({"part": {"val": "test", "test": "val"}})
+    second = split().assign(fold=2).replace({"split": {"val": "test", "test": "val"}})
     path.mkdir()
     pd.concat([split(), second]).sort_values(["clip_id", "fold"]).to_csv(path / "splits.csv", index=False)
     return path / "splits.csv"
@@ -175,7 +175,7 @@ def two_folds(folder: Path) -> Path:
 
 @pytest.mark.parametrize("payload", ["functionals", "frames"])
 def test_a_fold_is_a_dataset_of_its_own(folder: Path, two_folds: Path, payload: str) -> None:
-    """In each fold every clip stands once, in that fold's part, with its own features."""
+    """In each fold every clip stands once, in that fold's split, with its own features."""
     data = training_data.read(folder / payload, CORPORA, two_folds, augmented=True)
     assert data.folds == [1, 2]
     swapped = {"train": "train", "val": "test", "test": "val"}
@@ -184,18 +184,20 @@ def test_a_fold_is_a_dataset_of_its_own(folder: Path, two_folds: Path, payload: 
         assert fold.folds == [number]
         assert fold.classes == data.classes
         assert not fold.table.clip_id.duplicated().any()
-        for part in swapped:
-            rows = expected(part if number == 1 else swapped[part])
-            assert set(fold.clips(part).clip_id) == set(rows.clip_id if part == "train" else originals(rows))
-            assert first_numbers(fold, part, payload=payload) == own_numbers(fold.clips(part).clip_id)
+        for subset in swapped:
+            rows = expected(subset if number == 1 else swapped[subset])
+            assert set(fold.clips(subset).clip_id) == set(rows.clip_id if subset == "train" else originals(rows))
+            assert first_numbers(fold, subset, payload=payload) == own_numbers(fold.clips(subset).clip_id)
 
 
 def originals(rows: pd.DataFrame) -> list[str]:
     return list(rows.clip_id[rows.augmentation == ""])
 
 
-def first_numbers(data: Dataset, part: str, *, payload: str) -> list[float]:
-    return data.functionals(part)[:, 0].tolist() if payload == "functionals" else [m[0, 0] for m in data.frames(part)]
+def first_numbers(data: Dataset, subset: str, *, payload: str) -> list[float]:
+    return (
+        data.functionals(subset)[:, 0].tolist() if payload == "functionals" else [m[0, 0] for m in data.frames(subset)]
+    )
 
 
 def own_numbers(clip_ids: "pd.Series[str]") -> list[float]:
@@ -216,8 +218,8 @@ def test_a_missing_split(folder: Path) -> None:
 
 def test_a_split_of_other_columns(folder: Path, tmp_path: Path) -> None:
     """A table that some other program wrote is refused with what it has and what was expected."""
-    split().rename(columns={"part": "set"}).to_csv(tmp_path / "splits.csv", index=False)
-    with pytest.raises(UserError, match=r"splits\.csv: columns are .*'set'.* expected .*'part'"):
+    split().rename(columns={"split": "set"}).to_csv(tmp_path / "splits.csv", index=False)
+    with pytest.raises(UserError, match=r"splits\.csv: columns are .*'set'.* expected .*'split'"):
         training_data.read(folder / "functionals", CORPORA, tmp_path / "splits.csv", augmented=True)
 
 

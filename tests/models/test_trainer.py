@@ -325,7 +325,7 @@ def test_an_ensemble_is_the_mean_of_its_networks(tmp_path: Path) -> None:
     factories.write_features(tmp_path / "frames", clips, payload="frames", values=values, names='["mel.0", "rms.0"]')
     vectors = list(rng.normal(size=(len(clips), 2)).astype(np.float32))
     factories.write_features(tmp_path / "functionals", clips, payload="functionals", values=vectors)
-    split = clips[["clip_id", "emotion"]].assign(fold=1, part=np.resize(["train", "val", "test"], len(clips)))
+    split = clips[["clip_id", "emotion"]].assign(fold=1, split=np.resize(["train", "val", "test"], len(clips)))
     split.to_csv(tmp_path / "splits.csv", index=False)
     data = training_data.read(
         tmp_path / "frames",

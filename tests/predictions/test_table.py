@@ -25,34 +25,34 @@ def message(table: pd.DataFrame) -> str:
 
 def test_a_prediction_table() -> None:
     """Each clip keeps what it is, and gets its probabilities and the class of the highest."""
-    clips = factories.ravdess(actors=[2]).iloc[[3, 0, 5]].assign(fold=1, part="test", emotion=["sad", "happy", "sad"])
+    clips = factories.ravdess(actors=[2]).iloc[[3, 0, 5]].assign(fold=1, split="test", emotion=["sad", "happy", "sad"])
     clips = clips.assign(
         intensity=["strong", "", "normal"], n_samples=[8000, 16000, 44100], sample_rate=[16000, 16000, 44100]
     )
     shares = np.array([[0.2, 0.5, 0.3], [0.6, 0.4, 0.0], [0.1, 0.2, 0.7]], dtype=np.float32)
     table = prediction_table.prediction_table(clips, shares, classes=CLASSES, seed=3)
-    assert list(table) == [*prediction_table.COLUMNS, "p_happy", "p_sad", "p_angry"]
+    assert list(table) == [*prediction_table.COLUMNS, "prob_happy", "prob_sad", "prob_angry"]
     assert list(table.predicted) == ["sad", "happy", "angry"]
     assert list(table.seed) == [3, 3, 3]
-    np.testing.assert_array_equal(table[["p_happy", "p_sad", "p_angry"]], shares.astype(np.float64))
-    assert list(table.seconds) == [0.5, 1.0, 1.0]
+    np.testing.assert_array_equal(table[["prob_happy", "prob_sad", "prob_angry"]], shares.astype(np.float64))
+    assert list(table.duration) == [0.5, 1.0, 1.0]
     assert set(table.temperature) == {1.0}
-    for column in ("clip_id", "source", "speaker", "sex", "intensity", "text", "emotion", "part"):
+    for column in ("clip_id", "original_id", "speaker", "sex", "intensity", "sentence", "emotion", "split"):
         assert list(table[column]) == list(clips[column]), column
     prediction_table.validate(table, name="svm")
 
 
 def test_equal_probabilities_mean_the_first_class() -> None:
     """A tie is broken the same way every time."""
-    clips = factories.ravdess(actors=[2]).iloc[:1].assign(fold=1, part="test")
+    clips = factories.ravdess(actors=[2]).iloc[:1].assign(fold=1, split="test")
     table = prediction_table.prediction_table(clips, np.array([[0.2, 0.4, 0.4]]), classes=CLASSES, seed=1)
     assert list(table.predicted) == ["sad"]
 
 
 def test_classes_of_a_table() -> None:
     """The classes are those with probabilities, in canonical order whatever the order of the columns."""
-    columns = [f"p_{name}" for name in reversed(EMOTIONS)]
-    assert prediction_table.classes_of(pd.DataFrame(columns=["clip_id", "part", "predicted", *columns])) == list(
+    columns = [f"prob_{name}" for name in reversed(EMOTIONS)]
+    assert prediction_table.classes_of(pd.DataFrame(columns=["clip_id", "split", "predicted", *columns])) == list(
         EMOTIONS
     )
     assert prediction_table.classes_of(valid()) == CLASSES
@@ -71,7 +71,7 @@ def test_a_table_without_rows() -> None:
 
 def test_a_table_without_probabilities() -> None:
     """A model gives a probability a class, not only its answer."""
-    assert "no p_<emotion> column" in message(valid().drop(columns=[f"p_{name}" for name in CLASSES]))
+    assert "no prob_<emotion> column" in message(valid().drop(columns=[f"prob_{name}" for name in CLASSES]))
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_a_table_without_probabilities() -> None:
 def test_what_is_no_probability_is_refused(row: list[float]) -> None:
     """Scores that are negative, missing or do not add up to 1 are no probabilities, in whatever row they stand."""
     table = valid()
-    table.loc[1, [f"p_{name}" for name in CLASSES]] = row
+    table.loc[1, [f"prob_{name}" for name in CLASSES]] = row
     assert "must be shares that add up to 1" in message(table)
 
 
 def test_rounding_is_forgiven() -> None:
     """Softmax in 32 bits does not add up to 1 exactly."""
     table = valid()
-    table["p_happy"] += 1e-5
+    table["prob_happy"] += 1e-5
     prediction_table.validate(table, name="lstm")
 
 

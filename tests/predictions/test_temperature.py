@@ -31,7 +31,7 @@ def test_a_temperature_changes_no_answer(temperature: float) -> None:
     shares = probabilities(found)
     assert (np.array(CLASSES)[shares.argmax(axis=1)] == table.predicted).all()
     assert shares.sum(axis=1) == pytest.approx(np.ones(len(table)))
-    others = [name for name in table if not name.startswith("p_")]
+    others = [name for name in table if not name.startswith("prob_")]
     pd.testing.assert_frame_equal(found[others], table[others])
     if temperature == 1:
         assert shares == pytest.approx(probabilities(table))
@@ -48,9 +48,9 @@ def test_a_temperature_can_be_taken_back(temperature: float) -> None:
 
 
 def test_a_temperature_sees_validation_clips_only() -> None:
-    """Rows of another part, and no rows, are refused."""
+    """Rows of another split, and no rows, are refused."""
     table = calibrated(10)
-    for rows in (table.assign(part="test"), table.assign(part=["val", "test"] * 5), table[:0]):
+    for rows in (table.assign(split="test"), table.assign(split=["val", "test"] * 5), table[:0]):
         with pytest.raises(UserError, match="validation clips only"):
             fit_temperature(rows)
 
@@ -69,7 +69,7 @@ def test_few_speakers_are_distrusted(factor: float) -> None:
 
 def test_one_voice_that_is_always_understood_makes_no_model_sure_of_all() -> None:
     """As where a corpus has two speakers, and other clips of the one that taught validate: there T would be 0."""
-    table = factories.predicted(CLASSES * 50, CLASSES * 50, part="val", classes=CLASSES)
+    table = factories.predicted(CLASSES * 50, CLASSES * 50, split="val", classes=CLASSES)
     one, many = table.assign(speaker="demo-1"), table.assign(speaker=[f"demo-{n}" for n in range(len(table))])
     assert 0.3 < fit_temperature(one) < 1
     assert TEMPERATURES[0] <= fit_temperature(many) < 0.3

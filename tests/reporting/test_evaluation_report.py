@@ -25,7 +25,7 @@ NOTE = "The voices of the demo corpus are synthetic: these numbers mean nothing 
 
 def write(folder: Path, models: Mapping[str, pd.DataFrame], **changed: Any) -> Page:
     """Write the page of models' test rows, with what the evaluation makes of them."""
-    classes = [column[2:] for column in next(iter(models.values())) if column.startswith("p_")]
+    classes = [column.removeprefix("prob_") for column in next(iter(models.values())) if column.startswith("prob_")]
     fake_predictions.draw_confusion(models, folder / "confusion", classes=classes)
     known = {
         "tables": models,
@@ -80,17 +80,17 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Full:
     folder = tmp_path_factory.mktemp("full")
     clips = ravdess(range(1, 9))
     clips["emotion"] = clips.emotion.where(clips.index % 7 > 0, "bored")
-    for column in ("clip_id", "source", "speaker", "text"):
+    for column in ("clip_id", "original_id", "speaker", "sentence"):
         clips[column] = clips[column] + EVIL
     look: dict[str, Any] = {"classes": [*CLASSES, "bored"], "seeds": (1, 2), "folds": 4}
     svm = fake_predictions.scaled(fake_predictions.predictions(clips, skill=2.5, sure=2, **look), 1.5)
     models = {"knn": fake_predictions.predictions(clips, skill=0.3, never="disgust", **look), "svm": svm}
-    noisy = svm[::2].assign(augmentation="stress_noise_0db", clip_id=svm.clip_id + "+stress_noise_0db.1")
-    stress = {
+    noisy = svm[::2].assign(augmentation="robustness_noise_0db", clip_id=svm.clip_id + "+robustness_noise_0db.1")
+    corrupted = {
         model: robustness.evaluate_robustness(pd.concat([table, noisy]), resamples=200, seed=1)
         for model, table in models.items()
     }
-    others = [noisy.assign(predicted="bored"), svm.assign(part="val", predicted="bored")]
+    others = [noisy.assign(predicted="bored"), svm.assign(split="val", predicted="bored")]
     audio_file = write_audio(folder / "ravdess.parquet", clips, seconds=5)
     given = models | {"svm": pd.concat([svm, *others], ignore_index=True)}
     page = write(
@@ -100,7 +100,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Full:
         probe=fake_predictions.probe(),
         notes=[NOTE],
         clips=[audio_file],
-        robustness=stress,
+        robustness=corrupted,
     )
     return Full(page, folder, models)
 
@@ -114,7 +114,7 @@ def row(page: Page, name: str, *, column: int = 0) -> str:
 def test_the_page_begins_with_the_score_and_how_sure_it_is(full: Full) -> None:
     """The first sentences name the best model, its UAR with the limits, over whom, chance, and the protocol."""
     found = bootstrap.bootstrap(full.models["svm"], ["uar"], resamples=200, seed=1).loc["uar"]
-    limits = f"{found.value:.3f} (95 % interval over 8 speakers: {found.low:.3f} to {found.high:.3f})"
+    limits = f"{found.value:.3f} (95 % interval over 8 speakers: {found.ci_low:.3f} to {found.ci_high:.3f})"
     assert f"svm has the highest UAR, {limits}; guessing gives 0.111." in full.page.text
     said = f"R{PROTOCOL[1:]}. 160 test clips, 9 emotions, mean of 2 seeds, 4 folds together."
     assert said in full.page.text
@@ -143,7 +143,7 @@ def test_the_leak_is_said_before_the_numbers(full: Full) -> None:
 
 
 def test_copies_and_other_parts_are_left_aside(full: Full) -> None:
-    """Stress copies and validation clips count in no number of the page."""
+    """Corrupted copies and validation clips count in no number of the page."""
     found = evaluation_tables.by_class(full.models["svm"], resamples=200, seed=1)
     assert row(full.page, "sad", column=0) == str(found.clips["sad"])
     assert row(full.page, "sad", column=1) == f"{found.recall['sad']:.3f}"
@@ -160,7 +160,7 @@ def test_the_page_says_how_it_is_made_again(full: Full) -> None:
 def test_names_are_text(full: Full) -> None:
     """A clip's, a speaker's or a sentence's name is shown as it is and does nothing."""
     assert not full.page.outline.all("script")
-    for clip_id in full.models["svm"].clip_id[:1], full.models["svm"].text[:1]:
+    for clip_id in full.models["svm"].clip_id[:1], full.models["svm"].sentence[:1]:
         assert clip_id.iloc[0].partition("<")[2] in full.page.text
 
 
@@ -205,12 +205,12 @@ def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_one_test_speaker_has_no_interval(tmp_path: Path) -> None:
     """With one speaker and one model the page says what cannot be said, and shows dashes, not "nan"."""
-    clips = ravdess([1]).assign(sex="", intensity="", text="")
-    rows = fake_predictions.predictions(clips, skill=1, classes=CLASSES).drop(columns="text").assign(intensity=None)
+    clips = ravdess([1]).assign(sex="", intensity="", sentence="")
+    rows = fake_predictions.predictions(clips, skill=1, classes=CLASSES).drop(columns="sentence").assign(intensity=None)
     page = write(tmp_path, {"svm": rows}, clips=[tmp_path / "nowhere.parquet"])
     assert "(no interval: one test speaker); guessing gives 0.125." in page.text
     assert "One test speaker. Nothing says how another voice would do" in page.text
-    assert "Not said of any test clip: sex, intensity, text." in page.text
+    assert "Not said of any test clip: sex, intensity, sentence." in page.text
     assert "Clips of ravdess cannot be played" in page.text
     assert "nan" not in page.text.lower().split()
     assert "Which differences are real" not in page.text
@@ -292,23 +292,23 @@ def test_an_answer_that_is_always_right(tmp_path: Path) -> None:
 
 def pairs(**columns: Any) -> pd.DataFrame:
     known = {"a": "svm", "b": "knn", "only_a": 9, "only_b": 1, "p": 0.01, "p_holm": 0.01, "difference": 0.1}
-    return pd.DataFrame([known | {"low": 0.05, "high": 0.2, "speakers": 24} | columns])
+    return pd.DataFrame([known | {"ci_low": 0.05, "ci_high": 0.2, "speakers": 24} | columns])
 
 
-def board(*, tied: bool = False, speakers: int = 24) -> pd.DataFrame:
-    return pd.DataFrame({"model": ["svm", "knn"], "tied_with_best": [True, tied], "speakers": speakers})
+def board(*, equal: bool = False, speakers: int = 24) -> pd.DataFrame:
+    return pd.DataFrame({"model": ["svm", "knn"], "not_significantly_worse": [True, equal], "speakers": speakers})
 
 
 @pytest.mark.parametrize(
     ("pair", "judgement", "verdict"),
     [
         (pairs(), board(), "real"),
-        (pairs(a="knn", b="svm", only_a=1, only_b=9, difference=-0.1, low=-0.2, high=-0.05), board(), "real"),
+        (pairs(a="knn", b="svm", only_a=1, only_b=9, difference=-0.1, ci_low=-0.2, ci_high=-0.05), board(), "real"),
         (pairs(only_a=1, only_b=9), board(), "not shown"),  # more clips for one, a higher UAR for the other
         (pairs(p_holm=0.06), board(), "not shown"),
-        (pairs(low=-0.01), board(), "not shown"),
-        (pairs(), board(tied=True), "not shown"),
-        (pairs(low=float("nan"), high=float("nan")), board(), "not shown"),
+        (pairs(ci_low=-0.01), board(), "not shown"),
+        (pairs(), board(equal=True), "not shown"),
+        (pairs(ci_low=float("nan"), ci_high=float("nan")), board(), "not shown"),
         (pairs(), board(speakers=5), "not shown: too few speakers"),
     ],
 )
@@ -321,7 +321,9 @@ def test_a_difference_is_real_if_clips_and_speakers_say_so(
 
 def test_the_better_of_two_is_named_first() -> None:
     """A pair that was subtracted the other way round is turned, with its limits and its clips."""
-    turned = evaluation_tables.differences(pairs(only_a=1, only_b=9, difference=-0.1, low=-0.2, high=-0.05), board())
+    turned = evaluation_tables.differences(
+        pairs(only_a=1, only_b=9, difference=-0.1, ci_low=-0.2, ci_high=-0.05), board()
+    )
     (name, cells), *_ = turned.rows
     assert name == "knn against svm"
     assert [cell.text for cell in cells] == ["real", "+0.100", "+0.050", "+0.200", "9", "1", "0.010"]
@@ -330,24 +332,26 @@ def test_the_better_of_two_is_named_first() -> None:
 def test_slices_of_length_have_the_limits_of_their_own_clips() -> None:
     """Limits stand beside the bin that they are of, also where a bin is empty."""
     rows = fake_predictions.predictions(ravdess(range(1, 9)), skill=1, classes=CLASSES)
-    rows["seconds"] = [0.5 if n % 3 else 3.2 for n in range(len(rows))]
-    found = evaluation_tables.sliced(rows, "seconds", resamples=200, seed=1).set_index("value")
+    rows["duration"] = [0.5 if n % 3 else 3.2 for n in range(len(rows))]
+    found = evaluation_tables.sliced(rows, "duration", resamples=200, seed=1).set_index("value")
     assert list(found.index) == ["0 to 1 s", "3 to 4 s"]
-    own = bootstrap.bootstrap(rows[rows.seconds > 3], ["uar"], resamples=200, seed=1).loc["uar"]
-    assert (found.uar["3 to 4 s"], found.low["3 to 4 s"]) == (pytest.approx(own.value), own.low)
+    own = bootstrap.bootstrap(rows[rows.duration > 3], ["uar"], resamples=200, seed=1).loc["uar"]
+    assert (found.uar["3 to 4 s"], found.low["3 to 4 s"]) == (pytest.approx(own.value), own.ci_low)
 
 
 def test_many_values_are_cut_to_the_lowest_and_the_highest() -> None:
     """Two hundred sentences are not all listed, and the caption says which are."""
     found = pd.DataFrame({"value": [f"w{n:03}" for n in range(200)], "uar": [n / 200 for n in range(200)]})
-    table = evaluation_tables.slices(found.assign(clips=1, speakers=1, classes=8, accuracy=1.0), what="text", total=8)
+    table = evaluation_tables.slices(
+        found.assign(clips=1, speakers=1, classes=8, accuracy=1.0), what="sentence", total=8
+    )
     assert (len(table.rows), table.rows[0][0], table.rows[-1][0]) == (30, "w000", "w199")
     assert "the 15 lowest and the 15 highest of 200" in table.caption
 
 
 def test_a_model_at_chance_is_said_to_be() -> None:
     """A limit below what guessing gives means that nothing was shown."""
-    table = board().assign(uar=0.3, uar_low=[0.1, 0.1])
+    table = board().assign(uar=0.3, uar_ci_low=[0.1, 0.1])
     assert [note.title for note in evaluation_text.warnings(table, [], classes=8, unknown="")] == [
         "Not shown to be better than guessing"
     ]

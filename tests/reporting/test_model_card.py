@@ -8,16 +8,14 @@ from ser.utils import provenance
 from tests.helpers import factories
 
 CLASSES = ["neutral", "happy", "sad"]
-DISTURBED = pd.DataFrame(
-    [{"condition": "stress_telephone", "uar_clean": 0.333, "uar": 0.25, "clips": 9, "unchanged": 0.5}]
-)
+DISTURBED = pd.DataFrame([{"condition": "telephone", "uar_clean": 0.333, "uar": 0.25, "clips": 9, "agreement": 0.5}])
 
 
 def card(rows: pd.DataFrame, *corpora: str) -> str:
-    both = {"svm": pd.concat([rows, rows.assign(part="val")])}
+    both = {"svm": pd.concat([rows, rows.assign(split="val")])}
     settings = factories.settings(evaluate={"resamples": 100}).evaluate
     numbers = {model: summary.summarize(table, settings, seed=1) for model, table in both.items()}
-    board = summary.leaderboard(numbers, tied=["svm"])
+    board = summary.leaderboard(numbers, not_significantly_worse=["svm"])
     return model_card.markdown(
         rows, board, robustness=DISTURBED, protocol="tested so", notes=["Beware."], corpora=corpora
     )

@@ -22,7 +22,7 @@ from ser.inference.sliding_window import WindowSettings
 from ser.serving.app import SECURITY_HEADERS, Limits, create_app, run
 from ser.utils.errors import UserError
 from tests.helpers.fake_model import FakeModel, call, quiet, spoken
-from tests.helpers.http_service import FakeServed, Reply, Service, served
+from tests.helpers.http_service import FakeServedModel, Reply, Service, served
 from tests.helpers.signals import encode, silence
 from tests.test_fuzz import WAYS
 
@@ -33,8 +33,8 @@ NO_FILE = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n--b--\r\
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     limits = Limits(megabytes=0.5, minutes=0.5, seconds=10, max_queued=100)
-    with served(create_app(FakeServed(), limits=limits)) as it:
-        yield it
+    with served(create_app(FakeServedModel(), limits=limits)) as running:
+        yield running
 
 
 def assert_problem(reply: Reply, status: int) -> None:
@@ -60,7 +60,7 @@ def test_a_form_and_a_raw_body_are_equivalent(service: Service, content: bytes, 
 
 
 def test_timeline_uses_the_query_parameters(service: Service) -> None:
-    """The windows are those of `timeline.of` with the options of the request."""
+    """The windows are those of `timeline.predict_timeline` with the options of the request."""
     expected = timeline.predict_timeline(
         encode(call()), FakeModel(), WindowSettings(window_seconds=2, hop_seconds=0.5, smoothing=0)
     )
@@ -168,7 +168,7 @@ def test_requests_reads_the_response_to_a_too_large_body(service: Service, size:
 def test_uploads_are_not_written_to_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No temporary file is created, also for a file that is larger than what starlette keeps in memory."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with served(create_app(FakeServed(), limits=Limits())) as service:
+    with served(create_app(FakeServedModel(), limits=Limits())) as service:
         assert service.post("/predict", ANGRY + bytes(2_000_000)).status == 200
 
 
@@ -176,7 +176,7 @@ def test_concurrent_requests_get_their_own_prediction() -> None:
     """Forty requests at the same time get the prediction for their own recording, or 503 and Retry-After."""
     limits = Limits(workers=2, max_queued=10)
     contents = [ANGRY, SAD] * 20
-    with served(create_app(FakeServed(seconds=0.05), limits=limits)) as service:
+    with served(create_app(FakeServedModel(seconds=0.05), limits=limits)) as service:
         with ThreadPoolExecutor(40) as pool:
             replies = list(pool.map(lambda content: service.post("/predict", content), contents))
         assert service.ask("GET", "/health").json == {"status": "ok", "busy": 0, "places": 12}
@@ -192,7 +192,7 @@ def test_concurrent_requests_get_their_own_prediction() -> None:
 def test_slow_requests_and_predictions_time_out() -> None:
     """A prediction that takes too long gives 503, an incomplete request 408; both free their slots."""
     limits = Limits(seconds=0.3, workers=1)
-    with served(create_app(FakeServed(seconds=2), limits=limits)) as service:
+    with served(create_app(FakeServedModel(seconds=2), limits=limits)) as service:
         start = time.monotonic()
         assert_problem(service.post("/predict", ANGRY), 503)
         assert time.monotonic() - start < 2
@@ -207,7 +207,7 @@ def test_slow_requests_and_predictions_time_out() -> None:
 def test_no_more_than_workers_run_at_once() -> None:
     """A prediction that runs on after its timeout keeps its worker; one that timed out in the queue never runs."""
 
-    class Blocked(FakeServed):
+    class Blocked(FakeServedModel):
         released, calls = Event(), 0
 
         def predict(self, recording: bytes) -> SimpleNamespace:
@@ -231,7 +231,7 @@ def test_no_more_than_workers_run_at_once() -> None:
 def test_server_errors_reveal_no_internals() -> None:
     """The response with status 500 contains no path and no traceback."""
 
-    class Broken(FakeServed):
+    class Broken(FakeServedModel):
         def predict(self, recording: bytes) -> Any:
             raise RuntimeError("/secret/path")
 
@@ -244,7 +244,7 @@ def test_server_errors_reveal_no_internals() -> None:
 def test_health_model_and_openapi(service: Service) -> None:
     """Each endpoint is there and described, and the description names request bodies, options and errors."""
     assert service.ask("GET", "/health").json["status"] == "ok"
-    assert service.ask("GET", "/model").json == FakeServed().card
+    assert service.ask("GET", "/model").json == FakeServedModel().card
     description = service.ask("GET", "/openapi.json").json
     assert set(description["paths"]) == {"/predict", "/timeline", "/health", "/model"}
     for path, options in (("/predict", set()), ("/timeline", {"window", "hop", "smoothing"})):
@@ -291,4 +291,4 @@ def test_unavailable_address(host: str, port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         wanted = port or taken.getsockname()[1]
         with pytest.raises(UserError, match=f"{host}:{wanted}"):
-            run(create_app(FakeServed(), limits=Limits()), host=host, port=wanted, started=print)
+            run(create_app(FakeServedModel(), limits=Limits()), host=host, port=wanted, started=print)

@@ -10,11 +10,11 @@ import pytest
 from ser.serving.app import Limits, create_app
 from tests.helpers.browser import Tab, browsing
 from tests.helpers.fake_model import call, spoken
-from tests.helpers.http_service import FakeServed, served
+from tests.helpers.http_service import FakeServedModel, served
 from tests.helpers.signals import encode, silence
 
 ANGRY = encode(spoken(900, seconds=2))
-PRESSED = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+FAKE_DEVICE = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +22,14 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tab, str
     folder = tmp_path_factory.mktemp("browser")
     voice = folder / "voice.wav"
     voice.write_bytes(encode(spoken(100, seconds=20)))
-    app = create_app(FakeServed(), limits=Limits(megabytes=1))
-    with served(app) as service, browsing(folder, *PRESSED, f"--use-file-for-fake-audio-capture={voice}") as tab:
+    app = create_app(FakeServedModel(), limits=Limits(megabytes=1))
+    with served(app) as service, browsing(folder, *FAKE_DEVICE, f"--use-file-for-fake-audio-capture={voice}") as tab:
         yield tab, service.url
 
 
 @pytest.fixture
 def tab(browser: tuple[Tab, str]) -> Tab:
-    """Open the page anew."""
+    """Reload the page."""
     tab, url = browser
     tab.events.clear()
     tab.show()
@@ -37,21 +37,21 @@ def tab(browser: tuple[Tab, str]) -> Tab:
     return tab
 
 
-def chosen(tab: Tab, folder: Path, content: bytes, *, name: str = "a.wav") -> None:
+def choose(tab: Tab, folder: Path, content: bytes, *, name: str = "a.wav") -> None:
     (folder / name).write_bytes(content)
     tab.choose("#file", folder / name)
 
 
-def shown(tab: Tab) -> str:
-    """Wait for an answer and read its headline."""
+def headline(tab: Tab) -> str:
+    """Wait for the prediction or an error, and read the headline."""
     tab.wait("!document.getElementById('result').hidden || !document.getElementById('problem').hidden")
-    return str(tab.run("document.getElementById('answer').innerText"))
+    return str(tab.run("document.getElementById('prediction').innerText"))
 
 
 def test_chosen_file_is_predicted(tab: Tab, tmp_path: Path) -> None:
     """The result has the label, a bar for each emotion and a player, and gets the focus."""
-    chosen(tab, tmp_path, ANGRY)
-    assert shown(tab).startswith("Angry, 8")
+    choose(tab, tmp_path, ANGRY)
+    assert headline(tab).startswith("Angry, 8")
     bars = tab.run(
         "[...document.querySelectorAll('#bars li')].map((row) => row.innerText.replace(/\\s+/g, ' ').trim())"
     )
@@ -59,31 +59,31 @@ def test_chosen_file_is_predicted(tab: Tab, tmp_path: Path) -> None:
     assert sum(int(bar.split()[1]) for bar in bars) == pytest.approx(100, abs=1)
     assert "a.wav, 2.0 seconds" in tab.run("document.getElementById('remark').innerText")
     tab.wait("document.getElementById('audio').duration > 1.9")
-    assert tab.run("document.activeElement.id") == "answer"
+    assert tab.run("document.activeElement.id") == "prediction"
     assert tab.run("document.getElementById('over-time').hidden")
-    assert tab.complaints() == []
+    assert tab.console_errors() == []
 
 
 def test_dropped_file_is_predicted(tab: Tab) -> None:
     """A file can be dropped anywhere on the page."""
     tab.run(
-        "(() => { const held = new DataTransfer(), letters = atob('" + b64encode(ANGRY).decode() + "');"
-        "held.items.add(new File([Uint8Array.from(letters, (one) => one.charCodeAt(0))], 'dropped.wav'));"
-        "const how = {dataTransfer: held, bubbles: true, cancelable: true};"
-        "document.body.dispatchEvent(new DragEvent('drop', how)); })()"
+        "(() => { const data = new DataTransfer(), letters = atob('" + b64encode(ANGRY).decode() + "');"
+        "data.items.add(new File([Uint8Array.from(letters, (letter) => letter.charCodeAt(0))], 'dropped.wav'));"
+        "const options = {dataTransfer: data, bubbles: true, cancelable: true};"
+        "document.body.dispatchEvent(new DragEvent('drop', options)); })()"
     )
-    assert shown(tab).startswith("Angry")
+    assert headline(tab).startswith("Angry")
 
 
 def test_longer_recording_has_a_timeline(tab: Tab, tmp_path: Path) -> None:
     """The timeline is drawn, and its cursor can be moved."""
-    chosen(tab, tmp_path, encode(call()))
+    choose(tab, tmp_path, encode(call()))
     tab.wait("!document.getElementById('over-time').hidden")
     assert tab.run("document.querySelectorAll('#ribbons svg').length") == 4
     tab.run("p = document.querySelector('#ribbons input'); p.value = 12; p.dispatchEvent(new Event('input'))")
     assert "0:12" in tab.wait("document.querySelector('.ribbons-now').innerText")
     assert "angry" in tab.run("document.querySelector('#ribbons input').getAttribute('aria-valuetext')")
-    assert tab.complaints() == []
+    assert tab.console_errors() == []
 
 
 def test_voice_is_recorded_with_the_keyboard(tab: Tab) -> None:
@@ -95,23 +95,23 @@ def test_voice_is_recorded_with_the_keyboard(tab: Tab) -> None:
     tab.wait("document.getElementById('status').innerText")
     tab.wait("parseFloat(document.getElementById('record-hint').innerText) > 1.5")
     tab.press("Enter", 13, "\r")
-    assert shown(tab).startswith("Sad")
+    assert headline(tab).startswith("Sad")
     assert "Your voice" in tab.run("document.getElementById('remark').innerText")
     assert tab.run("document.getElementById('record').innerText.trim()") == "Record"
-    assert tab.complaints() == []
+    assert tab.console_errors() == []
 
 
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (b"no audio", "“no audio”"),
+        (b"no audio", "not decodable"),
         (encode(silence(1)), "silence"),
         (bytes(2_000_000), "2 MB"),
     ],
 )
 def test_errors_are_shown(tab: Tab, tmp_path: Path, content: bytes, named: str) -> None:
-    """An alert shows the detail of the problem, and no result is shown beside it."""
-    chosen(tab, tmp_path, content)
+    """An alert shows the detail of the problem, and there is no result."""
+    choose(tab, tmp_path, content)
     tab.wait("!document.getElementById('problem').hidden")
     assert named in tab.run("document.getElementById('problem').innerText")
     assert tab.run("document.getElementById('result').hidden")
@@ -124,22 +124,22 @@ def test_browser_decodes_formats_that_the_server_does_not(tab: Tab, tmp_path: Pa
         const context = new AudioContext();
         const to = context.createMediaStreamDestination(), from = context.createOscillator();
         from.frequency.value = 900; from.connect(to); from.start();
-        const recorder = new MediaRecorder(to.stream), pieces = [];
-        recorder.ondataavailable = (event) => pieces.push(event.data);
+        const recorder = new MediaRecorder(to.stream), chunks = [];
+        recorder.ondataavailable = (event) => chunks.push(event.data);
         const done = new Promise((stopped) => { recorder.onstop = stopped; });
         recorder.start(); await new Promise((wait) => setTimeout(wait, 1000)); recorder.stop(); await done;
-        return [...new Uint8Array(await new Blob(pieces).arrayBuffer())];
+        return [...new Uint8Array(await new Blob(chunks).arrayBuffer())];
         })()"""
     )
-    chosen(tab, tmp_path, bytes(recorded), name="a.webm")
-    assert shown(tab).startswith("Angry")
+    choose(tab, tmp_path, bytes(recorded), name="a.webm")
+    assert headline(tab).startswith("Angry")
 
 
 @pytest.mark.parametrize(("width", "dark"), [(360, False), (390, True), (1280, True)])
-def test_the_page_fits(tab: Tab, tmp_path: Path, width: int, dark: bool) -> None:
-    """On a phone and on a desktop nothing is wider than the screen, and the text has contrast."""
+def test_page_fits_the_screen(tab: Tab, tmp_path: Path, width: int, dark: bool) -> None:
+    """On phones and desktops, nothing is wider than the screen, and the text has contrast."""
     tab.show(width=width, dark=dark)
-    chosen(tab, tmp_path, encode(call()))
+    choose(tab, tmp_path, encode(call()))
     tab.wait("!document.getElementById('over-time').hidden")
     assert tab.run("document.documentElement.scrollWidth") <= width
     ink, paper = (
@@ -150,9 +150,9 @@ def test_the_page_fits(tab: Tab, tmp_path: Path, width: int, dark: bool) -> None
     assert (np.mean(paper) < 60) == dark
 
 
-def test_every_control_has_a_name(tab: Tab, tmp_path: Path) -> None:
-    """A screen reader finds a name for each control, and announces changes."""
-    chosen(tab, tmp_path, encode(call()))
+def test_controls_have_accessible_names(tab: Tab, tmp_path: Path) -> None:
+    """Each control has a name, and changes are announced."""
+    choose(tab, tmp_path, encode(call()))
     tab.wait("!document.getElementById('over-time').hidden")
     nodes = tab.ask("Accessibility.getFullAXTree")["nodes"]
     roles = {"button", "link", "slider", "textbox"}

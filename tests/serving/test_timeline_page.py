@@ -1,4 +1,4 @@
-"""A timeline's page is one file that plays, loads nothing and runs its own script; its picture shows the ribbons."""
+"""The page of a timeline is a self-contained file with a player; the figure shows the emotions over time."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from ser.audio import io as audio_io
 from ser.inference import timeline
@@ -19,29 +20,29 @@ from tests.helpers.fake_model import FakeModel, call, quiet
 from tests.helpers.signals import encode
 from tests.reporting.test_html_page import Outline
 
-SOUND = encode(call())
+RECORDING = encode(call())
 
 
 @pytest.fixture(scope="module")
-def found() -> Timeline:
-    return timeline.predict_timeline(SOUND, FakeModel(), WindowSettings())
+def result() -> Timeline:
+    return timeline.predict_timeline(RECORDING, FakeModel(), WindowSettings())
 
 
 @pytest.fixture(scope="module")
-def files(found: Timeline, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def files(result: Timeline, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     stem = tmp_path_factory.mktemp("page") / "call"
-    return timeline_page.save(found, stem, recording=SOUND, name="<call>.wav", layout=WindowSettings())
+    return timeline_page.save(result, stem, recording=RECORDING, name="<call>.wav", settings=WindowSettings())
 
 
-def test_the_page_holds_the_recording(files: list[Path]) -> None:
-    """What it plays is the recording, as MP3, within the page."""
+def test_page_embeds_the_recording(files: list[Path]) -> None:
+    """The player has the recording as MP3."""
     [player] = Outline(files[1].read_text()).all("audio")
     samples, rate = audio_io.decode(b64decode(player["src"].removeprefix("data:audio/mpeg;base64,")))
     assert rate == 16000
     assert len(samples) == pytest.approx(len(call()), abs=3000)
 
 
-def test_the_page_loads_nothing(files: list[Path]) -> None:
+def test_page_loads_nothing(files: list[Path]) -> None:
     """The policy allows no other source, and the name of the recording is escaped."""
     page = files[1].read_text()
     [policy] = [str(a["content"]) for a in Outline(page).all("meta") if "http-equiv" in a]
@@ -50,59 +51,56 @@ def test_the_page_loads_nothing(files: list[Path]) -> None:
     assert "http" not in re.sub("http-equiv|http://www.w3.org/2000/svg", "", page.split("data:audio")[0])
 
 
-def test_the_data_of_the_page_is_the_timeline(files: list[Path], found: Timeline) -> None:
-    """Windows, segments and emotions are handed over whole, and the outline with no peak lost."""
+def test_page_has_the_data_of_the_timeline(files: list[Path], result: Timeline) -> None:
+    """Windows, emotions and outline are complete."""
     [text] = re.findall('<script type="application/json" id="data">(.*?)</script>', files[1].read_text())
     content = json.loads(text)
-    assert len(content["windows"]) == len(found.windows)
-    assert content["emotions"] == list(found.emotions)
-    assert max(content["outline"]) == pytest.approx(found.outline.max(), abs=1e-3)
+    assert len(content["windows"]) == len(result.windows)
+    assert content["emotions"] == list(result.emotions)
+    assert max(content["outline"]) == pytest.approx(result.outline.max(), abs=1e-3)
     assert len(content["outline"]) * content["outline_seconds"] == pytest.approx(content["seconds"], abs=0.05)
 
 
-def test_a_long_outline_is_thinned() -> None:
-    """Two hours have no more points than a screen, and the one loud moment is among them."""
+def test_long_outlines_are_thinned() -> None:
+    """An outline has at most `MAX_POINTS` points and keeps peaks."""
     blocks = [np.full(1600, 0.01, dtype=np.float32)] * 7200 + [np.full(1600, 0.5, dtype=np.float32)]
-    found = timeline.predict_blocks(iter(blocks), FakeModel(), WindowSettings())
-    content = timeline_page.data(found)
-    assert len(content["outline"]) <= timeline_page.MOST_POINTS
-    assert max(content["outline"]) == 0.5
+    outline = timeline_page.data(timeline.predict_blocks(blocks, FakeModel(), WindowSettings()))["outline"]
+    assert len(outline) <= timeline_page.MAX_POINTS
+    assert max(outline) == 0.5
 
 
-def test_the_picture_has_the_colours_of_what_was_said(files: list[Path]) -> None:
-    """The ribbons of a call that is sad and then angry show both."""
-    from matplotlib.image import imread
-
-    shown = {tuple(pixel) for pixel in (imread(files[0])[:, :, :3].reshape(-1, 3) * 255).round().astype(int).tolist()}
+def test_figure_has_the_colours_of_the_emotions(files: list[Path]) -> None:
+    """A call that is sad and then angry has both colours."""
+    pixels = {tuple(pixel) for pixel in (imread(files[0])[:, :, :3].reshape(-1, 3) * 255).round().astype(int).tolist()}
     for name in ("sad", "angry"):
         colour = plots.EMOTION_COLOURS[name]
-        assert tuple(int(colour[n : n + 2], 16) for n in (1, 3, 5)) in shown
+        assert tuple(int(colour[n : n + 2], 16) for n in (1, 3, 5)) in pixels
 
 
-def test_a_room_without_speech_has_a_page(tmp_path: Path) -> None:
-    """Nothing to draw is no error."""
-    sound = encode(quiet(2.5))
-    found = timeline.predict_timeline(sound, FakeModel(), WindowSettings())
-    paths = timeline_page.save(found, tmp_path / "room", recording=sound, name="room", layout=WindowSettings())
-    assert "No speech was found." in paths[1].read_text()
+def test_recordings_without_speech_have_a_page(tmp_path: Path) -> None:
+    """The headline states that there is no speech."""
+    recording = encode(quiet(2.5))
+    result = timeline.predict_timeline(recording, FakeModel(), WindowSettings())
+    paths = timeline_page.save(result, tmp_path / "room", recording=recording, name="room", settings=WindowSettings())
+    assert "No speech detected." in paths[1].read_text()
 
 
-def test_emotions_beyond_the_eight_have_colours() -> None:
-    """Names of a user's own get one each, and the same whatever else there is."""
+def test_other_emotions_have_colours() -> None:
+    """Emotions of a custom corpus have different colours."""
     colours = plots.label_colours(["neutral", "bored", "amused"])
     assert len(set(colours.values())) == 3
 
 
-def test_the_cursor_runs_along(files: list[Path], tmp_path: Path) -> None:
-    """In a browser the position moves the sound and says the answer, and the console has no complaint."""
+def test_slider_moves_the_player(files: list[Path], tmp_path: Path) -> None:
+    """In a browser the slider sets the position of the player and shows the prediction."""
     with browsing(tmp_path) as tab:
         tab.open(files[1].as_uri())
         tab.wait("document.querySelector('audio').readyState > 0")
-        for seconds, said in ((2.5, "0:02 sad, "), (7.5, "0:07 nobody speaks"), (12, "0:12 angry, ")):
+        for seconds, text in ((2.5, "0:02 sad, "), (7.5, "0:07 no speech"), (12, "0:12 angry, ")):
             tab.run(
                 f"p = document.querySelector('input[type=range]'); p.value = {seconds};"
                 "p.dispatchEvent(new Event('input'))"
             )
-            tab.wait(f"document.querySelector('.ribbons-now').innerText.replace(/\\s+/g, ' ').startsWith({said!r})")
+            tab.wait(f"document.querySelector('.ribbons-now').innerText.replace(/\\s+/g, ' ').startsWith({text!r})")
             assert tab.run("document.querySelector('audio').currentTime") == pytest.approx(seconds, abs=0.1)
-        assert tab.complaints() == []
+        assert tab.console_errors() == []

@@ -1,34 +1,35 @@
-// Draws a timeline and lets a cursor run along it with an audio element. `it` is what ser/serving/timeline_page.py hands over.
-function ribbons(root, it, audio) {
+// Draw a timeline, the data of ser/serving/timeline_page.py, with a cursor at the position of an audio element.
+function ribbons(root, timeline, audio) {
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
-  const percent = (share) => Math.round(100 * share) + " %";
+  const {emotions, windows, outline, seconds: duration} = timeline;
+  const percent = (probability) => Math.round(100 * probability) + " %";
   const clock = (seconds) => {
-    const whole = Math.floor(seconds + 1e-6), minutes = Math.floor(whole / 60);
-    return minutes + ":" + String(whole % 60).padStart(2, "0");
+    const total = Math.floor(seconds + 1e-6);
+    return Math.floor(total / 60) + ":" + String(total % 60).padStart(2, "0");
   };
   const add = (parent, tag, name, text) => {
-    const made = document.createElement(tag);
-    if (name) made.className = name;
-    if (text !== undefined) made.textContent = text;
-    parent.append(made);
-    return made;
+    const element = document.createElement(tag);
+    if (name) element.className = name;
+    if (text !== undefined) element.textContent = text;
+    parent.append(element);
+    return element;
   };
-  const picture = (parent, name, high) => {
-    const made = document.createElementNS(SVG, "svg");
-    made.setAttribute("viewBox", "0 0 " + it.seconds + " " + high);
-    made.setAttribute("preserveAspectRatio", "none");
-    made.setAttribute("aria-hidden", "true");
-    if (name) made.setAttribute("class", name);
-    parent.append(made);
-    return made;
+  const addSvg = (parent, name, height) => {
+    const svg = document.createElementNS(SVG, "svg");
+    svg.setAttribute("viewBox", "0 0 " + duration + " " + height);
+    svg.setAttribute("preserveAspectRatio", "none");
+    svg.setAttribute("aria-hidden", "true");
+    if (name) svg.setAttribute("class", name);
+    parent.append(svg);
+    return svg;
   };
-  const area = (parent, path, name, fill) => {
-    const made = document.createElementNS(SVG, "path");
-    made.setAttribute("d", path);
-    if (name) made.setAttribute("class", name);
-    if (fill) made.setAttribute("fill", fill);
-    parent.append(made);
+  const addPath = (parent, d, name, fill) => {
+    const path = document.createElementNS(SVG, "path");
+    path.setAttribute("d", d);
+    if (name) path.setAttribute("class", name);
+    if (fill) path.setAttribute("fill", fill);
+    parent.append(path);
   };
 
   root.replaceChildren();
@@ -38,95 +39,90 @@ function ribbons(root, it, audio) {
   const body = add(root, "div", "ribbons-body");
   const names = add(body, "div", "ribbons-names"), scroll = add(body, "div", "ribbons-scroll");
   const values = add(body, "div", "ribbons-values"), wide = add(scroll, "div", "ribbons-wide");
-  for (const part of [names, values, scroll]) part.setAttribute("aria-hidden", "true");
-  add(names, "span", "", "sound");
+  for (const column of [names, values, scroll]) column.setAttribute("aria-hidden", "true");
+  add(names, "span", "", "waveform");
   add(values, "span", "", "");
-  const labels = it.emotions.map((emotion) => add(names, "span", "", emotion));
-  const numbers = it.emotions.map(() => add(values, "span", "", ""));
+  const labels = emotions.map((emotion) => add(names, "span", "", emotion));
+  const numbers = emotions.map(() => add(values, "span", "", ""));
 
-  // Each window's answer stands for the hop that it ends with.
-  const starts = it.windows.map((window, n) => (n ? it.windows[n - 1].end : 0));
-  const wave = picture(wide, "wave", 2.3);
-  const loudest = it.outline.reduce((most, high) => Math.max(most, high), 0.01); // quiet recordings are to be seen too
-  const points = it.outline.map((high, n) => [n * it.outline_seconds, high / loudest]);
-  area(wave, "M0,1" + points.map(([x, y]) => "L" + x + "," + (1 - y)).join("") + "L" + it.seconds + ",1"
+  const wave = addSvg(wide, "wave", 2.3);
+  const peak = outline.reduce((max, value) => Math.max(max, value), 0.01); // scale quiet recordings up, but not silence
+  const points = outline.map((value, n) => [n * timeline.outline_seconds, value / peak]);
+  addPath(wave, "M0,1" + points.map(([x, y]) => "L" + x + "," + (1 - y)).join("") + "L" + duration + ",1"
     + points.reverse().map(([x, y]) => "L" + x + "," + (1 + y)).join("") + "Z", "ribbons-wave");
-  for (const part of it.segments) area(wave, "M" + part.start + ",2.12H" + part.end + "V2.3H" + part.start + "Z", "ribbons-speech");
-  for (const emotion of it.emotions) {
-    const path = it.windows.map((window, n) => {
-      const share = window.probabilities[emotion] || 0;
-      return share ? "M" + starts[n] + ",1V" + (1 - 0.92 * share) + "H" + window.end + "V1Z" : "";
+  for (const {start, end} of timeline.segments) addPath(wave, "M" + start + ",2.12H" + end + "V2.3H" + start + "Z", "ribbons-speech");
+  for (const emotion of emotions) {
+    const bars = windows.map((window, n) => {  // each window is drawn at its last hop
+      const start = n ? windows[n - 1].end : 0, probability = window.probabilities[emotion] || 0;
+      return probability ? "M" + start + ",1V" + (1 - 0.92 * probability) + "H" + window.end + "V1Z" : "";
     }).join("");
-    area(picture(wide, "", 1), path || "M0,1", "", it.colours[emotion]);
+    addPath(addSvg(wide, "", 1), bars || "M0,1", "", timeline.colours[emotion]);
   }
   const ticks = add(wide, "div", "ribbons-ticks"), cursor = add(wide, "div", "ribbons-cursor");
 
   const foot = add(root, "div", "ribbons-foot");
-  const place = add(foot, "input");
-  Object.assign(place, {type: "range", min: 0, max: it.seconds, step: Math.min(0.1, it.seconds / 100), value: 0});
-  place.setAttribute("aria-label", "Position in the recording");
-  const out = add(foot, "button", "", "−"), into = add(foot, "button", "", "+");
-  out.type = into.type = "button";
-  out.setAttribute("aria-label", "Show more time");
-  into.setAttribute("aria-label", "Show less time");
+  const slider = add(foot, "input");
+  Object.assign(slider, {type: "range", min: 0, max: duration, step: Math.min(0.1, duration / 100), value: 0});
+  slider.setAttribute("aria-label", "Position in the recording");
+  const zoomOut = add(foot, "button", "", "−"), zoomIn = add(foot, "button", "", "+");
+  zoomOut.type = zoomIn.type = "button";
+  zoomOut.setAttribute("aria-label", "Zoom out");
+  zoomIn.setAttribute("aria-label", "Zoom in");
 
-  let zoom = 1, said = null;
-  const spread = () => {
+  let zoom = 1, announced = null;
+  const layOut = () => {
     wide.style.width = 100 * zoom + "%";
-    out.disabled = zoom <= 1;
-    into.disabled = it.seconds / zoom <= 5;
-    const room = Math.max(2, Math.floor(scroll.clientWidth * zoom / 70));
-    const step = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800].find((s) => it.seconds / s <= room) || 3600;
+    zoomOut.disabled = zoom <= 1;
+    zoomIn.disabled = duration / zoom <= 5;
+    const maxTicks = Math.max(2, Math.floor(scroll.clientWidth * zoom / 70));
+    const step = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800].find((s) => duration / s <= maxTicks) || 3600;
     ticks.replaceChildren();
-    for (let at = 0; at < it.seconds - step / 2; at += step) {
+    for (let at = 0; at < duration - step / 2; at += step) {
       const tick = add(ticks, "span", "", step < 1 ? at.toFixed(1) + " s" : clock(at));
-      tick.style.left = 100 * at / it.seconds + "%";
+      tick.style.left = 100 * at / duration + "%";
     }
   };
-  const at = (seconds) => {
-    const n = it.windows.findIndex((window) => seconds < window.end);
-    return it.windows[n < 0 ? it.windows.length - 1 : n];
-  };
   const show = (seconds) => {
-    const window = at(seconds), answer = window && window.label;
-    cursor.style.left = Math.min(100, 100 * seconds / it.seconds) + "%";
-    place.value = seconds;
-    it.emotions.forEach((emotion, n) => {
-      const share = window && window.probabilities[emotion];
-      numbers[n].textContent = share === undefined ? "" : percent(share);
-      numbers[n].className = labels[n].className = emotion === answer ? "on" : "";
+    const window = windows.find((candidate) => seconds < candidate.end) || windows[windows.length - 1];
+    const label = (window && window.label) || "";
+    cursor.style.left = Math.min(100, 100 * seconds / duration) + "%";
+    slider.value = seconds;
+    emotions.forEach((emotion, n) => {
+      const probability = window && window.probabilities[emotion];
+      numbers[n].textContent = probability === undefined ? "" : percent(probability);
+      numbers[n].className = labels[n].className = emotion === label ? "on" : "";
     });
-    const words = answer ? answer + ", " + percent(window.confidence) : "nobody speaks";
-    place.setAttribute("aria-valuetext", clock(seconds) + ", " + words);
-    if (said !== (answer || "") || !audio || audio.paused) now.textContent = clock(seconds) + "  " + words;
-    said = answer || "";
+    const text = label ? label + ", " + percent(window.confidence) : "no speech";
+    slider.setAttribute("aria-valuetext", clock(seconds) + ", " + text);
+    if (announced !== label || !audio || audio.paused) now.textContent = clock(seconds) + "  " + text;
+    announced = label;
     const x = cursor.offsetLeft;
     if (zoom > 1 && (x < scroll.scrollLeft || x > scroll.scrollLeft + scroll.clientWidth)) scroll.scrollLeft = x - 30;
   };
-  const go = (seconds) => {
-    const to = Math.min(Math.max(seconds, 0), it.seconds);
-    if (audio) audio.currentTime = to;
-    show(to);
+  const seek = (seconds) => {
+    const position = Math.min(Math.max(seconds, 0), duration);
+    if (audio) audio.currentTime = position;
+    show(position);
   };
-  const run = () => {
+  const follow = () => {
     if (!root.isConnected || !audio || audio.paused) return;
     show(audio.currentTime);
-    requestAnimationFrame(run);
+    requestAnimationFrame(follow);
   };
-  place.addEventListener("input", () => go(Number(place.value)));
+  slider.addEventListener("input", () => seek(Number(slider.value)));
   scroll.addEventListener("click", (event) => {
     const box = wide.getBoundingClientRect();
-    go(it.seconds * (event.clientX - box.left) / box.width);
+    seek(duration * (event.clientX - box.left) / box.width);
   });
-  const turn = (by) => { zoom = Math.min(Math.max(zoom * by, 1), 4096); spread(); show(Number(place.value)); };
-  out.addEventListener("click", () => turn(0.5));
-  into.addEventListener("click", () => turn(2));
+  const zoomBy = (factor) => { zoom = Math.min(Math.max(zoom * factor, 1), 4096); layOut(); show(Number(slider.value)); };
+  zoomOut.addEventListener("click", () => zoomBy(0.5));
+  zoomIn.addEventListener("click", () => zoomBy(2));
   if (audio) {
-    audio.onplay = run;
+    audio.onplay = follow;
     audio.onseeked = () => show(audio.currentTime);
-    audio.onended = () => show(it.seconds);
+    audio.onended = () => show(duration);
   }
-  if (window.ResizeObserver) new ResizeObserver(spread).observe(scroll);
-  spread();
+  if (window.ResizeObserver) new ResizeObserver(layOut).observe(scroll);
+  layOut();
   show(0);
 }

@@ -1,10 +1,10 @@
 (function () {
   "use strict";
-  const known = JSON.parse(document.getElementById("data").textContent);
+  const config = JSON.parse(document.getElementById("data").textContent);
   const the = (id) => document.getElementById(id);
-  const percent = (share) => Math.round(100 * share) + " %";
-  const RATE = 16000, LONGEST = 60, LONG = 4;
-  let recorder = null, turn = 0, url = null;
+  const percent = (probability) => Math.round(100 * probability) + " %";
+  const RATE = 16000, MAX_SECONDS = 60, TIMELINE_SECONDS = 4;
+  let recorder = null, requests = 0, url = null;
 
   const showStatus = (text) => { the("status").textContent = text; };
   const showError = (text) => {
@@ -15,13 +15,13 @@
 
   // Convert any format that the browser decodes to mono 16-bit WAV, so that the server needs no decoder for it.
   async function wav(blob) {
-    const sound = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await blob.arrayBuffer());
-    const mono = new Float32Array(sound.length);
-    for (let c = 0; c < sound.numberOfChannels; c++) {
-      sound.getChannelData(c).forEach((value, n) => { mono[n] += value / sound.numberOfChannels; });
+    const audio = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await blob.arrayBuffer());
+    const mono = new Float32Array(audio.length);
+    for (let c = 0; c < audio.numberOfChannels; c++) {
+      audio.getChannelData(c).forEach((value, n) => { mono[n] += value / audio.numberOfChannels; });
     }
     const view = new DataView(new ArrayBuffer(44 + 2 * mono.length));
-    const write = (at, text) => [...text].forEach((letter, n) => view.setUint8(at + n, letter.charCodeAt(0)));
+    const write = (offset, text) => [...text].forEach((letter, n) => view.setUint8(offset + n, letter.charCodeAt(0)));
     write(0, "RIFF"); view.setUint32(4, 36 + 2 * mono.length, true); write(8, "WAVEfmt ");
     view.setUint32(16, 16, true); view.setUint16(20, 1, true); view.setUint16(22, 1, true);
     view.setUint32(24, RATE, true); view.setUint32(28, 2 * RATE, true);
@@ -32,8 +32,8 @@
   }
 
   async function post(path, blob) {
-    if (blob.size > known.limits.megabytes * 1e6) {
-      throw new Error("This file has " + (blob.size / 1e6).toFixed(0) + " MB; the limit is " + known.limits.megabytes + " MB.");
+    if (blob.size > config.limits.megabytes * 1e6) {
+      throw new Error("This file has " + (blob.size / 1e6).toFixed(0) + " MB; the limit is " + config.limits.megabytes + " MB.");
     }
     const form = new FormData();
     form.append("file", blob, "recording");
@@ -64,58 +64,58 @@
   }
 
   async function analyze(blob, name) {
-    const mine = ++turn;
+    const request = ++requests;
     the("problem").hidden = true;
     the("result").hidden = true;
     showStatus("Analyzing…");
     try {
-      const [found, sent] = await predict(blob);
-      if (mine !== turn) return;
-      show(found, sent, name);
-      if (found.seconds > LONG) await follow(sent, mine);
+      const [prediction, sent] = await predict(blob);
+      if (request !== requests) return;
+      show(prediction, sent, name);
+      if (prediction.seconds > TIMELINE_SECONDS) await showTimeline(sent, request);
     } catch (error) {
-      if (mine === turn) showError(error instanceof TypeError ? "The server cannot be reached." : error.message);
+      if (request === requests) showError(error instanceof TypeError ? "The server cannot be reached." : error.message);
     }
   }
 
-  async function follow(blob, mine) {
+  async function showTimeline(blob, request) {
     showStatus("Computing the timeline…");
-    const found = await post("/timeline", blob);
-    if (mine !== turn) return;
+    const timeline = await post("/timeline", blob);
+    if (request !== requests) return;
     the("over-time").hidden = false;
-    ribbons(the("ribbons"), found, the("audio"));
+    ribbons(the("ribbons"), timeline, the("audio"));
     showStatus("");
   }
 
-  function show(found, blob, name) {
-    const best = found.label, sure = found.confidence, heard = known.emotions.includes(best);
-    const words = !heard ? "No speech detected" : (sure >= 0.5 ? best : "Perhaps " + best) + ", " + percent(sure);
+  function show(prediction, blob, name) {
+    const {label, confidence} = prediction, speech = config.emotions.includes(label), confident = confidence >= 0.5;
+    const text = !speech ? "No speech detected" : (confident ? label : "Perhaps " + label) + ", " + percent(confidence);
     const dot = document.createElement("i");
-    dot.style.background = known.colours[best] || "var(--faint)";
-    the("answer").replaceChildren(dot, words[0].toUpperCase() + words.slice(1));
-    const flags = found.flags.length ? " Note: " + found.flags.map((flag) => known.flags[flag] || flag).join("; ") + "." : "";
-    const doubt = sure >= 0.5 ? "" : heard ? " No emotion has a probability of 50 % or more." : "";
-    the("remark").textContent = name + ", " + found.seconds.toFixed(1) + " seconds." + doubt + flags;
-    the("bars").replaceChildren(...known.emotions.map((emotion) => bar(emotion, found.probabilities[emotion], emotion === best)));
+    dot.style.background = config.colours[label] || "var(--faint)";
+    the("prediction").replaceChildren(dot, text[0].toUpperCase() + text.slice(1));
+    const flags = prediction.flags.length ? " Note: " + prediction.flags.map((flag) => config.flags[flag] || flag).join("; ") + "." : "";
+    const doubt = speech && !confident ? " No emotion has a probability of 50 % or more." : "";
+    the("remark").textContent = name + ", " + prediction.seconds.toFixed(1) + " seconds." + doubt + flags;
+    the("bars").replaceChildren(...config.emotions.map((emotion) => bar(emotion, prediction.probabilities[emotion], emotion === label)));
     if (url) URL.revokeObjectURL(url);
     url = URL.createObjectURL(blob);
     the("audio").src = url;
     the("over-time").hidden = true;
     the("result").hidden = false;
     showStatus("");
-    the("answer").focus({preventScroll: true});
+    the("prediction").focus({preventScroll: true});
     the("result").scrollIntoView({block: "nearest"});
   }
 
-  function bar(emotion, share, best) {
+  function bar(emotion, probability, best) {
     const row = document.createElement("li"), fill = document.createElement("span");
     const [label, track, value] = ["span", "span", "span"].map((tag) => document.createElement(tag));
     label.textContent = emotion;
-    value.textContent = percent(share);
+    value.textContent = percent(probability);
     track.className = "track";
     track.setAttribute("aria-hidden", "true");
-    fill.style.background = known.colours[emotion];
-    fill.style.width = 100 * share + "%";
+    fill.style.background = config.colours[emotion];
+    fill.style.width = 100 * probability + "%";
     track.append(fill);
     if (best) row.className = "best";
     row.append(label, track, value);
@@ -130,39 +130,39 @@
     try {
       stream = await navigator.mediaDevices.getUserMedia({audio: true});
     } catch (error) {
-      const refused = error.name === "NotAllowedError";
-      return showError(refused ? "Access to the microphone was denied. Allow it in the site settings of the browser." : "No microphone was found.");
+      const denied = error.name === "NotAllowedError";
+      return showError(denied ? "Access to the microphone was denied. Allow it in the site settings of the browser." : "No microphone was found.");
     }
-    const pieces = [], context = new AudioContext(), started = performance.now();
-    const meter = context.createAnalyser(), heard = new Float32Array(meter.fftSize);
+    const chunks = [], context = new AudioContext(), started = performance.now();
+    const meter = context.createAnalyser(), samples = new Float32Array(meter.fftSize);
     context.createMediaStreamSource(stream).connect(meter);
     recorder = new MediaRecorder(stream);
-    recorder.ondataavailable = (event) => pieces.push(event.data);
+    recorder.ondataavailable = (event) => chunks.push(event.data);
     recorder.onstop = () => {
       stream.getTracks().forEach((track) => track.stop());
       context.close();
-      const blob = new Blob(pieces, {type: recorder.mimeType});
+      const blob = new Blob(chunks, {type: recorder.mimeType});
       recorder = null;
-      pressed(false);
+      setRecording(false);
       showStatus("Analyzing…");
-      wav(blob).then((sound) => analyze(sound, "Your voice"), () => showError("The recording cannot be decoded. It may be too short."));
+      wav(blob).then((audio) => analyze(audio, "Your voice"), () => showError("The recording cannot be decoded. It may be too short."));
     };
     recorder.start();
-    pressed(true);
+    setRecording(true);
     the("problem").hidden = true;
     showStatus("Recording. Press again to stop.");
     (function tick() {
       if (!recorder || recorder.state !== "recording") return;
       const seconds = (performance.now() - started) / 1000;
-      meter.getFloatTimeDomainData(heard);
-      const loudest = heard.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-4);
-      the("level").firstElementChild.style.width = Math.max(0, 100 + 1.8 * 20 * Math.log10(loudest)) + "%";
+      meter.getFloatTimeDomainData(samples);
+      const peak = samples.reduce((max, value) => Math.max(max, Math.abs(value)), 1e-4);
+      the("level").firstElementChild.style.width = Math.max(0, 100 + 1.8 * 20 * Math.log10(peak)) + "%";
       the("record-hint").textContent = seconds.toFixed(1) + " s";
-      if (seconds > LONGEST) recorder.stop(); else requestAnimationFrame(tick);
+      if (seconds > MAX_SECONDS) recorder.stop(); else requestAnimationFrame(tick);
     })();
   }
 
-  function pressed(on) {
+  function setRecording(on) {
     the("record").classList.toggle("live", on);
     the("record-label").textContent = on ? "Stop" : "Record";
     the("level").classList.toggle("on", on);
