@@ -33,7 +33,7 @@ settled: .venv/installed  ## what was just built must need nothing more
 
 check-metrics: .venv/installed  ## compare the result with that of AGAINST; see docs/regression.md
 	@$(BIN)/python -m stages.check_metrics --against "$(AGAINST)" $(CANDIDATE:%=--candidate "%") \
-	  $(DECLARE:%=--declare %) $(MARKDOWN:%=--markdown "%") $(PICTURES:%=--picture "%")
+	  $(ACCEPT:%=--accept %) $(MARKDOWN:%=--markdown "%") $(PICTURES:%=--picture "%")
 
 reproduce: .venv/installed  ## rebuild the result of REV=revision or RUN=MLflow's run id elsewhere, and compare
 	@$(BIN)/python -m stages.reproduce $(REV:%=--rev "%") $(RUN:%=--run "%") $(STAGES:%=--stage %) $(KEEP:%=--keep %)

@@ -1,9 +1,9 @@
 """What the last run's seeds would reach together, as one ensemble: their probabilities are averaged, clip by clip.
 
-    .venv/bin/dvc exp run -S 'seeds=[1,2,3]' …
+    .venv/bin/dvc exp run -S 'model_seeds=[1,2,3]' …
     .venv/bin/python -m benchmarks.averaged --model lstm
 
-The same as training with `train_lstm.ensemble`, without training again. The leaderboard never shows this number.
+The same as training with `train_lstm.n_networks`, without training again. The leaderboard never shows this number.
 """
 
 from typing import Annotated
@@ -33,9 +33,9 @@ def main(model: Annotated[str, typer.Option(help="A model of the last run.")] = 
         raise UserError(f"{path} was not found; `make repro` makes it.")
     tested = summary.select_test_rows(pd.read_parquet(path))
     for seed, table in tested.groupby("seed"):
-        typer.echo(said(f"seed {seed}", table, resamples=settings.resamples))
-    typer.echo(said("mean of seeds", tested, resamples=settings.resamples))
-    typer.echo(said(f"ensemble of {tested.seed.nunique()}", averaged(tested), resamples=settings.resamples))
+        typer.echo(said(f"seed {seed}", table, resamples=settings.n_resamples))
+    typer.echo(said("mean of seeds", tested, resamples=settings.n_resamples))
+    typer.echo(said(f"ensemble of {tested.seed.nunique()}", averaged(tested), resamples=settings.n_resamples))
 
 
 def said(name: str, table: pd.DataFrame, *, resamples: int) -> str:

@@ -1,6 +1,6 @@
 """What each branch of the last run's networks has alone, and all together, on the test clips of their folds.
 
-    .venv/bin/dvc exp run -S 'seeds=[1,2,3]' … train_lstm
+    .venv/bin/dvc exp run -S 'model_seeds=[1,2,3]' … train_lstm
     .venv/bin/python -m benchmarks.branches
 
 The names are those of `ser.models.network.BRANCHES`; the leaderboard shows all together.
@@ -60,7 +60,7 @@ def main() -> None:
             table = prediction_table.prediction_table(clips, shares, classes=data.classes, seed=card["seed"])
             tables.setdefault(name, []).append(table)
     for name, found in tables.items():
-        typer.echo(said(name, summary.select_test_rows(pd.concat(found)), resamples=params.evaluate.resamples))
+        typer.echo(said(name, summary.select_test_rows(pd.concat(found)), resamples=params.evaluate.n_resamples))
 
 
 if __name__ == "__main__":

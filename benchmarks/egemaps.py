@@ -68,7 +68,7 @@ def main() -> None:
     for corpus in params.corpora:
         measure(paths.clips(corpus), EGEMAPS / f"{corpus}.parquet")
     data = training_data.read(EGEMAPS, params.corpora, paths.SPLITS, augmented=False)
-    pairs = answers(data, folds=params.train_baselines.folds, seed=params.seeds[0])
+    pairs = answers(data, folds=params.train_baselines.folds, seed=params.model_seeds[0])
     labels, predicted = map(np.concatenate, zip(*pairs, strict=True))
     uar = recall_score(labels, predicted, average="macro", zero_division=np.nan)
     typer.echo(f"eGeMAPS, linear svm: test UAR {uar:.3f} over {len(labels)} clips in {len(data.folds)} folds")

@@ -28,16 +28,16 @@ ROOT = Path(__file__).parents[1]
 SMALL: dict[str, Any] = {
     "baselines": ["knn", "decision_tree"],
     "augment": {"augmentations": ["noise"]},
-    "features": {"frames": ["mel", "rms"]},
-    "train_lstm": {"inputs": ["mel"], "epochs": 1, "units": 16, "convolutions": [8, 8]},
-    "probe": {"trees": 5},
-    "evaluate": {"resamples": 100},
+    "features": {"frame_features": ["mel", "rms"]},
+    "train_lstm": {"spectral_features": ["mel"], "epochs": 1, "lstm_units": 16, "conv_filters": [8, 8]},
+    "leakage": {"n_estimators": 5},
+    "evaluate": {"n_resamples": 100},
 }
 QUEUED = {
-    "judged": ["-S", "evaluate.resamples=120"],
+    "judged": ["-S", "evaluate.n_resamples=120"],
     "smaller": ["-S", "baselines=[knn]"],
-    "cached": ["-S", "evaluate.resamples=100"],
-    "failing": ["-S", "train_lstm.units=0"],
+    "cached": ["-S", "evaluate.n_resamples=100"],
+    "failing": ["-S", "train_lstm.lstm_units=0"],
 }
 SUCCEED = {"here": ["knn", "decision_tree"], "judged": ["knn", "decision_tree"], "smaller": ["knn"]}
 SUCCEED |= {name: ["knn", "decision_tree"] for name in ("cached", "beside")}
@@ -67,13 +67,13 @@ def build() -> None:
 
 def run_all() -> None:
     """Run six experiments."""
-    dvc("exp", "run", "-n", "here", "-S", "evaluate.resamples=110")
+    dvc("exp", "run", "-n", "here", "-S", "evaluate.n_resamples=110")
     git("checkout", "-q", "HEAD", "--", ".")
     dvc("checkout")
     for name, changes in QUEUED.items():
         dvc("exp", "run", "--queue", "-n", name, *changes)
     dvc("queue", "start", "-j", "2")
-    dvc("exp", "run", "--temp", "-n", "beside", "-S", "train_lstm.units=8")
+    dvc("exp", "run", "--temp", "-n", "beside", "-S", "train_lstm.lstm_units=8")
     while any(word in dvc("queue", "status") for word in ("Queued", "Running")):
         time.sleep(3)
 

@@ -48,11 +48,11 @@ def plain(settings: Features) -> Callable[[Array], Array]:
     frame = {"n_fft": window, "hop_length": hop}
 
     def measure(clip: Array) -> Array:
-        mfcc = feature.mfcc(y=clip, sr=RATE, n_mfcc=settings.mfcc.coefficients, **frame)
+        mfcc = feature.mfcc(y=clip, sr=RATE, n_mfcc=settings.mfcc.n_mfcc, **frame)
         rows = [
-            feature.melspectrogram(y=clip, sr=RATE, n_mels=settings.mel.bands, **frame),
+            feature.melspectrogram(y=clip, sr=RATE, n_mels=settings.mel.n_mels, **frame),
             *(mfcc, feature.delta(mfcc), feature.delta(mfcc, order=2)),
-            feature.chroma_stft(y=clip, sr=RATE, n_chroma=settings.chroma.bins, tuning=0, **frame),
+            feature.chroma_stft(y=clip, sr=RATE, n_chroma=settings.chroma.n_chroma, tuning=0, **frame),
             feature.rms(y=clip, frame_length=window, hop_length=hop),
             feature.zero_crossing_rate(clip, frame_length=window, hop_length=hop),
             feature.spectral_centroid(y=clip, sr=RATE, **frame),

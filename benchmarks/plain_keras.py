@@ -1,6 +1,6 @@
 """The network trained as tutorials do, beside ours, judged on validation clips: what the speed costs in accuracy.
 
-    .venv/bin/dvc exp run -S 'corpora=[ravdess]' -S split.table=emobox -S split.val=0.25 split    # once
+    .venv/bin/dvc exp run -S 'corpora=[ravdess]' -S split.fold_table=emobox -S split.val_fraction=0.25 split    # once
     .venv/bin/python -m benchmarks.plain_keras --folds 1 --folds 2
 
 Both have the same layers, recipe and seed, and mix and mask clips in the same way. The plain one draws each batch from
@@ -37,7 +37,7 @@ def masked(model: Any, settings: TrainLstm, *, blank: Array) -> Any:
     import keras
 
     # So many frames become one before a recurrent layer.
-    frames = settings.stride * 2 ** len(settings.convolutions) if settings.architecture == "cnn_bilstm" else 1
+    frames = settings.conv_stride * 2 ** len(settings.conv_filters) if settings.architecture == "cnn_bilstm" else 1
     heard = keras.ops.any(keras.ops.not_equal(model.inputs[0], blank), axis=-1, keepdims=True)
     heard = keras.ops.cast(heard, "float32")
 
@@ -117,7 +117,7 @@ def main(
 ) -> None:
     """Train both on the training clips of some folds, and judge them on the validation clips."""
     params = read_params()
-    settings, resamples = params.train_lstm, params.evaluate.resamples
+    settings, resamples = params.train_lstm, params.evaluate.n_resamples
     data = training_data.load_training_data(settings, params.corpora)
     data.frames()  # read now, or each process would read all of them
     works = [(way, fold) for fold in folds or data.folds for way in ("ours", "plain")]

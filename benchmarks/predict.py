@@ -71,7 +71,9 @@ def plain(recording: Path) -> dict[str, float]:
 
     params = read_params()
     settings = params.features
-    seen = columns_of(feature_names(settings), [*params.train_lstm.inputs, *params.train_lstm.prosody])
+    seen = columns_of(
+        feature_names(settings), [*params.train_lstm.spectral_features, *params.train_lstm.prosody_features]
+    )
     model = keras.models.load_model(sorted(paths.checkpoint("lstm").rglob("model.keras"))[0])
 
     def inputs() -> Any:

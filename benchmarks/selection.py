@@ -1,7 +1,7 @@
 """Judge a recipe for the network on validation speakers alone: test clips are never read.
 
-    .venv/bin/dvc exp run -S 'corpora=[ravdess]' -S split.table=emobox -S split.val=0.25 split    # once
-    .venv/bin/python -m benchmarks.selection wider -S convolutions='[96, 128, 192]' --folds 1 --folds 2
+    .venv/bin/dvc exp run -S 'corpora=[ravdess]' -S split.fold_table=emobox -S split.val_fraction=0.25 split    # once
+    .venv/bin/python -m benchmarks.selection wider -S conv_filters='[96, 128, 192]' --folds 1 --folds 2
 
 Uses data/features/frames and data/splits.csv of the last run and the section `train_lstm` of params.yaml, some keys of it
 replaced. Says the validation UAR of each fold and their mean, with its interval over speakers, and how many seconds
@@ -101,7 +101,7 @@ def main(
     work = partial(trial, data=data, settings=settings, hop_seconds=hop, seed=seed, folder=folder)
     seconds = map_tasks(work, chosen, n_jobs=n_workers(), description=name, unit="fold")
     tables = {fold: pd.read_parquet(folder / f"{fold}.parquet") for fold in chosen}
-    metrics = numbers(tables, resamples=params.evaluate.resamples)
+    metrics = numbers(tables, resamples=params.evaluate.n_resamples)
     metrics |= {f"fold{fold}_seconds": spent for fold, spent in zip(chosen, seconds, strict=True)}
     record(name, settings=settings, metrics=metrics, folder=folder)
     typer.echo("  ".join(f"{key} {value:.3f}" for key, value in metrics.items()))

@@ -37,8 +37,10 @@ def clips(params: Params) -> Examples:
     seconds = rng.normal(*SECONDS, size=CLIPS).clip(SHORTEST, LONGEST)
     seconds[0] = LONGEST
     measured = feature_names(params.features)
-    heard = [measured[column] for column in columns_of(measured, [*settings.inputs, *settings.prosody])]
-    beside = functional_names(params.features) if settings.functionals else []
+    heard = [
+        measured[column] for column in columns_of(measured, [*settings.spectral_features, *settings.prosody_features])
+    ]
+    beside = functional_names(params.features) if settings.functionals_units else []
     frames = [
         rng.standard_normal((round(length / params.features.hop_seconds), len(heard)), dtype=np.float32)
         for length in seconds

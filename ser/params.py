@@ -1,4 +1,4 @@
-"""params.yaml as frozen, validated settings. A key that is unknown, missing or out of range fails by its full path."""
+"""Read params.yaml as frozen, validated settings. Errors name the full path of each unknown, missing or invalid key."""
 
 import difflib
 import re
@@ -26,12 +26,13 @@ from ser.utils.errors import UserError
 Emotion = Literal["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
 FrameFeature = Literal["mfcc", "mel", "chroma", "rms", "zcr", "pitch", "spectral"]
 Functional = Literal[
-    "mean", "std", "min", "p10", "p25", "median", "p75", "p90", "max", "rise", "bend", "change",
-    "voiced_mean", "voiced_std", "unvoiced_mean", "unvoiced_std", "covariance", "correlation", "modulation",
-    "sounds",
+    "mean", "std", "min", "percentile10", "percentile25", "median", "percentile75", "percentile90", "max", "slope",
+    "curvature", "mean_abs_delta", "voiced_mean", "voiced_std", "unvoiced_mean", "unvoiced_std", "covariance",
+    "correlation", "modulation_spectrum", "acoustic_classes",
 ]  # fmt: skip
 AugmentationName = Literal["noise", "time_stretch", "pitch_shift", "time_shift", "speed"]
 BaselineName = Literal["svm", "knn", "random_forest", "decision_tree"]
+Protocol = Literal["speaker_independent", "text_independent", "cross_corpus", "random"]
 Change = Literal["corpora", "protocol", "classes", "test-clips", "models"]
 
 
@@ -59,36 +60,37 @@ T = TypeVar("T")
 Many = Annotated[tuple[T, ...], BeforeValidator(_list), AfterValidator(_distinct)]
 Some = Annotated[Many[T], Field(min_length=1)]
 Word = Annotated[str, StringConstraints(pattern=f"^{LABEL_PATTERN}$")]
-Share = Annotated[float, Field(gt=0, lt=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+FractionOrZero = Annotated[float, Field(ge=0, lt=1)]
+ClosedFraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+CountOrZero = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 CorpusName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$")]
 
 
 class Settings(BaseModel):
-    """A section of params.yaml: immutable, and nothing in it that is not declared."""
+    """A section of params.yaml: immutable, and without undeclared keys."""
 
-    # Built when first used: who asks for one answer needs few of them.
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=(), defer_build=True
-    )
+    # Validators are built on first use: a prediction needs few of the sections.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class Range(Settings):
-    """A closed interval a value is drawn from, uniformly."""
+    """A closed interval from which values are drawn uniformly."""
 
-    low: float
-    high: float
+    min: float
+    max: float
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.low > self.high:
-            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) is above max ({self.max})")
         return self
 
 
 class Emotions(Settings):
-    """Which emotions are the classes of a run, canonical and extra ones, and which are counted as another."""
+    """The classes of a run: canonical emotions, extra emotions, and emotions that are merged into another."""
 
     use: Many[Emotion]
     extra: Many[Word]
@@ -96,41 +98,37 @@ class Emotions(Settings):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The emotions that clips are told apart by."""
+        """The class labels."""
         return (*self.use, *self.extra)
 
     @model_validator(mode="after")
-    def _at_least_two(self) -> Self:
+    def _valid(self) -> Self:
         if len(self.classes) < 2:
             raise ValueError("use and extra name fewer than two emotions")
         known = [word for word in self.extra if word in get_args(Emotion)]
         if known:
-            raise ValueError(f"extra is for emotions beyond the usual eight; put {', '.join(known)} into use")
-        return self
-
-    @model_validator(mode="after")
-    def _merges_lead_to_classes(self) -> Self:
+            raise ValueError(f"extra is for emotions other than the canonical eight; put {', '.join(known)} into use")
         for emotion, target in self.merge.items():
             if target not in self.classes:
-                raise ValueError(f"merge counts {emotion} as {target}, which is not in use; add it there")
+                raise ValueError(f"merge maps {emotion} to {target}, which is not in use; add it there")
             if target in self.merge:
-                raise ValueError(f"merge counts {emotion} as {target}, which is itself counted as {self.merge[target]}")
+                raise ValueError(f"merge maps {emotion} to {target}, which is itself merged into {self.merge[target]}")
         return self
 
 
 class Download(Settings):
-    """Where recordings come from: a folder that holds <corpus>/…, or null; Kaggle; whether a part of them is enough."""
+    """Where corpora come from: a folder that holds <corpus>/… or null, Kaggle, and whether incomplete ones pass."""
 
-    local_dir: str | None
+    data_dir: str | None
     kaggle: bool
-    allow_partial: bool
+    allow_incomplete: bool
 
 
-class Own(Settings):
-    """Recordings of one's own: their folder, and where their labels stand.
+class CustomCorpus(Settings):
+    """A user's own recordings: the folder, and where the labels are.
 
-    `labels` is a CSV file, `pattern` a regular expression of paths; with neither, labels.csv in the folder, or
-    else the folders' names. `emotions` translates labels into emotions.
+    `labels` is a CSV file and `pattern` a regular expression of paths. With neither, labels come from labels.csv in the
+    folder, or else from the folder names. `emotions` maps labels to emotions.
     """
 
     folder: str | None
@@ -142,15 +140,15 @@ class Own(Settings):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.labels is not None and self.pattern is not None:
-            raise ValueError("labels and pattern are both given; labels come from one of them")
+            raise ValueError("labels and pattern are both set; set one to null")
         return self
 
     @field_validator("emotions", mode="before")
     @classmethod
     def _labels_are_text(cls, emotions: Any) -> Any:
         other = [label for label in emotions if not isinstance(label, str)] if isinstance(emotions, dict) else []
-        if other:  # 01 would have become 1, and no false
-            raise ValueError(f"{other[0]!r} is no text; put a label that YAML takes for something else into quotes")
+        if other:  # YAML reads 01 as 1, and no as false
+            raise ValueError(f"{other[0]!r} is not text; quote labels that YAML reads as something else")
         return emotions
 
     @field_validator("pattern")
@@ -159,88 +157,88 @@ class Own(Settings):
         try:
             groups = re.compile(pattern).groupindex if pattern is not None else {"emotion": 1}
         except re.error as error:
-            raise ValueError(f"is no regular expression ({error})") from None
+            raise ValueError(f"is not a regular expression ({error})") from None
         if "emotion" not in groups:
             raise ValueError("has no group (?P<emotion>…)")
         return pattern
 
 
 class Preprocess(Settings):
-    """From a recording to a clip: rate in Hz, levels in dB, times in seconds."""
+    """From recordings to clips. The sample rate is in Hz, levels in dB, times in seconds."""
 
     sample_rate: Annotated[int, Field(ge=8000, le=48000)]
-    denoise: Annotated[float, Field(ge=0, le=1)]
-    trim_db: Annotated[float, Field(gt=0)] | None
-    normalise: Literal["peak", "rms", "loudness", "none"]
-    level_db: Annotated[float, Field(le=0)]
-    min_seconds: Positive
-    max_unusable: Annotated[float, Field(ge=0, le=1)]
+    denoise_strength: ClosedFraction
+    trim_top_db: Positive | None
+    normalize: Literal["peak", "rms", "loudness", "none"]
+    target_level_db: Annotated[float, Field(le=0)]
+    min_duration: Positive
+    max_rejected_fraction: ClosedFraction
 
 
-class Stress(Settings):
-    """How some test clips are altered, to see what disturbs the models; levels in dB, times in seconds."""
+class Robustness(Settings):
+    """Corruptions of test clips for robustness tests. Levels are in dB, times in seconds."""
 
-    clips: Annotated[int, Field(ge=0)]
+    n_clips: CountOrZero
     noise_snr_db: Many[Annotated[float, Field(ge=-40, le=80)]]
     telephone: bool
-    reverberation_seconds: Many[Annotated[float, Field(ge=0.05, le=10)]]
-    level_db: Many[Annotated[float, Field(ge=-60, le=60)]]
+    rt60_seconds: Many[Annotated[float, Field(ge=0.05, le=10)]]
+    gain_db: Many[Annotated[float, Field(ge=-60, le=60)]]
 
 
 class Augment(Settings):
-    """How copies are made, how many of each kind a clip gets, and which copies test models."""
+    """Augmented clips for training, their number per clip, and corrupted clips for robustness tests."""
 
     augmentations: Many[AugmentationName]
-    copies: Annotated[int, Field(ge=0)]
-    speeds: Count
+    copies_per_clip: CountOrZero
+    speed_perturb_copies: Count
     noise_snr_db: Range
     time_stretch_rate: Range
     pitch_shift_semitones: Range
-    time_shift_share: Range
-    speed_rate: Range
-    stress: Stress
+    time_shift_fraction: Range
+    speed_factor: Range
+    robustness: Robustness
 
-    def copies_of(self, augmentation: AugmentationName) -> int:
-        """Count the copies that a clip gets of a kind."""
-        return self.copies * (self.speeds if augmentation == "speed" else 1)
+    def n_copies(self, augmentation: AugmentationName) -> int:
+        """Count the augmented clips that one augmentation adds to each clip."""
+        return self.copies_per_clip * (self.speed_perturb_copies if augmentation == "speed" else 1)
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        for name in ("time_stretch_rate", "speed_rate"):
+        for name in ("time_stretch_rate", "speed_factor"):
             rate: Range = getattr(self, name)
-            if rate.low < 0.25 or rate.high > 4:
+            if rate.min < 0.25 or rate.max > 4:
                 raise ValueError(f"{name} must lie within 0.25 and 4")
-        if max(abs(self.time_shift_share.low), abs(self.time_shift_share.high)) >= 1:
-            raise ValueError("time_shift_share must lie within -1 and 1")
-        if max(abs(self.pitch_shift_semitones.low), abs(self.pitch_shift_semitones.high)) > 24:
+        if max(abs(self.time_shift_fraction.min), abs(self.time_shift_fraction.max)) >= 1:
+            raise ValueError("time_shift_fraction must lie within -1 and 1")
+        if max(abs(self.pitch_shift_semitones.min), abs(self.pitch_shift_semitones.max)) > 24:
             raise ValueError("pitch_shift_semitones must lie within -24 and 24")
         return self
 
 
 class Mfcc(Settings):
-    """Mel-frequency cepstral coefficients, and how many orders of their derivatives."""
+    """Mel-frequency cepstral coefficients and the highest order of their derivatives."""
 
-    coefficients: Annotated[int, Field(ge=1, le=128)]
-    deltas: Annotated[int, Field(ge=0, le=2)]
+    n_mfcc: Annotated[int, Field(ge=1, le=128)]
+    delta_order: Annotated[int, Field(ge=0, le=2)]
 
 
 class Mel(Settings):
-    """The mel filter bank that `mel` and `mfcc` share; frequencies in Hz."""
+    """The mel filter bank of `mel` and `mfcc`. Frequencies are in Hz."""
 
-    bands: Annotated[int, Field(ge=4, le=256)]
-    low_hz: Annotated[float, Field(ge=0)]
+    n_mels: Annotated[int, Field(ge=4, le=256)]
+    fmin: Annotated[float, Field(ge=0)]
 
 
 class Chroma(Settings):
-    """Pitch classes an octave."""
+    """Pitch classes per octave."""
 
-    bins: Annotated[int, Field(ge=1, le=96)]
+    n_chroma: Annotated[int, Field(ge=1, le=96)]
 
 
 class Features(Settings):
-    """What is measured in each frame, and how frames are summed up in functionals; times in seconds."""
+    """Frame-level features and the functionals that summarize them per clip. Times are in seconds."""
 
-    frames: Some[FrameFeature]
+    frame_features: Some[FrameFeature]
     functionals: Some[Functional]
     window_seconds: Annotated[float, Field(ge=0.005, le=0.2)]
     hop_seconds: Annotated[float, Field(ge=0.001, le=0.2)]
@@ -250,78 +248,79 @@ class Features(Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if "mfcc" in self.frames and self.mfcc.coefficients > self.mel.bands:
-            raise ValueError(f"mfcc.coefficients ({self.mfcc.coefficients}) is above mel.bands ({self.mel.bands})")
+        if "mfcc" in self.frame_features and self.mfcc.n_mfcc > self.mel.n_mels:
+            raise ValueError(f"mfcc.n_mfcc ({self.mfcc.n_mfcc}) is above mel.n_mels ({self.mel.n_mels})")
         return self
 
 
 class Split(Settings):
-    """Who is tested on what, in how many folds, or by a published table; shares of speakers (or what is held out)."""
+    """The evaluation protocol and its folds. Fractions are of the speakers, texts or clips that the protocol splits."""
 
-    hold_out: Literal["speaker", "text", "corpus", "clip"]
+    protocol: Protocol
     folds: Count
-    table: Word | None
-    test: Share
-    val: Share
+    fold_table: Word | None
+    test_fraction: Fraction
+    val_fraction: Fraction
 
     @model_validator(mode="after")
     def _leaves_training(self) -> Self:
-        if self.table is not None and (self.folds != 1 or self.hold_out != "speaker"):
-            raise ValueError("table brings its own folds of speakers; leave hold_out: speaker and folds: 1 beside it")
-        if self.test + self.val >= 1:
-            raise ValueError(f"test ({self.test}) and val ({self.val}) leave nothing for training")
-        if self.folds > 1 and self.hold_out != "corpus" and 1 / self.folds + self.val >= 1:
-            raise ValueError(f"of {self.folds} folds one tests, and val ({self.val}) leaves nothing for training")
+        test, val = self.test_fraction, self.val_fraction
+        if self.fold_table is not None and (self.folds != 1 or self.protocol != "speaker_independent"):
+            raise ValueError("fold_table defines its own speaker folds; set protocol: speaker_independent and folds: 1")
+        if test + val >= 1:
+            raise ValueError(f"test_fraction ({test}) and val_fraction ({val}) leave nothing for training")
+        if self.folds > 1 and self.protocol != "cross_corpus" and 1 / self.folds + val >= 1:
+            raise ValueError(f"with {self.folds} folds, val_fraction ({val}) leaves nothing for training")
         return self
 
 
 class TrainLstm(Settings):
-    """The recurrent model and its training."""
+    """The recurrent network and its training."""
 
     architecture: Literal["lstm", "bilstm", "cnn_bilstm"]
-    inputs: Some[FrameFeature]
-    prosody: Many[FrameFeature]
-    augmented: bool
-    balanced: bool
-    ensemble: Count
-    convolutions: Annotated[tuple[Count, ...], BeforeValidator(_list)]
-    stride: Count
-    units: Count
-    dense: Count
-    functionals: Annotated[int, Field(ge=0)]
-    functionals_dropout: Annotated[float, Field(ge=0, lt=1)]
-    functionals_weight: Count
-    movement: Many[Functional]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    spectral_features: Some[FrameFeature]
+    prosody_features: Many[FrameFeature]
+    use_augmented: bool
+    class_weight: Literal["balanced"] | None
+    n_networks: Count
+    conv_filters: Annotated[tuple[Count, ...], BeforeValidator(_list)]
+    conv_stride: Count
+    lstm_units: Count
+    dense_units: Count
+    functionals_units: CountOrZero
+    functionals_dropout: FractionOrZero
+    functionals_fusion_weight: Count
+    dynamic_functionals: Many[Functional]
+    dropout: FractionOrZero
     epochs: Count
     batch_size: Count
     optimizer: Literal["adam", "adamw"]
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
-    schedule: Literal["constant", "plateau", "cosine"]
-    average: Annotated[float, Field(ge=0, lt=1)]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    lr_schedule: Literal["constant", "plateau", "cosine"]
+    ema_momentum: FractionOrZero
+    label_smoothing: FractionOrZero
     mixup: Annotated[float, Field(ge=0)]
-    masks: bool
-    patience: Count | None
+    spec_augment: bool
+    early_stopping_patience: Count | None
     bucket_seconds: Positive
     max_seconds: Positive
 
 
 class TrainBaselines(Settings):
-    """Grid search of the baselines: folds of training speakers, and one grid a baseline."""
+    """Grid search of the baselines: cross-validation folds and one grid per baseline."""
 
-    augmented: bool
+    use_augmented: bool
     folds: Annotated[int, Field(ge=2)]
     grids: dict[BaselineName, dict[str, Annotated[list[Any], BeforeValidator(_list), Field(min_length=1)]]]
 
     def grid_of(self, baseline: str) -> dict[str, list[Any]]:
-        """Look up a baseline's grid.
+        """Look up the grid of a baseline.
 
         Raises
         ------
         UserError
-            If there is none.
+            If it has no grid.
         """
         grids = {str(name): grid for name, grid in self.grids.items()}
         if baseline not in grids:
@@ -330,14 +329,14 @@ class TrainBaselines(Settings):
         return grids[baseline]
 
 
-class Probe(Settings):
-    """The cheap model, a random forest, that measures leaks and shortcuts."""
+class Leakage(Settings):
+    """The random forest of the leakage checks."""
 
-    trees: Count
+    n_estimators: Count
 
 
-class Binary(Settings):
-    """A task of two classes: emotions against emotions; others are left out of it."""
+class BinaryTask(Settings):
+    """A task of two classes, each a set of emotions. Clips of other emotions are excluded from it."""
 
     positive: Some[Word]
     negative: Some[Word]
@@ -351,59 +350,59 @@ class Binary(Settings):
 
 
 class Evaluate(Settings):
-    """How results are judged, and where runs are recorded."""
+    """How results are evaluated, and the MLflow experiment that records them."""
 
-    experiment: Annotated[str, Field(min_length=1)]
-    resamples: Annotated[int, Field(ge=100)]
-    binary: dict[Word, Binary]
+    mlflow_experiment: Annotated[str, Field(min_length=1)]
+    n_resamples: Annotated[int, Field(ge=100)]
+    binary_tasks: dict[Word, BinaryTask]
 
 
 class Check(Settings):
-    """When a result counts as worse than another: limits are differences of shares, `alpha` is of all tests."""
+    """Limits of the regression check, as differences of metrics; `alpha` is shared by all tests."""
 
-    alpha: Share
-    max_drop: Annotated[float, Field(ge=0, le=1)]
-    max_drop_unshown: Annotated[float, Field(ge=0, le=1)]
-    max_recall_drop: Annotated[float, Field(ge=0, le=1)]
-    max_ece_rise: Annotated[float, Field(ge=0, le=1)]
-    max_worst_speaker_drop: Annotated[float, Field(ge=0, le=1)]
-    declared: Many[Change]
+    alpha: Fraction
+    max_uar_drop: ClosedFraction
+    max_uar_drop_not_significant: ClosedFraction
+    max_recall_drop: ClosedFraction
+    max_ece_rise: ClosedFraction
+    max_worst_speaker_drop: ClosedFraction
+    accepted_changes: Many[Change]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.max_drop > self.max_drop_unshown:
-            raise ValueError(f"max_drop ({self.max_drop}) is above max_drop_unshown ({self.max_drop_unshown})")
+        if (low := self.max_uar_drop) > (high := self.max_uar_drop_not_significant):
+            raise ValueError(f"max_uar_drop ({low}) is above max_uar_drop_not_significant ({high})")
         return self
 
 
 class Params(Settings):
-    """The whole of params.yaml. A stage reads its own section, and hands the library no more than that."""
+    """All of params.yaml. A stage passes only the sections that the library needs."""
 
     corpora: Some[str]
     baselines: Many[BaselineName]
-    seed: Annotated[int, Field(ge=0)]
-    seeds: Annotated[Some[Annotated[int, Field(ge=0)]], BeforeValidator(_whole_numbers)]
+    data_seed: CountOrZero
+    model_seeds: Annotated[Some[CountOrZero], BeforeValidator(_whole_numbers)]
     emotions: Emotions
     download: Download
-    own: dict[CorpusName, Own]
+    custom_corpora: dict[CorpusName, CustomCorpus]
     preprocess: Preprocess
     augment: Augment
     features: Features
     split: Split
     train_lstm: TrainLstm
     train_baselines: TrainBaselines
-    probe: Probe
+    leakage: Leakage
     evaluate: Evaluate
-    check: Check = Field(exclude=True)  # it judges results and is in none: no report shows it, no stage depends on it
+    check: Check = Field(exclude=True)  # it compares results and changes none: no report shows it, no stage reads it
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         missing = [name for name in self.baselines if name not in self.train_baselines.grids]
         if missing:
             raise ValueError(f"train_baselines.grids has no grid for {', '.join(missing)}")
-        unmeasured = [name for name in self.train_lstm.inputs if name not in self.features.frames]
-        if unmeasured:
-            raise ValueError(f"train_lstm.inputs names {', '.join(unmeasured)}, which features.frames does not measure")
+        absent = [name for name in self.train_lstm.spectral_features if name not in self.features.frame_features]
+        if absent:
+            raise ValueError(f"train_lstm.spectral_features: {', '.join(absent)} not in features.frame_features")
         return self
 
 
@@ -413,7 +412,7 @@ def read_params(path: Path = paths.PARAMS) -> Params:
     Raises
     ------
     UserError
-        If the file is missing or not YAML, or with every key that is unknown, missing or out of range.
+        If the file is missing or not YAML, or any key is unknown, missing or out of range.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -20,7 +20,9 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     """
     params = read_params()
     with clip_writer(paths.augmented(corpus), payload=AUDIO) as write:
-        for rows in augment_clips(paths.clips(corpus), params.augment, preprocess=params.preprocess, seed=params.seed):
+        for rows in augment_clips(
+            paths.clips(corpus), params.augment, preprocess=params.preprocess, seed=params.data_seed
+        ):
             write(rows)
 
 

@@ -19,7 +19,7 @@ from ser.utils.files import write_text
 def main(
     against: Annotated[str, typer.Option(help="The Git revision to compare with.")] = "main",
     candidate: Annotated[str | None, typer.Option(help="The revision to judge; else the workspace.")] = None,
-    declare: Annotated[list[str] | None, typer.Option(help=f"A change that is meant: {get_args(Change)}.")] = None,
+    accept: Annotated[list[str] | None, typer.Option(help=f"An intended change: {get_args(Change)}.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write a comment for a pull request here.")] = None,
     picture: Annotated[list[str] | None, typer.Option(help="Address of a picture to show in the comment.")] = None,
 ) -> None:
@@ -28,7 +28,7 @@ def main(
     Reads metrics/metrics.json, dvc.lock and data/predictions of both sides; limits are the section `check` of
     params.yaml. Exit code 0: no worse, 1: worse, 2: could not compare. docs/regression.md says what is checked.
     """
-    params, declared = read_params(), regression_check.parse_accepted_changes(declare or [])
+    params, accepted = read_params(), regression_check.parse_accepted_changes(accept or [])
     after, notes = revisions.read_result(candidate)
     before, others = revisions.read_result(against)
     if after is None:
@@ -41,7 +41,7 @@ def main(
         verdict = regression_check.not_comparable(before.name, after)
     else:
         verdict = regression_check.compare(
-            before, after, params.check, evaluate=params.evaluate, seed=params.seed, declared=declared
+            before, after, params.check, evaluate=params.evaluate, seed=params.data_seed, accepted=accepted
         )
     verdict.notes += [*notes, *others]
     if markdown is not None:

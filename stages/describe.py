@@ -22,7 +22,7 @@ def main() -> None:
     data_report.write(
         paths.DATA_REPORT,
         paths.DATA_FIGURES,
-        sources=data_report.load_corpus_tables(params.corpora, own_recordings=params.own),
+        sources=data_report.load_corpus_tables(params.corpora, custom_corpora=params.custom_corpora),
         clips=read_clips(map(paths.clips, params.corpora)),
         left_out=pd.read_csv(paths.EXCLUDED),
         left_out_file=str(paths.EXCLUDED),

@@ -19,10 +19,10 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     Writes data/recordings/CORPUS.csv: what each file's name, or its label, says.
     """
     params = read_params()
-    typer.echo(download_corpus.describe_corpus(corpus, params.own))
+    typer.echo(download_corpus.describe_corpus(corpus, params.custom_corpora))
     with atomic_write(paths.raw(corpus)) as folder:
         brought = download_corpus.download_corpus(
-            corpus, folder, params.download, own_recordings=params.own, seed=params.seed
+            corpus, folder, params.download, custom_corpora=params.custom_corpora, seed=params.data_seed
         )
         write_recordings(paths.recordings(corpus), brought.recordings)
     typer.echo("\n".join(brought.notes))

@@ -23,7 +23,7 @@ def main(
         params = read_params()
         models = ["lstm", *params.baselines]
         judged = evaluate.evaluate_models(
-            paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.seed
+            paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.data_seed
         )
         leaks = leakage.describe_leakage(evaluate.read_leakage(paths.LEAKAGE_CSV))
         leaderboard.write(judged, corpora=params.corpora, split=params.split, lstm=params.train_lstm, leaks=leaks)

@@ -29,7 +29,7 @@ def main() -> None:
     clips = read_clips(functionals)
     unknown, published = (
         sorted(clips.corpus[is_unknown_speaker(clips)].unique()),
-        published_folds(corpora, params.split.table),
+        published_folds(corpora, params.split.fold_table),
     )
     protocol = describe_protocol(corpora, params.split, unknown=unknown, published=published)
     headlines = exporting.read_scores(paths.LEADERBOARD_CSV, protocol=protocol)

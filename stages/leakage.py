@@ -22,7 +22,7 @@ def main() -> None:
     clips = read_clips(functionals)
     vectors = read_functionals(functionals, clip_ids=list(clips.clip_id))
     table = leakage.run_leakage_checks(
-        clips, vectors, emotions=params.emotions, trees=params.probe.trees, seed=params.seed
+        clips, vectors, emotions=params.emotions, n_estimators=params.leakage.n_estimators, seed=params.data_seed
     )
     write_text(paths.LEAKAGE_CSV, table.to_csv(index=False, lineterminator="\n"))
     typer.echo("\n".join(leakage.describe_leakage(table)))

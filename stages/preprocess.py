@@ -28,7 +28,7 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
         for rows in clips:
             write(rows)
         write_csv(paths.rejected(corpus), map(asdict, outcome.unusable), columns=UNUSABLE)
-        outcome.check(corpus=corpus, most=settings.max_unusable)
+        outcome.check(corpus=corpus, most=settings.max_rejected_fraction)
     write_csv(paths.audio_stats(corpus), outcome.measured, columns=STATS_COLUMNS)
     write_json(paths.preprocess_metrics(corpus), outcome.counts())
 

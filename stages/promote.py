@@ -21,9 +21,9 @@ def main(run: Annotated[str, typer.Option(help="MLflow's run id of a model or an
         typer.echo(f"version {candidate.number} of {registry.NAME} is the champion already")
         return
     else:
-        resamples = params.evaluate.resamples
+        resamples = params.evaluate.n_resamples
         accepted, reason = promotion.compare_with_champion(
-            candidate.predictions, champion.predictions, resamples=resamples, seed=params.seed
+            candidate.predictions, champion.predictions, resamples=resamples, seed=params.data_seed
         )
         if not accepted:
             raise UserError(

@@ -17,13 +17,13 @@ def main() -> None:
     params = read_params()
     models, settings = ["lstm", *params.baselines], run_metadata.read_settings()
     key = run_metadata.record_key(models, settings)
-    if mlflow_runs.is_recorded(params.evaluate.experiment, key):
+    if mlflow_runs.is_recorded(params.evaluate.mlflow_experiment, key):
         typer.echo("MLflow                has this result already")
         return
     from ser.tracking import collect  # takes seconds to import
 
     parent, children = collect.collect(settings)
-    mlflow_runs.record(params.evaluate.experiment, parent, children, key=key)
+    mlflow_runs.record(params.evaluate.mlflow_experiment, parent, children, key=key)
     typer.echo(f"MLflow                {parent.name}, and a run per model")
 
 

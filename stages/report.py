@@ -19,7 +19,7 @@ def main() -> None:
     params = read_params()
     models = ["lstm", *params.baselines]
     judged = evaluate.evaluate_models(
-        paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.seed
+        paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.data_seed
     )
     evaluation_report.write(
         paths.EVALUATION_REPORT,
@@ -31,12 +31,12 @@ def main() -> None:
         robustness=judged.robustness,
         probe=evaluate.read_leakage(paths.LEAKAGE_CSV),
         **leaderboard.describe_run(
-            judged, corpora=params.corpora, split=params.split, ensemble=params.train_lstm.ensemble
+            judged, corpora=params.corpora, split=params.split, n_networks=params.train_lstm.n_networks
         ),
         confusion=paths.CONFUSION,
         clips=[paths.clips(corpus) for corpus in params.corpora],
         settings=params.evaluate,
-        seed=params.seed,
+        seed=params.data_seed,
         all_settings=params.model_dump(mode="json"),
     )
     typer.echo(leaderboard.console_summary())

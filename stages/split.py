@@ -23,8 +23,8 @@ def main() -> None:
     """
     params = read_params()
     clips = read_clips(map(paths.functionals, params.corpora))
-    published = published_folds(params.corpora, params.split.table)
-    splits = split_clips(clips, params.split, emotions=params.emotions, seed=params.seed, published=published)
+    published = published_folds(params.corpora, params.split.fold_table)
+    splits = split_clips(clips, params.split, emotions=params.emotions, seed=params.data_seed, published=published)
     left_out = select_clips(clips, params.emotions)[1]
     write_text(paths.SPLITS, splits.to_csv(index=False, lineterminator="\n"))
     write_text(paths.EXCLUDED, left_out.to_csv(index=False, lineterminator="\n"))

@@ -27,7 +27,7 @@ def main() -> None:
         trained,
         training_data.load_training_data(settings, params.corpora),
         partial(trainer.train, settings=settings, hop_seconds=params.features.hop_seconds),
-        seeds=params.seeds,
+        seeds=params.model_seeds,
         settings=settings.model_dump(mode="json"),
         inputs=[*tables, paths.SPLITS],
         n_jobs=n_workers(),

@@ -45,7 +45,7 @@ def corpora() -> Path:
 
 @pytest.fixture
 def fake_corpora(tmp_path: Path) -> Path:
-    """Make a folder as `download.local_dir` wants it: a few recordings of RAVDESS and TESS, real but for the sound."""
+    """Make a folder as `download.data_dir` wants it: a few recordings of RAVDESS and TESS, real but for the sound."""
     folder = tmp_path / "corpora"
     signals.write_recordings(folder / "ravdess", RAVDESS)
     signals.write_recordings(folder / "tess", TESS)

@@ -18,7 +18,13 @@ from tests.helpers import factories, tiny_models
 NAMES = [f"03-01-{code}-01-{text}-{actor:02}" for actor in range(1, 7) for code in ("01", "03", "04")
          for text in ("01-01", "01-02", "02-01", "02-02")]  # fmt: skip
 CLIPS = factories.clips("ravdess", NAMES)
-EASY = {"architecture": "lstm", "inputs": ["mel"], "patience": None, "epochs": 10, "learning_rate": 0.05}
+EASY = {
+    "architecture": "lstm",
+    "spectral_features": ["mel"],
+    "early_stopping_patience": None,
+    "epochs": 10,
+    "learning_rate": 0.05,
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +51,7 @@ def test_a_mask_hides_padding_and_nothing_else() -> None:
     mean, variance = batching.mean_and_variance([frames])
     blank = mean.astype(np.float32)
     for architecture in ("lstm", "cnn_bilstm"):
-        settings = tiny_models.lstm_settings(architecture=architecture, stride=2)
+        settings = tiny_models.lstm_settings(architecture=architecture, conv_stride=2)
         network = build(settings, mean=mean.tolist(), variance=variance.tolist(), n_classes=3)
         copy = plain_keras.masked(network, settings, blank=blank)
         copy.set_weights(network.get_weights())
@@ -63,7 +69,7 @@ def test_padding_cuts_and_lengthens() -> None:
 
 def test_both_ways_of_training_learn(data: Dataset) -> None:
     """On an easy problem either is right about validation clips, which alone are in its table."""
-    changes = tiny_models.lstm_settings(**EASY, mixup=0.1, masks=True, average=0.5).model_dump()
+    changes = tiny_models.lstm_settings(**EASY, mixup=0.1, spec_augment=True, ema_momentum=0.5).model_dump()
     params = factories.settings(train_lstm=changes)
     found_by = {way: plain_keras.trial((way, 1), data=data, params=params, seed=1) for way in ("ours", "plain")}
     for way, found in found_by.items():
@@ -92,8 +98,8 @@ def test_a_trial_is_judged_on_validation_clips(data: Dataset, tmp_path: Path) ->
 
 def test_each_branch_is_asked(data: Dataset, tmp_path: Path) -> None:
     """Alone each gives shares of test clips, and the weighted mean of their logits is the answer of all."""
-    settings, fold = tiny_models.lstm_settings(functionals_weight=2), data.fold(1)
-    train = replace(trainer.examples(fold, settings, "train"), seen=batching.BranchInputs(movement=[(0, 1), (2, 3)]))
+    settings, fold = tiny_models.lstm_settings(functionals_fusion_weight=2), data.fold(1)
+    train = replace(trainer.examples(fold, settings, "train"), seen=batching.BranchInputs(dynamics=[(0, 1), (2, 3)]))
     trainer.make_deterministic(1)
     trainer.save(build_from_data(train, settings, n_classes=3), tmp_path)
     trainer.make_deterministic(1)  # names of layers are counted anew, as in another process
@@ -109,17 +115,19 @@ def test_each_branch_is_asked(data: Dataset, tmp_path: Path) -> None:
 def test_a_trial_changes_known_keys_only() -> None:
     """Values are YAML; what is no key of train_lstm is refused by name."""
     settings = tiny_models.lstm_settings()
-    assert selection.replaced(settings, ["units=7", "train_lstm.convolutions=[3, 4]"]).convolutions == (3, 4)
-    assert selection.replaced(settings, ["units=7"]).units == 7
+    assert selection.replaced(settings, ["lstm_units=7", "train_lstm.conv_filters=[3, 4]"]).conv_filters == (3, 4)
+    assert selection.replaced(settings, ["lstm_units=7"]).lstm_units == 7
     with pytest.raises(UserError, match="unitz"):
         selection.replaced(settings, ["unitz=7"])
     with pytest.raises(UserError, match="KEY=VALUE"):
-        selection.replaced(settings, ["units"])
+        selection.replaced(settings, ["lstm_units"])
 
 
 def test_operations_are_counted() -> None:
     """Of a convolution at every second frame, its pooling, a recurrent layer and dense ones, by hand; three times."""
-    settings = tiny_models.lstm_settings(architecture="cnn_bilstm", convolutions=[6], stride=2, units=5, dense=7)
+    settings = tiny_models.lstm_settings(
+        architecture="cnn_bilstm", conv_filters=[6], conv_stride=2, lstm_units=5, dense_units=7
+    )
     clips = batching.Examples([np.ones((8, 7), np.float32)], np.zeros(1, np.int64))
     convolution, recurrent = 4 * 5 * 7 * 6, 2 * 2 * (6 + 5) * 4 * 5
     dense = 2 * 10 * 1 + 10 * 7 + 7 * training.CLASSES
@@ -129,8 +137,8 @@ def test_operations_are_counted() -> None:
 
 def test_operations_of_all_branches_are_counted() -> None:
     """A second recurrent branch has those of its own features, and dense ones those of functionals, once a clip."""
-    settings = tiny_models.lstm_settings(architecture="lstm", units=5, dense=7, functionals=3)
-    seen = batching.BranchInputs(inputs=[(0, 4)], prosody=[(4, 7)], movement=[(0, 2)])
+    settings = tiny_models.lstm_settings(architecture="lstm", lstm_units=5, dense_units=7, functionals_units=3)
+    seen = batching.BranchInputs(spectral=[(0, 4)], prosody=[(4, 7)], dynamics=[(0, 2)])
     clips = batching.Examples([np.ones((8, 7), np.float32)], np.zeros(1, np.int64), np.ones((1, 6), np.float32), seen)
     recurrent = sum(8 * (features + 5) * 4 * 5 + 8 * 5 + 5 * 7 + 7 * training.CLASSES for features in (4, 3))
     dense = sum(values * 3 + 3 * training.CLASSES for values in (6, 2))
@@ -142,7 +150,7 @@ def test_an_epoch_is_measured_with_all_branches() -> None:
     """Both ways of training take made-up clips with what each branch of the settings sees."""
     params = factories.settings(train_lstm=tiny_models.lstm_settings(architecture="lstm").model_dump())
     clips = training.clips(params)
-    assert clips.functionals is not None and clips.seen.prosody and clips.seen.movement
+    assert clips.functionals is not None and clips.seen.prosody and clips.seen.dynamics
     few = batching.Examples(clips.frames[:9], clips.labels[:9], clips.functionals[:9], clips.seen)
     for way in training.VARIANTS.values():
         trainer.make_deterministic(1)

@@ -58,8 +58,8 @@ def test_scripts_are_scripts(path: str) -> None:
 
 def test_arguments_reach_the_commands() -> None:
     """Variables of make become options, one each, and no option where there is none."""
-    said = dry("check-metrics", "AGAINST=origin/main", "DECLARE=protocol corpora", "MARKDOWN=check.md")
-    assert '--against "origin/main" --declare protocol --declare corpora --markdown "check.md"' in said
+    said = dry("check-metrics", "AGAINST=origin/main", "ACCEPT=protocol corpora", "MARKDOWN=check.md")
+    assert '--against "origin/main" --accept protocol --accept corpora --markdown "check.md"' in said
     assert dry("check-metrics").endswith('stages.check_metrics --against "main"')
     assert dry("reproduce", "REV=v1", "STAGES=evaluate").endswith('stages.reproduce --rev "v1" --stage evaluate')
 

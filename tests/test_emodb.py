@@ -36,13 +36,13 @@ class Project:
     def settle(self, **emotions: object) -> None:
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         params["corpora"] = ["emodb"]
-        params["download"] |= {"local_dir": "corpora", "allow_partial": True}
-        params["preprocess"]["denoise"] = 0  # slow, and not needed here
+        params["download"] |= {"data_dir": "corpora", "allow_incomplete": True}
+        params["preprocess"]["denoise_strength"] = 0  # slow, and not needed here
         params["emotions"] = {"use": list(EIGHT), "extra": [], "merge": {}} | emotions
         params["augment"]["augmentations"] = []
-        params["augment"]["stress"]["clips"] = 0
-        params["features"] |= {"frames": ["rms"], "functionals": ["mean"]}
-        params["train_lstm"]["inputs"] = ["rms"]
+        params["augment"]["robustness"]["n_clips"] = 0
+        params["features"] |= {"frame_features": ["rms"], "functionals": ["mean"]}
+        params["train_lstm"]["spectral_features"] = ["rms"]
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
     def run(self, *command: str) -> str:

@@ -62,7 +62,7 @@ WORDS = [bytes(4), b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0
 
 
 def preprocess(**changes: Any) -> Preprocess:
-    quick = {"sample_rate": 16000, "denoise": 0, "min_seconds": 0.01, "normalise": "rms"}
+    quick = {"sample_rate": 16000, "denoise_strength": 0, "min_duration": 0.01, "normalize": "rms"}
     return factories.settings(preprocess=quick | changes).preprocess
 
 
@@ -133,7 +133,11 @@ def lengths() -> Iterator[tuple[str, bytes]]:
 
 
 WAYS: list[Callable[[], Iterator[tuple[str, bytes]]]] = [whole, cut, flipped, scattered, random, lengths]
-SETTINGS = [{}, {"denoise": 0.5, "normalise": "loudness", "min_seconds": 1e-6}, {"normalise": "peak", "trim_db": None}]
+SETTINGS = [
+    {},
+    {"denoise_strength": 0.5, "normalize": "loudness", "min_duration": 1e-6},
+    {"normalize": "peak", "trim_top_db": None},
+]
 
 
 def outcome(recording: Path | bytes, settings: Preprocess) -> str:
@@ -152,7 +156,7 @@ def outcome(recording: Path | bytes, settings: Preprocess) -> str:
 def main(paths: list[str]) -> None:
     """Clean the files named, or every case in turn with one of the settings; write outcomes, MB and (CPU) seconds."""
     settings = [preprocess(**changes) for changes in SETTINGS]
-    outcomes = {path: outcome(Path(path), preprocess(denoise=0.5)) for path in paths}
+    outcomes = {path: outcome(Path(path), preprocess(denoise_strength=0.5)) for path in paths}
     slowest = 0.0
     for way in [] if paths else WAYS:
         for number, (name, content) in enumerate(way()):

@@ -50,8 +50,8 @@ def point_to(project: Project, server: Server, content: bytes) -> None:
 def smaller(params: dict) -> dict:
     """Use RAVDESS alone, as it is published, most of it too short to use, and as little work as can be."""
     params["corpora"] = ["ravdess"]
-    params["download"] |= {"local_dir": None, "allow_partial": False}
-    params["preprocess"] |= {"denoise": 0, "max_unusable": 0.95}
+    params["download"] |= {"data_dir": None, "allow_incomplete": False}
+    params["preprocess"] |= {"denoise_strength": 0, "max_rejected_fraction": 0.95}
     params["augment"]["augmentations"] = ["time_shift"]
     return params
 

@@ -110,16 +110,16 @@ def test_rebuilding_gives_the_same_bytes_on_any_number_of_workers(project: Proje
     ("edit", "stages"),
     [
         (lambda p: p["train_baselines"]["grids"]["svm"].update(C=[2]), {"train_baselines@svm", "report"}),
-        (lambda p: p["train_lstm"].update(units=4), {"train_lstm", "evaluate", "export", "report"}),
+        (lambda p: p["train_lstm"].update(lstm_units=4), {"train_lstm", "evaluate", "export", "report"}),
         (
             lambda p: p.update(seeds=[1]),
             {"train_lstm", "train_baselines@svm", "train_baselines@decision_tree", "report"},
         ),
         (
-            lambda p: p["features"]["mfcc"].update(deltas=1),
+            lambda p: p["features"]["mfcc"].update(delta_order=1),
             {"featurize@ravdess", "featurize@tess", "describe", "export", "report"},
         ),
-        (lambda p: p["augment"].update(copies=2), {"augment@ravdess", "augment@tess", "report"}),
+        (lambda p: p["augment"].update(copies_per_clip=2), {"augment@ravdess", "augment@tess", "report"}),
         (lambda p: p["split"].update(val=0.3), {"split", "evaluate", "export", "report"}),
     ],
 )
@@ -164,7 +164,7 @@ def test_code_reruns_only_what_imports_it(untouched: Project, file: str, stages:
 def test_a_temporary_experiment_is_recorded_in_the_project(untouched: Project) -> None:
     """`dvc exp run --temp` leaves its runs, with its name, in the project's own MLflow store."""
     before = models_in_mlflow(untouched)
-    settings = ("-S", "evaluate.resamples=150", "-S", "baselines=[decision_tree]")  # nothing has to be trained again
+    settings = ("-S", "evaluate.n_resamples=150", "-S", "baselines=[decision_tree]")  # nothing has to be trained again
     untouched.dvc("exp", "run", "--temp", "-n", "shorter", *settings)
     assert sorted([*before, "leaderboard", "lstm", "decision_tree"]) == models_in_mlflow(untouched)
     with sqlite3.connect(untouched.folder / "mlflow.db") as store:

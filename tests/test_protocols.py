@@ -39,7 +39,7 @@ def savee() -> pd.DataFrame:
 
 
 def split_of(clips: pd.DataFrame, settings: Any, *, seed: int = 1, emotions: Any = MERGED) -> pd.DataFrame:
-    published = published_folds(sorted(set(clips.corpus)), settings.table)
+    published = published_folds(sorted(set(clips.corpus)), settings.fold_table)
     return splits.split_clips(clips, settings, emotions=emotions, seed=seed, published=published)
 
 
@@ -48,7 +48,7 @@ class Case:
     """Corpora, a protocol, how many folds come of it, and by what validation is apart from training."""
 
     corpora: str
-    hold_out: str
+    protocol: str
     folds: int
     apart: str
     published: str | None = None
@@ -56,33 +56,33 @@ class Case:
     @cached_property
     def settings(self) -> Any:
         drawn = self.folds if self.published is None else 1
-        return factories.split(self.hold_out, folds=drawn, published=self.published)
+        return factories.split(self.protocol, folds=drawn, published=self.published)
 
     @property
     def group(self) -> str:
-        return "clip_id" if self.hold_out == "clip" else self.hold_out
+        return {"random": "clip_id", "cross_corpus": "corpus"}.get(self.protocol) or splits.GROUP_COLUMNS[self.protocol]
 
 
 CASES = [
-    Case("ravdess", "speaker", 5, "speaker"),
-    Case("demo", "speaker", 12, "speaker"),
-    Case("demo", "speaker", 2, "speaker"),
-    Case("tess", "speaker", 2, "sentence"),
-    Case("ravdess+savee", "speaker", 5, "speaker"),
-    Case("ravdess+tess", "speaker", 2, "original_id"),
-    Case("tess", "text", 2, "sentence"),
-    Case("savee", "text", 3, "sentence"),
-    Case("ravdess", "text", 2, "speaker"),  # two sentences: one is left, so unseen speakers validate
-    Case("ravdess", "clip", 5, "original_id"),
-    Case("ravdess+tess", "clip", 3, "original_id"),
-    Case("ravdess+savee", "corpus", 2, "speaker"),
-    Case("ravdess+savee+tess", "corpus", 3, "corpus"),
-    Case("demo+ravdess+savee+tess", "corpus", 4, "corpus"),
-    Case("ravdess", "speaker", 6, "speaker", "emobox"),
-    Case("ravdess", "speaker", 5, "speaker", "luna_jimenez"),
-    Case("savee", "speaker", 4, "speaker", "emobox"),
-    Case("ravdess+savee", "speaker", 6, "speaker", "emobox"),
-    Case("tess", "speaker", 2, "sentence", "both_ways"),
+    Case("ravdess", "speaker_independent", 5, "speaker"),
+    Case("demo", "speaker_independent", 12, "speaker"),
+    Case("demo", "speaker_independent", 2, "speaker"),
+    Case("tess", "speaker_independent", 2, "sentence"),
+    Case("ravdess+savee", "speaker_independent", 5, "speaker"),
+    Case("ravdess+tess", "speaker_independent", 2, "original_id"),
+    Case("tess", "text_independent", 2, "sentence"),
+    Case("savee", "text_independent", 3, "sentence"),
+    Case("ravdess", "text_independent", 2, "speaker"),  # two sentences: one is left, so unseen speakers validate
+    Case("ravdess", "random", 5, "original_id"),
+    Case("ravdess+tess", "random", 3, "original_id"),
+    Case("ravdess+savee", "cross_corpus", 2, "speaker"),
+    Case("ravdess+savee+tess", "cross_corpus", 3, "corpus"),
+    Case("demo+ravdess+savee+tess", "cross_corpus", 4, "corpus"),
+    Case("ravdess", "speaker_independent", 6, "speaker", "emobox"),
+    Case("ravdess", "speaker_independent", 5, "speaker", "luna_jimenez"),
+    Case("savee", "speaker_independent", 4, "speaker", "emobox"),
+    Case("ravdess+savee", "speaker_independent", 6, "speaker", "emobox"),
+    Case("tess", "speaker_independent", 2, "sentence", "swap_speakers"),
 ]
 
 
@@ -126,7 +126,7 @@ def test_nothing_held_out_is_shared(case: Case, seed: int) -> None:
     """In no fold do test and the other splits share a speaker, sentence or corpus; nor do validation and training."""
     for fold in folds(case, seed):
         for corpus, clips in [("all", fold), *fold.groupby("corpus")]:
-            if corpus != "all" or case.hold_out != "text":  # two corpora may know one sentence by one name
+            if corpus != "all" or case.protocol != "text_independent":  # two corpora may know one sentence by one name
                 assert not values(clips, case.group, "test") & values(clips, case.group, "train", "val")
             assert not values(clips, case.apart, "val") & values(clips, case.apart, "train")
 
@@ -174,17 +174,17 @@ def test_folds_of_speakers_are_alike(seed: int) -> None:
 
 def test_a_corpus_of_few_speakers_is_tested_first() -> None:
     """SAVEE's four men are tested in four of five folds, one each, and all train or validate in the fifth."""
-    case = Case("ravdess+savee", "speaker", 5, "speaker")
+    case = Case("ravdess+savee", "speaker_independent", 5, "speaker")
     counts = [sum(name.startswith("savee") for name in fold) for fold in in_test(folds(case), "speaker")]
     assert counts == [1, 1, 1, 1, 0]
     last = folds(case)[-1]
     assert last[last.corpus == "savee"].split.isin(["train", "val"]).all()
 
 
-@pytest.mark.parametrize("hold_out", ["speaker", "text", "clip"])
-def test_folds_are_alike_in_any_company(hold_out: str) -> None:
+@pytest.mark.parametrize("protocol", ["speaker_independent", "text_independent", "random"])
+def test_folds_are_alike_in_any_company(protocol: str) -> None:
     """RAVDESS has the same folds alone and beside SAVEE, so that their results can be compared."""
-    settings = factories.split(hold_out, folds=2)
+    settings = factories.split(protocol, folds=2)
     both, alone = (split_of(table(corpora), settings) for corpora in ("ravdess+savee", "ravdess"))
     own = both[both.clip_id.str.startswith("ravdess")].reset_index(drop=True)
     pd.testing.assert_frame_equal(own, alone)
@@ -193,7 +193,9 @@ def test_folds_are_alike_in_any_company(hold_out: str) -> None:
 @pytest.mark.parametrize("folds", [1, 3])
 def test_sentences_of_a_share(folds: int) -> None:
     """With one fold 15 % of TESS's words are tested; with any, 15 % validate, whoever says them."""
-    clips = splits.assign_splits(table("tess"), split_of(table("tess"), factories.split("text", folds=folds)))
+    clips = splits.assign_splits(
+        table("tess"), split_of(table("tess"), factories.split("text_independent", folds=folds))
+    )
     for _, fold in clips.groupby("fold"):
         n_texts = fold.groupby("split").sentence.nunique() / 40
         assert n_texts["test"] == pytest.approx(0.15 if folds == 1 else 1 / folds, abs=0.03)
@@ -203,7 +205,7 @@ def test_sentences_of_a_share(folds: int) -> None:
 
 def test_random_folds_are_shared_out_evenly() -> None:
     """With five folds of random clips a fifth of each emotion is tested, and 15 % validate."""
-    for fold in folds(Case("ravdess", "clip", 5, "original_id")):
+    for fold in folds(Case("ravdess", "random", 5, "original_id")):
         shares = fold.groupby("emotion").split.value_counts(normalize=True).unstack()
         assert shares["test"].to_numpy() == pytest.approx(0.2, abs=0.01)
         assert shares["val"].to_numpy() == pytest.approx(0.15, abs=0.01)
@@ -213,7 +215,7 @@ def test_folds_of_unknown_speakers_are_random() -> None:
     """A corpus of which nobody knows who speaks has folds of clips, another beside it of speakers."""
     clips = table("ravdess+tess")
     clips = clips.assign(speaker=clips.speaker.where(clips.corpus == "ravdess", "tess-"))
-    joined = splits.assign_splits(clips, split_of(clips, factories.split("speaker", folds=3)))
+    joined = splits.assign_splits(clips, split_of(clips, factories.split("speaker_independent", folds=3)))
     for _, fold in joined.groupby("fold"):
         subsets = fold.groupby("speaker").split.agg(set)
         assert subsets["tess-"] == {"train", "val", "test"}
@@ -225,7 +227,7 @@ def test_folds_of_unknown_speakers_are_random() -> None:
 
 def test_corpora_are_tested_by_name() -> None:
     """Each fold tests one corpus, in the order of names, and the smallest other validates, the first of equals."""
-    made = folds(Case("demo+ravdess+savee+tess", "corpus", 4, "corpus"))
+    made = folds(Case("demo+ravdess+savee+tess", "cross_corpus", 4, "corpus"))
     assert in_test(made, "corpus") == [{"demo"}, {"ravdess"}, {"savee"}, {"tess"}]
     assert [values(fold, "corpus", "val") for fold in made] == [{"savee"}, {"demo"}, {"demo"}, {"demo"}]
 
@@ -233,18 +235,20 @@ def test_corpora_are_tested_by_name() -> None:
 def test_a_corpus_validates_on_a_share_of_the_only_other_one() -> None:
     """Of two corpora 15 % of the other's speakers validate, its sentences where it has one speaker, else its clips."""
     clips = factories.joined(table("ravdess"), table("tess").query("speaker == 'tess-OAF'"))
-    made = splits.assign_splits(clips, split_of(clips, factories.split("corpus")))
+    made = splits.assign_splits(clips, split_of(clips, factories.split("cross_corpus")))
     val = made[made.split == "val"]
     assert val[val.fold == 2].speaker.nunique() == 4
     assert val[val.fold == 1].sentence.nunique() / 40 == pytest.approx(0.15, abs=0.03)
     unknown = clips.assign(speaker=clips.corpus + "-")
-    made = split_of(unknown, factories.split("corpus"))
+    made = split_of(unknown, factories.split("cross_corpus"))
     assert (made[made.fold == 1].split == "val").sum() == pytest.approx(0.15 * 280, abs=1)
 
 
 def test_either_number_of_corpora_is_meant() -> None:
     """Whether folds says one or the number of corpora, each corpus is tested once."""
-    one, three = (split_of(table("ravdess+savee+tess"), factories.split("corpus", folds=folds)) for folds in (1, 3))
+    one, three = (
+        split_of(table("ravdess+savee+tess"), factories.split("cross_corpus", folds=folds)) for folds in (1, 3)
+    )
     pd.testing.assert_frame_equal(one, three)
 
 
@@ -262,7 +266,7 @@ def test_published_speakers_are_tested_in_published_folds(case: Case) -> None:
 
 def test_corpora_of_different_numbers_of_folds() -> None:
     """SAVEE's four folds stand beside RAVDESS's six: the last two test no one of SAVEE."""
-    made = in_test(folds(Case("ravdess+savee", "speaker", 6, "speaker", "emobox")), "speaker")
+    made = in_test(folds(Case("ravdess+savee", "speaker_independent", 6, "speaker", "emobox")), "speaker")
     assert [sorted(name for name in fold if name.startswith("savee")) for fold in made] == [
         ["savee-JE"],
         ["savee-KL"],
@@ -305,10 +309,8 @@ def test_an_unpublished_table_is_refused(names: list[str]) -> None:
     """The error names the corpora that have no such folds, and all folds there are."""
     with pytest.raises(UserError) as error:
         published_folds(names, "emobox")
-    assert f"published folds 'emobox' of {names[-1]}; known are ravdess: emobox, luna_jimenez; " in str(
-        error.value
-    )
-    assert "savee: emobox; tess: both_ways" in str(error.value)
+    assert f"published folds 'emobox' of {names[-1]}; known are ravdess: emobox, luna_jimenez; " in str(error.value)
+    assert "savee: emobox; tess: swap_speakers" in str(error.value)
 
 
 # What cannot be split -------------------------------------------------------------------------------------------------
@@ -319,17 +321,17 @@ def test_an_unpublished_table_is_refused(names: list[str]) -> None:
     [
         (
             "ravdess",
-            factories.split("speaker", folds=25),
+            factories.split("speaker_independent", folds=25),
             "no corpus has more than 24 speakers .* set folds to 24 or less",
         ),
-        ("ravdess+savee", factories.split("text", folds=31), "no corpus has more than 30 sentences"),
+        ("ravdess+savee", factories.split("text_independent", folds=31), "no corpus has more than 30 sentences"),
         (
             "ravdess",
-            factories.split("clip", folds=200),
+            factories.split("random", folds=200),
             "ravdess has too few clips of some emotion: 192 of .* lower folds",
         ),
-        ("ravdess", factories.split("corpus"), "at least two corpora, the run has ravdess alone"),
-        ("ravdess+tess", factories.split("corpus", folds=3), "each of the 2 corpora .* set folds to 1 or 2"),
+        ("ravdess", factories.split("cross_corpus"), "at least two corpora, the run has ravdess alone"),
+        ("ravdess+tess", factories.split("cross_corpus", folds=3), "each of the 2 corpora .* set folds to 1 or 2"),
     ],
 )
 def test_impossible_folds_are_refused(corpora: str, settings: Any, message: str) -> None:
@@ -343,7 +345,7 @@ def test_a_class_that_training_lacks_is_named() -> None:
     with pytest.raises(
         UserError, match=r"the train split of fold 1 has no clip of calm .*emotions\.use.*emotions\.merge"
     ):
-        split_of(table("ravdess+tess"), factories.split("corpus"), emotions=factories.emotions())
+        split_of(table("ravdess+tess"), factories.split("cross_corpus"), emotions=factories.emotions())
 
 
 def test_sentences_must_be_known() -> None:
@@ -351,11 +353,11 @@ def test_sentences_must_be_known() -> None:
     clips = table("ravdess+tess")
     without = clips.assign(sentence=clips.sentence.where(clips.corpus == "tess", ""))
     with pytest.raises(
-        UserError, match=r"but 1440 clips of ravdess \(of 1440\) have none; .*hold_out: speaker or clip"
+        UserError, match=r"but 1440 clips of ravdess \(of 1440\) have none; .*protocol to speaker_independent or random"
     ):
-        split_of(without, factories.split("text"))
+        split_of(without, factories.split("text_independent"))
     with pytest.raises(UserError, match="at least two sentences, ravdess has 1"):
-        split_of(clips.assign(sentence="01"), factories.split("text"))
+        split_of(clips.assign(sentence="01"), factories.split("text_independent"))
 
 
 @pytest.mark.parametrize("folds", [2, 5])
@@ -363,28 +365,28 @@ def test_one_speaker_has_no_folds(folds: int) -> None:
     """A corpus of one speaker is refused beside one of many, as it is with one fold."""
     clips = factories.joined(table("ravdess"), table("tess").query("speaker == 'tess-OAF'"))
     with pytest.raises(UserError, match="at least two speakers, tess has 1"):
-        split_of(clips, factories.split("speaker", folds=folds))
+        split_of(clips, factories.split("speaker_independent", folds=folds))
 
 
 @pytest.mark.parametrize(
     ("actors", "message"),
     [
         ([1, 4, 10, 3], "fold 3 has no clip for test"),
-        ([1, 11], "a fold of emobox tests on all the speakers of ravdess"),
+        ([1, 11], "a fold of emobox tests all present speakers of ravdess"),
     ],
 )
 def test_a_part_of_a_corpus_lacks_published_folds(actors: list[int], message: str) -> None:
     """Where the recordings of a fold's speakers are missing, or all others, the error asks for the whole corpus."""
     with pytest.raises(UserError, match=message):
-        split_of(factories.ravdess(actors=actors), factories.split("speaker", published="emobox"))
+        split_of(factories.ravdess(actors=actors), factories.split("speaker_independent", published="emobox"))
 
 
 def test_a_speaker_without_a_published_fold_is_named() -> None:
     """A table that does not know a speaker cannot say when to test on them."""
-    with pytest.raises(UserError, match="emobox says nothing of ravdess-02; set table: null"):
+    with pytest.raises(UserError, match="emobox has no speakers ravdess-02; set fold_table: null"):
         splits.split_clips(
             factories.ravdess(actors=[1, 2]),
-            factories.split("speaker", published="emobox"),
+            factories.split("speaker_independent", published="emobox"),
             emotions=MERGED,
             seed=1,
             published={"ravdess-01": 1},
@@ -394,9 +396,9 @@ def test_a_speaker_without_a_published_fold_is_named() -> None:
 # Cheats ---------------------------------------------------------------------------------------------------------------
 
 
-def cheat(corpora: str, hold_out: str, by: str) -> float:
+def cheat(corpora: str, protocol: str, by: str) -> float:
     """Let the nearest neighbour tell emotions that sound otherwise for each value of `by`, under a protocol: UAR."""
-    clips, asked = table(corpora), factories.split(hold_out, folds=1 if hold_out == "corpus" else 3)
+    clips, asked = table(corpora), factories.split(protocol, folds=1 if protocol == "cross_corpus" else 3)
     sounds = codes(clips, by, "emotion")
     rows = splits.assign_splits(clips.assign(row=np.arange(len(clips))), split_of(clips, asked))
     answers = []
@@ -410,7 +412,10 @@ def cheat(corpora: str, hold_out: str, by: str) -> float:
 
 @pytest.mark.parametrize(
     ("corpora", "by", "flattering", "honest", "classes"),
-    [("ravdess", "speaker", "clip", "speaker", 7), ("ravdess+savee", "corpus", "speaker", "corpus", 7)],
+    [
+        ("ravdess", "speaker", "random", "speaker_independent", 7),
+        ("ravdess+savee", "corpus", "speaker_independent", "cross_corpus", 7),
+    ],
 )
 def test_a_cheat_is_exposed(corpora: str, by: str, flattering: str, honest: str, classes: int) -> None:
     """Who knows voices shines on random clips, who knows corpora on unseen speakers of them; on new ones both guess."""

@@ -133,7 +133,7 @@ def test_a_misspelt_key_stops_a_stage(tmp_path: Path, stage: str) -> None:
 # What reaches training ------------------------------------------------------------------------------------------------
 
 CLIPS = factories.with_copies(factories.joined(factories.ravdess(actors=range(1, 9)), factories.tess(n_words=8)))
-SPLIT = splits.split_clips(CLIPS, factories.split("speaker"), emotions=factories.emotions(), seed=1)
+SPLIT = splits.split_clips(CLIPS, factories.split("speaker_independent"), emotions=factories.emotions(), seed=1)
 MARKS = CLIPS.clip_id.rank().to_numpy(dtype=np.float32)
 """A number for each clip, which its features hold, so that one sees where a clip ends up."""
 
@@ -142,9 +142,9 @@ MARKS = CLIPS.clip_id.rank().to_numpy(dtype=np.float32)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a project's root with features and a split, but no model yet."""
     monkeypatch.chdir(tmp_path)
-    settings = factories.ordinary() | {"corpora": ["tess", "ravdess"], "seed": 11, "seeds": [13, 17]}
+    settings = factories.ordinary() | {"corpora": ["tess", "ravdess"], "data_seed": 11, "model_seeds": [13, 17]}
     for section in ("train_lstm", "train_baselines"):
-        settings[section]["augmented"] = True
+        settings[section]["use_augmented"] = True
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
     vectors = [np.array([mark, 1], dtype=np.float32) for mark in MARKS]
     factories.write_features(tmp_path / "data/features/functionals", CLIPS, payload="functionals", values=vectors)
@@ -254,11 +254,11 @@ def test_what_training_leaves(project: Path, train: Any, model: str) -> None:
 def test_a_card_has_the_settings_of_its_model(project: Path, train: Any, section: str) -> None:
     """One who finds a model finds with it all settings that it was trained with."""
     train()
-    settings = factories.settings(train_lstm={"augmented": True}, train_baselines={"augmented": True})
+    settings = factories.settings(train_lstm={"use_augmented": True}, train_baselines={"use_augmented": True})
     grids = settings.train_baselines
     expected = {
         "lstm": settings.train_lstm.model_dump(mode="json"),
-        "svm": {"augmented": True, "folds": grids.folds, "grid": grids.grid_of("svm")},
+        "svm": {"use_augmented": True, "folds": grids.folds, "grid": grids.grid_of("svm")},
     }
     card = json.loads((project / "models/checkpoints" / section / "fold1_seed17" / "card.json").read_text())
     assert card["settings"] == expected[section]
@@ -348,7 +348,11 @@ def test_probes_get_each_row_with_its_features(project: Path, monkeypatch: pytes
 
     def measure(clips: pd.DataFrame, vectors: Any, **more: Any) -> pd.DataFrame:
         assert dict(zip(clips.clip_id, vectors[:, 0], strict=True)) == dict(zip(CLIPS.clip_id, MARKS, strict=True))
-        assert more == {"emotions": factories.emotions(), "trees": factories.settings().probe.trees, "seed": 11}
+        assert more == {
+            "emotions": factories.emotions(),
+            "n_estimators": factories.settings().leakage.n_estimators,
+            "seed": 11,
+        }
         return pd.DataFrame([("leak_clip", "", 0.5, 9, 4, 2, "")], columns=list(leakage.leakage.COLUMNS))
 
     monkeypatch.setattr(leakage.leakage, "run_leakage_checks", measure)

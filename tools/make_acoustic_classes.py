@@ -44,7 +44,7 @@ def spoken(params: Params) -> Iterator[Posteriors]:
     for speaker in demo_speech.SPEAKERS:
         for text in texts():
             utterance = demo_speech.Utterance(speaker, "neutral", text)
-            speech = demo_speech.synthesise(utterance, seed=params.seed, texts=texts())
+            speech = demo_speech.synthesise(utterance, seed=params.data_seed, texts=texts())
             try:
                 clip = audio_clean.clean_signal(speech, params.preprocess, rate=demo_speech.SAMPLE_RATE)
             except audio_io.NoSpeechError:  # two voices stumble over a sentence

@@ -18,9 +18,9 @@ A corpus is used with `-S 'corpora=[NAME]'`, several with `-S 'corpora=[NAME,NAM
 [adding-a-corpus.md](adding-a-corpus.md); for recordings of your own, [own-recordings.md](own-recordings.md).
 
 Whatever is said below about fetching, a corpus that you have is taken from your disk. Put it into `FOLDER/NAME/`, at
-any depth, zips too, or as `FOLDER/NAME.zip`, and say `-S download.local_dir=FOLDER`. What is fetched waits in a cache
+any depth, zips too, or as `FOLDER/NAME.zip`, and say `-S download.data_dir=FOLDER`. What is fetched waits in a cache
 (`SER_CACHE`) for the next time. Recordings are counted, and each that is missing or not of the corpus is named; a part
-of a corpus is enough with `-S download.allow_partial=true`. No recording is part of this project: the licence is
+of a corpus is enough with `-S download.allow_incomplete=true`. No recording is part of this project: the licence is
 between you and the publisher.
 """
 
@@ -115,7 +115,7 @@ def _official(corpus: Corpus) -> str:
         return f"from the Dataverse {server} ({corpus.dataverse.doi}), which lists the files and their checksums"
     if files:
         return f"from where it is published, {_size(files)}, and checked ({str(files[0].known_hash).partition(':')[0]})"
-    return "not without asking: get it from the address, then say `-S download.local_dir=FOLDER`"
+    return "not without asking: get it from the address, then say `-S download.data_dir=FOLDER`"
 
 
 def _size(files: Sequence[RemoteFile]) -> str:

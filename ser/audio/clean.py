@@ -1,4 +1,4 @@
-"""Make clips of recordings: decode, downmix, resample, denoise, trim, normalise."""
+"""Make clips of recordings: decode, downmix, resample, denoise, trim, normalize."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def clean(recording: Path | bytes, settings: Preprocess) -> Waveform:
 
 
 def clean_and_measure(recording: Path | bytes, settings: Preprocess) -> tuple[Waveform, AudioStats]:
-    """Make a clip of a recording: decode, downmix, resample, denoise, trim, normalise.
+    """Make a clip of a recording: decode, downmix, resample, denoise, trim, normalize.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def clean_and_measure(recording: Path | bytes, settings: Preprocess) -> tuple[Wa
     """
     meter = _LevelMeter()
     with open_recording(recording) as (file, stream):
-        _check_length(file.frames, rate=file.samplerate, least=settings.min_seconds)
+        _check_length(file.frames, rate=file.samplerate, least=settings.min_duration)
         blocks = meter.watch(to_mono(block) for block in read_blocks(file, stream))
         resampled = resampled_blocks(blocks, rate=file.samplerate, to=settings.sample_rate)
         signal = np.concatenate(list(resampled))
@@ -83,25 +83,25 @@ def clean_and_measure(recording: Path | bytes, settings: Preprocess) -> tuple[Wa
 
 def clean_signal(signal: Waveform, settings: Preprocess, *, rate: int) -> Waveform:
     """Make a clip of a (n_samples,) float32 signal at any rate in Hz, as `clean` makes one of a recording."""
-    _check_length(len(signal), rate=rate, least=settings.min_seconds)
+    _check_length(len(signal), rate=rate, least=settings.min_duration)
     return apply_effects(resample(signal, rate=rate, to=settings.sample_rate), settings)
 
 
 def apply_effects(signal: Waveform, settings: Preprocess) -> Waveform:
-    """Denoise, trim and normalise a signal at the clips' rate.
+    """Denoise, trim and normalize a signal at the clips' rate.
 
     Raises
     ------
     AudioError
         If it is silent or too short.
     """
-    signal = denoise(signal, rate=settings.sample_rate, share=settings.denoise)
+    signal = denoise(signal, rate=settings.sample_rate, share=settings.denoise_strength)
     # Only now: what lay beyond the new rate's band, or was but noise, is gone.
     if peak_dbfs(signal) < SILENCE_DB:
         raise NoSpeechError(f"all silence (no sample above {SILENCE_DB:g} dBFS)", flag="silence")
-    signal = trim(signal, below_db=settings.trim_db)
-    _check_length(len(signal), rate=settings.sample_rate, least=settings.min_seconds)
-    return normalize(signal, rate=settings.sample_rate, method=settings.normalise, level_db=settings.level_db)
+    signal = trim(signal, below_db=settings.trim_top_db)
+    _check_length(len(signal), rate=settings.sample_rate, least=settings.min_duration)
+    return normalize(signal, rate=settings.sample_rate, method=settings.normalize, level_db=settings.target_level_db)
 
 
 def _check_length(n_samples: int, *, rate: int, least: float) -> None:

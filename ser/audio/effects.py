@@ -1,4 +1,4 @@
-"""Change signals: downmix, resample, denoise, trim and normalise; measure levels.
+"""Change signals: downmix, resample, denoise, trim and normalize; measure levels.
 
 Only this module imports soxr, noisereduce and pyloudnorm.
 """

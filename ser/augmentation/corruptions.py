@@ -17,7 +17,7 @@ from ser.audio import effects
 from ser.audio import io as audio_io
 from ser.audio.types import Waveform
 from ser.dataset.clip_metadata import ROBUSTNESS_PREFIX
-from ser.params import Preprocess, Stress
+from ser.params import Preprocess, Robustness
 from ser.utils import seeding
 
 Corruption: TypeAlias = Callable[[Waveform, int, np.random.Generator], Waveform]
@@ -63,17 +63,17 @@ def _gain(signal: Waveform, rate: int, rng: np.random.Generator, *, db: float) -
     return np.clip(signal * np.float32(10 ** (db / 20)), -1, 1)
 
 
-def corruptions(settings: Stress) -> dict[str, Corruption]:
+def corruptions(settings: Robustness) -> dict[str, Corruption]:
     """List the ways in which test clips are altered, by what their copies' column `augmentation` says."""
     found: dict[str, Corruption] = {}
     found |= {f"noise_{snr:g}db": partial(_noise, snr_db=snr) for snr in settings.noise_snr_db}
     found |= {"telephone": _telephone} if settings.telephone else {}
-    found |= {f"reverberation_{s:g}s": partial(_reverberation, seconds=s) for s in settings.reverberation_seconds}
-    found |= {f"level_{db:g}db": partial(_gain, db=db) for db in settings.level_db}
+    found |= {f"reverberation_{s:g}s": partial(_reverberation, seconds=s) for s in settings.rt60_seconds}
+    found |= {f"level_{db:g}db": partial(_gain, db=db) for db in settings.gain_db}
     return {ROBUSTNESS_PREFIX + name: alter for name, alter in found.items()}
 
 
-def select_clips(clips: pd.DataFrame, settings: Stress, *, seed: int) -> Collection[str]:
+def select_clips(clips: pd.DataFrame, settings: Robustness, *, seed: int) -> Collection[str]:
     """Choose the clips that are altered, as evenly over speakers and emotions as may be: their clip_ids.
 
     Parameters
@@ -81,7 +81,7 @@ def select_clips(clips: pd.DataFrame, settings: Stress, *, seed: int) -> Collect
     clips
         The clip table of a corpus, originals only.
     settings
-        The section `augment.stress` of the settings.
+        The section `augment.robustness` of the settings.
     seed
         The run's.
     """
@@ -89,7 +89,7 @@ def select_clips(clips: pd.DataFrame, settings: Stress, *, seed: int) -> Collect
         "lot"
     )
     turn = drawn.groupby(["speaker", "emotion"]).cumcount()
-    return set(drawn.assign(turn=turn).sort_values(["turn", "lot"]).clip_id[: settings.clips])
+    return set(drawn.assign(turn=turn).sort_values(["turn", "lot"]).clip_id[: settings.n_clips])
 
 
 def corrupt(signal: Waveform, how: Corruption, settings: Preprocess, *, name: str, seed: int, clip_id: str) -> Waveform:

@@ -28,36 +28,36 @@ BATCH = 16
 def _noise(settings: Augment, rate: int) -> Any:
     from audiomentations import AddGaussianSNR
 
-    return AddGaussianSNR(min_snr_db=settings.noise_snr_db.low, max_snr_db=settings.noise_snr_db.high, p=1)
+    return AddGaussianSNR(min_snr_db=settings.noise_snr_db.min, max_snr_db=settings.noise_snr_db.max, p=1)
 
 
 def _time_stretch(settings: Augment, rate: int) -> Any:
     from audiomentations import TimeStretch
 
     speed = settings.time_stretch_rate
-    return TimeStretch(min_rate=speed.low, max_rate=speed.high, leave_length_unchanged=False, p=1)
+    return TimeStretch(min_rate=speed.min, max_rate=speed.max, leave_length_unchanged=False, p=1)
 
 
 def _pitch_shift(settings: Augment, rate: int) -> Any:
     from audiomentations import PitchShift
 
     semitones = settings.pitch_shift_semitones
-    return PitchShift(min_semitones=semitones.low, max_semitones=semitones.high, p=1)
+    return PitchShift(min_semitones=semitones.min, max_semitones=semitones.max, p=1)
 
 
 def _time_shift(settings: Augment, rate: int) -> Any:
     from audiomentations import Shift
 
-    share = settings.time_shift_share
-    return Shift(min_shift=share.low, max_shift=share.high, shift_unit="fraction", rollover=False, p=1)
+    share = settings.time_shift_fraction
+    return Shift(min_shift=share.min, max_shift=share.max, shift_unit="fraction", rollover=False, p=1)
 
 
 def _speed(settings: Augment, rate: int) -> Any:
     """Play a clip faster or slower: tempo, pitch and formants move together, as if somebody else were speaking."""
     from audiomentations import Resample
 
-    speed = settings.speed_rate
-    return Resample(min_sample_rate=round(rate / speed.high), max_sample_rate=round(rate / speed.low), p=1)
+    speed = settings.speed_factor
+    return Resample(min_sample_rate=round(rate / speed.max), max_sample_rate=round(rate / speed.min), p=1)
 
 
 AUGMENTATIONS: Mapping[str, Callable[[Augment, int], Any]] = {
@@ -133,7 +133,7 @@ def augment_clips(
         Rows with the column ``audio``: the original's but for clip_id, augmentation and length.
     """
     total = -(-count_clips(clips) // BATCH)
-    corrupted = corruptions.select_clips(read_clips([clips]), settings.stress, seed=seed)
+    corrupted = corruptions.select_clips(read_clips([clips]), settings.robustness, seed=seed)
     work = partial(_copies_of, settings=settings, preprocess=preprocess, corrupted=corrupted, seed=seed)
     yield from map_batches(
         work, batches(iterate_rows(clips), size=BATCH), description=f"augment {clips.stem}", total=total
@@ -163,14 +163,14 @@ def _training_copies(
 ) -> Iterator[dict[str, Any]]:
     about = {"rate": row["sample_rate"], "seed": seed, "clip_id": row["clip_id"]}
     for name in settings.augmentations:
-        for copy in range(1, settings.copies_of(name) + 1):
+        for copy in range(1, settings.n_copies(name) + 1):
             yield _copy(row, augment(signal, name, settings=settings, copy=copy, **about), name=name, number=copy)
 
 
 def _corrupted_copies(
     row: dict[str, Any], signal: Waveform, settings: Augment, *, preprocess: Preprocess, seed: int
 ) -> Iterator[dict[str, Any]]:
-    for name, how in corruptions.corruptions(settings.stress).items():
+    for name, how in corruptions.corruptions(settings.robustness).items():
         with suppress(audio_io.AudioError):  # a recording that sounded so would be refused
             altered = corruptions.corrupt(signal, how, preprocess, name=name, seed=seed, clip_id=row["clip_id"])
             yield _copy(row, altered, name=name, number=1)

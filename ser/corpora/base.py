@@ -173,8 +173,8 @@ def known_corpora() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(corpora.__path__) if module.name != "base")
 
 
-def load_corpus(name: str, *, own: Collection[str] = ()) -> Corpus:
-    """Get the facts about one corpus; `own` are names of recordings that the error may suggest too.
+def load_corpus(name: str, *, custom: Collection[str] = ()) -> Corpus:
+    """Get the facts about one corpus; `custom` are names of custom corpora that the error may suggest too.
 
     Raises
     ------
@@ -183,11 +183,11 @@ def load_corpus(name: str, *, own: Collection[str] = ()) -> Corpus:
     """
     known = known_corpora()
     if name not in known:
-        close = difflib.get_close_matches(name, [*known, *own], n=1)
+        close = difflib.get_close_matches(name, [*known, *custom], n=1)
         meant = f"Did you mean {close[0]}? " if close else ""
         raise UserError(
-            f"unknown corpus {name!r} (corpora in params.yaml, or --corpus); known are {', '.join([*known, *own])}. "
-            f"{meant}To add one, write ser/corpora/{name}.py; for recordings of your own, see `own` in params.yaml."
+            f"unknown corpus {name!r} (corpora in params.yaml, or --corpus); known are {', '.join([*known, *custom])}. "
+            f"{meant}To add one, write ser/corpora/{name}.py; for own recordings, see custom_corpora in params.yaml."
         )
     corpus: Corpus = importlib.import_module(f"ser.corpora.{name}").CORPUS
     return corpus
@@ -225,8 +225,8 @@ def published_folds(names: Sequence[str], table: str | None) -> dict[str, int]:
     if without:
         known = "; ".join(f"{name}: {', '.join(folds)}" for name, folds in having.items() if folds)
         raise UserError(
-            f"split.table: there are no published folds {table!r} of {', '.join(without)}; known are {known}. "
-            "Choose one that all corpora of the run have, or set table: null."
+            f"split.fold_table: there are no published folds {table!r} of {', '.join(without)}; known are {known}. "
+            "Choose one that all corpora of the run have, or set fold_table: null."
         )
     return {
         speaker_id(name, who): fold

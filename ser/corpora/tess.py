@@ -52,5 +52,5 @@ CORPUS = Corpus(
     ),
     dataverse=Dataverse("https://borealisdata.ca", "doi:10.5683/SP2/E8H2MF"),
     kaggle="ejlok1/toronto-emotional-speech-set-tess",
-    folds={"both_ways": (("OAF",), ("YAF",))},
+    folds={"swap_speakers": (("OAF",), ("YAF",))},
 )

@@ -86,7 +86,7 @@ class PreprocessingLog:
             first = self.unusable[0]
             raise UserError(
                 f"{corpus}: {len(self.unusable)} of {of} recordings are unusable ({share:.1%}), "
-                f"preprocess.max_unusable allows {most:.1%}. The first: {first.file}: {first.reason}. "
+                f"preprocess.max_rejected_fraction allows {most:.1%}. The first: {first.file}: {first.reason}. "
                 "Mend or remove them, or raise the limit."
             )
 

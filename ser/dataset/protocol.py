@@ -5,18 +5,23 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from ser.dataset.clip_metadata import is_unknown_speaker, n_known_speakers
-from ser.params import Split
+from ser.params import Protocol, Split
 from ser.utils.text import pluralize
 
 TABLES = {
     "emobox": "EmoBox's folds",
     "luna_jimenez": "the folds of Luna-Jiménez et al. (2021)",
-    "both_ways": "training on one actress and testing on the other",
+    "swap_speakers": "training on one actress and testing on the other",
 }
 """Published cross-validations, as a sentence names them."""
 
-GROUPS = {"speaker": "speakers", "text": "sentences", "corpus": "corpora", "clip": "random clips"}
-"""What `hold_out` holds out, in words."""
+HELD_OUT: Mapping[Protocol, str] = {
+    "speaker_independent": "speakers",
+    "text_independent": "sentences",
+    "cross_corpus": "corpora",
+    "random": "random clips",
+}
+"""What is tested in turn under each protocol, as a sentence names it."""
 
 NOT_SPEAKER_INDEPENDENT = "the same speakers in training: optimistic, new voices will do worse"
 
@@ -35,42 +40,43 @@ def describe_protocol(
     unknown
         Corpora whose speakers are unknown.
     published
-        Speaker -> fold of the published cross-validation that `split.table` names, as
+        Speaker -> fold of the published cross-validation that `split.fold_table` names, as
         `ser.corpora.base.published_folds` gives it; empty without a table.
     """
-    held_out = find_held_out(corpora, split, unknown=unknown)
+    protocol = effective_protocol(corpora, split, unknown=unknown)
     folds = count_folds(corpora, split, published=published)
-    once = {
-        "speaker": "tested on speakers who are not in training",
-        "text": f"tested on sentences that are not in training, {NOT_SPEAKER_INDEPENDENT}",
-        "clip": f"random clips held out, {NOT_SPEAKER_INDEPENDENT}",
+    once: Mapping[str, str] = {
+        "speaker_independent": "tested on speakers who are not in training",
+        "text_independent": f"tested on sentences that are not in training, {NOT_SPEAKER_INDEPENDENT}",
+        "random": f"random clips held out, {NOT_SPEAKER_INDEPENDENT}",
     }
-    besides = f" (random clips of {' and '.join(unknown)})" if unknown and held_out == "speaker" else ""
-    how = once[held_out] if folds == 1 else _cross_validation(held_out, split, folds=folds)
+    besides = f" (random clips of {' and '.join(unknown)})" if unknown and protocol == "speaker_independent" else ""
+    how = once[protocol] if folds == 1 else _cross_validation(protocol, split, folds=folds)
     return f"{' + '.join(sorted(corpora))}, {how}{besides}"
 
 
-def find_held_out(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
-    """Find what is held out in fact, a key of `GROUPS`: clips, where the speakers of all corpora are unknown."""
-    return "clip" if split.hold_out == "speaker" and set(unknown) == set(corpora) else split.hold_out
+def effective_protocol(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> Protocol:
+    """Determine the protocol that a run follows: random instead of speaker-independent if no speaker is known."""
+    by_speaker = split.protocol == "speaker_independent"
+    return "random" if by_speaker and set(unknown) == set(corpora) else split.protocol
 
 
 def count_folds(corpora: Sequence[str], split: Split, *, published: Mapping[str, int]) -> int:
     """Count the folds of a split; `published` is as for `describe_protocol`."""
-    if split.hold_out == "corpus":
+    if split.protocol == "cross_corpus":
         return len(corpora)
     return max(published.values(), default=split.folds)
 
 
-def _cross_validation(held_out: str, split: Split, *, folds: int) -> str:
-    how = {
-        "speaker": "each tested by a model that never heard the voice",
-        "text": NOT_SPEAKER_INDEPENDENT,
-        "corpus": "each tested by a model that was trained on others",
-        "clip": NOT_SPEAKER_INDEPENDENT,
+def _cross_validation(protocol: Protocol, split: Split, *, folds: int) -> str:
+    how: Mapping[Protocol, str] = {
+        "speaker_independent": "each tested by a model that never heard the voice",
+        "text_independent": NOT_SPEAKER_INDEPENDENT,
+        "cross_corpus": "each tested by a model that was trained on others",
+        "random": NOT_SPEAKER_INDEPENDENT,
     }
-    by = "" if split.table is None else f"by {TABLES.get(split.table, f'the folds {split.table}')}, "
-    return f"{folds}-fold cross-validation over {GROUPS[held_out]}, {by}{how[held_out]}"
+    by = "" if split.fold_table is None else f"by {TABLES.get(split.fold_table, f'the folds {split.fold_table}')}, "
+    return f"{folds}-fold cross-validation over {HELD_OUT[protocol]}, {by}{how[protocol]}"
 
 
 def format_split_summary(clips: pd.DataFrame, splits: pd.DataFrame) -> list[str]:

@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train
 from ser.dataset.clip_metadata import is_corrupted, is_unknown_speaker
 from ser.dataset.selection import select_clips
 from ser.labels import canonical_order
-from ser.params import Emotions, Split
+from ser.params import Emotions, Protocol, Split
 from ser.utils import seeding
 from ser.utils.errors import UserError
 
@@ -24,6 +24,8 @@ COLUMNS = ("clip_id", "emotion", "fold", "split")
 SPLITS = ("train", "val", "test")
 Fold = tuple[pd.DataFrame, pd.DataFrame]
 """The clips of a corpus that a fold leaves for training and validation, and those it tests on."""
+GROUP_COLUMNS: Mapping[str, str] = {"speaker_independent": "speaker", "text_independent": "sentence"}
+"""Protocol -> column whose values are never in both training and test; other protocols have none."""
 
 
 def split_clips(
@@ -36,14 +38,14 @@ def split_clips(
 ) -> pd.DataFrame:
     """Assign every original clip of the run's classes to training, validation or test, in each fold.
 
-    `hold_out` says what is not shared between test and training: a speaker, a sentence, a corpus, or no more than the
-    clip itself. Validation is grouped as the test is. Where one speaker is left for training and validation, unseen
-    sentences validate; where one sentence is left, unseen speakers do. A corpus of which nobody knows who speaks is
-    held out by clip instead of by speaker.
+    `protocol` determines what test and training do not share: speakers, sentences, corpora, or only clips. Validation
+    clips are separated from training in the same way. If only one speaker remains for training and validation,
+    sentences are held out for validation; if only one sentence remains, speakers are. Corpora without speaker labels
+    are split by clip instead of by speaker.
 
-    With one fold the share `test` is tested on. With more, each speaker, sentence or clip is tested on in one fold; a
+    With one fold, `test_fraction` is tested. With more, each speaker, sentence or clip is tested in one fold; a
     corpus with fewer of them than folds is tested in the first folds, and is for training and validation in the
-    others. `published` folds are of speakers, and take the place of drawn ones.
+    others. `published` folds are of speakers, and replace random ones.
 
     Whole corpora are tested in turn, one a fold. Of three or more the smallest that is not tested validates; of two,
     unseen speakers of the other one, as a share of its speakers.
@@ -60,7 +62,7 @@ def split_clips(
         The run's.
     published
         Speaker -> the fold, from 1 on, that tests on them; as `ser.corpora.base.published_folds` gives it. Needed
-        where `settings.table` names a table, and not looked at elsewhere.
+        where `settings.fold_table` names a table, and ignored elsewhere.
 
     Returns
     -------
@@ -74,7 +76,7 @@ def split_clips(
         class, or the only fold would have a split without it.
     """
     originals = select_clips(clips, emotions)[0]
-    if settings.hold_out == "corpus":
+    if settings.protocol == "cross_corpus":
         folds = _leave_one_corpus_out(originals, settings, seed=seed)
     else:
         folds = _split_each_corpus(originals, settings, seed=seed, published=published or {})
@@ -92,10 +94,10 @@ def _split_each_corpus(
     corpora = [group for _, group in clips.groupby("corpus")]
     cuts = [_outer_folds(group, settings, seed=seed, published=published) for group in corpora]
     n_folds = max(map(len, cuts))
-    if settings.table is None and n_folds < settings.folds:
+    if settings.fold_table is None and n_folds < settings.folds:
         raise UserError(
             f"split.folds: there are to be {settings.folds}, but no corpus has more than {n_folds} "
-            f"{_group(settings.hold_out)}s to test on in turn; set folds to {n_folds} or less."
+            f"{GROUP_COLUMNS.get(settings.protocol, 'clip')}s to test on in turn; set folds to {n_folds} or less."
         )
     assigned = [
         [_assign_fold(group, cut, settings, seed=seed) for cut in _pad_folds(cuts_of_group, group, n_folds)]
@@ -111,8 +113,8 @@ def _pad_folds(cuts: list[Fold], clips: pd.DataFrame, n_folds: int) -> list[Fold
 
 def _outer_folds(clips: pd.DataFrame, settings: Split, *, seed: int, published: Mapping[str, int]) -> list[Fold]:
     """Cut what is tested off a corpus, in each of its folds."""
-    if settings.table is not None:
-        tests = _published_tests(clips, settings.table, published=published)
+    if settings.fold_table is not None:
+        tests = _published_tests(clips, settings.fold_table, published=published)
     elif _is_by_clip(clips, settings):
         return _random_folds(clips, settings, seed=_seed(clips, "test", seed=seed))
     else:
@@ -122,14 +124,9 @@ def _outer_folds(clips: pd.DataFrame, settings: Split, *, seed: int, published: 
 
 def _is_by_clip(clips: pd.DataFrame, settings: Split) -> bool:
     """Say whether clips are shared out at random: as asked for, or as nobody knows the speakers to be held out."""
-    if settings.hold_out == "text":
+    if settings.protocol == "text_independent":
         return False
-    return settings.hold_out == "clip" or bool(is_unknown_speaker(clips).any())
-
-
-def _group(hold_out: str) -> str:
-    """Name what is held out, as the column of the clip table does where there is one."""
-    return "sentence" if hold_out == "text" else hold_out
+    return settings.protocol == "random" or bool(is_unknown_speaker(clips).any())
 
 
 def _seed(clips: pd.DataFrame, split: str, *, seed: int) -> int:
@@ -141,37 +138,38 @@ def _published_tests(clips: pd.DataFrame, table: str, *, published: Mapping[str,
     folds = clips.speaker.map(published)
     if folds.isna().any():
         raise UserError(
-            f"split.table: {table} says nothing of {', '.join(sorted(set(clips.speaker[folds.isna()])))}; set table: "
-            "null to draw speakers by chance."
+            f"split.fold_table: {table} has no speakers {', '.join(sorted(set(clips.speaker[folds.isna()])))}; set "
+            "fold_table: null for random folds."
         )
     if folds.nunique() == 1:
         raise UserError(
-            f"split.table: a fold of {table} tests on all the speakers of {clips.corpus.iloc[0]} that are there, which "
-            "leaves none to train on; get the whole corpus, or set table: null."
+            f"split.fold_table: a fold of {table} tests all present speakers of {clips.corpus.iloc[0]} and leaves none "
+            "for training; get the whole corpus, or set fold_table: null."
         )
     return [clips.index[folds == fold] for fold in range(1, int(folds.max()) + 1)]
 
 
 def _drawn_tests(clips: pd.DataFrame, settings: Split, *, seed: int) -> list[pd.Index]:
     """Draw the speakers or sentences to test on: a share of them, or all in turn."""
-    group = _group(settings.hold_out)
-    _check_groups(clips, group, hold_out=settings.hold_out)
+    group = GROUP_COLUMNS[settings.protocol]
+    _check_groups(clips, group, protocol=settings.protocol)
     if settings.folds == 1:
-        return [_hold_out(clips, group, share=settings.test, seed=seed)]
+        return [_hold_out(clips, group, share=settings.test_fraction, seed=seed)]
     return _group_folds(clips, group, folds=min(settings.folds, clips[group].nunique()), seed=seed)
 
 
-def _check_groups(clips: pd.DataFrame, group: str, *, hold_out: str) -> None:
+def _check_groups(clips: pd.DataFrame, group: str, *, protocol: Protocol) -> None:
     corpus, n_groups = clips.corpus.iloc[0], clips[group].nunique()
     n_without = (clips[group] == "").sum()
     if n_without:
         raise UserError(
-            f"split.hold_out: {hold_out} needs the {group} of every clip, but {n_without} clips of {corpus} (of "
-            f"{len(clips)}) have none; name them, use hold_out: speaker or clip, or take {corpus} out of corpora."
+            f"split.protocol: {protocol} needs the {group} of every clip, but {n_without} clips of {corpus} (of "
+            f"{len(clips)}) have none; add them, set protocol to speaker_independent or random, or remove {corpus} "
+            "from corpora."
         )
     if n_groups < 2:
         raise UserError(
-            f"split.hold_out: {hold_out} needs at least two {group}s, {corpus} has {n_groups}; use hold_out: clip."
+            f"split.protocol: {protocol} needs at least two {group}s, {corpus} has {n_groups}; set protocol: random."
         )
 
 
@@ -190,16 +188,16 @@ def _validation_indices(rest: pd.DataFrame, clips: pd.DataFrame, settings: Split
     The share counts what the whole corpus has.
     """
     if _is_by_clip(clips, settings):
-        tested = 0 if len(rest) == len(clips) else settings.test if settings.folds == 1 else 1 / settings.folds
-        return _draw_clips(rest, share=settings.val / (1 - tested), seed=seed)[1].index
-    groups = ("sentence", "speaker") if settings.hold_out == "text" else ("speaker", "sentence")
+        tested = 0 if len(rest) == len(clips) else settings.test_fraction if settings.folds == 1 else 1 / settings.folds
+        return _draw_clips(rest, share=settings.val_fraction / (1 - tested), seed=seed)[1].index
+    groups = ("sentence", "speaker") if settings.protocol == "text_independent" else ("speaker", "sentence")
     group = next((group for group in groups if rest[group].nunique() > 1), None)
     if group is None:
         raise UserError(
             f"split: {clips.corpus.iloc[0]} leaves one speaker and one sentence for training and validation; "
-            "use hold_out: clip."
+            "set protocol: random."
         )
-    share = settings.val * clips[group].nunique() / rest[group].nunique()
+    share = settings.val_fraction * clips[group].nunique() / rest[group].nunique()
     return _hold_out(rest, group, share=share, seed=seed)
 
 
@@ -242,7 +240,7 @@ def _whole_folds(share: float, *, n_groups: int) -> tuple[int, int]:
 def _random_folds(clips: pd.DataFrame, settings: Split, *, seed: int) -> list[Fold]:
     """Split at random, as most notebooks do: the same voices and sentences on both sides."""
     if settings.folds == 1:
-        return [_draw_clips(clips, share=settings.test, seed=seed)]
+        return [_draw_clips(clips, share=settings.test_fraction, seed=seed)]
     counts = clips.emotion.value_counts()
     if counts.min() < settings.folds:
         raise UserError(
@@ -271,11 +269,13 @@ def _leave_one_corpus_out(clips: pd.DataFrame, settings: Split, *, seed: int) ->
     """Test each corpus on its own; give the splits of each fold, in the order of the corpora's names."""
     names = sorted(clips.corpus.unique())
     if len(names) < 2:
-        raise UserError(f"split.hold_out: corpus needs at least two corpora, the run has {names[0]} alone; add one.")
+        raise UserError(
+            f"split.protocol: cross_corpus needs at least two corpora, the run has {names[0]} alone; add one."
+        )
     if settings.folds not in (1, len(names)):
         raise UserError(
-            f"split.folds: {settings.folds}, but with hold_out: corpus each of the {len(names)} corpora is tested in a "
-            f"fold of its own; set folds to 1 or {len(names)}."
+            f"split.folds: {settings.folds}, but protocol: cross_corpus tests each of the {len(names)} corpora in a "
+            f"separate fold; set folds to 1 or {len(names)}."
         )
     return [_without(name, clips, settings, seed=seed) for name in names]
 
@@ -300,7 +300,7 @@ def _check_splits(table: pd.DataFrame, settings: Split) -> None:
         if absent:
             raise UserError(
                 f"split: fold {fold} has no clip for {' and '.join(absent)} ({_settings(settings)}); get the whole of "
-                "the corpora, lower folds, or set table: null."
+                "the corpora, lower folds, or set fold_table: null."
             )
 
 
@@ -320,13 +320,11 @@ def _check_classes(table: pd.DataFrame, settings: Split) -> None:
 def _settings(settings: Split) -> str:
     """Name the settings that matter."""
     keys: Mapping[str, Any] = settings.model_dump()
-    return ", ".join(
-        f"{key}: {keys[key]}" for key in ("hold_out", "folds", "table", "test", "val") if keys[key] is not None
-    )
+    return ", ".join(f"{key}: {value}" for key, value in keys.items() if value is not None)
 
 
 def _way_out(absent: Sequence[str], settings: Split) -> str:
-    if settings.hold_out == "corpus":
+    if settings.protocol == "cross_corpus":
         return (
             "a model knows the emotions of its training corpora only: restrict emotions.use to those that all corpora "
             f"have, or count {absent[0]} as one of them in emotions.merge (such as calm: neutral)"
@@ -360,7 +358,7 @@ def assign_splits(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool 
 
 
 def grouped_cv(
-    clips: pd.DataFrame, *, folds: int, seed: int, hold_out: str = "speaker"
+    clips: pd.DataFrame, *, folds: int, seed: int, protocol: Protocol = "speaker_independent"
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Cut training clips into folds for a grid search: by what the test holds out, as far as there are two of it.
 
@@ -374,7 +372,7 @@ def grouped_cv(
         How many, at most one a group.
     seed
         The run's.
-    hold_out
+    protocol
         Of the section `split` of the settings.
 
     Returns
@@ -382,7 +380,7 @@ def grouped_cv(
     list of (ndarray, ndarray)
         Row positions to train and to test on.
     """
-    groups = _groups(clips, hold_out)
+    groups = _groups(clips, protocol)
     n_splits = min(folds, groups.nunique())
     random_state = seeding.derive_seed(seed, "grid search")
     kfold = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=random_state)
@@ -391,9 +389,9 @@ def grouped_cv(
     return list(kfold.split(clips, strata, groups))
 
 
-def _groups(clips: pd.DataFrame, hold_out: str) -> "pd.Series[str]":
+def _groups(clips: pd.DataFrame, protocol: Protocol) -> "pd.Series[str]":
     """Say what stays together in a grid search: copies and their original, and what the test holds out."""
     speakers = clips.speaker.where(~is_unknown_speaker(clips), clips.original_id)
     sentences = clips.sentence.where(clips.sentence != "", clips.original_id)
-    choices = {"clip": [], "text": [sentences]}.get(hold_out, [speakers, clips.sentence])
+    choices = {"random": [], "text_independent": [sentences]}.get(protocol, [speakers, clips.sentence])
     return next((group for group in choices if group.nunique() >= 2), clips.original_id)

@@ -14,7 +14,7 @@ from ser.download import custom, dataverse, demo_speech, fetch, kaggle
 from ser.download.archives import unpack
 from ser.download.demo_speech import Utterance
 from ser.download.validation import validate_corpus
-from ser.params import Download, Own
+from ser.params import CustomCorpus, Download
 from ser.utils.errors import UserError, how_to_set
 from ser.utils.files import file_hash
 from ser.utils.parallel import batches, map_batches
@@ -36,7 +36,7 @@ def project_root() -> Path:
     return Path(os.environ.get("DVC_ROOT", "."))
 
 
-def describe_corpus(name: str, own_recordings: Mapping[str, Own]) -> str:
+def describe_corpus(name: str, custom_corpora: Mapping[str, CustomCorpus]) -> str:
     """Describe a corpus: title, licence, citation and address.
 
     Raises
@@ -44,19 +44,17 @@ def describe_corpus(name: str, own_recordings: Mapping[str, Own]) -> str:
     UserError
         If the corpus is unknown, or a custom corpus has the name of a published one.
     """
-    if name in own_recordings:
+    if name in custom_corpora:
         if name in known_corpora():
-            raise UserError(
-                f"own.{name}: this is the name of a published corpus; choose another name for your recordings."
-            )
-        folder = own_recordings[name].folder
+            raise UserError(f"custom_corpora.{name}: this is the name of a published corpus; choose another name.")
+        folder = custom_corpora[name].folder
         return f"{name}: your own recordings{f' in {folder}' if folder else ''}."
-    facts = load_corpus(name, own=own_recordings)
+    facts = load_corpus(name, custom=custom_corpora)
     return f"{name}: {facts.title}. Licence: {facts.license_info}. Cite: {facts.citation}. {facts.url}"
 
 
 def download_corpus(
-    name: str, folder: Path, settings: Download, *, own_recordings: Mapping[str, Own], seed: int
+    name: str, folder: Path, settings: Download, *, custom_corpora: Mapping[str, CustomCorpus], seed: int
 ) -> DownloadResult:
     """Copy, download or synthesize a corpus into a folder, and list its recordings.
 
@@ -69,10 +67,10 @@ def download_corpus(
     folder
         Target folder; created.
     settings
-        The section `download`. Where `local_dir`, relative to the project's root, holds ``<corpus>/…``, at any depth,
+        The section `download`. Where `data_dir`, relative to the project's root, holds ``<corpus>/…``, at any depth,
         or ``<corpus>.zip``, nothing is fetched.
-    own_recordings
-        The section `own`.
+    custom_corpora
+        The section `custom_corpora`.
     seed
         Seed of the demo corpus.
 
@@ -81,9 +79,9 @@ def download_corpus(
     UserError
         If the corpus cannot be found, downloaded or unpacked, or differs from the published one.
     """
-    if name in own_recordings:
+    if name in custom_corpora:
         return DownloadResult(
-            *custom.import_custom_corpus(own_recordings[name], folder, name=name, root=project_root())
+            *custom.import_custom_corpus(custom_corpora[name], folder, name=name, root=project_root())
         )
     corpus = load_corpus(name)
     if corpus.is_synthetic:
@@ -92,7 +90,7 @@ def download_corpus(
         _bring(_local(corpus, settings) or _fetched(corpus, settings), folder, name=name)
         _drop_repeats(folder, corpus)
     recordings = list_recordings(folder, corpus.parse, grammar=name)
-    return DownloadResult(recordings, validate_corpus(recordings, corpus, allow_partial=settings.allow_partial))
+    return DownloadResult(recordings, validate_corpus(recordings, corpus, allow_incomplete=settings.allow_incomplete))
 
 
 def _drop_repeats(folder: Path, corpus: Corpus) -> None:
@@ -105,17 +103,17 @@ def _drop_repeats(folder: Path, corpus: Corpus) -> None:
 
 
 def _local(corpus: Corpus, settings: Download) -> Path | None:
-    if settings.local_dir is None:
+    if settings.data_dir is None:
         return None
-    local_dir = project_root() / Path(settings.local_dir).expanduser()
-    if not local_dir.is_dir():
-        raise UserError(f"download.local_dir: {local_dir} was not found; expected a folder with {corpus.name}/.")
-    return next((path for path in (local_dir / corpus.name, local_dir / f"{corpus.name}.zip") if path.exists()), None)
+    data_dir = project_root() / Path(settings.data_dir).expanduser()
+    if not data_dir.is_dir():
+        raise UserError(f"download.data_dir: {data_dir} was not found; expected a folder with {corpus.name}/.")
+    return next((path for path in (data_dir / corpus.name, data_dir / f"{corpus.name}.zip") if path.exists()), None)
 
 
 def _fetched(corpus: Corpus, settings: Download) -> Path:
     """Download a corpus into the cache, and get its folder there."""
-    instead = f"put it into FOLDER/{corpus.name}/ and {how_to_set('download.local_dir', 'FOLDER')}"
+    instead = f"put it into FOLDER/{corpus.name}/ and {how_to_set('download.data_dir', 'FOLDER')}"
     copy = f"; or take the copy at kaggle.com/datasets/{corpus.kaggle}: {how_to_set('download.kaggle', 'true')}"
     from_kaggle = copy if corpus.kaggle else ""
     try:
@@ -127,7 +125,7 @@ def _fetched(corpus: Corpus, settings: Download) -> Path:
             return folder
     except UserError as error:
         raise UserError(f"{error} Or get it from {corpus.url}, {instead}{from_kaggle}.") from None
-    place = f"in download.local_dir ({settings.local_dir})" if settings.local_dir else "here"
+    place = f"in download.data_dir ({settings.data_dir})" if settings.data_dir else "here"
     raise UserError(
         f"{corpus.name} is not {place} and cannot be downloaded without registration: get it from {corpus.url} "
         f"({corpus.license_info}), {instead}{from_kaggle}."

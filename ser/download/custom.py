@@ -14,7 +14,7 @@ from ser.dataset.clip_metadata import speaker_id
 from ser.dataset.recordings import Recording, find_recordings, in_order
 from ser.download.validation import name_some
 from ser.labels import EMOTIONS
-from ser.params import Own
+from ser.params import CustomCorpus
 from ser.utils.errors import UserError, how_to_set
 from ser.utils.files import file_hash
 from ser.utils.progress import progress
@@ -28,13 +28,15 @@ _SYNONYMS = {"text": "sentence"}
 _SEXES = {"": "", "f": "f", "female": "f", "m": "m", "male": "m"}
 
 
-def import_custom_corpus(settings: Own, folder: Path, *, name: str, root: Path) -> tuple[list[Recording], list[str]]:
+def import_custom_corpus(
+    settings: CustomCorpus, folder: Path, *, name: str, root: Path
+) -> tuple[list[Recording], list[str]]:
     """Read the labels of a user's recordings, validate them, and copy the labelled recordings.
 
     Parameters
     ----------
     settings
-        The entry of the section `own`.
+        The entry of the section `custom_corpora`.
     folder
         Target folder; created.
     name
@@ -69,13 +71,16 @@ def import_custom_corpus(settings: Own, folder: Path, *, name: str, root: Path) 
     return recordings, notes
 
 
-def _folder(settings: Own, *, name: str, root: Path) -> Path:
+def _folder(settings: CustomCorpus, *, name: str, root: Path) -> Path:
     if settings.folder is None:
-        raise UserError(f"own.{name}.folder is null; expected a folder: {how_to_set(f'own.{name}.folder', 'FOLDER')}.")
+        key = f"custom_corpora.{name}.folder"
+        raise UserError(f"{key} is null; expected a folder: {how_to_set(key, 'FOLDER')}.")
     return root / Path(settings.folder).expanduser()
 
 
-def _labelled(settings: Own, source: Path, files: Sequence[PurePosixPath], *, root: Path, name: str) -> list[Recording]:
+def _labelled(
+    settings: CustomCorpus, source: Path, files: Sequence[PurePosixPath], *, root: Path, name: str
+) -> list[Recording]:
     """Read the labels from the table, the pattern or the folder names."""
     if settings.pattern is not None:
         return [_by_pattern(file, settings.pattern, name=name) for file in files]
@@ -88,19 +93,19 @@ def _labelled(settings: Own, source: Path, files: Sequence[PurePosixPath], *, ro
 def _by_pattern(file: PurePosixPath, pattern: str, *, name: str) -> Recording:
     found = re.search(f"(?:^|/)(?:{pattern})$", str(file.with_suffix("")))
     if found is None:
-        raise UserError(f"own.{name}.pattern does not match {file}; fix the pattern, or remove the file.")
+        raise UserError(f"custom_corpora.{name}.pattern does not match {file}; fix the pattern, or remove the file.")
     named = {_canonical_column(key, found.groupdict()): value or "" for key, value in found.groupdict().items()}
     groups = {key: value for key, value in named.items() if key in REQUIRED | OPTIONAL}
     return Recording(**{**groups, "file": str(file)})
 
 
-def _by_folder(file: PurePosixPath, settings: Own, *, name: str) -> Recording:
+def _by_folder(file: PurePosixPath, settings: CustomCorpus, *, name: str) -> Recording:
     """Take the nearest folder named like an emotion, else the nearest one, whose name is then rejected."""
     folders = list(reversed(file.parts[:-1]))
     if not folders:
         raise UserError(
-            f"own.{name}: {file} has no label; expected {LABELS} in the folder (file, emotion), a folder for each "
-            f"emotion (angry/{file}), or own.{name}.pattern."
+            f"custom_corpora.{name}: {file} has no label; expected {LABELS} in the folder (file, emotion), a folder "
+            f"for each emotion (angry/{file}), or custom_corpora.{name}.pattern."
         )
     words = {*EMOTIONS, *_keys(settings.emotions)}
     emotion = next((folder for folder in folders if _key(folder) in words), folders[0])
@@ -155,11 +160,13 @@ def _canonical_column(name: str, columns: Collection[str]) -> str:
     return name if canonical in columns else canonical
 
 
-def _normalize_row(recording: Recording, settings: Own, *, name: str) -> Recording:
+def _normalize_row(recording: Recording, settings: CustomCorpus, *, name: str) -> Recording:
     """Map the emotion, sex, speaker and language to the values of the recording table."""
     sex = _SEXES.get(recording.sex.strip().lower())
     if sex is None:
-        raise UserError(f"own.{name}: {recording.file} has the sex {recording.sex!r}; expected f, m or nothing.")
+        raise UserError(
+            f"custom_corpora.{name}: {recording.file} has the sex {recording.sex!r}; expected f, m or nothing."
+        )
     label = _key(recording.emotion)
     return replace(
         recording,
@@ -178,14 +185,14 @@ def _keys(emotions: Mapping[str, str]) -> dict[str, str]:
     return {_key(label): emotion for label, emotion in emotions.items()}
 
 
-def _check_emotions(recordings: Sequence[Recording], settings: Own, *, name: str) -> None:
+def _check_emotions(recordings: Sequence[Recording], settings: CustomCorpus, *, name: str) -> None:
     known = {*EMOTIONS, *settings.emotions.values()}
     unknown = Counter(one.emotion for one in recordings if one.emotion not in known)
     if not unknown:
         return
     found = name_some([f"{label or 'no label'} ({pluralize(times, 'recording')})" for label, times in unknown.items()])
     raise UserError(
-        f"own.{name}: unknown emotion {found}; known are {', '.join(EMOTIONS)}. Map each to one: "
+        f"custom_corpora.{name}: unknown emotion {found}; known are {', '.join(EMOTIONS)}. Map each to one: "
         f"{_translation(min(unknown), name=name)}; a word mapped to itself, as in {{bored: bored}}, is an "
         f"additional emotion, excluded from a run unless emotions.extra names it."
     )
@@ -195,8 +202,10 @@ def _translation(label: str, *, name: str) -> str:
     """Show how to map a label, also on the command line if `dvc exp run` accepts the label there."""
     meant = (get_close_matches(label, EMOTIONS, n=1, cutoff=0.5) or ["neutral"])[0]
     written = label or "LABEL"
-    typed = f" (or dvc exp run -S '+own.{name}.emotions={{{written}: {meant}}}')" if _can_be_typed(label) else ""
-    return f"in params.yaml, own.{name}.emotions: {{'{written}': {meant}}}{typed}"
+    typed = (
+        f" (or dvc exp run -S '+custom_corpora.{name}.emotions={{{written}: {meant}}}')" if _can_be_typed(label) else ""
+    )
+    return f"in params.yaml, custom_corpora.{name}.emotions: {{'{written}': {meant}}}{typed}"
 
 
 def _can_be_typed(label: str) -> bool:
@@ -207,8 +216,8 @@ def _check_speakers(recordings: Sequence[Recording], *, name: str) -> None:
     without = [one.file for one in recordings if one.speaker == speaker_id(name)]
     if without and len(without) < len(recordings):
         raise UserError(
-            f"own.{name}: no speaker is given for {name_some(without)}, but for other recordings; the same person "
-            "might be in both training and test. Name the speaker of every recording, or of none."
+            f"custom_corpora.{name}: no speaker is given for {name_some(without)}, but for other recordings; the same "
+            "person might be in both training and test. Name the speaker of every recording, or of none."
         )
 
 
@@ -239,7 +248,9 @@ def _repeats(recordings: Iterable[Recording], source: Path, *, name: str) -> lis
     for group in repeated:
         if len({(one.emotion, one.speaker) for one in group}) > 1:
             labels = ", ".join(f"{one.file} ({one.emotion}, {one.speaker})" for one in group)
-            raise UserError(f"own.{name}: identical files have different labels: {labels}; keep the right one.")
+            raise UserError(
+                f"custom_corpora.{name}: identical files have different labels: {labels}; keep the right one."
+            )
     if not repeated:
         return []
     pairs = [f"{group[0].file} = {', '.join(one.file for one in group[1:])}" for group in repeated]

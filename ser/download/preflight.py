@@ -18,6 +18,6 @@ def check(path: Path = paths.PARAMS) -> Params:
     """
     params = read_params(path)
     for name in params.corpora:
-        describe_corpus(name, params.own)
-    published_folds(params.corpora, params.split.table)
+        describe_corpus(name, params.custom_corpora)
+    published_folds(params.corpora, params.split.fold_table)
     return params

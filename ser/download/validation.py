@@ -12,7 +12,7 @@ NAMED = 10
 """Number of recordings that a message names; the others are counted."""
 
 
-def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_partial: bool) -> list[str]:
+def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_incomplete: bool) -> list[str]:
     """Compare the recordings of a corpus with its metadata.
 
     Parameters
@@ -21,7 +21,7 @@ def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_pa
         Recording table.
     corpus
         Metadata of the corpus.
-    allow_partial
+    allow_incomplete
         Whether an incomplete corpus is accepted.
 
     Returns
@@ -41,10 +41,10 @@ def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_pa
             f"{corpus.name}: there are {keys[repeated[0]]} different recordings named {repeated[0]}; keep one of them."
         )
     difference = _describe_difference(set(keys), corpus)
-    if difference and not allow_partial:
+    if difference and not allow_incomplete:
         raise UserError(
             f"{corpus.name}: {_counts(recordings, corpus)}; {difference}. Complete the folder, or accept an "
-            f"incomplete corpus: {how_to_set('download.allow_partial', 'true')}."
+            f"incomplete corpus: {how_to_set('download.allow_incomplete', 'true')}."
         )
     return [f"{corpus.name}: {_counts(recordings, corpus)}{f'; {difference}' if difference else ''}."]
 

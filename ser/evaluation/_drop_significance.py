@@ -51,7 +51,7 @@ def test_drop(pair: ModelPair, metric: str, settings: TestSettings, *, alpha: fl
     old, new = pair.rows
     of_class = metric.removeprefix("recall_") if metric.startswith("recall_") else None
     found = significance.paired_difference(
-        new, old, metric=metric, resamples=settings.evaluate.resamples, level=1 - alpha, seed=settings.seed
+        new, old, metric=metric, resamples=settings.evaluate.n_resamples, level=1 - alpha, seed=settings.seed
     )
     test = significance.mcnemar(*(_one_seed(table, of_class) for table in (old, new)))
     by_speakers = found.speakers >= bootstrap.MIN_SPEAKERS and found.ci_high < 0

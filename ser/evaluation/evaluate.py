@@ -85,7 +85,7 @@ def evaluate_models(
     judged = {model: summary.summarize(table, settings, seed=seed) for model, table in tables.items()}
     tested = {model: summary.select_test_rows(table) for model, table in tables.items()}
     corrupted = {
-        model: robustness.evaluate_robustness(table, resamples=settings.resamples, seed=seed)
+        model: robustness.evaluate_robustness(table, resamples=settings.n_resamples, seed=seed)
         for model, table in tables.items()
     }
     return EvaluationResult(
@@ -94,7 +94,7 @@ def evaluate_models(
         board=summary.leaderboard(
             judged, not_significantly_worse=_not_significantly_worse(tested, settings, seed=seed)
         ),
-        pairs=significance.compare(tested, resamples=settings.resamples, seed=seed),
+        pairs=significance.compare(tested, resamples=settings.n_resamples, seed=seed),
         people=_compare_with_humans(tested, settings, emotions=emotions, seed=seed),
         robustness=corrupted,
     )
@@ -104,7 +104,7 @@ def _not_significantly_worse(tested: Mapping[str, pd.DataFrame], settings: Evalu
     """Name the models that are not shown to be worse than the best: all of them, where too few speakers are known."""
     if n_known_speakers(next(iter(tested.values()))) < bootstrap.MIN_SPEAKERS:
         return list(tested)
-    return significance.not_significantly_worse(tested, resamples=settings.resamples, seed=seed)
+    return significance.not_significantly_worse(tested, resamples=settings.n_resamples, seed=seed)
 
 
 def _compare_with_humans(

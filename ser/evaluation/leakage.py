@@ -32,7 +32,7 @@ class _Forests:
     """Random forests on some functionals: (rows, features), of which tables say in the column `row` which is theirs."""
 
     vectors: npt.NDArray[np.float32]
-    trees: int
+    n_estimators: int
     seed: int
 
     def answers(
@@ -64,7 +64,7 @@ class _Forests:
     def _forest(self, *, draws: int) -> RandomForestClassifier:
         """Make a forest that grows fast: few features a split, as hundreds say much the same; copies cost nothing."""
         return RandomForestClassifier(
-            self.trees,
+            self.n_estimators,
             max_features="log2",
             max_samples=draws,
             n_jobs=n_workers(),
@@ -73,7 +73,7 @@ class _Forests:
 
 
 def run_leakage_checks(
-    clips: pd.DataFrame, vectors: npt.NDArray[np.float32], *, emotions: Emotions, trees: int, seed: int
+    clips: pd.DataFrame, vectors: npt.NDArray[np.float32], *, emotions: Emotions, n_estimators: int, seed: int
 ) -> pd.DataFrame:
     """Measure what a random split, copies of test clips and corpora that sound different are worth.
 
@@ -85,8 +85,8 @@ def run_leakage_checks(
         Functionals of its rows.
     emotions
         The section `emotions` of the settings.
-    trees
-        Of each forest.
+    n_estimators
+        Trees of each forest.
     seed
         The run's.
 
@@ -106,7 +106,7 @@ def run_leakage_checks(
     chosen = select_clips(clips, emotions)[0][["clip_id", "emotion"]].rename(columns={"clip_id": "original_id"})
     usual = clips.drop(columns="emotion").assign(row=np.arange(len(clips)))[~is_corrupted(clips)]
     rows = usual.merge(chosen, on="original_id")
-    forests = _Forests(vectors, trees, seed)
+    forests = _Forests(vectors, n_estimators, seed)
     found = [*_leaks(rows, forests), *_shortcuts(rows[rows.augmentation == ""], forests)]
     return pd.DataFrame(found, columns=list(COLUMNS))
 

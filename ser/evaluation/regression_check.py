@@ -32,7 +32,7 @@ IMPLIED_CHANGES: Mapping[Change, frozenset[Change]] = {
     "protocol": frozenset({"classes", "test-clips"}),
     "classes": frozenset({"test-clips"}),
 }
-"""Changes that follow from others, and are declared with them."""
+"""Changes that follow from others, and are accepted with them."""
 INCOMPARABLE: tuple[Change, ...] = ("corpora", "protocol", "classes")
 """Changes after which the same number means something else."""
 RETIRED_METRICS = frozenset({"ece_raw", "kappa", "recall", "sex_gap", "top2", "uar_high", "uar_low"})
@@ -50,7 +50,7 @@ class Result:
     metrics
         {model: {split: {metric: number}}}, as `ser.evaluation.evaluate` writes it.
     settings
-        The sections of params.yaml that it was made with: corpora, seed, emotions and split are looked at.
+        The sections of params.yaml that it was made with: corpora, data_seed, emotions and split are compared.
     predictions
         {model: prediction table} of those models whose tables are at hand.
     """
@@ -72,7 +72,7 @@ class RegressionReport:
     rows
         One a model and number, as `COLUMNS`.
     regressions
-        What is worse, or changed without being declared.
+        What is worse, or changed without being accepted.
     missing
         What could not be compared and should have been.
     notes
@@ -108,7 +108,7 @@ def parse_accepted_changes(words: Sequence[str]) -> list[Change]:
     known = {str(change): change for change in get_args(Change)}
     unknown = [word for word in words if word not in known]
     if unknown:
-        raise UserError(f"declared change {unknown[0]!r}: expected one of {', '.join(known)}.")
+        raise UserError(f"accepted change {unknown[0]!r}: expected one of {', '.join(known)}.")
     return [known[word] for word in words]
 
 
@@ -137,7 +137,7 @@ def not_comparable(before: str, after: Result) -> RegressionReport:
 
 
 def compare(
-    before: Result, after: Result, limits: Check, *, evaluate: Evaluate, seed: int, declared: Sequence[Change] = ()
+    before: Result, after: Result, limits: Check, *, evaluate: Evaluate, seed: int, accepted: Sequence[Change] = ()
 ) -> RegressionReport:
     """Judge a result by an earlier one.
 
@@ -151,8 +151,8 @@ def compare(
         The section `evaluate`, for the bootstrap.
     seed
         Of the bootstrap.
-    declared
-        Changes that are meant, beside those of `limits.declared`.
+    accepted
+        Changes that are meant, beside those of `limits.accepted_changes`.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def compare(
     verdict = RegressionReport(before.name, after.name)
     models = [model for model in before.metrics if model in after.metrics]
     changes = _changes(before, after, models)
-    _declare(verdict, changes, {*declared, *limits.declared})
+    _check_changes(verdict, changes, {*accepted, *limits.accepted_changes})
     verdict.notes += [
         f"{model} is new: {before.name} has no such model." for model in after.metrics if model not in before.metrics
     ]
@@ -188,7 +188,7 @@ def _changes(before: Result, after: Result, models: Sequence[str]) -> dict[Chang
     gone = [model for model in before.metrics if model not in after.metrics]
     found: dict[Change, str] = {
         "corpora": _settings_changed(before, after, ("corpora",)),
-        "protocol": _settings_changed(before, after, ("seed", "split", "emotions")),
+        "protocol": _settings_changed(before, after, ("data_seed", "split", "emotions")),
         "models": f"{', '.join(gone)} vanished: in {before.name}, and not in {after.name}" if gone else "",
         "classes": _first(_classes_changed(model, before, after) for model in models),
         "test-clips": _first(_clips_changed(model, before, after) for model in models),
@@ -259,19 +259,19 @@ def _clips(table: pd.DataFrame) -> set[tuple[str, ...]]:
     return set(table[list(IDENTITY)].itertuples(index=False, name=None))
 
 
-def _declare(verdict: RegressionReport, changes: Mapping[Change, str], declared: set[Change]) -> None:
-    meant = declared.union(*(IMPLIED_CHANGES.get(change, frozenset()) for change in declared))
+def _check_changes(verdict: RegressionReport, changes: Mapping[Change, str], accepted: set[Change]) -> None:
+    meant = accepted.union(*(IMPLIED_CHANGES.get(change, frozenset()) for change in accepted))
     for change, sentence in changes.items():
         if change in meant:
-            verdict.notes.append(f"declared change of {change}: {sentence}.")
+            verdict.notes.append(f"accepted change of {change}: {sentence}.")
         else:
             verdict.regressions.append(
-                f"undeclared change of {change}: {sentence}. If it is meant, say --declare {change} "
-                "(make check-metrics DECLARE=…) or name it in check.declared of params.yaml."
+                f"unaccepted change of {change}: {sentence}. If it is intended, pass --accept {change} "
+                "(make check-metrics ACCEPT=…) or name it in check.accepted_changes of params.yaml."
             )
-    unused = sorted(declared - set(changes))
+    unused = sorted(accepted - set(changes))
     if unused:
-        verdict.notes.append(f"declared, but nothing changed: {', '.join(unused)}.")
+        verdict.notes.append(f"accepted, but nothing changed: {', '.join(unused)}.")
 
 
 def _pair(model: str, before: Result, after: Result, settings: TestSettings) -> ModelPair:
@@ -342,15 +342,16 @@ def _check_uar(verdict: RegressionReport, pair: ModelPair, settings: TestSetting
     if sides is None:
         return
     drop, test, limits = sides[0] - sides[1], test_drop(pair, "uar", settings, alpha=settings.alpha), settings.limits
-    fails = _over(drop, limits.max_drop_unshown) or (_over(drop, limits.max_drop) and test.significant)
+    fails = _over(drop, limits.max_uar_drop_not_significant) or (_over(drop, limits.max_uar_drop) and test.significant)
     _add(verdict, pair, "uar", sides, test, fails=fails)
     if fails:
-        said = "which is shown" if test.significant else f"which is not shown, but above {limits.max_drop_unshown:g}"
+        above = f"which is not significant, but above {limits.max_uar_drop_not_significant:g}"
+        said = "which is significant" if test.significant else above
         verdict.regressions.append(
             f"{pair.model}: test UAR fell by {drop:.3f}, from {sides[0]:.3f} to {sides[1]:.3f}, {said} "
-            f"(check.max_drop: {limits.max_drop:g}; {_say(test)})."
+            f"(check.max_uar_drop: {limits.max_uar_drop:g}; {_say(test)})."
         )
-    elif _over(drop, limits.max_drop):
+    elif _over(drop, limits.max_uar_drop):
         verdict.notes.append(f"{pair.model}: test UAR fell by {drop:.3f}, which may be chance ({_say(test)}).")
 
 

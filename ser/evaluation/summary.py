@@ -11,7 +11,7 @@ import pandas as pd
 
 from ser.dataset.clip_metadata import is_unknown_speaker, n_known_speakers
 from ser.evaluation import binary_tasks, bootstrap, calibration, metrics, subgroups
-from ser.params import Binary, Evaluate
+from ser.params import BinaryTask, Evaluate
 from ser.predictions.table import classes_of
 from ser.predictions.temperature import undo_temperature
 
@@ -92,13 +92,13 @@ def test_summary(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[s
         "nll": calibration.nll(rows),
         **_worst_and_best(rows),
         "uar_sex_gap": subgroups.uar_sex_gap(rows),
-        **_binary_tasks(rows, settings.binary),
+        **_binary_tasks(rows, settings.binary_tasks),
     }
 
 
 def _intervals(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, float]:
     present = [f"recall_{name}" for name in _occurring(rows)]
-    found = bootstrap.bootstrap(rows, [*METRICS_WITH_CI, *present], resamples=settings.resamples, seed=seed)
+    found = bootstrap.bootstrap(rows, [*METRICS_WITH_CI, *present], resamples=settings.n_resamples, seed=seed)
     return {
         f"{metric}_{side}": float(found.loc[metric, side]) for metric in found.index for side in ("ci_low", "ci_high")
     }
@@ -126,7 +126,7 @@ def _worst_and_best(rows: pd.DataFrame) -> dict[str, float]:
     return dict(zip(("uar_worst_speaker", "uar_best_speaker"), numbers, strict=True))
 
 
-def applicable_tasks(tasks: Mapping[str, Binary], classes: list[str]) -> dict[str, Binary]:
+def applicable_tasks(tasks: Mapping[str, BinaryTask], classes: list[str]) -> dict[str, BinaryTask]:
     """Select the tasks both sides of which have one of some classes."""
     return {
         name: task
@@ -135,7 +135,7 @@ def applicable_tasks(tasks: Mapping[str, Binary], classes: list[str]) -> dict[st
     }
 
 
-def _binary_tasks(rows: pd.DataFrame, tasks: Mapping[str, Binary]) -> dict[str, float]:
+def _binary_tasks(rows: pd.DataFrame, tasks: Mapping[str, BinaryTask]) -> dict[str, float]:
     numbers: dict[str, float] = {}
     for name, task in applicable_tasks(tasks, _occurring(rows)).items():
         found = binary_tasks.binary(rows, positive=task.positive, negative=task.negative)

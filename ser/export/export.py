@@ -173,7 +173,9 @@ def _card(
 
 def _features(features: Features, kinds: Sequence[str]) -> Features:
     """Keep the kinds of frame features that a network sees; functionals are made of all."""
-    return features.model_copy(update={"frames": tuple(kind for kind in features.frames if kind in kinds)})
+    return features.model_copy(
+        update={"frame_features": tuple(kind for kind in features.frame_features if kind in kinds)}
+    )
 
 
 def _cut(settings: PipelineSettings) -> dict[str, int]:

@@ -12,22 +12,22 @@ Array: TypeAlias = npt.NDArray[np.float32]
 Span: TypeAlias = tuple[int, int]
 """Neighbouring columns: the first, and the first after them."""
 
-CLIP_FUNCTIONAL_NAMES = frozenset({"covariance", "correlation", "modulation", "sounds"})
+CLIP_FUNCTIONAL_NAMES = frozenset({"covariance", "correlation", "modulation_spectrum", "acoustic_classes"})
 """Functionals that are computed from a whole clip: their names come first in a column's name."""
 
 
 def feature_names(settings: Features) -> list[str]:
     """Name the columns of `ser.features.frame_features`, such as ``mel.0`` or ``rms.0``."""
     widths = {
-        "mfcc": settings.mfcc.coefficients * (1 + settings.mfcc.deltas),
-        "mel": settings.mel.bands,
-        "chroma": settings.chroma.bins,
+        "mfcc": settings.mfcc.n_mfcc * (1 + settings.mfcc.delta_order),
+        "mel": settings.mel.n_mels,
+        "chroma": settings.chroma.n_chroma,
         "rms": 1,
         "zcr": 1,
         "pitch": 3,
         "spectral": 9,
     }
-    return [f"{name}.{column}" for name in settings.frames for column in range(widths[name])]
+    return [f"{name}.{column}" for name in settings.frame_features for column in range(widths[name])]
 
 
 def columns_of(names: Sequence[str], kinds: Collection[str]) -> npt.NDArray[np.intp]:
@@ -36,7 +36,7 @@ def columns_of(names: Sequence[str], kinds: Collection[str]) -> npt.NDArray[np.i
 
 
 def column_slices(names: Sequence[str], chosen: Collection[str]) -> list[Span]:
-    """Find the spans of some functionals, such as rise, in columns named as by `functional_names`."""
+    """Find the spans of some functionals, such as slope, in columns named as by `functional_names`."""
     told = [name.split(".")[0 if name.split(".")[0] in CLIP_FUNCTIONAL_NAMES else -1] in chosen for name in names]
     return merge_slices(np.flatnonzero(told))
 

@@ -53,7 +53,7 @@ class FrameAnalysis:
     def log_mel(self) -> Array:
         """Log-mel spectrogram in dB, (bands, frames)."""
         mel = self.settings.mel
-        bands = {"n_mels": mel.bands, "fmin": mel.low_hz}
+        bands = {"n_mels": mel.n_mels, "fmin": mel.fmin}
         # A band holds the power of its bins, so that dB of full scale keep their meaning: norm=None.
         power = librosa.feature.melspectrogram(S=self.power, sr=self.rate, **bands, norm=None)
         return librosa.power_to_db(power, amin=MIN_POWER, top_db=None)
@@ -74,14 +74,14 @@ def mfcc(framed: FrameAnalysis) -> Array:
     Davis & Mermelstein (1980), doi:10.1109/TASSP.1980.1163420.
     """
     settings = framed.settings.mfcc
-    static = librosa.feature.mfcc(S=framed.log_mel, n_mfcc=settings.coefficients)
-    orders = [librosa.feature.delta(static, order=n, mode="nearest") for n in range(1, settings.deltas + 1)]
+    static = librosa.feature.mfcc(S=framed.log_mel, n_mfcc=settings.n_mfcc)
+    orders = [librosa.feature.delta(static, order=n, mode="nearest") for n in range(1, settings.delta_order + 1)]
     return np.concatenate([static, *orders]).T
 
 
 def chroma(framed: FrameAnalysis) -> Array:
     """Energy by pitch class: (frames, bins), the strongest of each frame being 1."""
-    bins = framed.settings.chroma.bins
+    bins = framed.settings.chroma.n_chroma
     return librosa.feature.chroma_stft(S=framed.power, sr=framed.rate, n_chroma=bins, tuning=0).T
 
 
@@ -176,7 +176,7 @@ def frame_features(signal: Array, settings: Features, *, rate: int) -> Array:
     Returns
     -------
     (frames, features) float32
-        Columns in the order of ``settings.frames``; `ser.features.columns.feature_names` names them.
+        Columns in the order of ``settings.frame_features``; `ser.features.columns.feature_names` names them.
     """
     framed = FrameAnalysis(signal=signal, rate=rate, settings=settings)
-    return np.concatenate([FRAME_FEATURES[name](framed) for name in settings.frames], axis=1).astype(np.float32)
+    return np.concatenate([FRAME_FEATURES[name](framed) for name in settings.frame_features], axis=1).astype(np.float32)

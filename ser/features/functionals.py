@@ -46,15 +46,15 @@ COLUMN_FUNCTIONALS: Mapping[str, Callable[[Array], Array]] = {
     "mean": lambda frames: frames.mean(axis=0),
     "std": lambda frames: frames.std(axis=0),
     "min": lambda frames: frames.min(axis=0),
-    "p10": lambda frames: np.percentile(frames, 10, axis=0),
-    "p25": lambda frames: np.percentile(frames, 25, axis=0),
+    "percentile10": lambda frames: np.percentile(frames, 10, axis=0),
+    "percentile25": lambda frames: np.percentile(frames, 25, axis=0),
     "median": lambda frames: np.median(frames, axis=0),
-    "p75": lambda frames: np.percentile(frames, 75, axis=0),
-    "p90": lambda frames: np.percentile(frames, 90, axis=0),
+    "percentile75": lambda frames: np.percentile(frames, 75, axis=0),
+    "percentile90": lambda frames: np.percentile(frames, 90, axis=0),
     "max": lambda frames: frames.max(axis=0),
-    "rise": _linear_trend,
-    "bend": _curvature,
-    "change": _mean_abs_delta,
+    "slope": _linear_trend,
+    "curvature": _curvature,
+    "mean_abs_delta": _mean_abs_delta,
 }
 """Name -> function from a (frames, features) array to (features,)."""
 
@@ -71,7 +71,7 @@ class _Clip:
 
     def derivatives(self, order: int) -> Array:
         """Take the MFCC's derivatives of an order; order 0 are the MFCC themselves."""
-        size = self.settings.mfcc.coefficients
+        size = self.settings.mfcc.n_mfcc
         return self.of("mfcc")[:, order * size : (order + 1) * size]
 
     def bands(self, together: int) -> Array:
@@ -116,7 +116,7 @@ def _upper_triangle(matrix: Numbers) -> Numbers:
     return matrix[np.triu_indices(len(matrix), 1)]
 
 
-def _modulation(clip: _Clip) -> Numbers:
+def _modulation_spectrum(clip: _Clip) -> Numbers:
     """Compute how strongly the contours go up and down in each band of `MODULATION_BANDS_HZ`: (bands * contours,).
 
     That is the logarithm of the mean power of the windowed contour's spectrum in the band.
@@ -130,7 +130,7 @@ def _modulation(clip: _Clip) -> Numbers:
     return np.log(np.stack(bands) + MODULATION_FLOOR).ravel()
 
 
-def _sounds(clip: _Clip) -> Numbers:
+def _acoustic_classes(clip: _Clip) -> Numbers:
     """Compute how far the voice is from its mean in each class of sounds, and how frequent these are: (numbers,).
 
     The mean itself, which tells voices apart, is among the other functionals.
@@ -154,8 +154,8 @@ VOICED_FUNCTIONALS: Mapping[str, tuple[bool, str]] = {
 CLIP_FUNCTIONALS: Mapping[str, Callable[[_Clip], Numbers]] = {
     "covariance": _covariances,
     "correlation": _correlations,
-    "modulation": _modulation,
-    "sounds": _sounds,
+    "modulation_spectrum": _modulation_spectrum,
+    "acoustic_classes": _acoustic_classes,
 }
 """Name -> function from a clip to as many numbers as there are: none where the settings lack the features for it."""
 

@@ -16,7 +16,7 @@ from ser.params import Features, FrameFeature, Preprocess, Settings
 from ser.utils.errors import UserError
 from ser.utils.files import file_hash, write_json
 
-FORMAT = 3
+FORMAT = 4
 """Version of the card; increase it with each incompatible change."""
 CARD = "card.json"
 
@@ -70,7 +70,7 @@ class Card(Settings):
     test scores; `files` the SHA-256 of each file.
     """
 
-    format: Literal[3]
+    format: Literal[4]
     model: str
     kind: Literal["network", "baseline"]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
@@ -111,8 +111,8 @@ def read_card(folder: Path) -> Card:
     content = _read_json(path)
     if content.get("format") != FORMAT:
         raise UserError(
-            f"{path}: found format {content.get('format')!r}, expected {FORMAT}; use the version of the program that "
-            "exported the model, or export it again (dvc repro export)."
+            f"{path}: found format {content.get('format')!r}, expected {FORMAT}; export the model again with "
+            "`dvc repro export` (or `make repro`), or use the version of the program that exported it."
         )
     if content.pop("sha256", None) != _card_hash(content):
         raise _damaged(path, "its content does not match its SHA-256")

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from ser.dataset.splits import grouped_cv
 from ser.models import serialization
+from ser.params import Protocol
 from ser.utils.errors import UserError
 from ser.utils.files import write_text
 from ser.utils.parallel import n_workers
@@ -196,7 +197,7 @@ def train(
     name: str,
     grid: Mapping[str, Sequence[Any]],
     folds: int,
-    hold_out: str,
+    protocol: Protocol,
 ) -> npt.NDArray[np.float64]:
     """Fit a baseline on one fold, save it with its grid search, and predict the fold's validation and test clips.
 
@@ -212,7 +213,7 @@ def train(
         As for `fit`.
     folds
         Of training clips, for the search.
-    hold_out
+    protocol
         What its folds hold out, as the test does: of the section `split` of the settings.
 
     Returns
@@ -220,7 +221,7 @@ def train(
     (clips, classes) float64
         Probabilities.
     """
-    inner = grouped_cv(data.clips("train"), folds=folds, seed=seed, hold_out=hold_out)
+    inner = grouped_cv(data.clips("train"), folds=folds, seed=seed, protocol=protocol)
     model, search = fit(name, data.functionals("train"), data.labels("train"), grid=grid, folds=inner, seed=seed)
     save(model, folder)
     write_text(folder / "grid_search.csv", search.to_csv(index=False, lineterminator="\n"))

@@ -34,23 +34,24 @@ class BranchInputs:
 
     Attributes
     ----------
-    inputs
-        Features of frames that the first recurrent branch sees; none: all.
+    spectral
+        Frame features of the first recurrent branch; none: all.
     prosody
-        Features of frames that one more recurrent branch sees alone; none: there is no such branch.
-    movement
-        Functionals that one more dense branch sees alone; none: there is no such branch.
+        Frame features of the second recurrent branch; none: there is no such branch.
+    dynamics
+        Functionals of the second dense branch; none: there is no such branch.
     """
 
-    inputs: Sequence[Span] = ()
+    spectral: Sequence[Span] = ()
     prosody: Sequence[Span] = ()
-    movement: Sequence[Span] = ()
+    dynamics: Sequence[Span] = ()
 
     @classmethod
     def among(cls, frames: Sequence[str], functionals: Sequence[str], settings: TrainLstm) -> BranchInputs:
         """Find what the settings name among features of frames and functionals: those of them that there are."""
-        inputs, prosody = (merge_slices(columns_of(frames, kinds)) for kinds in (settings.inputs, settings.prosody))
-        return cls(inputs, prosody, movement=column_slices(functionals, settings.movement))
+        groups = (settings.spectral_features, settings.prosody_features)
+        spectral, prosody = (merge_slices(columns_of(frames, kinds)) for kinds in groups)
+        return cls(spectral, prosody, dynamics=column_slices(functionals, settings.dynamic_functionals))
 
 
 ALL_FEATURES = BranchInputs()
@@ -182,7 +183,7 @@ def iterate_epoch(
 def targets_of(labels: Labels, settings: TrainLstm, *, n_classes: int) -> Array:
     """Make what a network learns of each clip: (clips, classes), rows of 0 with the weight of the clip at its class."""
     targets = np.eye(n_classes, dtype=np.float32)[labels]
-    return targets * _weights(labels)[:, None] if settings.balanced else targets
+    return targets * _weights(labels)[:, None] if settings.class_weight == "balanced" else targets
 
 
 def _weights(labels: Labels) -> Array:
@@ -210,8 +211,8 @@ def augment_batch(
         beside = [] if functionals is None else [functionals]
         frames, targets, *beside = mixup(frames, targets, *beside, alpha=settings.mixup, rng=rng)
         functionals = beside[0] if beside else None
-    if settings.masks:
-        spans = [*seen.inputs, *seen.prosody] or [(0, len(blank))]
+    if settings.spec_augment:
+        spans = [*seen.spectral, *seen.prosody] or [(0, len(blank))]
         for (start, stop), own in zip(spans, [rng, *rng.spawn(len(spans) - 1)], strict=True):
             spec_augment(frames[..., start:stop], blank=blank[start:stop], rng=own)
     return model_inputs(frames, functionals), targets

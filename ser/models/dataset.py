@@ -173,9 +173,9 @@ def load_training_data(settings: TrainLstm, corpora: Sequence[str]) -> Dataset:
         paths.FRAMES,
         corpora,
         paths.SPLITS,
-        augmented=settings.augmented,
-        kinds=[*settings.inputs, *settings.prosody],
-        beside=paths.FUNCTIONALS if settings.functionals else None,
+        augmented=settings.use_augmented,
+        kinds=[*settings.spectral_features, *settings.prosody_features],
+        beside=paths.FUNCTIONALS if settings.functionals_units else None,
     )
 
 

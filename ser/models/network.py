@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 CLIP_SIGMA = 5.0
 """Standard deviations from the mean of training at which functionals are clipped: an odd clip may have any."""
 BRANCHES = ("by_frames", "by_functionals", "by_movement", "by_prosody")
-"""Layers of whose logits the answer is an average. Each learns for itself: together, one would do most of the work."""
+"""Layers whose logits are averaged. Each branch has its own loss: with one loss, one branch would dominate.
+
+TensorFlow orders operations by name: other names would change the last bits of trained weights."""
 Moments = tuple[Sequence[float], Sequence[float]]
 """Mean and variance of each feature."""
 
@@ -58,16 +60,16 @@ def build(
 
     inputs = [Input((None, len(mean)), name="frames")]
     frames = layers.Normalization(mean=list(mean), variance=list(variance), name="standardise")(inputs[0])
-    branches = [_recurrent_branch(_features(frames, seen.inputs), settings, name="by_frames", n_classes=n_classes)]
+    spectral = _features(frames, seen.spectral)
+    branches = [_recurrent_branch(spectral, settings, name="by_frames", n_classes=n_classes)]
     if functionals is not None:
         inputs.append(Input((len(functionals[0]),), name="functionals"))
         values = _standardised(inputs[1], functionals)
         dense = [_dense_branch(values, settings, name="by_functionals", n_classes=n_classes)]
-        if seen.movement:
-            dense.append(
-                _dense_branch(_values(values, seen.movement), settings, name="by_movement", n_classes=n_classes)
-            )
-        branches += dense * settings.functionals_weight
+        if seen.dynamics:
+            dynamics = _values(values, seen.dynamics)
+            dense.append(_dense_branch(dynamics, settings, name="by_movement", n_classes=n_classes))
+        branches += dense * settings.functionals_fusion_weight
     if seen.prosody:  # last, as initial weights of the others depend on what was made before
         prosody = _features(frames, seen.prosody)
         branches.append(_recurrent_branch(prosody, settings, name="by_prosody", n_classes=n_classes))
@@ -95,7 +97,7 @@ def _recurrent_branch(x: Any, settings: TrainLstm, *, name: str, n_classes: int)
         x = _convolutions(x, settings)
     x = _recurrent(x, settings)
     x = layers.Dropout(settings.dropout)(_attention_pooling(x))
-    x = layers.Dense(settings.dense, activation="relu", name=f"{name}_units")(x)
+    x = layers.Dense(settings.dense_units, activation="relu", name=f"{name}_units")(x)
     return layers.Dense(n_classes, name=name)(layers.Dropout(settings.dropout)(x))
 
 
@@ -105,7 +107,7 @@ def _dense_branch(x: Any, settings: TrainLstm, *, name: str, n_classes: int) -> 
 
     # Functionals are many, and tell voices apart: hence a dropout of their own, before the units too.
     x = layers.Dropout(settings.functionals_dropout)(x)
-    x = layers.Dense(settings.functionals, activation="relu", name=f"{name}_units")(x)
+    x = layers.Dense(settings.functionals_units, activation="relu", name=f"{name}_units")(x)
     return layers.Dense(n_classes, name=name)(layers.Dropout(settings.functionals_dropout)(x))
 
 
@@ -113,8 +115,8 @@ def _convolutions(x: Any, settings: TrainLstm) -> Any:
     """Shorten time by 2 in each block, and in the first by the stride too: (batch, frames, features) -> the same."""
     from keras import layers
 
-    for block, filters in enumerate(settings.convolutions):
-        strides = 1 if block else settings.stride
+    for block, filters in enumerate(settings.conv_filters):
+        strides = 1 if block else settings.conv_stride
         x = layers.Conv1D(filters, 5, strides=strides, padding="same", use_bias=False)(x)
         # The maximum first: what comes after it is half as much work.
         x = layers.BatchNormalization()(layers.MaxPooling1D(2, padding="same")(x))
@@ -126,10 +128,10 @@ def _recurrent(x: Any, settings: TrainLstm) -> Any:
     from keras import layers
 
     if settings.architecture == "lstm":
-        return layers.LSTM(settings.units, return_sequences=True)(x)
+        return layers.LSTM(settings.lstm_units, return_sequences=True)(x)
     for depth in range(2 if settings.architecture == "bilstm" else 1):
         x = layers.Dropout(settings.dropout)(x) if depth else x
-        x = layers.Bidirectional(layers.LSTM(settings.units, return_sequences=True))(x)
+        x = layers.Bidirectional(layers.LSTM(settings.lstm_units, return_sequences=True))(x)
     return x
 
 

@@ -166,9 +166,9 @@ def predict(
 def fit(
     settings: TrainLstm, *, train: Examples, val: Examples, n_classes: int, hop_seconds: float, seed: int
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Build a model, train it, and keep the weights of its last epoch, or with `patience` of the best on validation.
+    """Build and train a model; keep the weights of the last epoch, or with early stopping of the best on validation.
 
-    With `average`, weights are judged and kept as moving averages over the steps of training.
+    With `ema_momentum`, weights are evaluated and kept as exponential moving averages over the training steps.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def fit(
     dataset = training_batches(train, settings, blank=blank, buckets=buckets, seed=seed, n_classes=n_classes)
     learner = build_training_model(model, settings, steps=len(dataset) * settings.epochs)
     callbacks = [
-        *(_ema_callbacks(learner) if settings.average else []),
+        *(_ema_callbacks(learner) if settings.ema_momentum else []),
         _validation(model, val, settings, hop_seconds=hop_seconds),
         *_schedule(settings),
         *_stopping(settings),
@@ -211,15 +211,15 @@ def optimizer(settings: TrainLstm, *, steps: int) -> Any:
     import keras
 
     rate: Any = settings.learning_rate
-    if settings.schedule == "cosine":
+    if settings.lr_schedule == "cosine":
         warm_up = max(1, steps // 20)
         rate = keras.optimizers.schedules.CosineDecay(
             rate / 10, decay_steps=max(1, steps - warm_up), warmup_target=rate, warmup_steps=warm_up
         )
-    average = {"use_ema": settings.average > 0, "ema_momentum": settings.average or 0.99}
+    ema = {"use_ema": settings.ema_momentum > 0, "ema_momentum": settings.ema_momentum or 0.99}
     if settings.optimizer == "adam":
-        return _flattened(keras.optimizers.Adam)(rate, **average)
-    return _flattened(keras.optimizers.AdamW)(rate, weight_decay=settings.weight_decay, **average)
+        return _flattened(keras.optimizers.Adam)(rate, **ema)
+    return _flattened(keras.optimizers.AdamW)(rate, weight_decay=settings.weight_decay, **ema)
 
 
 def _flattened(kind: Any) -> Any:
@@ -274,26 +274,20 @@ def _ema_callbacks(learner: keras.Model) -> list[Any]:
 def _schedule(settings: TrainLstm) -> list[Any]:
     import keras
 
-    if settings.schedule != "plateau":
+    if settings.lr_schedule != "plateau":
         return []
-    return [
-        keras.callbacks.ReduceLROnPlateau(
-            monitor="val_loss", factor=0.5, patience=max(1, (settings.patience or settings.epochs) // 3)
-        )
-    ]
+    patience = max(1, (settings.early_stopping_patience or settings.epochs) // 3)
+    return [keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.5, patience=patience)]
 
 
 def _stopping(settings: TrainLstm) -> list[Any]:
-    """With patience: stop after so many epochs without a better one, and take back the weights of the best."""
+    """With `early_stopping_patience`: stop after that many epochs without a better one; restore the best weights."""
     import keras
 
-    if settings.patience is None:
+    patience = settings.early_stopping_patience
+    if patience is None:
         return []
-    return [
-        keras.callbacks.EarlyStopping(
-            monitor="val_uar", mode="max", patience=settings.patience, restore_best_weights=True
-        )
-    ]
+    return [keras.callbacks.EarlyStopping(monitor="val_uar", mode="max", patience=patience, restore_best_weights=True)]
 
 
 def _validation(model: keras.Model, val: Examples, settings: TrainLstm, *, hop_seconds: float) -> Any:
@@ -340,7 +334,7 @@ def _history(history: Any) -> pd.DataFrame:
 def examples(data: Dataset, settings: TrainLstm, *splits: str) -> Examples:
     """Take from some splits of a fold what the network of these settings is given."""
     frames, labels, seen = data.frames(*splits), data.labels(*splits), data.seen(settings)
-    return Examples(frames, labels, data.functionals(*splits) if settings.functionals else None, seen=seen)
+    return Examples(frames, labels, data.functionals(*splits) if settings.functionals_units else None, seen=seen)
 
 
 def train(data: Dataset, seed: int, folder: Path, *, settings: TrainLstm, hop_seconds: float) -> Array:
@@ -378,9 +372,9 @@ def train(data: Dataset, seed: int, folder: Path, *, settings: TrainLstm, hop_se
 
 def _networks(folder: Path, settings: TrainLstm, *, seed: int) -> dict[Path, int]:
     """Say where the networks of a model go, and their seeds."""
-    if settings.ensemble == 1:
+    if settings.n_networks == 1:
         return {folder: seed}
-    numbers = range(1, settings.ensemble + 1)
+    numbers = range(1, settings.n_networks + 1)
     return {folder / f"network{n}": seeding.derive_seed(seed, "network", str(n)) for n in numbers}
 
 

@@ -92,7 +92,7 @@ def _example(clip: Mapping[Any, Any], *, recording: Path, content: bytes, path: 
         _heard(*after, f"after, {after[1] / 1000:g} kHz", shown=shown, features=features),
     ]
     title = shorten(f"{clip['corpus']}: {name}", max_length=80)
-    data_plots.plot_example(heard, path, mel_range=(features.mel.low_hz, shown / 2), title=title)
+    data_plots.plot_example(heard, path, mel_range=(features.mel.fmin, shown / 2), title=title)
     alt = f"Waveform and log-mel spectrogram before and after preprocessing, of {name}"
     players = (_player("before", *before, clip["duration"]), _player("after", *after, clip["clip_duration"]))
     return Example(name, html_page.picture(path, alt=alt, caption=name), players)

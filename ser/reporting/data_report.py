@@ -10,7 +10,7 @@ from ser import paths
 from ser.corpora.base import load_corpus
 from ser.dataset.clip_metadata import is_unknown_speaker
 from ser.labels import canonical_order
-from ser.params import Features, Own, Preprocess
+from ser.params import CustomCorpus, Features, Preprocess
 from ser.reporting import data_examples, data_plots, data_tables, data_warnings, html_page
 from ser.reporting.data_tables import CorpusTables
 from ser.utils.errors import UserError
@@ -20,25 +20,25 @@ from ser.utils.text import pluralize
 BOXES = "Boxes show quartiles, whiskers extend to the minimum and maximum."
 
 
-def load_corpus_tables(corpora: Iterable[str], *, own_recordings: Mapping[str, Own]) -> list[CorpusTables]:
+def load_corpus_tables(corpora: Iterable[str], *, custom_corpora: Mapping[str, CustomCorpus]) -> list[CorpusTables]:
     """Collect the facts and tables of some corpora.
 
     Parameters
     ----------
     corpora
         Names.
-    own_recordings
-        The section `own` of the settings.
+    custom_corpora
+        The section `custom_corpora` of the settings.
 
     Raises
     ------
     UserError
         If a table is missing, or there is no such corpus.
     """
-    return [_source(name, own_recordings.get(name)) for name in sorted(corpora)]
+    return [_source(name, custom_corpora.get(name)) for name in sorted(corpora)]
 
 
-def _source(name: str, own: Own | None) -> CorpusTables:
+def _source(name: str, own: CustomCorpus | None) -> CorpusTables:
     return CorpusTables(
         name=name,
         **_facts(name, own),
@@ -50,7 +50,7 @@ def _source(name: str, own: Own | None) -> CorpusTables:
     )
 
 
-def _facts(name: str, own: Own | None) -> dict[str, Any]:
+def _facts(name: str, own: CustomCorpus | None) -> dict[str, Any]:
     if own is not None:
         title = f"Own recordings in {own.folder}"
         return {"title": title, "license_info": "", "citation": "", "url": "", "is_synthetic": False}
@@ -178,14 +178,14 @@ def _notes(
 
 def _preprocessing(settings: Preprocess) -> str:
     """Say in one sentence what was done to the recordings."""
-    unit = "LUFS" if settings.normalise == "loudness" else "dBFS"
+    unit = "LUFS" if settings.normalize == "loudness" else "dBFS"
     noise, cut, level = "noise left as it is", "nothing cut off", "levels left as they are"
-    if settings.denoise:
-        noise = f"{settings.denoise:.0%} of stationary noise taken away"
-    if settings.trim_db is not None:
-        cut = f"ends cut off that stay {settings.trim_db:g} dB below the loudest"
-    if settings.normalise != "none":
-        level = f"brought to {html_page.decibels(settings.level_db)} {unit} ({settings.normalise})"
+    if settings.denoise_strength:
+        noise = f"{settings.denoise_strength:.0%} of stationary noise taken away"
+    if settings.trim_top_db is not None:
+        cut = f"ends cut off that stay {settings.trim_top_db:g} dB below the loudest"
+    if settings.normalize != "none":
+        level = f"brought to {html_page.decibels(settings.target_level_db)} {unit} ({settings.normalize})"
     return f"mono at {settings.sample_rate / 1000:g} kHz, {noise}, {cut}, {level}"
 
 

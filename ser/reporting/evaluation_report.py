@@ -135,9 +135,13 @@ def write(
             notes=evaluation_text.warnings(ranking, notes, classes=len(classes), unknown=unknown),
             leakage_summary=[] if leakage is None else describe_leakage(leakage),
             leakage_intro="" if leakage is None else evaluation_text.describe_leakage_checks(leakage),
-            leakage=leakage if leakage is None else evaluation_tables.leakage_table(leakage, evaluation_text.LEAKAGE_CHECKS),
+            leakage=leakage
+            if leakage is None
+            else evaluation_tables.leakage_table(leakage, evaluation_text.LEAKAGE_CHECKS),
             leaderboard=_leaderboard(run),
-            pairwise_tests=evaluation_tables.pairwise_tests_table(pairs, ranking, unknown=unknown) if len(pairs) else None,
+            pairwise_tests=evaluation_tables.pairwise_tests_table(pairs, ranking, unknown=unknown)
+            if len(pairs)
+            else None,
             human_comparison=evaluation_tables.human_comparison_table(humans) if len(humans) else None,
             variation=evaluation_tables.variation_table(ranking, tested),
             calibration=evaluation_tables.calibration_table(ranking, tested),
@@ -176,8 +180,8 @@ def _leaderboard(run: _Run) -> dict[str, Any]:
 
 def _model(run: _Run, model: str) -> dict[str, Any]:
     rows = run.tested[model]
-    scores = evaluation_tables.evaluate_by_class(rows, resamples=run.settings.resamples, seed=run.seed)
-    tasks = evaluation_tables.evaluate_binary_tasks(rows, run.settings.binary, model=model)
+    scores = evaluation_tables.evaluate_by_class(rows, resamples=run.settings.n_resamples, seed=run.seed)
+    tasks = evaluation_tables.evaluate_binary_tasks(rows, run.settings.binary_tasks, model=model)
     return {
         "name": model,
         "uar": evaluation_tables.format_score(run.ranking.set_index("model").uar[model]),
@@ -255,7 +259,7 @@ def _subgroups(run: _Run) -> dict[str, Any]:
     speakers = evaluation_tables.evaluate_by_speaker(rows)
     known = [column for column in names if evaluation_tables.has_values(rows, column)]
     scores = {
-        column: evaluation_tables.evaluate_subgroups(rows, column, resamples=run.settings.resamples, seed=run.seed)
+        column: evaluation_tables.evaluate_subgroups(rows, column, resamples=run.settings.n_resamples, seed=run.seed)
         for column in known
     }
     return {

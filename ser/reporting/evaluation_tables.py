@@ -16,7 +16,7 @@ from ser.dataset.clip_metadata import is_unknown_speaker
 from ser.evaluation import binary_tasks, bootstrap, error_analysis, metrics, subgroups
 from ser.evaluation.bootstrap import MIN_SPEAKERS
 from ser.evaluation.robustness import describe_condition
-from ser.params import Binary
+from ser.params import BinaryTask
 from ser.predictions.table import classes_of, probabilities
 from ser.reporting import html_page
 from ser.reporting.data_tables import sex_names
@@ -283,7 +283,7 @@ def class_table(scores: pd.DataFrame, *, model: str) -> html_page.Table:
     return html_page.table(frame, caption=f"{model}: scores by emotion{interval}", formats=formats)
 
 
-def evaluate_binary_tasks(rows: pd.DataFrame, wanted: Mapping[str, Binary], *, model: str) -> BinaryTasks:
+def evaluate_binary_tasks(rows: pd.DataFrame, wanted: Mapping[str, BinaryTask], *, model: str) -> BinaryTasks:
     """Evaluate a model in binary tasks, such as valence and arousal."""
     lines, curves, errors = {}, {}, []
     for name, task in wanted.items():
@@ -417,7 +417,9 @@ def robustness_table(scores: pd.DataFrame, *, model: str) -> html_page.Table:
     names = pd.Index([describe_condition(condition) for condition in scores.condition], name="corruption")
     formats = {"UAR": format_score, "prediction agreement": "{:.0%}".format}
     formats |= dict.fromkeys(["change", "lower", "upper"], format_difference)
-    caption = f"{model}: UAR on corrupted test clips, and its change from the original clips with interval over speakers"
+    caption = (
+        f"{model}: UAR on corrupted test clips, and its change from the original clips with interval over speakers"
+    )
     return html_page.table(pd.DataFrame(shown).set_axis(names), caption=caption, formats=formats)
 
 

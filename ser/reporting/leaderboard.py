@@ -1,6 +1,6 @@
 """Write the leaderboard, the confusion matrices and the model card, and the text that explains them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -9,7 +9,7 @@ import pandas as pd
 from ser import paths
 from ser.corpora.base import is_synthetic, published_folds
 from ser.dataset.clip_metadata import describe_unknown_speakers
-from ser.dataset.protocol import GROUPS, count_folds, describe_protocol, find_held_out
+from ser.dataset.protocol import HELD_OUT, count_folds, describe_protocol, effective_protocol
 from ser.evaluation import metrics, summary
 from ser.evaluation.bootstrap import MIN_SPEAKERS
 from ser.evaluation.evaluate import EvaluationResult
@@ -43,13 +43,13 @@ class RunDescription(TypedDict):
     notes: list[str]
 
 
-def describe_run(judged: EvaluationResult, *, corpora: Sequence[str], split: Split, ensemble: int) -> RunDescription:
+def describe_run(judged: EvaluationResult, *, corpora: Sequence[str], split: Split, n_networks: int) -> RunDescription:
     """Say what was tested on what, and of how many networks the model `lstm` is."""
-    unknown, published = judged.unknown_speakers, published_folds(corpora, split.table)
+    unknown, published = judged.unknown_speakers, published_folds(corpora, split.fold_table)
     return {
         "protocol": describe_protocol(corpora, split, unknown=unknown, published=published),
         "caption": figure_caption(corpora, split, unknown=unknown),
-        "notes": warnings(corpora, unknown=unknown, ensemble=ensemble),
+        "notes": warnings(corpora, unknown=unknown, n_networks=n_networks),
     }
 
 
@@ -68,7 +68,7 @@ def write(
         Sentences of the leak meter.
     """
     write_json(paths.METRICS, judged.metrics)
-    said = describe_run(judged, corpora=corpora, split=split, ensemble=lstm.ensemble)
+    said = describe_run(judged, corpora=corpora, split=split, n_networks=lstm.n_networks)
     name, notes = str(judged.board.model.iloc[0]), [*said["notes"], *leaks[:1]]
     best = summary.select_test_rows(judged.predictions[name])
     _write_leaderboard(judged, best, protocol=said["protocol"], notes=notes)
@@ -88,9 +88,8 @@ def write(
         title=said["caption"],
         limits=interval_legend(judged.board, unknown=describe_unknown_speakers(best)),
     )
-    plots.plot_history(
-        pd.read_csv(paths.HISTORY_CSV), paths.HISTORY_PNG, title=said["caption"], last=lstm.patience is None
-    )
+    history, last = pd.read_csv(paths.HISTORY_CSV), lstm.early_stopping_patience is None
+    plots.plot_history(history, paths.HISTORY_PNG, title=said["caption"], last=last)
     with atomic_write(paths.CONFUSION) as folder:
         for model, table in judged.predictions.items():
             for split_name, rows in table[table.augmentation == ""].groupby("split"):
@@ -121,28 +120,28 @@ def _write_confusion(rows: pd.DataFrame, folder: Path, *, name: str, title: str,
 
 def figure_caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
     """Say the same in a few words, for the title of a picture; `unknown` are corpora whose speakers nobody knows."""
-    held_out = find_held_out(corpora, split, unknown=unknown)
-    folds = count_folds(corpora, split, published=published_folds(corpora, split.table))
-    once = {
-        "speaker": "tested on unseen speakers",
-        "text": "tested on unseen sentences",
-        "clip": "random clips held out",
+    protocol = effective_protocol(corpora, split, unknown=unknown)
+    folds = count_folds(corpora, split, published=published_folds(corpora, split.fold_table))
+    once: Mapping[str, str] = {
+        "speaker_independent": "tested on unseen speakers",
+        "text_independent": "tested on unseen sentences",
+        "random": "random clips held out",
     }
-    how = once[held_out] if folds == 1 else f"{folds}-fold cross-validation over {GROUPS[held_out]}"
-    optimistic = " (optimistic)" if held_out in ("text", "clip") else ""
+    how = once[protocol] if folds == 1 else f"{folds}-fold cross-validation over {HELD_OUT[protocol]}"
+    optimistic = " (optimistic)" if protocol in ("text_independent", "random") else ""
     synthetic = "\nsynthetic speech: says nothing about human speech" if any(map(is_synthetic, corpora)) else ""
     speakers = f"\nnot speaker-independent: speakers of {' + '.join(unknown)} are unknown" if unknown else ""
     return f"{' + '.join(sorted(corpora))}, {how}{optimistic}{synthetic}{speakers}"
 
 
-def warnings(corpora: Sequence[str], *, unknown: Sequence[str], ensemble: int) -> list[str]:
+def warnings(corpora: Sequence[str], *, unknown: Sequence[str], n_networks: int) -> list[str]:
     """Say what every reader of a result must know.
 
-    `unknown` are corpora whose speakers nobody knows, `ensemble` is how many networks the model `lstm` is of.
+    `unknown` are corpora whose speakers nobody knows, `n_networks` the size of the ensemble `lstm`.
     """
     synthetic = [SYNTHETIC] if any(map(is_synthetic, corpora)) else []
     nobody = [UNKNOWN.format(corpora=" and ".join(unknown))] if unknown else []
-    return synthetic + nobody + ([ENSEMBLE.format(networks=ensemble)] if ensemble > 1 else [])
+    return synthetic + nobody + ([ENSEMBLE.format(networks=n_networks)] if n_networks > 1 else [])
 
 
 def describe_test_set(protocol: str, rows: pd.DataFrame) -> str:

@@ -54,7 +54,9 @@ def markdown(
     commands = provenance.commands(paths.MODEL_CARD_MD).splitlines()
     sections = {
         "Intended use": [f"{PURPOSE} {NOT_FOR}"],
-        "Data": [f"- {_describe_corpus(name)} Test set: {_counts(rows[rows.corpus == name])}." for name in sorted(corpora)],
+        "Data": [
+            f"- {_describe_corpus(name)} Test set: {_counts(rows[rows.corpus == name])}." for name in sorted(corpora)
+        ],
         "Evaluation": _scores(best, protocol=protocol, notes=notes),
         "Bias and subgroup results": _subgroups(rows, best),
         "Robustness": _robustness(robustness),

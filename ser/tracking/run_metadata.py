@@ -47,7 +47,7 @@ def run_name() -> str:
 def experiment_tags(settings: Mapping[str, Any]) -> dict[str, str]:
     """Collect tags of the corpora and the evaluation protocol, also from invalid settings."""
     split = settings.get("split")
-    protocol = split.get("hold_out") if isinstance(split, Mapping) else None
+    protocol = split.get("protocol") if isinstance(split, Mapping) else None
     corpora = settings.get("corpora")
     listed = ",".join(sorted(map(str, corpora))) if isinstance(corpora, list) else str(corpora)
     return {"corpora": listed, "protocol": str(protocol)}

@@ -18,7 +18,7 @@ IDENTIFIED = (
     "finds the commit that holds this page, or the experiment that made it, by the hash of the page itself: put it in "
     "place of COMMIT. Where it finds none, the result was never committed. Every run in MLflow has the tag "
     "git_revision, the commit that was checked out, and all its settings. Recordings that were not fetched have to be "
-    "where params.yaml says (download.local_dir, own)."
+    "where params.yaml says (download.data_dir, custom_corpora)."
 )
 
 
@@ -46,9 +46,9 @@ def settings_text(settings: Mapping[str, Any]) -> str:
 
 
 def _without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
-    own = {
-        name: {key: value for key, value in mine.items() if key not in ("folder", "labels")}
-        for name, mine in settings["own"].items()
+    custom_corpora = {
+        name: {key: value for key, value in corpus.items() if key not in ("folder", "labels")}
+        for name, corpus in settings["custom_corpora"].items()
     }
-    download = {key: value for key, value in settings["download"].items() if key != "local_dir"}
-    return {**settings, "download": download, "own": own}
+    download = {key: value for key, value in settings["download"].items() if key != "data_dir"}
+    return {**settings, "download": download, "custom_corpora": custom_corpora}

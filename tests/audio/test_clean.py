@@ -16,11 +16,11 @@ TONE = sine(440, seconds=0.5)
 FLAC = encode(noise(seconds=0.5), kind="FLAC")
 PLAIN: dict[str, Any] = {
     "sample_rate": RATE,
-    "denoise": 0,
-    "trim_db": 40,
-    "normalise": "none",
-    "level_db": -23,
-    "min_seconds": 0.3,
+    "denoise_strength": 0,
+    "trim_top_db": 40,
+    "normalize": "none",
+    "target_level_db": -23,
+    "min_duration": 0.3,
 }
 
 
@@ -76,13 +76,13 @@ def test_a_recording_whose_sound_lies_beyond_the_band_is_silence() -> None:
     tone = sine(12000, rate=48000)
     faded = tone * np.hanning(len(tone)).astype(np.float32)
     with pytest.raises(AudioError, match="silence"):
-        audio_clean.clean(encode(faded, rate=48000), preprocess(normalise="rms"))
+        audio_clean.clean(encode(faded, rate=48000), preprocess(normalize="rms"))
 
 
 @pytest.mark.parametrize("rate", [RATE, 48000])
 def test_clips_have_the_rate_of_the_settings(rate: int) -> None:
     """Whatever the recording's rate, a clip lasts as long and sounds as high at the rate of the settings."""
-    clip = audio_clean.clean(encode(sine(440, rate=rate), rate=rate), preprocess(sample_rate=8000, trim_db=None))
+    clip = audio_clean.clean(encode(sine(440, rate=rate), rate=rate), preprocess(sample_rate=8000, trim_top_db=None))
     assert len(clip) == 8000
     assert pitch(clip, rate=8000) == pytest.approx(440, abs=0.2)
 
@@ -91,7 +91,7 @@ def test_a_file_and_its_bytes_give_the_same_clip(tmp_path: Path) -> None:
     """`clean` takes a path as well as bytes, and gives the same samples every time."""
     file = tmp_path / "noisy.wav"
     file.write_bytes(encode(TONE + noise(seconds=0.5, level_db=-50), rate=22050))
-    settings = preprocess(denoise=0.5, normalise="rms", min_seconds=0.1)
+    settings = preprocess(denoise_strength=0.5, normalize="rms", min_duration=0.1)
     assert audio_clean.clean(file, settings).tobytes() == audio_clean.clean(file.read_bytes(), settings).tobytes()
 
 
@@ -101,6 +101,6 @@ def test_published_files_become_clips(corpora: Path) -> None:
     if not files:
         pytest.skip(f"{corpora}/originals holds no recordings")
     for file in files:
-        clip = audio_clean.clean(file, preprocess(denoise=0.5, normalise="rms"))
+        clip = audio_clean.clean(file, preprocess(denoise_strength=0.5, normalize="rms"))
         assert 1 < len(clip) / RATE < 3, file
         assert level_db(clip) == pytest.approx(-23, abs=0.01), file

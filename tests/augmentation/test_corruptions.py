@@ -7,21 +7,21 @@ import pytest
 
 from ser.audio import io as audio_io
 from ser.augmentation import corruptions
-from ser.params import Preprocess, Stress
+from ser.params import Preprocess, Robustness
 from tests.helpers import factories
 from tests.helpers.signals import RATE, level_db, noise, sine
 
 TONE = sine(1000, seconds=1, amplitude=0.1)
 
 
-def settings(**changes: Any) -> Stress:
-    values = {"clips": 8, "noise_snr_db": [], "telephone": False, "reverberation_seconds": [], "level_db": []}
-    return Stress.model_validate(values | changes)
+def settings(**changes: Any) -> Robustness:
+    values = {"n_clips": 8, "noise_snr_db": [], "telephone": False, "rt60_seconds": [], "gain_db": []}
+    return Robustness.model_validate(values | changes)
 
 
 def raw() -> Preprocess:
     """Preprocess nothing, so that what was altered can be measured."""
-    off = {"denoise": 0, "trim_db": None, "normalise": "none", "sample_rate": RATE}
+    off = {"denoise_strength": 0, "trim_top_db": None, "normalize": "none", "sample_rate": RATE}
     return factories.settings(preprocess=off).preprocess
 
 
@@ -38,7 +38,7 @@ def power(signal: np.ndarray, low: float, high: float) -> float:
 
 def test_conditions_are_those_of_the_settings() -> None:
     """Each value asked for is a condition, named by it, and nothing else is."""
-    asked = {"noise_snr_db": [20, 0], "telephone": True, "reverberation_seconds": [0.5], "level_db": [-12, 12]}
+    asked = {"noise_snr_db": [20, 0], "telephone": True, "rt60_seconds": [0.5], "gain_db": [-12, 12]}
     names = ["noise_20db", "noise_0db", "telephone", "reverberation_0.5s", "level_-12db", "level_12db"]
     assert list(corruptions.corruptions(settings(**asked))) == [f"robustness_{name}" for name in names]
     assert corruptions.corruptions(settings()) == {}
@@ -82,7 +82,7 @@ def test_echoes_fall_by_60_db_in_the_time_asked_for() -> None:
     """After a click, the level falls by 6 dB each tenth of the time; together, echoes are as strong as the click."""
     click = np.zeros(2 * RATE, dtype=np.float32)
     click[0] = 0.5
-    heard = altered("reverberation_1s", click, reverberation_seconds=[1.0])
+    heard = altered("reverberation_1s", click, rt60_seconds=[1.0])
     echoes = heard[1:]
     tenths = [level_db(echoes[n * RATE // 10 : (n + 1) * RATE // 10]) for n in range(8)]
     assert np.polyfit(range(8), tenths, 1)[0] == pytest.approx(-6, abs=0.3)
@@ -91,38 +91,38 @@ def test_echoes_fall_by_60_db_in_the_time_asked_for() -> None:
 
 def test_a_level_is_changed_and_cut_off_at_full_scale() -> None:
     """Twelve dB less and more, and what would pass full scale is clipped."""
-    assert level_db(altered("level_-12db", level_db=[-12])) == pytest.approx(level_db(TONE) - 12, abs=0.01)
-    assert level_db(altered("level_12db", level_db=[12])) == pytest.approx(level_db(TONE) + 12, abs=0.01)
-    assert np.abs(altered("level_12db", sine(1000, amplitude=0.9), level_db=[12])).max() <= 1
+    assert level_db(altered("level_-12db", gain_db=[-12])) == pytest.approx(level_db(TONE) - 12, abs=0.01)
+    assert level_db(altered("level_12db", gain_db=[12])) == pytest.approx(level_db(TONE) + 12, abs=0.01)
+    assert np.abs(altered("level_12db", sine(1000, amplitude=0.9), gain_db=[12])).max() <= 1
 
 
 def test_what_is_altered_is_preprocessed_as_recordings_are() -> None:
     """Level normalisation undoes a lower level, as it would for a soft recording."""
-    usual = factories.settings(preprocess={"denoise": 0, "trim_db": None}).preprocess
-    soft = altered("level_-12db", preprocess=usual, level_db=[-12])
-    assert level_db(soft) == pytest.approx(usual.level_db, abs=0.1)
+    usual = factories.settings(preprocess={"denoise_strength": 0, "trim_top_db": None}).preprocess
+    soft = altered("level_-12db", preprocess=usual, gain_db=[-12])
+    assert level_db(soft) == pytest.approx(usual.target_level_db, abs=0.1)
 
 
 def test_what_would_be_refused_is_refused() -> None:
     """A clip that is turned down to nothing is unusable, as such a recording is."""
     with pytest.raises(audio_io.AudioError, match="silence"):
-        altered("level_-60db", TONE * np.float32(0.01), level_db=[-60])
+        altered("level_-60db", TONE * np.float32(0.01), gain_db=[-60])
 
 
 def test_clips_are_chosen_evenly() -> None:
     """Of 12 voices with 8 emotions, 96 clips are one each; the same seed chooses the same, another others."""
     clips = factories.demo()
-    chosen = corruptions.select_clips(clips, settings(clips=96), seed=1)
+    chosen = corruptions.select_clips(clips, settings(n_clips=96), seed=1)
     counts = clips[clips.clip_id.isin(chosen)].groupby(["speaker", "emotion"]).size()
     assert counts.to_list() == [1] * 96
-    assert corruptions.select_clips(clips.sample(frac=1, random_state=0), settings(clips=96), seed=1) == chosen
-    assert corruptions.select_clips(clips, settings(clips=96), seed=2) != chosen
+    assert corruptions.select_clips(clips.sample(frac=1, random_state=0), settings(n_clips=96), seed=1) == chosen
+    assert corruptions.select_clips(clips, settings(n_clips=96), seed=2) != chosen
 
 
 def test_more_clips_hold_those_of_fewer() -> None:
     """A larger sample is another's superset, a sample larger than the corpus is all of it, and none is none."""
     clips = factories.demo()
-    few, many = (set(corruptions.select_clips(clips, settings(clips=n), seed=1)) for n in (50, 120))
+    few, many = (set(corruptions.select_clips(clips, settings(n_clips=n), seed=1)) for n in (50, 120))
     assert few < many
-    assert len(corruptions.select_clips(clips, settings(clips=10_000), seed=1)) == len(clips)
-    assert not corruptions.select_clips(clips, settings(clips=0), seed=1)
+    assert len(corruptions.select_clips(clips, settings(n_clips=10_000), seed=1)) == len(clips)
+    assert not corruptions.select_clips(clips, settings(n_clips=0), seed=1)

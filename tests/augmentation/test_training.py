@@ -20,23 +20,23 @@ from tests.helpers.signals import RATE, level_db, noise, pitch, ravdess_names, s
 
 TONE = sine(440, seconds=0.5, amplitude=0.2)
 RANGES = {
-    "noise_snr_db": {"low": 10, "high": 30},
-    "time_stretch_rate": {"low": 0.85, "high": 1.15},
-    "pitch_shift_semitones": {"low": -2, "high": 2},
-    "time_shift_share": {"low": -0.1, "high": 0.1},
-    "speed_rate": {"low": 0.8, "high": 1.25},
+    "noise_snr_db": {"min": 10, "max": 30},
+    "time_stretch_rate": {"min": 0.85, "max": 1.15},
+    "pitch_shift_semitones": {"min": -2, "max": 2},
+    "time_shift_fraction": {"min": -0.1, "max": 0.1},
+    "speed_factor": {"min": 0.8, "max": 1.25},
 }
 
 
-STRESS = {"clips": 0, "noise_snr_db": [10], "telephone": True, "reverberation_seconds": [], "level_db": []}
+ROBUSTNESS = {"n_clips": 0, "noise_snr_db": [10], "telephone": True, "rt60_seconds": [], "gain_db": []}
 PREPROCESS = factories.settings().preprocess
 
 
 def settings(*, corrupted: int = 0, **changes: Any) -> Augment:
     """Make the section `augment`, with as many clips for testing as are `corrupted`."""
-    stress = {"stress": STRESS | {"clips": corrupted}}
-    usual = {"augmentations": list(AUGMENTATIONS), "copies": 1}
-    return factories.settings(augment=usual | RANGES | stress | changes).augment
+    robustness = {"robustness": ROBUSTNESS | {"n_clips": corrupted}}
+    usual = {"augmentations": list(AUGMENTATIONS), "copies_per_clip": 1}
+    return factories.settings(augment=usual | RANGES | robustness | changes).augment
 
 
 def make(clips: Path, chosen: Augment) -> list[dict[str, Any]]:
@@ -72,8 +72,8 @@ MEASURES: list[tuple[str, str, np.ndarray, Callable[[np.ndarray], float], float]
     ("noise", "noise_snr_db", TONE, signal_to_noise_db, 0.2),
     ("time_stretch", "time_stretch_rate", TONE, stretch_rate, 0.005),
     ("pitch_shift", "pitch_shift_semitones", TONE, semitones, 0.05),
-    ("time_shift", "time_shift_share", IMPULSE, shift_share, 0.001),
-    ("speed", "speed_rate", TONE, stretch_rate, 0.005),
+    ("time_shift", "time_shift_fraction", IMPULSE, shift_share, 0.001),
+    ("speed", "speed_factor", TONE, stretch_rate, 0.005),
 ]
 measured = pytest.mark.parametrize(
     ("kind", "key", "signal", "measure", "tolerance"), MEASURES, ids=[row[0] for row in MEASURES]
@@ -86,7 +86,7 @@ def test_copies_lie_within_the_range(
 ) -> None:
     """Signal-to-noise ratio, tempo, pitch and shift fall into the range of the settings, and use most of it."""
     values = [measure(copy) for copy in copies(kind, 24, signal=signal)]
-    low, high = RANGES[key]["low"], RANGES[key]["high"]
+    low, high = RANGES[key]["min"], RANGES[key]["max"]
     assert low - tolerance <= min(values) < low + 0.3 * (high - low)
     assert high - 0.3 * (high - low) < max(values) <= high + tolerance
 
@@ -96,8 +96,8 @@ def test_a_range_of_one_value_is_met(
     kind: str, key: str, signal: np.ndarray, measure: Callable[[np.ndarray], float], tolerance: float
 ) -> None:
     """A range whose ends are equal gives that value."""
-    value = RANGES[key]["high"]
-    (copy,) = copies(kind, 1, signal=signal, **{key: {"low": value, "high": value}})
+    value = RANGES[key]["max"]
+    (copy,) = copies(kind, 1, signal=signal, **{key: {"min": value, "max": value}})
     assert measure(copy) == pytest.approx(value, abs=tolerance)
 
 
@@ -118,7 +118,7 @@ def test_speed_moves_pitch_with_tempo() -> None:
 def test_speed_is_the_resampling_of_librosa(speed: float) -> None:
     """A copy has the samples that librosa gives, to the last bit, of a tone, of few samples and of noise."""
     for signal in (TONE, TONE[:701], noise(seconds=2).astype(np.float32)):
-        (copy,) = copies("speed", 1, signal=signal, speed_rate={"low": speed, "high": speed})
+        (copy,) = copies("speed", 1, signal=signal, speed_factor={"min": speed, "max": speed})
         expected = librosa.resample(signal, orig_sr=RATE, target_sr=round(RATE / speed))
         np.testing.assert_array_equal(
             copy, expected * np.float32(min(1, effects.PEAK_CEILING / np.abs(expected).max()))
@@ -127,13 +127,13 @@ def test_speed_is_the_resampling_of_librosa(speed: float) -> None:
 
 def test_there_may_be_more_copies_of_speed_than_of_others() -> None:
     """As many times as `speeds` says; and none where there are none of the others."""
-    assert [settings(copies=2, speeds=3).copies_of(kind) for kind in ("noise", "speed")] == [2, 6]
-    assert settings(copies=0).copies_of("speed") == 0
+    assert [settings(copies_per_clip=2, speed_perturb_copies=3).n_copies(kind) for kind in ("noise", "speed")] == [2, 6]
+    assert settings(copies_per_clip=0).n_copies("speed") == 0
 
 
 def test_what_is_shifted_out_does_not_come_back() -> None:
     """Shifted by a tenth, a clip begins with a tenth of silence and ends nowhere but within itself."""
-    (copy,) = copies("time_shift", 1, time_shift_share={"low": 0.1, "high": 0.1})
+    (copy,) = copies("time_shift", 1, time_shift_fraction={"min": 0.1, "max": 0.1})
     assert np.abs(copy[:800]).max() == 0
     np.testing.assert_allclose(copy[1000:], TONE[200:-800], atol=1e-6)  # after a fade of 5 ms
 
@@ -183,7 +183,7 @@ def test_global_random_state_is_put_back_after_an_error(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("kind", AUGMENTATIONS)
 def test_no_copy_passes_full_scale(kind: str) -> None:
     """A signal that fills the scale stays below it, as 32-bit floats, whatever is added to it."""
-    (copy,) = copies(kind, 1, signal=sine(440, amplitude=0.99), noise_snr_db={"low": 0, "high": 0})
+    (copy,) = copies(kind, 1, signal=sine(440, amplitude=0.99), noise_snr_db={"min": 0, "max": 0})
     assert np.abs(copy).max() <= 0.9901
     assert copy.dtype == np.float32
     assert np.isfinite(copy).all()
@@ -193,7 +193,7 @@ def test_copies_are_clips_of_their_source(tmp_path: Path) -> None:
     """Copies come sorted by clip_id, also beyond nine, inherit what their original is, and count their own samples."""
     names = ravdess_names(2)
     write_clip_table(tmp_path / "clips.parquet", dict.fromkeys(names, TONE))
-    chosen = settings(augmentations=["time_stretch", "noise"], copies=12)
+    chosen = settings(augmentations=["time_stretch", "noise"], copies_per_clip=12)
     made = pd.DataFrame(make(tmp_path / "clips.parquet", chosen))
     kinds = sorted(f"{kind}.{n}" for kind in ("noise", "time_stretch") for n in range(1, 13))
     assert list(made.clip_id) == [f"ravdess/{name}+{kind}" for name in names for kind in kinds]
@@ -209,7 +209,7 @@ def test_copies_are_clips_of_their_source(tmp_path: Path) -> None:
 def test_no_copies_are_an_empty_table(tmp_path: Path) -> None:
     """Where no copy is asked for, none is made."""
     write_clip_table(tmp_path / "clips.parquet", {ravdess_names(1)[0]: TONE})
-    for chosen in (settings(copies=0), settings(augmentations=[])):
+    for chosen in (settings(copies_per_clip=0), settings(augmentations=[])):
         assert make(tmp_path / "clips.parquet", chosen) == []
 
 

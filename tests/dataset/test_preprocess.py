@@ -25,7 +25,14 @@ GOOD = "Actor_01/03-01-05-01-01-01-01.wav"
 
 
 def preprocess(**changes: Any) -> Preprocess:
-    usual = {"sample_rate": RATE, "min_seconds": 0.3, "denoise": 0, "trim_db": 40, "normalise": "rms", "level_db": -23}
+    usual = {
+        "sample_rate": RATE,
+        "min_duration": 0.3,
+        "denoise_strength": 0,
+        "trim_top_db": 40,
+        "normalize": "rms",
+        "target_level_db": -23,
+    }
     return factories.settings(preprocess=usual | changes).preprocess
 
 
@@ -180,6 +187,6 @@ def test_too_many_unusable_recordings_are_refused() -> None:
     PreprocessingLog(unusable, measured=[{}] * 38).check(corpus="ravdess", most=0.05)
     PreprocessingLog(measured=[{}]).check(corpus="ravdess", most=0)
     with pytest.raises(
-        UserError, match=r"^ravdess: 2 of 39 .*\(5\.1%\).*max_unusable allows 5\.0%.*b\.wav: all silence"
+        UserError, match=r"^ravdess: 2 of 39 .*\(5\.1%\).*max_rejected_fraction allows 5\.0%.*b\.wav: all silence"
     ):
         PreprocessingLog(unusable, measured=[{}] * 37).check(corpus="ravdess", most=0.05)

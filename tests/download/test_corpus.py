@@ -28,13 +28,13 @@ def outside_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_ROOT", raising=False)
 
 
-def fetch(facts: Corpus, folder: Path, *, local_dir: str | None, seed: int = 1, **more: bool) -> int:
+def fetch(facts: Corpus, folder: Path, *, data_dir: str | None, seed: int = 1, **more: bool) -> int:
     """Bring a corpus, a part of it being enough; say how many recordings came."""
-    settings = factories.settings(download={"local_dir": local_dir, "allow_partial": True} | more).download
+    settings = factories.settings(download={"data_dir": data_dir, "allow_incomplete": True} | more).download
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(download_corpus, "load_corpus", lambda _name: facts)
         return len(
-            download_corpus.download_corpus(facts.name, folder, settings, own_recordings={}, seed=seed).recordings
+            download_corpus.download_corpus(facts.name, folder, settings, custom_corpora={}, seed=seed).recordings
         )
 
 
@@ -50,7 +50,7 @@ def test_a_local_corpus_is_copied_byte_for_byte(fake_corpora: Path, tmp_path: Pa
         (corpus / name).parent.mkdir(parents=True, exist_ok=True)
         (corpus / name).write_bytes(b"whatever was published")
     raw = tmp_path / "raw"
-    assert fetch(FACTS, raw, local_dir=str(fake_corpora), seed=1) == len(RAVDESS) + 1
+    assert fetch(FACTS, raw, data_dir=str(fake_corpora), seed=1) == len(RAVDESS) + 1
     assert files_of(raw) == sorted([*RAVDESS, deep])
     assert all((raw / file).read_bytes() == (corpus / file).read_bytes() for file in files_of(raw))
 
@@ -58,46 +58,46 @@ def test_a_local_corpus_is_copied_byte_for_byte(fake_corpora: Path, tmp_path: Pa
 def test_relative_folders_start_at_the_project(
     fake_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`local_dir` is found from DVC's root, where an experiment runs elsewhere, and else from the current folder."""
+    """`data_dir` is found from DVC's root, where an experiment runs elsewhere, and else from the current folder."""
     (tmp_path / "experiment").mkdir()
     monkeypatch.chdir(tmp_path / "experiment")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    assert fetch(FACTS, tmp_path / "a", local_dir="corpora", seed=1) == len(RAVDESS)
+    assert fetch(FACTS, tmp_path / "a", data_dir="corpora", seed=1) == len(RAVDESS)
     monkeypatch.delenv("DVC_ROOT")
-    with pytest.raises(UserError, match=r"local_dir: corpora was not found"):
-        fetch(FACTS, tmp_path / "b", local_dir="corpora", seed=1)
+    with pytest.raises(UserError, match=r"data_dir: corpora was not found"):
+        fetch(FACTS, tmp_path / "b", data_dir="corpora", seed=1)
     monkeypatch.chdir(tmp_path)
-    assert fetch(FACTS, tmp_path / "b", local_dir="corpora", seed=1) == len(RAVDESS)
+    assert fetch(FACTS, tmp_path / "b", data_dir="corpora", seed=1) == len(RAVDESS)
 
 
 def test_the_home_folder_may_be_a_tilde(fake_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`~/corpora` means what it means in a shell."""
     monkeypatch.setenv("HOME", str(fake_corpora.parent))
-    assert fetch(FACTS, tmp_path / "raw", local_dir="~/corpora", seed=1) == len(RAVDESS)
+    assert fetch(FACTS, tmp_path / "raw", data_dir="~/corpora", seed=1) == len(RAVDESS)
 
 
 @pytest.mark.parametrize(
-    ("local_dir", "message"),
+    ("data_dir", "message"),
     [
         (
             None,
             r"kahlan.eps.surrey.ac.uk/savee/ \(free for research after registration\), put it into FOLDER/savee/ and "
-            r"set download.local_dir: FOLDER in params.yaml .*=FOLDER\); or take .* kaggle.com/datasets/ejlok1/surrey-",
+            r"set download.data_dir: FOLDER in params.yaml .*=FOLDER\); or take .* kaggle.com/datasets/ejlok1/surrey-",
         ),
-        ("nowhere", "download.local_dir: nowhere was not found"),
-        ("other", r"savee is not in download.local_dir \(other\) .*kahlan"),
+        ("nowhere", "download.data_dir: nowhere was not found"),
+        ("other", r"savee is not in download.data_dir \(other\) .*kahlan"),
         ("empty", "empty/savee holds no recording"),
     ],
 )
 def test_a_corpus_that_is_not_here_is_one_sentence(
-    local_dir: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_dir: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message says where the corpus was looked for, or where to get it, and which setting to mend."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty" / "savee").mkdir(parents=True)
     (tmp_path / "other").mkdir()
     with pytest.raises(UserError, match=message) as caught:
-        fetch(load_corpus("savee"), tmp_path / "raw", local_dir=local_dir, seed=1)
+        fetch(load_corpus("savee"), tmp_path / "raw", data_dir=data_dir, seed=1)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "raw").exists()
 
@@ -115,7 +115,7 @@ def zipped(folder: Path, archive: Path) -> Path:
 def test_a_local_zip_is_unpacked(place: str, fake_corpora: Path, tmp_path: Path) -> None:
     """A corpus may lie there as it was downloaded, beside the others or in a folder of its own."""
     zipped(fake_corpora / "ravdess", tmp_path / "zips" / place)
-    assert fetch(FACTS, tmp_path / "raw", local_dir=str(tmp_path / "zips"), seed=1) == len(RAVDESS)
+    assert fetch(FACTS, tmp_path / "raw", data_dir=str(tmp_path / "zips"), seed=1) == len(RAVDESS)
     assert sorted(Path(file).name for file in files_of(tmp_path / "raw")) == sorted(Path(n).name for n in RAVDESS)
 
 
@@ -124,7 +124,7 @@ def test_what_is_there_twice_is_taken_once(fake_corpora: Path, tmp_path: Path) -
     corpus = fake_corpora / "ravdess"
     shutil.copytree(corpus, fake_corpora / "copy")
     (fake_corpora / "copy").rename(corpus / "again")
-    assert fetch(FACTS, tmp_path / "raw", local_dir=str(fake_corpora), seed=1) == len(RAVDESS)
+    assert fetch(FACTS, tmp_path / "raw", data_dir=str(fake_corpora), seed=1) == len(RAVDESS)
     assert files_of(tmp_path / "raw") == sorted(RAVDESS)
 
 
@@ -143,8 +143,8 @@ def test_a_published_corpus_is_fetched_once(
             for name, content in files.items()
         ]
         facts = dataclasses.replace(FACTS, published=lambda: published)
-        assert fetch(facts, tmp_path / "raw", local_dir=None, seed=1) == len(RAVDESS)
-    assert fetch(facts, tmp_path / "again", local_dir=None, seed=1) == len(RAVDESS)
+        assert fetch(facts, tmp_path / "raw", data_dir=None, seed=1) == len(RAVDESS)
+    assert fetch(facts, tmp_path / "again", data_dir=None, seed=1) == len(RAVDESS)
     assert files_of(tmp_path / "again") == files_of(tmp_path / "raw")
 
 
@@ -155,9 +155,9 @@ def test_what_cannot_be_fetched_may_be_brought(tmp_path: Path, monkeypatch: pyte
         gone = RemoteFile("a.zip", server.url("a.zip"), "md5:" + "0" * 32, 1)
         facts = dataclasses.replace(FACTS, published=lambda: [gone])
         with pytest.raises(
-            UserError, match=r"a\.zip: .* get it from https://zenodo.org/.* -S download.local_dir=FOLDER"
+            UserError, match=r"a\.zip: .* get it from https://zenodo.org/.* -S download.data_dir=FOLDER"
         ):
-            fetch(facts, tmp_path / "raw", local_dir=None, seed=1)
+            fetch(facts, tmp_path / "raw", data_dir=None, seed=1)
 
 
 def test_the_demo_corpus_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_the_demo_corpus_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(demo_speech, "synthesise", synthesise)
     demo = load_corpus("demo")
-    assert fetch(demo, tmp_path / "raw", local_dir=None, seed=7, allow_partial=False) == demo.n_recordings
+    assert fetch(demo, tmp_path / "raw", data_dir=None, seed=7, allow_incomplete=False) == demo.n_recordings
     assert len(set(spoken)) == demo.n_recordings
     files = files_of(tmp_path / "raw")
     assert len(files) == demo.n_recordings
@@ -185,7 +185,7 @@ def test_a_demo_recording_is_what_was_spoken(tmp_path: Path, monkeypatch: pytest
     """One utterance, really synthesised, is on disk as it was spoken, at the synthesiser's rate."""
     utterance = Utterance("03", "angry", "kids")
     monkeypatch.setattr(demo_speech, "utterances", lambda: [utterance])
-    assert fetch(load_corpus("demo"), tmp_path / "raw", local_dir=None, seed=7) == 1
+    assert fetch(load_corpus("demo"), tmp_path / "raw", data_dir=None, seed=7) == 1
     samples, rate = audio_io.decode(tmp_path / "raw" / "03_angry_kids.flac")
     assert rate == demo_speech.SAMPLE_RATE
     np.testing.assert_allclose(samples[:, 0], demo_speech.synthesise(utterance, seed=7), atol=2**-15)
@@ -205,14 +205,14 @@ def test_tess_is_fetched_from_its_dataverse(
 
         where = server.url
         monkeypatch.setattr(dataverse, "files_of", files_of)
-        assert fetch(load_corpus("tess"), tmp_path / "raw", local_dir=None) == len(files)
+        assert fetch(load_corpus("tess"), tmp_path / "raw", data_dir=None) == len(files)
 
 
 def test_kaggle_is_asked_only_when_told_to(fake_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `download.kaggle` a corpus comes from its copy there; a failure says where else it is to be had."""
     asked = []
     monkeypatch.setattr(kaggle, "fetch", lambda handle: asked.append(handle) or fake_corpora / "tess")
-    assert fetch(load_corpus("tess"), tmp_path / "raw", local_dir=None, kaggle=True) == 3
+    assert fetch(load_corpus("tess"), tmp_path / "raw", data_dir=None, kaggle=True) == 3
     assert asked == ["ejlok1/toronto-emotional-speech-set-tess"]
 
     def fail(_handle: str) -> Path:
@@ -220,16 +220,16 @@ def test_kaggle_is_asked_only_when_told_to(fake_corpora: Path, tmp_path: Path, m
 
     monkeypatch.setattr(kaggle, "fetch", fail)
     with pytest.raises(UserError, match=r"not logged in\. Or get it from http://kahlan.* into FOLDER/savee/"):
-        fetch(load_corpus("savee"), tmp_path / "raw", local_dir=None, kaggle=True)
+        fetch(load_corpus("savee"), tmp_path / "raw", data_dir=None, kaggle=True)
 
 
 def test_a_corpus_is_announced() -> None:
     """Title, licence, citation and address, before anything is fetched; one's own recordings by their folder."""
     said = download_corpus.describe_corpus("ravdess", {})
     assert all(fact in said for fact in (FACTS.title, FACTS.license_info, FACTS.citation, FACTS.url))
-    mine = factories.settings(own={"mine": OWN, "tess": OWN}).own
+    mine = factories.settings(custom_corpora={"mine": OWN, "tess": OWN}).custom_corpora
     assert download_corpus.describe_corpus("mine", mine) == "mine: your own recordings in voices."
-    with pytest.raises(UserError, match=r"own\.tess: "):
+    with pytest.raises(UserError, match=r"custom_corpora\.tess: "):
         download_corpus.describe_corpus("tess", mine)
 
 

@@ -23,7 +23,7 @@ def write(folder: Path, files: Mapping[str, float], *, rate: int = RATE) -> None
 
 def bring(root: Path, **settings: Any) -> tuple[list[Recording], list[str]]:
     plain = {"folder": "voices", "labels": None, "pattern": None, "emotions": {}, "language": "de"}
-    mine = factories.settings(own={"mine": plain | settings}).own["mine"]
+    mine = factories.settings(custom_corpora={"mine": plain | settings}).custom_corpora["mine"]
     return custom.import_custom_corpus(mine, root / "raw", name="mine", root=root)
 
 
@@ -97,7 +97,7 @@ def test_labels_in_paths(tmp_path: Path) -> None:
         ("mine-anna", "01", "happy"),
         ("mine-bo", "02", "sad"),
     ]
-    with pytest.raises(UserError, match=r"own\.mine\.pattern does not match anna/01_happy\.wav"):
+    with pytest.raises(UserError, match=r"custom_corpora\.mine\.pattern does not match anna/01_happy\.wav"):
         bring(tmp_path, pattern=r"(?P<emotion>\d+)")
 
 
@@ -109,11 +109,14 @@ def test_labels_in_paths(tmp_path: Path) -> None:
         ("file,emotion\na.wav,sad\na.wav,happy\n", r"labels\.csv: a\.wav"),
         (
             "file,emotion\na.wav,anger\nb.wav,bored\n",
-            r"own\.mine: unknown emotion anger \(1 recording\), bored \(1 .*known are neutral, .*"
-            r"-S '\+own\.mine\.emotions=\{anger: angry\}'",
+            r"custom_corpora\.mine: unknown emotion anger \(1 recording\), bored \(1 .*known are neutral, .*"
+            r"-S '\+custom_corpora\.mine\.emotions=\{anger: angry\}'",
         ),
-        ("file,emotion\na.wav,01\n", r"unknown emotion 01 .*: in params\.yaml, own\.mine\.emotions: \{'01': neutral\}"),
-        ("file,emotion\na.wav,Glück\n", r"in params\.yaml, own\.mine\.emotions: \{'glück': neutral\}"),
+        (
+            "file,emotion\na.wav,01\n",
+            r"unknown emotion 01 .*: in params\.yaml, custom_corpora\.mine\.emotions: \{'01': neutral\}",
+        ),
+        ("file,emotion\na.wav,Glück\n", r"in params\.yaml, custom_corpora\.mine\.emotions: \{'glück': neutral\}"),
         ("file,emotion\na.wav,sad\n,sad\n", r"labels\.csv: a row has no file"),
         ("file,emotion\na.wav,\nb.wav,sad\n", r"unknown emotion no label \(1 recording\)"),
         ("file,emotion,sex\na.wav,sad,x\n", r"a\.wav has the sex 'x'; expected f, m or nothing"),
@@ -142,9 +145,12 @@ def test_a_table_that_is_no_text(root: Path) -> None:
 @pytest.mark.parametrize(
     ("folder", "message"),
     [
-        (None, r"own\.mine\.folder is null; .* -S own\.mine\.folder=FOLDER"),
+        (None, r"custom_corpora\.mine\.folder is null; .* -S custom_corpora\.mine\.folder=FOLDER"),
         ("gone", r"gone is not a folder"),
-        ("voices", r"own\.mine: a\.wav has no label; expected labels\.csv .*\(angry/a\.wav\), or own\.mine\.pattern"),
+        (
+            "voices",
+            r"custom_corpora\.mine: a\.wav has no label; .* labels\.csv .*\(angry/a\.wav\), or custom_corpora\.mine",
+        ),
     ],
 )
 def test_recordings_without_a_place_or_label(folder: str | None, message: str, root: Path) -> None:

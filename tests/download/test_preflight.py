@@ -36,7 +36,7 @@ def test_an_unknown_corpus_is_named_with_the_nearest_known_one(tmp_path: Path, n
 
 def test_folds_that_nobody_published(tmp_path: Path) -> None:
     """A table that a corpus of the run does not have is found before recordings are fetched."""
-    split = factories.split("speaker", published="emobox").model_dump()
+    split = factories.split("speaker_independent", published="emobox").model_dump()
     with pytest.raises(UserError, match="'emobox' of demo"):
         check(write(tmp_path, corpora=["demo"], split=split))
 

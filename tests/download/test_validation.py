@@ -15,10 +15,10 @@ TESS = load_corpus("tess")
 NAMES = [f"{name[:3]}_x/{name}" for name in TESS.expected_files()]
 
 
-def check(there: Iterable[str], *, allow_partial: bool = False, **facts: object) -> list[str]:
+def check(there: Iterable[str], *, allow_incomplete: bool = False, **facts: object) -> list[str]:
     files = [PurePosixPath(f"{name}.wav") for name in there]
     recordings = [TESS.parse(file) or Recording(str(file), rejection_reason="no name of the corpus") for file in files]
-    return validate_corpus(recordings, dataclasses.replace(TESS, **facts), allow_partial=allow_partial)
+    return validate_corpus(recordings, dataclasses.replace(TESS, **facts), allow_incomplete=allow_incomplete)
 
 
 def test_a_whole_corpus_is_counted() -> None:
@@ -36,13 +36,13 @@ def test_missing_and_surplus_recordings_are_named() -> None:
     assert str(refused.value).startswith("tess: 1394 of 2800 recordings, 1 of 2 speakers, 7 of 7 emotions; missing: ")
     assert "OAF_chair_angry, OAF_chair_disgust" in str(refused.value)
     assert "and 1397 more, not of the published corpus: OAF_table_sad. Complete" in str(refused.value)
-    assert "OAF_table_sad" in check(there, allow_partial=True)[0]
+    assert "OAF_table_sad" in check(there, allow_incomplete=True)[0]
 
 
 def test_two_recordings_of_one_name_are_refused() -> None:
     """Nobody can say which is the corpus's; not even a part is that."""
     with pytest.raises(UserError, match="there are 2 different recordings named OAF_back_angry; keep one"):
-        check([*NAMES, "again/OAF_back_angry"], allow_partial=True)
+        check([*NAMES, "again/OAF_back_angry"], allow_incomplete=True)
 
 
 def test_without_a_list_of_names_recordings_are_counted() -> None:

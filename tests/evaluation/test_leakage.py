@@ -27,7 +27,7 @@ def codes(table: pd.DataFrame, *columns: str, sd: float = 0.1, seed: int = 0) ->
 
 def measured(table: pd.DataFrame, vectors: Any, *, seed: int = 1, **emotions: Any) -> pd.DataFrame:
     settings = emotions.get("emotions", factories.emotions())
-    return leakage.run_leakage_checks(table, vectors, emotions=settings, trees=20, seed=seed)
+    return leakage.run_leakage_checks(table, vectors, emotions=settings, n_estimators=20, seed=seed)
 
 
 def pooled(found: pd.DataFrame) -> dict[str, float]:

@@ -16,9 +16,14 @@ from tests.helpers import factories, fake_predictions
 
 CLIPS = factories.ravdess()
 """24 speakers, 1440 clips."""
-EVALUATE = factories.settings(evaluate={"resamples": 300}).evaluate
+EVALUATE = factories.settings(evaluate={"n_resamples": 300}).evaluate
 LIMITS = factories.settings().check
-SETTINGS = {"corpora": ["ravdess"], "seed": 1, "split": {"hold_out": "speaker", "folds": 1}, "emotions": {"merge": {}}}
+SETTINGS = {
+    "corpora": ["ravdess"],
+    "data_seed": 1,
+    "split": {"protocol": "speaker_independent", "folds": 1},
+    "emotions": {"merge": {}},
+}
 
 
 def predicted(clips: pd.DataFrame = CLIPS, *, seed: int = 1) -> pd.DataFrame:
@@ -34,9 +39,9 @@ def without_predictions(one: Result) -> Result:
     return Result(one.name, one.metrics, one.settings, {})
 
 
-def compared(before: Result, after: Result, *declared: Any, **limits: Any) -> RegressionReport:
+def compared(before: Result, after: Result, *accepted: Any, **limits: Any) -> RegressionReport:
     check = LIMITS.model_copy(update=limits)
-    return regression_check.compare(before, after, check, evaluate=EVALUATE, seed=1, declared=declared)
+    return regression_check.compare(before, after, check, evaluate=EVALUATE, seed=1, accepted=accepted)
 
 
 def answered(table: pd.DataFrame, rows: Sequence[int] | np.ndarray, answers: Sequence[str] | str) -> pd.DataFrame:
@@ -103,7 +108,9 @@ def test_an_emotion_that_is_never_answered_is_caught() -> None:
     """Recall at zero fails, also where UAR may fall that much."""
     never = answered(BEFORE, BEFORE.index[BEFORE.predicted == "calm"], "neutral")
     for sides in ((result(BEFORE), result(never)), map(without_predictions, (result(BEFORE), result(never)))):
-        verdict = compared(*sides, max_drop=1, max_drop_unshown=1, max_ece_rise=1, max_worst_speaker_drop=1)
+        verdict = compared(
+            *sides, max_uar_drop=1, max_uar_drop_not_significant=1, max_ece_rise=1, max_worst_speaker_drop=1
+        )
         assert verdict.code == 1
         assert "lstm: the recall of calm collapsed from 0." in verdict.regressions[0]
         assert "to 0.000" in verdict.regressions[0]
@@ -136,7 +143,9 @@ def test_one_speaker_who_is_no_longer_understood_is_caught(keep: bool) -> None:
     rows = BEFORE.index[(BEFORE.speaker == "ravdess-07") & (BEFORE.emotion == BEFORE.predicted)]
     worse = answered(BEFORE, rows, [EMOTIONS[(EMOTIONS.index(name) + 4) % 8] for name in BEFORE.emotion[rows]])
     sides = [result(BEFORE), result(worse)]
-    verdict = compared(*(sides if keep else map(without_predictions, sides)), max_drop=0.5, max_drop_unshown=1)
+    verdict = compared(
+        *(sides if keep else map(without_predictions, sides)), max_uar_drop=0.5, max_uar_drop_not_significant=1
+    )
     assert verdict.code == 1
     [said] = verdict.regressions
     assert "uar_worst_speaker went from" in said
@@ -189,7 +198,7 @@ def test_intervals_alone_are_said_to_be_blunt() -> None:
     assert small.code == 0
     assert any("lstm: predictions of both sides are not at hand" in note for note in small.notes)
     assert any("which may be chance" in note for note in small.notes)
-    large = compared(before, result(wronged(BEFORE, 20)), max_drop_unshown=1, max_recall_drop=1)
+    large = compared(before, result(wronged(BEFORE, 20)), max_uar_drop_not_significant=1, max_recall_drop=1)
     assert "which is shown" in large.regressions[0]
 
 
@@ -200,15 +209,15 @@ FOUR = ("neutral", "happy", "sad", "angry")
 
 
 def test_a_shrunken_test_set_is_caught() -> None:
-    """Fewer test clips fail until they are declared; then the clips that both have are compared."""
+    """Fewer test clips fail until they are accepted; then the clips that both have are compared."""
     kept = BEFORE[BEFORE.speaker <= "ravdess-19"].reset_index(drop=True)
     verdict = compared(result(BEFORE), result(kept))
     assert verdict.code == 1
     [said] = verdict.regressions
-    assert "undeclared change of test-clips: lstm was tested on 1440 clips, is on 1140" in said
-    assert "--declare test-clips" in said
+    assert "unaccepted change of test-clips: lstm was tested on 1440 clips, is on 1140" in said
+    assert "--accept test-clips" in said
     assert compared(result(BEFORE), result(kept), "test-clips").code == 0
-    assert compared(result(BEFORE), result(kept), declared=("test-clips",)).code == 0
+    assert compared(result(BEFORE), result(kept), accepted=("test-clips",)).code == 0
     worse = compared(result(BEFORE), result(wronged(kept, 5)), "test-clips")
     assert worse.code == 1
     assert "test UAR fell by 0.05" in worse.regressions[0]
@@ -219,13 +228,16 @@ def test_as_many_other_clips_are_caught() -> None:
     others = predicted(factories.ravdess(range(5, 25)))
     twenty = predicted(factories.ravdess(range(1, 21)))
     said = compared(result(twenty), result(others)).regressions[0]
-    assert "undeclared change of test-clips: lstm is tested on other clips: 240 are gone and 240 are new" in said
+    assert "unaccepted change of test-clips: lstm is tested on other clips: 240 are gone and 240 are new" in said
     relabelled = BEFORE.assign(emotion=BEFORE.emotion.mask(BEFORE.index == 3, "sad"))
     assert "test-clips" in compared(result(BEFORE), result(relabelled)).regressions[0]
 
 
 CHANGES: dict[str, tuple[Callable[[], Result], str]] = {
-    "protocol": (lambda: result(BEFORE, split={"hold_out": "clip", "folds": 1}), "split.hold_out was speaker, is clip"),
+    "protocol": (
+        lambda: result(BEFORE, split={"protocol": "random", "folds": 1}),
+        "split.protocol was speaker_independent, is random",
+    ),
     "corpora": (lambda: result(BEFORE, corpora=["ravdess", "tess"]), "corpora was ['ravdess'], is ['ravdess', 'tess']"),
     "classes": (
         lambda: result(fake_predictions.predictions(CLIPS[CLIPS.emotion.isin(FOUR)], skill=1.5, classes=FOUR)),
@@ -240,15 +252,15 @@ CHANGES: dict[str, tuple[Callable[[], Result], str]] = {
 
 @pytest.mark.parametrize("change", ["protocol", "corpora", "classes"])
 def test_another_question_must_be_declared(change: Any) -> None:
-    """Numbers are not compared across protocols, corpora or classes; the change itself fails until it is declared."""
+    """Numbers are not compared across protocols, corpora or classes; the change itself fails until it is accepted."""
     make, said = CHANGES[change]
     verdict = compared(result(BEFORE, "main"), make())
     assert verdict.code == 1
-    assert any(f"undeclared change of {change}: {said}" in line for line in verdict.regressions)
-    declared = compared(result(BEFORE, "main"), make(), change)
-    assert (declared.code, declared.rows) == (0, [])
-    assert any(f"declared change of {change}: {said}" in note for note in declared.notes)
-    assert any("No number was compared" in note for note in declared.notes)
+    assert any(f"unaccepted change of {change}: {said}" in line for line in verdict.regressions)
+    accepted = compared(result(BEFORE, "main"), make(), change)
+    assert (accepted.code, accepted.rows) == (0, [])
+    assert any(f"accepted change of {change}: {said}" in note for note in accepted.notes)
+    assert any("No number was compared" in note for note in accepted.notes)
 
 
 def test_the_order_of_corpora_is_no_change() -> None:
@@ -257,12 +269,12 @@ def test_the_order_of_corpora_is_no_change() -> None:
 
 
 def test_a_model_that_vanished() -> None:
-    """A model that is no longer there has its own message, and passes if that is declared; a new one is noted."""
+    """A model that is no longer there has its own message, and passes if that is accepted; a new one is noted."""
     old = result(BEFORE, "main")
     two = Result("main", old.metrics | {"svm": old.metrics["lstm"]}, SETTINGS, old.predictions)
     verdict = compared(two, result(BEFORE))
     assert verdict.code == 1
-    assert "undeclared change of models: svm vanished: in main, and not in after" in verdict.regressions[0]
+    assert "unaccepted change of models: svm vanished: in main, and not in after" in verdict.regressions[0]
     assert compared(two, result(BEFORE), "models").code == 0
     assert compared(result(BEFORE), two).notes == ["svm is new: after has no such model."]
     none_left = compared(result(BEFORE, "main"), result(BEFORE, model="svm"), "models")
@@ -272,12 +284,12 @@ def test_a_model_that_vanished() -> None:
 
 def test_a_declaration_of_nothing_is_noted() -> None:
     """A forgotten declaration would let the next change pass."""
-    assert compared(result(BEFORE), result(BEFORE), "corpora").notes == ["declared, but nothing changed: corpora."]
+    assert compared(result(BEFORE), result(BEFORE), "corpora").notes == ["accepted, but nothing changed: corpora."]
 
 
 def test_an_unknown_declaration_is_refused() -> None:
     """The message lists those that there are."""
-    with pytest.raises(UserError, match="declared change 'model': expected one of corpora, protocol, classes, test"):
+    with pytest.raises(UserError, match="accepted change 'model': expected one of corpora, protocol, classes, test"):
         regression_check.parse_accepted_changes(["model"])
 
 

@@ -100,7 +100,7 @@ def test_without_copies_there_is_nothing_to_judge() -> None:
 
 def test_no_headline_knows_of_altered_clips() -> None:
     """Every number of the splits is the same with altered test clips in the table and without."""
-    rows, settings = table(), factories.settings(evaluate={"resamples": 100}).evaluate
+    rows, settings = table(), factories.settings(evaluate={"n_resamples": 100}).evaluate
     with_val = pd.concat([rows, rows[rows.augmentation == ""].assign(split="val")])
     assert summary.summarize(with_val, settings, seed=1) == summary.summarize(
         with_val[with_val.augmentation == ""], settings, seed=1

@@ -14,7 +14,7 @@ from ser.utils.files import write_json
 from tests.helpers import factories
 
 CLASSES = ["neutral", "happy", "sad", "angry"]
-SETTINGS = factories.settings(evaluate={"resamples": 200}).evaluate
+SETTINGS = factories.settings(evaluate={"n_resamples": 200}).evaluate
 
 
 def answered(*answers: str, speaker: str = "01", sex: str = "f", fold: int = 1, seed: int = 1) -> pd.DataFrame:
@@ -142,7 +142,7 @@ def test_the_raw_error_is_that_before_the_temperature(temperature: float) -> Non
 
 def task(positive: Sequence[str], negative: Sequence[str]) -> Any:
     binary = {"task": {"positive": list(positive), "negative": list(negative)}}
-    return factories.settings(evaluate={"resamples": 200, "binary": binary}).evaluate
+    return factories.settings(evaluate={"n_resamples": 200, "binary_tasks": binary}).evaluate
 
 
 def test_a_binary_task_is_judged() -> None:

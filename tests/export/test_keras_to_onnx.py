@@ -51,14 +51,16 @@ def check(model: Any, run: Network) -> None:
         np.testing.assert_allclose(run(frames, functionals), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("architecture", "stride"), [("lstm", 1), ("bilstm", 1), ("cnn_bilstm", 1), ("cnn_bilstm", 2)])
-def test_every_architecture(architecture: str, stride: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "conv_stride"), [("lstm", 1), ("bilstm", 1), ("cnn_bilstm", 1), ("cnn_bilstm", 2)]
+)
+def test_every_architecture(architecture: str, conv_stride: int, tmp_path: Path) -> None:
     """Each network gives the probabilities of Keras, for any number of clips and frames."""
-    model = network(architecture=architecture, stride=stride)
+    model = network(architecture=architecture, conv_stride=conv_stride)
     check(model, exported(model, tmp_path))
 
 
-@pytest.mark.parametrize("seen", [ALL_FEATURES, BranchInputs(movement=[(1, 3)]), ALL_BRANCHES])
+@pytest.mark.parametrize("seen", [ALL_FEATURES, BranchInputs(dynamics=[(1, 3)]), ALL_BRANCHES])
 def test_functionals_beside_frames(seen: BranchInputs, tmp_path: Path) -> None:
     """A network with functionals has two inputs, and clips functionals that are far from those of training."""
     model = network(FUNCTIONALS, seen=seen)

@@ -12,7 +12,11 @@ from tests.helpers import factories
 from tools import make_acoustic_classes
 
 SETTINGS = factories.settings(
-    features={"frames": ["mfcc", "rms"], "functionals": ["sounds"], "mfcc": {"coefficients": 20, "deltas": 0}}
+    features={
+        "frame_features": ["mfcc", "rms"],
+        "functionals": ["acoustic_classes"],
+        "mfcc": {"n_mfcc": 20, "delta_order": 0},
+    }
 ).features
 N = len(centroids())
 

@@ -10,7 +10,7 @@ from tests.helpers import factories
 
 def test_columns_of_some_kinds() -> None:
     """Columns are found by the first part of their names, in the order of the columns."""
-    chosen = {"frames": ["zcr", "mel", "rms"], "mel": {"bands": 4, "low_hz": 50}}
+    chosen = {"frame_features": ["zcr", "mel", "rms"], "mel": {"n_mels": 4, "fmin": 50}}
     names = feature_names(factories.settings(features=chosen).features)
     assert names == ["zcr.0", "mel.0", "mel.1", "mel.2", "mel.3", "rms.0"]
     assert columns_of(names, ["rms", "mel"]).tolist() == [1, 2, 3, 4, 5]
@@ -27,12 +27,15 @@ def test_runs_of_columns(columns: list[int], spans: list[tuple[int, int]]) -> No
 
 def test_spans_of_functionals() -> None:
     """Neighbours are one span; functionals of columns and those of clips are found by their name."""
-    chosen = {"frames": ["rms", "zcr"], "functionals": ["mean", "rise", "change", "std", "modulation"]}
+    chosen = {
+        "frame_features": ["rms", "zcr"],
+        "functionals": ["mean", "slope", "mean_abs_delta", "std", "modulation_spectrum"],
+    }
     names = functional_names(factories.settings(features=chosen).features)
     assert names[:2] == ["rms.0.mean", "zcr.0.mean"]
-    assert column_slices(names, ["rise", "change", "modulation"]) == [(2, 6), (8, len(names))]
+    assert column_slices(names, ["slope", "mean_abs_delta", "modulation_spectrum"]) == [(2, 6), (8, len(names))]
     assert column_slices(names, ["mean"]) == [(0, 2)]
-    assert column_slices(names, ["rms", "bend"]) == []
+    assert column_slices(names, ["rms", "curvature"]) == []
 
 
 def test_functionals_of_clips_are_those_of_the_library() -> None:

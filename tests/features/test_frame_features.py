@@ -23,9 +23,11 @@ STEADY = slice(3, -3)
 
 def settings(*frames: str, **changes: Any) -> Features:
     """Make the section `features`: these features, or all of them."""
-    plain = {"window_seconds": 0.032, "hop_seconds": 0.01, "chroma": {"bins": 12}}
-    sizes = {"mfcc": {"coefficients": 20, "deltas": 2}, "mel": {"bands": 64, "low_hz": 50}}
-    return factories.settings(features=plain | sizes | {"frames": list(frames or FRAME_FEATURES)} | changes).features
+    plain = {"window_seconds": 0.032, "hop_seconds": 0.01, "chroma": {"n_chroma": 12}}
+    sizes = {"mfcc": {"n_mfcc": 20, "delta_order": 2}, "mel": {"n_mels": 64, "fmin": 50}}
+    return factories.settings(
+        features=plain | sizes | {"frame_features": list(frames or FRAME_FEATURES)} | changes
+    ).features
 
 
 def steady(feature: str, signal: np.ndarray, *, rate: int = RATE) -> np.ndarray:
@@ -61,7 +63,7 @@ def test_hardly_a_signal_has_features(n_samples: int, value: float) -> None:
 def test_every_feature_has_the_width_of_its_names(feature: str) -> None:
     """The names of a feature alone are as many as its columns, and say whose they are."""
     chosen = settings(
-        feature, mfcc={"coefficients": 7, "deltas": 1}, mel={"bands": 10, "low_hz": 0}, chroma={"bins": 24}
+        feature, mfcc={"n_mfcc": 7, "delta_order": 1}, mel={"n_mels": 10, "fmin": 0}, chroma={"n_chroma": 24}
     )
     width = {"mfcc": 14, "mel": 10, "chroma": 24, "rms": 1, "zcr": 1, "pitch": 3, "spectral": 9}[feature]
     assert feature_names(chosen) == [f"{feature}.{column}" for column in range(width)]
@@ -87,7 +89,7 @@ def test_a_sine_is_loudest_in_its_mel_band(hz: float) -> None:
 
 def test_a_sine_at_the_centre_of_its_band_has_its_level() -> None:
     """Mel bands are in dB of full scale: a sine's own line, at half its amplitude, and the two it spills into."""
-    mel = settings("mel", mel={"bands": 7, "low_hz": 0})
+    mel = settings("mel", mel={"n_mels": 7, "fmin": 0})
     band, centre = 3, librosa.mel_frequencies(9, fmin=0, fmax=RATE / 2)[4]
     level = frame_features(sine(centre, amplitude=0.5), mel, rate=RATE)[STEADY, band]
     np.testing.assert_allclose(level, 10 * np.log10(1.5 * 0.25**2), atol=0.5)

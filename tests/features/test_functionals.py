@@ -24,8 +24,10 @@ Frames = npt.NDArray[np.float32]
 
 def settings(*functionals: str, frames: tuple[str, ...] = ("rms",)) -> Features:
     """Make the section `features`: these functionals of these features."""
-    small = {"mfcc": {"coefficients": 3, "deltas": 1}, "mel": {"bands": 16, "low_hz": 50}, "hop_seconds": 0.01}
-    return factories.settings(features=small | {"frames": list(frames), "functionals": list(functionals)}).features
+    small = {"mfcc": {"n_mfcc": 3, "delta_order": 1}, "mel": {"n_mels": 16, "fmin": 50}, "hop_seconds": 0.01}
+    return factories.settings(
+        features=small | {"frame_features": list(frames), "functionals": list(functionals)}
+    ).features
 
 
 def of(frames: Any, *names: str, kinds: tuple[str, ...] = ("rms",)) -> Frames:
@@ -36,8 +38,16 @@ def test_of_known_columns() -> None:
     """Of the numbers 0 to 100, in any order, and of a constant, each functional is what one would say by heart."""
     count = np.random.default_rng(0).permutation(101)
     frames = np.stack([count, np.full(101, 7)], axis=1)
-    others = {"rise", "bend", "change"}  # which depend on the order
-    ranks = {"min": 0, "p10": 10, "p25": 25, "median": 50, "p75": 75, "p90": 90, "max": 100}
+    others = {"slope", "curvature", "mean_abs_delta"}  # which depend on the order
+    ranks = {
+        "min": 0,
+        "percentile10": 10,
+        "percentile25": 25,
+        "median": 50,
+        "percentile75": 75,
+        "percentile90": 90,
+        "max": 100,
+    }
     known = ranks | {"mean": 50, "std": 850**0.5}  # (101² - 1) / 12
     assert set(known) | others == set(COLUMN_FUNCTIONALS)
     for name, value in known.items():
@@ -51,10 +61,12 @@ def test_of_known_contours(n_frames: int) -> None:
     time = np.linspace(0, 1, n_frames)
     zigzag = np.arange(n_frames) % 2
     frames = np.stack([5 + 3 * time, 7 - 4 * (2 * time - 1) ** 2, 2 * zigzag], axis=1)
-    rise, bend, change = (of(frames, name, kinds=("pitch",)) for name in ("rise", "bend", "change"))
-    np.testing.assert_allclose(rise[:2], [3, 0], atol=1e-4)
-    np.testing.assert_allclose(bend[:2], [0, -4], atol=1e-4)
-    np.testing.assert_allclose(change[[0, 2]], [3 / (n_frames - 1), 2], rtol=1e-4)
+    slope, curvature, mean_abs_delta = (
+        of(frames, name, kinds=("pitch",)) for name in ("slope", "curvature", "mean_abs_delta")
+    )
+    np.testing.assert_allclose(slope[:2], [3, 0], atol=1e-4)
+    np.testing.assert_allclose(curvature[:2], [0, -4], atol=1e-4)
+    np.testing.assert_allclose(mean_abs_delta[[0, 2]], [3 / (n_frames - 1), 2], rtol=1e-4)
 
 
 @pytest.mark.parametrize("n_frames", [1, 2])
@@ -63,7 +75,9 @@ def test_of_hardly_any_frames(n_frames: int) -> None:
     frames = np.arange(n_frames)[:, None] + 4
     values = {name: float(of(frames, name)[0]) for name in COLUMN_FUNCTIONALS}
     assert np.isfinite(list(values.values())).all()
-    assert (values["rise"], values["bend"], values["change"]) == pytest.approx((n_frames - 1, 0, n_frames - 1))
+    assert (values["slope"], values["curvature"], values["mean_abs_delta"]) == pytest.approx(
+        (n_frames - 1, 0, n_frames - 1)
+    )
 
 
 def test_they_come_one_after_the_other() -> None:
@@ -94,7 +108,7 @@ def test_a_part_of_hardly_any_frames_is_the_whole() -> None:
 
 def test_without_pitch_nobody_knows_what_is_voiced() -> None:
     """Functionals that need features that are not measured are left out: no number stands for none."""
-    names = [*VOICED_FUNCTIONALS, *(name for name in CLIP_FUNCTIONALS if name != "modulation")]
+    names = [*VOICED_FUNCTIONALS, *(name for name in CLIP_FUNCTIONALS if name != "modulation_spectrum")]
     assert of(np.ones((9, 1)), "mean", *names).tolist() == [1]
     assert functional_names(settings("mean", *names)) == ["rms.0.mean"]
 
@@ -117,9 +131,11 @@ def test_what_does_not_move_is_correlated_with_nothing() -> None:
 def test_a_tremor_is_a_modulation_of_its_rate(hz: float, band: int) -> None:
     """A level that goes up and down so often a second is strongest in the band of that rate, at any height."""
     time = np.arange(300) * 0.01
-    found = of((20 + 3 * np.sin(2 * np.pi * hz * time))[:, None], "modulation")
+    found = of((20 + 3 * np.sin(2 * np.pi * hz * time))[:, None], "modulation_spectrum")
     assert found.argmax() == band
-    np.testing.assert_allclose(of((50 + 3 * np.sin(2 * np.pi * hz * time))[:, None], "modulation"), found, atol=1e-3)
+    np.testing.assert_allclose(
+        of((50 + 3 * np.sin(2 * np.pi * hz * time))[:, None], "modulation_spectrum"), found, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize(

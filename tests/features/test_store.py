@@ -168,7 +168,7 @@ def test_columns_have_names(folder: Path, expected: dict[str, np.ndarray]) -> No
 def test_tables_of_different_features_are_refused(folder: Path, tmp_path: Path) -> None:
     """Features measured under different settings are not mixed, even where they are as many."""
     other = tmp_path / "other.parquet"
-    chosen = SETTINGS.model_copy(update={"frames": ("rms", "zcr", "chroma")})
+    chosen = SETTINGS.model_copy(update={"frame_features": ("rms", "zcr", "chroma")})
     with clip_writer(other, **extraction.frames_layout(chosen)):
         pass
     with pytest.raises(UserError, match=f"{other}.* hold different features"):

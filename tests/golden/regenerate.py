@@ -13,13 +13,13 @@ import numpy as np
 HERE = Path(__file__).parent
 FEATURES = HERE / "features.json"
 SETTINGS = {
-    "frames": ["mel", "mfcc", "chroma", "rms", "zcr", "pitch", "spectral"],
+    "frame_features": ["mel", "mfcc", "chroma", "rms", "zcr", "pitch", "spectral"],
     "functionals": ["mean", "std"],
     "window_seconds": 0.032,
     "hop_seconds": 0.01,
-    "mfcc": {"coefficients": 13, "deltas": 2},
-    "mel": {"bands": 32, "low_hz": 50},
-    "chroma": {"bins": 12},
+    "mfcc": {"n_mfcc": 13, "delta_order": 2},
+    "mel": {"n_mels": 32, "fmin": 50},
+    "chroma": {"n_chroma": 12},
 }
 RATE = 16000
 

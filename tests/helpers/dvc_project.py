@@ -47,17 +47,23 @@ def tiny(params: dict) -> dict:
     """Shrink the settings to what a test can wait for."""
     params["corpora"] = ["ravdess", "tess"]
     params["baselines"] = ["svm", "decision_tree"]
-    params["download"] |= {"local_dir": "corpora", "allow_partial": True}
-    params["preprocess"]["min_seconds"] = 0.2
-    params["augment"]["stress"] |= {"clips": 8, "noise_snr_db": [10], "telephone": False, "reverberation_seconds": []}
-    params["features"]["frames"] = ["mfcc", "rms"]
-    params["split"] |= {"test": 0.2, "val": 0.2}
-    params["seeds"] = [1, 2]
-    params["evaluate"]["resamples"] = 100
-    params["train_lstm"] |= {"inputs": ["mfcc", "rms"], "epochs": 2, "convolutions": [8, 8], "units": 8, "dense": 8}
+    params["download"] |= {"data_dir": "corpora", "allow_incomplete": True}
+    params["preprocess"]["min_duration"] = 0.2
+    params["augment"]["robustness"] |= {"n_clips": 8, "noise_snr_db": [10], "telephone": False, "rt60_seconds": []}
+    params["features"]["frame_features"] = ["mfcc", "rms"]
+    params["split"] |= {"test_fraction": 0.2, "val_fraction": 0.2}
+    params["model_seeds"] = [1, 2]
+    params["evaluate"]["n_resamples"] = 100
+    params["train_lstm"] |= {
+        "spectral_features": ["mfcc", "rms"],
+        "epochs": 2,
+        "conv_filters": [8, 8],
+        "lstm_units": 8,
+        "dense_units": 8,
+    }
     params["train_baselines"]["folds"] = 2
     params["train_baselines"]["grids"]["svm"] = {"C": [1, 10]}
-    params["probe"]["trees"] = 5
+    params["leakage"]["n_estimators"] = 5
     return params
 
 

@@ -23,17 +23,23 @@ ORDINARY: dict[str, Any] = {
     "corpora": ["demo"],
     "baselines": list(get_args(BaselineName)),
     "emotions": {"use": list(EMOTIONS), "extra": [], "merge": {}},
-    "download": {"allow_partial": False, "kaggle": False, "local_dir": None},
-    "own": {"mine": {"folder": None, "labels": None, "pattern": None, "emotions": {}, "language": "en"}},
-    "split": {"hold_out": "speaker", "folds": 1, "table": None, "test": 0.15, "val": 0.15},
+    "download": {"allow_incomplete": False, "kaggle": False, "data_dir": None},
+    "custom_corpora": {"mine": {"folder": None, "labels": None, "pattern": None, "emotions": {}, "language": "en"}},
+    "split": {
+        "protocol": "speaker_independent",
+        "folds": 1,
+        "fold_table": None,
+        "test_fraction": 0.15,
+        "val_fraction": 0.15,
+    },
     "check": {
         "alpha": 0.05,
-        "max_drop": 0.01,
-        "max_drop_unshown": 0.1,
+        "max_uar_drop": 0.01,
+        "max_uar_drop_not_significant": 0.1,
         "max_recall_drop": 0.2,
         "max_ece_rise": 0.05,
         "max_worst_speaker_drop": 0.1,
-        "declared": [],
+        "accepted_changes": [],
     },
 }
 """What tests count on, also while params.yaml holds the settings of an experiment."""
@@ -48,8 +54,8 @@ def ordinary() -> dict[str, Any]:
 def settings(**sections: Mapping[str, Any]) -> Params:
     """Make settings, some keys of some sections replaced; where frame features are, a network sees all of them."""
     content = ordinary()
-    if "frames" in sections.get("features", {}):
-        content["train_lstm"]["inputs"] = sections["features"]["frames"]
+    if "frame_features" in sections.get("features", {}):
+        content["train_lstm"]["spectral_features"] = sections["features"]["frame_features"]
     changed = {name: content[name] | dict(values) for name, values in sections.items()}
     return Params.model_validate(content | changed)
 
@@ -59,9 +65,9 @@ def emotions(*use: str, extra: Sequence[str] = (), **merge: str) -> Any:
     return settings(emotions={"use": list(use or EMOTIONS), "extra": list(extra), "merge": merge}).emotions
 
 
-def split(hold_out: str, *, folds: int = 1, published: str | None = None, test: float = 0.15, val: float = 0.15) -> Any:
+def split(protocol: str, *, folds: int = 1, published: str | None = None, test: float = 0.15, val: float = 0.15) -> Any:
     """Make the section `split`."""
-    values = {"hold_out": hold_out, "folds": folds, "table": published, "test": test, "val": val}
+    values = {"protocol": protocol, "folds": folds, "fold_table": published, "test_fraction": test, "val_fraction": val}
     return settings(split=values).split
 
 

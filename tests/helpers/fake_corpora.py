@@ -1,7 +1,7 @@
 """Write stand-ins for corpora that are not at hand: every published name, and bursts of noise for voices.
 
 As a script: PYTHONPATH=. python tests/fake_corpora.py FOLDER crema_d savee. With real recordings beside them,
--S download.local_dir=FOLDER then runs the pipeline at its full size.
+-S download.data_dir=FOLDER then runs the pipeline at its full size.
 """
 
 import hashlib

@@ -14,7 +14,7 @@ from tests.helpers import factories
 from tests.helpers.signals import RATE, noise, ravdess_names, write_clip_table
 
 SETTINGS = factories.settings(
-    features={"frames": ["zcr", "rms", "chroma"], "functionals": ["max", "mean"], "chroma": {"bins": 3}}
+    features={"frame_features": ["zcr", "rms", "chroma"], "functionals": ["max", "mean"], "chroma": {"n_chroma": 3}}
 ).features
 NAMES = ravdess_names(BATCH + 6)
 

@@ -31,7 +31,7 @@ elif sys.argv[1] == "train":
     shutil.copy(source / "lstm.parquet", data / "predictions" / "lstm.parquet")
 else:
     metrics = json.loads((source / "metrics.json").read_text())
-    metrics["lstm"]["val"] = {"uar": yaml.safe_load(open("params.yaml"))["seed"] / 100}
+    metrics["lstm"]["val"] = {"uar": yaml.safe_load(open("params.yaml"))["data_seed"] / 100}
     pathlib.Path("metrics").mkdir(exist_ok=True)
     pathlib.Path("metrics/metrics.json").write_text(json.dumps(metrics))
 """
@@ -40,7 +40,7 @@ PIPELINE: Mapping[str, Mapping[str, Any]] = {
     "train": {"deps": ["data/raw.txt"], "outs": ["models/exported/lstm", "data/predictions/lstm.parquet"]},
     "evaluate": {
         "deps": ["data/predictions/lstm.parquet"],
-        "params": ["corpora", "seed", "split", "emotions"],
+        "params": ["corpora", "data_seed", "split", "emotions"],
         "metrics": [{"metrics/metrics.json": {"cache": False}}],
     },
 }
@@ -77,12 +77,12 @@ class ResultProject(Project):
 
     def write_params(self, **sections: Any) -> None:
         content = factories.ordinary() | {"corpora": ["ravdess"]} | sections
-        content["evaluate"]["resamples"] = 100
+        content["evaluate"]["n_resamples"] = 100
         (self.folder / "params.yaml").write_text(yaml.safe_dump(content))
 
     def evaluate(self, table: pd.DataFrame) -> None:
         """Leave what training and evaluation leave of a prediction table."""
-        settings = factories.settings(evaluate={"resamples": 100}).evaluate
+        settings = factories.settings(evaluate={"n_resamples": 100}).evaluate
         table.to_parquet(self.source / "lstm.parquet", index=False)
         write_json(self.source / "metrics.json", {"lstm": summary.summarize(table, settings, seed=1)})
         self.dvc("repro", "-q", "--force")

@@ -15,7 +15,7 @@ ANSWERS = {
     "svm": ["neutral"] * 12,
     "knn": ["neutral", "neutral", "sad"] * 4,
 }
-SETTINGS = factories.settings(evaluate={"resamples": 100}).evaluate
+SETTINGS = factories.settings(evaluate={"n_resamples": 100}).evaluate
 
 
 def table(model: str) -> pd.DataFrame:

@@ -29,9 +29,9 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 
 def lstm_settings(**changes: Any) -> Any:
     """Make settings of a network with a handful of units, in buckets of eight frames and of 24 at most."""
-    small = {"convolutions": [6, 6], "units": 6, "dense": 6, "dropout": 0.1, "epochs": 2, "batch_size": 8}
-    plain = {"average": 0, "mixup": 0, "masks": False, "stride": 1, "functionals": 4}
-    times = {"bucket_seconds": 0.08, "max_seconds": 0.24, "patience": 50, "learning_rate": 0.01}
+    small = {"conv_filters": [6, 6], "lstm_units": 6, "dense_units": 6, "dropout": 0.1, "epochs": 2, "batch_size": 8}
+    plain = {"ema_momentum": 0, "mixup": 0, "spec_augment": False, "conv_stride": 1, "functionals_units": 4}
+    times = {"bucket_seconds": 0.08, "max_seconds": 0.24, "early_stopping_patience": 50, "learning_rate": 0.01}
     return factories.settings(train_lstm=small | plain | times | changes).train_lstm
 
 

@@ -40,8 +40,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _two_networks(params: dict[str, Any]) -> dict[str, Any]:
     params["corpora"], params["baselines"] = ["ravdess"], ["svm"]
-    params["features"]["frames"] = ["mel", "rms"]
-    params["train_lstm"] |= {"inputs": ["mel"], "prosody": [], "ensemble": 2, "epochs": 1}
+    params["features"]["frame_features"] = ["mel", "rms"]
+    params["train_lstm"] |= {"spectral_features": ["mel"], "prosody_features": [], "n_networks": 2, "epochs": 1}
     return params
 
 
@@ -79,15 +79,17 @@ def test_real_clips_have_the_stored_predictions(corpora: Path, tmp_path: Path, m
 
 
 def _real(params: dict[str, Any], *, model: str) -> dict[str, Any]:
-    split = params["split"] | {"hold_out": "clip", "test": 0.55, "val": 0.15}
-    features = params["features"] | {"frames": ["mel"] if model == "lstm" else ["mfcc", "pitch", "spectral", "chroma"]}
-    inputs = {"inputs": ["mel"] if model == "lstm" else ["mfcc"], "epochs": 1}
+    split = params["split"] | {"protocol": "random", "test_fraction": 0.55, "val_fraction": 0.15}
+    features = params["features"] | {
+        "frame_features": ["mel"] if model == "lstm" else ["mfcc", "pitch", "spectral", "chroma"]
+    }
+    inputs = {"spectral_features": ["mel"] if model == "lstm" else ["mfcc"], "epochs": 1}
     augment = params["augment"] | {"copies": 0, "stress": params["augment"]["stress"] | {"clips": 0}}
     return params | {
         "split": split,
         "features": features,
         "augment": augment,
-        "seeds": [1],
+        "model_seeds": [1],
         "baselines": ["svm"],
         "train_lstm": params["train_lstm"] | inputs,
     }
@@ -224,7 +226,7 @@ def test_card_describes_the_model(lstm: Model) -> None:
     card = lstm.card
     assert card.labels == lstm.labels == ("neutral", "happy", "sad", "angry")
     assert (card.inputs.frames, card.inputs.functionals) == (("mel",), True)
-    assert card.features.frames == ("mel", "rms")  # for the functionals
+    assert card.features.frame_features == ("mel", "rms")  # for the functionals
     assert card.origin["corpora"] == ["ravdess"]
     assert card.origin["headline"]["uar"] == 0.5
     assert card.origin["headline"]["uar_ci_low"] is None
@@ -260,9 +262,12 @@ def change(path: Path, old: bytes, new: bytes) -> None:
         (lambda folder: (folder / "card.json").unlink(), "has no card.json"),
         (lambda folder: (folder / "card.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "card.json").write_text("[]"), "found list"),
-        (lambda folder: change(folder / "card.json", b'"format": 3', b'"format": 2'), "found format 2"),
         (
-            lambda folder: change(folder / "card.json", b'"denoise": 0.5', b'"denoise": 0.6'),
+            lambda folder: change(folder / "card.json", b'"format": 4', b'"format": 3'),
+            "found format 3.*dvc repro export",
+        ),
+        (
+            lambda folder: change(folder / "card.json", b'"denoise_strength": 0.5', b'"denoise_strength": 0.6'),
             "not match its SHA-256",
         ),
         (lambda folder: (folder / "fold1_seed2/network1.onnx").unlink(), "network1.onnx: is missing"),

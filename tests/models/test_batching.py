@@ -44,7 +44,7 @@ def test_an_epoch_gives_clips_with_their_functionals() -> None:
     frames = [np.full((length, 3), n, dtype=np.float32) for n, length in enumerate([8, 8, 16, 3, 16, 8, 30])]
     numbers = np.arange(7, dtype=np.float32)[:, None]
     examples = batching.Examples(frames, np.zeros(7, np.int64), numbers)
-    settings = tiny_models.lstm_settings(batch_size=2, mixup=0, masks=False)
+    settings = tiny_models.lstm_settings(batch_size=2, mixup=0, spec_augment=False)
     made = list(
         batching.iterate_epoch(
             examples, LengthBuckets(step=8, most=24), settings, n_classes=2, blank=BLANK[:3], rng=rng()
@@ -55,17 +55,17 @@ def test_an_epoch_gives_clips_with_their_functionals() -> None:
     assert sorted(n for (_, functionals), _ in made for n in functionals[:, 0].tolist()) == list(range(7))
 
 
-@pytest.mark.parametrize("balanced", [True, False])
-def test_every_class_weighs_the_same_where_asked(balanced: bool) -> None:
+@pytest.mark.parametrize("class_weight", ["balanced", None])
+def test_every_class_weighs_the_same_where_asked(class_weight: str | None) -> None:
     """Of five clips of one class and one of another, either class's targets sum to three; else each clip's is one."""
     frames = [np.zeros((8, 3), dtype=np.float32)] * 6
     examples = batching.Examples(frames, np.array([0, 0, 2, 0, 0, 0]))
-    settings = tiny_models.lstm_settings(balanced=balanced, mixup=0, masks=False)
+    settings = tiny_models.lstm_settings(class_weight=class_weight, mixup=0, spec_augment=False)
     made = batching.iterate_epoch(
         examples, LengthBuckets(step=8, most=24), settings, n_classes=3, blank=BLANK[:3], rng=rng()
     )
     total = sum(targets.sum(axis=0) for _, targets in made)
-    np.testing.assert_allclose(total, [3, 0, 3] if balanced else [5, 0, 1], rtol=1e-6)
+    np.testing.assert_allclose(total, [3, 0, 3] if class_weight else [5, 0, 1], rtol=1e-6)
 
 
 def test_a_small_alpha_mixes_little() -> None:
@@ -94,7 +94,7 @@ def test_masks_hide_bands() -> None:
 
 def test_what_a_branch_misses_does_not_depend_on_another() -> None:
     """Each branch's features are masked for themselves, and those of the first as if there were no other."""
-    settings, targets = tiny_models.lstm_settings(masks=True), np.eye(40, dtype=np.float32)
+    settings, targets = tiny_models.lstm_settings(spec_augment=True), np.eye(40, dtype=np.float32)
 
     def hidden(seen: batching.BranchInputs) -> Any:
         frames = np.full((40, 32, 24), 100, dtype=np.float32)
@@ -116,7 +116,7 @@ def test_a_clip_of_one_frame_and_one_feature_is_not_hidden() -> None:
     assert (batching.spec_augment(frames, blank=BLANK[:1], rng=rng()) == 100).all()
 
 
-@pytest.mark.parametrize("changes", [{"mixup": 0.4}, {"masks": True}])
+@pytest.mark.parametrize("changes", [{"mixup": 0.4}, {"spec_augment": True}])
 def test_an_epoch_depends_on_its_generator_alone(changes: dict[str, object]) -> None:
     """The same generator gives the same batches, another gives others, and the clips themselves stay as they were."""
     settings, buckets = tiny_models.lstm_settings(batch_size=5, **changes), LengthBuckets(step=4, most=24)

@@ -351,7 +351,7 @@ def test_tables_are_collected_by_fold_and_seed(tmp_path: Path) -> None:
 
 def test_a_saved_baseline_gives_its_predictions(folder: Path) -> None:
     """What is loaded from a member's folder, divided by the card's temperature, answers as the run's table says."""
-    train = partial(baselines.train, name="knn", grid=tiny_models.GRIDS["knn"], folds=2, hold_out="speaker")
+    train = partial(baselines.train, name="knn", grid=tiny_models.GRIDS["knn"], folds=2, protocol="speaker_independent")
     table = train_all(folder, train, seeds=[1])
     for fold in FOLDS:
         member = folder / "models" / "svm" / f"fold{fold}_seed1"

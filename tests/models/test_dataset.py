@@ -33,7 +33,7 @@ def matrices(table: pd.DataFrame) -> list[np.ndarray]:
 
 def split() -> pd.DataFrame:
     chosen = factories.emotions(*CLASSES, calm="neutral")
-    return splits.split_clips(CLIPS, factories.split("speaker"), emotions=chosen, seed=1)
+    return splits.split_clips(CLIPS, factories.split("speaker_independent"), emotions=chosen, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +82,16 @@ def test_functionals_beside_frames_are_of_the_same_clips(folder: Path) -> None:
         np.testing.assert_array_equal(matrix[0], vector)
     names = data.card()["beside"]
     assert len(names) == data.functionals("val").shape[1]
-    settings = factories.settings().train_lstm.model_copy(update={"movement": (names[-1],)})
-    assert trainer.examples(data, settings, "val").seen.movement == [(len(names) - 1, len(names))]
+    settings = factories.settings().train_lstm.model_copy(update={"dynamic_functionals": (names[-1],)})
+    assert trainer.examples(data, settings, "val").seen.dynamics == [(len(names) - 1, len(names))]
     columns = data.card()["features"]
     kinds = list(dict.fromkeys(name.partition(".")[0] for name in columns))
     assert len(kinds) > 1
-    settings = settings.model_copy(update={"inputs": tuple(kinds[:1]), "prosody": (*kinds[1:], "none")})
+    settings = settings.model_copy(
+        update={"spectral_features": tuple(kinds[:1]), "prosody_features": (*kinds[1:], "none")}
+    )
     seen = data.seen(settings)
-    for spans, wanted in ((seen.inputs, settings.inputs), (seen.prosody, settings.prosody)):
+    for spans, wanted in ((seen.spectral, settings.spectral_features), (seen.prosody, settings.prosody_features)):
         found = [name for start, stop in spans for name in columns[start:stop]]
         assert found == [name for name in columns if name.partition(".")[0] in wanted]
     assert read(folder, payload="frames").card()["beside"] == []

@@ -53,18 +53,18 @@ def test_the_seed_decides_how_weights_begin() -> None:
     ("weight", "seen"),
     [
         (1, ALL_FEATURES),
-        (3, BranchInputs(inputs=[(0, 3)])),
-        (2, BranchInputs(movement=[(0, 2), (4, 5)])),
-        (2, BranchInputs(inputs=[(0, 2)], prosody=[(1, 2), (3, 4)])),
-        (2, BranchInputs(inputs=[(0, 2)], prosody=[(2, 4)], movement=[(0, 2)])),
+        (3, BranchInputs(spectral=[(0, 3)])),
+        (2, BranchInputs(dynamics=[(0, 2), (4, 5)])),
+        (2, BranchInputs(spectral=[(0, 2)], prosody=[(1, 2), (3, 4)])),
+        (2, BranchInputs(spectral=[(0, 2)], prosody=[(2, 4)], dynamics=[(0, 2)])),
     ],
 )
 def test_the_answer_averages_the_branches(weight: int, seen: BranchInputs) -> None:
     """It is the normalised geometric mean of what each branch says, by weight, and no gradient passes through it."""
-    learner, model, clips = branches(functionals_weight=weight, seen=seen)
+    learner, model, clips = branches(functionals_fusion_weight=weight, seen=seen)
     given = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
     answer, *each = (np.asarray(shares) for shares in learner(given, training=False))
-    assert len(each) == 2 + bool(seen.movement) + bool(seen.prosody)
+    assert len(each) == 2 + bool(seen.dynamics) + bool(seen.prosody)
     names = [layer.name for layer in model.layers if layer.name in BRANCHES]
     weights = [weight if name in ("by_functionals", "by_movement") else 1 for name in names]
     mean = np.prod([shares**one for shares, one in zip(each, weights, strict=True)], axis=0) ** (1 / sum(weights))
@@ -77,7 +77,7 @@ def test_the_answer_averages_the_branches(weight: int, seen: BranchInputs) -> No
 
 def test_a_branch_sees_nothing_but_its_own() -> None:
     """What each is told of a changed feature, or of a changed functional: the others say what they said."""
-    learner, model, clips = branches(seen=BranchInputs(inputs=[(0, 3)], prosody=[(2, 4)], movement=[(0, 2), (4, 5)]))
+    learner, model, clips = branches(seen=BranchInputs(spectral=[(0, 3)], prosody=[(2, 4)], dynamics=[(0, 2), (4, 5)]))
     names = [layer.name for layer in model.layers if layer.name in BRANCHES]
     frames, values = np.stack([clip[:3] for clip in clips.frames]), clips.functionals
     assert values is not None

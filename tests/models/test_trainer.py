@@ -31,9 +31,9 @@ def _set_up() -> None:
 def trained(architecture: str) -> tuple[Any, pd.DataFrame]:
     """Train each architecture with another optimizer and schedule."""
     ways = {
-        "lstm": {"optimizer": "adam", "schedule": "constant"},
-        "bilstm": {"optimizer": "adamw", "schedule": "plateau"},
-        "cnn_bilstm": {"optimizer": "adamw", "schedule": "cosine"},
+        "lstm": {"optimizer": "adam", "lr_schedule": "constant"},
+        "bilstm": {"optimizer": "adamw", "lr_schedule": "plateau"},
+        "cnn_bilstm": {"optimizer": "adamw", "lr_schedule": "cosine"},
     }
     settings = tiny_models.lstm_settings(architecture=architecture, epochs=12, learning_rate=0.05, **ways[architecture])
     return tiny_models.fitted(settings, train=TRAIN, val=VAL)
@@ -143,7 +143,13 @@ def test_the_cosine_schedule_ends_near_zero() -> None:
 def contrarily(_set_up: None) -> tuple[Any, pd.DataFrame, Examples]:
     """Train where validation clips bear wrong labels: the more is learned, the worse they are answered."""
     val = Examples(VAL.frames, (VAL.labels + 1) % 3)
-    changes = {"epochs": 40, "patience": 4, "learning_rate": 0.05, "schedule": "plateau", "label_smoothing": 0.1}
+    changes = {
+        "epochs": 40,
+        "early_stopping_patience": 4,
+        "learning_rate": 0.05,
+        "lr_schedule": "plateau",
+        "label_smoothing": 0.1,
+    }
     model, history = tiny_models.fitted(tiny_models.lstm_settings(architecture="lstm", **changes), train=TRAIN, val=val)
     return model, history, val
 
@@ -225,7 +231,7 @@ def test_a_step_is_traced_once() -> None:
     """TensorFlow, which prepares a step for seconds, finds all variables made, and need not do it again."""
     clips = tiny_models.with_functionals(8, seed=1, in_frames=True)
     trainer.make_deterministic(1)
-    settings = tiny_models.lstm_settings(architecture="lstm", average=0.9)
+    settings = tiny_models.lstm_settings(architecture="lstm", ema_momentum=0.9)
     learner = trainer.build_training_model(
         build_from_data(clips, settings, n_classes=tiny_models.N_CLASSES), settings, steps=1
     )
@@ -242,7 +248,7 @@ def test_the_shortest_training_has_a_schedule_too(steps: int) -> None:
     """A single step is a training; the rate is finite and not above what was set."""
     import keras
 
-    optimizer = trainer.optimizer(tiny_models.lstm_settings(schedule="cosine"), steps=steps)
+    optimizer = trainer.optimizer(tiny_models.lstm_settings(lr_schedule="cosine"), steps=steps)
     optimizer.build([keras.Variable(np.zeros(1))])
     assert 0 <= float(optimizer.learning_rate) <= 0.01 + 1e-9
 
@@ -250,9 +256,9 @@ def test_the_shortest_training_has_a_schedule_too(steps: int) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"optimizer": "adamw", "schedule": "cosine", "average": 0.9},
-        {"optimizer": "adamw", "average": 0, "weight_decay": 0.5},
-        {"optimizer": "adam", "schedule": "plateau", "average": 0.9},
+        {"optimizer": "adamw", "lr_schedule": "cosine", "ema_momentum": 0.9},
+        {"optimizer": "adamw", "ema_momentum": 0, "weight_decay": 0.5},
+        {"optimizer": "adam", "lr_schedule": "plateau", "ema_momentum": 0.9},
     ],
 )
 @pytest.mark.parametrize("steepest", [1.0, 0.01])
@@ -282,7 +288,9 @@ def test_one_vector_learns_what_weights_apart_learn(
 def test_without_patience_the_last_epoch_is_kept() -> None:
     """Where every epoch is run, the model answers validation clips as it did after the last, however bad that is."""
     val = Examples(VAL.frames, (VAL.labels + 1) % 3)
-    settings = tiny_models.lstm_settings(architecture="lstm", epochs=8, patience=None, learning_rate=0.05)
+    settings = tiny_models.lstm_settings(
+        architecture="lstm", epochs=8, early_stopping_patience=None, learning_rate=0.05
+    )
     model, history = tiny_models.fitted(settings, train=TRAIN, val=val)
     assert len(history) == 8
     assert history.val_loss.iloc[-1] > history.val_loss.min() + 0.05
@@ -293,7 +301,7 @@ def test_without_patience_the_last_epoch_is_kept() -> None:
 def test_the_average_of_the_best_epoch_is_kept() -> None:
     """With patience too it is the averaged weights of the best epoch that are given back, though training stopped."""
     val = Examples(VAL.frames, (VAL.labels + 1) % 3)
-    changes = {"epochs": 40, "patience": 2, "learning_rate": 0.05, "average": 0.5}
+    changes = {"epochs": 40, "early_stopping_patience": 2, "learning_rate": 0.05, "ema_momentum": 0.5}
     settings = tiny_models.lstm_settings(architecture="lstm", **changes)
     model, history = tiny_models.fitted(settings, train=TRAIN, val=val)
     best = history.loc[history.val_uar.idxmax()]
@@ -308,9 +316,13 @@ def test_averaged_weights_are_judged_and_kept() -> None:
 
     Training itself goes on from the weights that are not averaged, so that its loss falls as without.
     """
-    changes = {"architecture": "lstm", "epochs": 6, "patience": None, "learning_rate": 0.05}
-    slow, slow_history = tiny_models.fitted(tiny_models.lstm_settings(average=0.9999, **changes), train=TRAIN, val=VAL)
-    usual, usual_history = tiny_models.fitted(tiny_models.lstm_settings(average=0, **changes), train=TRAIN, val=VAL)
+    changes = {"architecture": "lstm", "epochs": 6, "early_stopping_patience": None, "learning_rate": 0.05}
+    slow, slow_history = tiny_models.fitted(
+        tiny_models.lstm_settings(ema_momentum=0.9999, **changes), train=TRAIN, val=VAL
+    )
+    usual, usual_history = tiny_models.fitted(
+        tiny_models.lstm_settings(ema_momentum=0, **changes), train=TRAIN, val=VAL
+    )
     np.testing.assert_allclose(slow_history.loss, usual_history.loss, rtol=1e-3)
     assert np.ptp(predict(slow, TEST.frames), axis=0).max() < 0.2 < np.ptp(predict(usual, TEST.frames), axis=0).max()
     found = trainer.validation_metrics(predict(slow, VAL.frames), VAL.labels, smoothing=0.1)
@@ -335,7 +347,7 @@ def test_an_ensemble_is_the_mean_of_its_networks(tmp_path: Path) -> None:
         kinds=["mel"],
         beside=tmp_path / "functionals",
     )
-    settings = tiny_models.lstm_settings(architecture="lstm", ensemble=2, epochs=1, inputs=["mel"])
+    settings = tiny_models.lstm_settings(architecture="lstm", n_networks=2, epochs=1, spectral_features=["mel"])
     shares = trainer.train(data, 1, tmp_path / "model", settings=settings, hop_seconds=tiny_models.HOP)
     asked, each = trainer.examples(data, settings, "val", "test"), []
     for name in ("network1", "network2"):
@@ -355,7 +367,7 @@ def test_frames_and_functionals_both_teach(in_frames: bool) -> None:
     """Where the class is in one of them alone, the answer finds it."""
     train, val = (tiny_models.with_functionals(n, seed=seed, in_frames=in_frames) for n, seed in ((60, 1), (30, 2)))
     settings = tiny_models.lstm_settings(
-        functionals=16, epochs=20, learning_rate=0.02, architecture="lstm", patience=None
+        functionals_units=16, epochs=20, learning_rate=0.02, architecture="lstm", early_stopping_patience=None
     )
     model, history = tiny_models.fitted(settings, train=train, val=val)
     shares = predict(model, val.frames, functionals=val.functionals)
@@ -364,7 +376,7 @@ def test_frames_and_functionals_both_teach(in_frames: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "added", [BranchInputs(inputs=[(0, 2)], movement=[(1, 3)]), BranchInputs(inputs=[(0, 2)], prosody=[(2, 4)])]
+    "added", [BranchInputs(spectral=[(0, 2)], dynamics=[(1, 3)]), BranchInputs(spectral=[(0, 2)], prosody=[(2, 4)])]
 )
 def test_a_branch_learns_the_same_beside_another(added: BranchInputs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Branches of frames and of all functionals end with the same weights, whether or not one more learns.
@@ -372,10 +384,12 @@ def test_a_branch_learns_the_same_beside_another(added: BranchInputs, monkeypatc
     Nor does it matter after how many steps TensorFlow returns to Python.
     """
     train, val = (tiny_models.with_functionals(n, seed=seed, in_frames=True) for n, seed in ((24, 1), (9, 2)))
-    settings = tiny_models.lstm_settings(architecture="lstm", patience=None, average=0.9, mixup=0.2, masks=True)
+    settings = tiny_models.lstm_settings(
+        architecture="lstm", early_stopping_patience=None, ema_momentum=0.9, mixup=0.2, spec_augment=True
+    )
     beside, _ = tiny_models.fitted(settings, train=replace(train, seen=added), val=val)
     monkeypatch.setattr(trainer, "STEPS_PER_EXECUTION", 1)
-    alone, _ = tiny_models.fitted(settings, train=replace(train, seen=BranchInputs(inputs=added.inputs)), val=val)
+    alone, _ = tiny_models.fitted(settings, train=replace(train, seen=BranchInputs(spectral=added.spectral)), val=val)
     assert {layer.name for layer in beside.layers} > {layer.name for layer in alone.layers} > {"by_functionals", "lstm"}
     for layer in alone.layers:
         for one, other in zip(layer.get_weights(), beside.get_layer(layer.name).get_weights(), strict=True):

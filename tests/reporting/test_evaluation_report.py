@@ -45,7 +45,7 @@ def write(folder: Path, models: Mapping[str, pd.DataFrame], **changed: Any) -> P
         folder / "report.html",
         folder / "report",
         confusion=folder / "confusion",
-        settings=factories.settings(evaluate={"resamples": 200}).evaluate,
+        settings=factories.settings(evaluate={"n_resamples": 200}).evaluate,
         seed=1,
         all_settings=factories.settings().model_dump(mode="json"),
         **(known | changed),
@@ -154,7 +154,7 @@ def test_the_page_says_how_it_is_made_again(full: Full) -> None:
     last = full.page.text.rpartition("How to make it again")[2]
     said = f"{provenance.IDENTIFIED} {provenance.commands('reports/evaluation.html')}"
     assert " ".join(said.split()) in last
-    assert "split: {folds: 1, hold_out: speaker" in last
+    assert "split: {folds: 1, protocol: speaker_independent" in last
 
 
 def test_names_are_text(full: Full) -> None:

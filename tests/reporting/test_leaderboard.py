@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pytest
@@ -14,7 +14,7 @@ from ser import labels, paths
 from ser.corpora.base import published_folds
 from ser.dataset.protocol import describe_protocol
 from ser.evaluation import significance, summary
-from ser.params import Split
+from ser.params import Protocol, Split
 from ser.reporting import leaderboard, plots
 from ser.utils.errors import UserError
 from tests.helpers import factories
@@ -44,7 +44,7 @@ def markdown(table: pd.DataFrame, *, unknown: str = "", notes: Sequence[str] = (
 
 
 def protocol(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
-    published = published_folds(corpora, split.table)
+    published = published_folds(corpora, split.fold_table)
     return describe_protocol(corpora, split, unknown=unknown, published=published)
 
 
@@ -60,27 +60,29 @@ def cells(line: str) -> list[str]:
 def test_random_clips_are_called_optimistic(say: object) -> None:
     """Page and pictures say that the usual random split flatters, and do not say so of unseen speakers."""
     assert callable(say)
-    assert "optimistic" in say(["ravdess"], factories.split("clip"))
-    by_speaker = say(["ravdess"], factories.split("speaker"))
+    assert "optimistic" in say(["ravdess"], factories.split("random"))
+    by_speaker = say(["ravdess"], factories.split("speaker_independent"))
     assert "optimistic" not in by_speaker
     assert "speakers" in by_speaker
 
 
-@pytest.mark.parametrize("hold_out", ["speaker", "text", "corpus", "clip"])
-def test_every_protocol_has_its_words(hold_out: str) -> None:
+@pytest.mark.parametrize("name", get_args(Protocol))
+def test_every_protocol_has_its_words(name: str) -> None:
     """Page and pictures say what was held out, each protocol in words of its own, and where old voices flatter."""
-    others = {"speaker", "text", "corpus", "clip"} - {hold_out}
+    others = set(get_args(Protocol)) - {name}
     for say in (partial(protocol, unknown=[]), partial(leaderboard.figure_caption, unknown=[])):
-        said = say(["ravdess", "tess"], factories.split(hold_out))
+        said = say(["ravdess", "tess"], factories.split(name))
         assert said not in {say(["ravdess", "tess"], factories.split(other)) for other in others}
-        assert ("optimistic" in said) == (hold_out in ("text", "clip"))
+        assert ("optimistic" in said) == (name in ("text_independent", "random"))
 
 
 @pytest.mark.parametrize("say", [partial(protocol, unknown=[]), partial(leaderboard.figure_caption, unknown=[])])
 def test_corpora_are_named_in_one_order(say: object) -> None:
     """The same run says the same, in whatever order params.yaml lists its corpora."""
     assert callable(say)
-    one, other = (say(corpora, factories.split("speaker")) for corpora in (["tess", "ravdess"], ["ravdess", "tess"]))
+    one, other = (
+        say(corpora, factories.split("speaker_independent")) for corpora in (["tess", "ravdess"], ["ravdess", "tess"])
+    )
     assert one == other
     assert one.startswith("ravdess + tess, ")
 
@@ -90,20 +92,22 @@ def test_corpora_are_named_in_one_order(say: object) -> None:
 )
 def test_synthetic_voices_are_warned_of(corpora: list[str], warned: bool) -> None:
     """Where synthetic voices had a part, pictures and page say that the numbers mean nothing about people."""
-    assert ("synthetic" in leaderboard.figure_caption(corpora, factories.split("speaker"), unknown=[])) == warned
-    assert leaderboard.warnings(corpora, unknown=[], ensemble=1) == ([leaderboard.SYNTHETIC] if warned else [])
+    assert (
+        "synthetic" in leaderboard.figure_caption(corpora, factories.split("speaker_independent"), unknown=[])
+    ) == warned
+    assert leaderboard.warnings(corpora, unknown=[], n_networks=1) == ([leaderboard.SYNTHETIC] if warned else [])
     assert "nothing about people" in leaderboard.SYNTHETIC
 
 
 def test_unknown_speakers_are_warned_of() -> None:
     """Where nobody knows who speaks, pictures and page say that the score is not speaker-independent."""
     assert "not speaker-independent" in leaderboard.figure_caption(
-        ["mine"], factories.split("speaker"), unknown=["mine"]
+        ["mine"], factories.split("speaker_independent"), unknown=["mine"]
     )
     for say in (protocol, leaderboard.figure_caption):
-        assert "optimistic" in say(["mine"], factories.split("speaker"), unknown=["mine"])
-        assert "optimistic" not in say(["mine", "tess"], factories.split("speaker"), unknown=["mine"])
-    [warning] = leaderboard.warnings(["mine", "tess"], unknown=["mine"], ensemble=1)
+        assert "optimistic" in say(["mine"], factories.split("speaker_independent"), unknown=["mine"])
+        assert "optimistic" not in say(["mine", "tess"], factories.split("speaker_independent"), unknown=["mine"])
+    [warning] = leaderboard.warnings(["mine", "tess"], unknown=["mine"], n_networks=1)
     assert "mine" in warning and "tess" not in warning
     assert "not speaker-independent" in warning
 
@@ -111,18 +115,23 @@ def test_unknown_speakers_are_warned_of() -> None:
 @pytest.mark.parametrize(
     ("corpora", "settings", "said", "optimistic"),
     [
-        ("ravdess", {"hold_out": "speaker", "folds": 5}, "5-fold cross-validation over speakers", False),
-        ("ravdess", {"hold_out": "text"}, "sentences", True),
-        ("tess", {"hold_out": "text", "folds": 4}, "4-fold cross-validation over sentences", True),
-        ("ravdess", {"hold_out": "clip", "folds": 10}, "10-fold cross-validation over random clips", True),
-        ("ravdess tess demo", {"hold_out": "corpus"}, "3-fold cross-validation over corpora", False),
+        ("ravdess", {"protocol": "speaker_independent", "folds": 5}, "5-fold cross-validation over speakers", False),
+        ("ravdess", {"protocol": "text_independent"}, "sentences", True),
+        ("tess", {"protocol": "text_independent", "folds": 4}, "4-fold cross-validation over sentences", True),
+        ("ravdess", {"protocol": "random", "folds": 10}, "10-fold cross-validation over random clips", True),
+        ("ravdess tess demo", {"protocol": "cross_corpus"}, "3-fold cross-validation over corpora", False),
         (
             "savee ravdess",
-            {"hold_out": "speaker", "published": "emobox"},
+            {"protocol": "speaker_independent", "published": "emobox"},
             "6-fold cross-validation over speakers",
             False,
         ),
-        ("tess", {"hold_out": "speaker", "published": "both_ways"}, "2-fold cross-validation over speakers", False),
+        (
+            "tess",
+            {"protocol": "speaker_independent", "published": "swap_speakers"},
+            "2-fold cross-validation over speakers",
+            False,
+        ),
     ],
 )
 def test_each_protocol_is_said(corpora: str, settings: dict[str, Any], said: str, optimistic: bool) -> None:
@@ -224,7 +233,7 @@ def test_a_picture_says_what_its_limits_are(changes: dict[str, object], said: st
 
 def test_an_ensemble_is_called_one() -> None:
     """Who reads a score learns that it took several networks."""
-    [warning] = leaderboard.warnings(["ravdess"], unknown=[], ensemble=5)
+    [warning] = leaderboard.warnings(["ravdess"], unknown=[], n_networks=5)
     assert "5 networks" in warning
 
 
@@ -300,11 +309,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, titles: list[str]) -
     return predictions
 
 
-def write(folder: Path, *corpora: str, hold_out: str = "speaker") -> None:
+def write(folder: Path, *corpora: str, protocol: str = "speaker_independent") -> None:
     leaderboard.write(
         judged(folder),
         corpora=corpora or ["ravdess"],
-        split=factories.split(hold_out),
+        split=factories.split(protocol),
         lstm=LSTM,
         leaks=["Leaks are worth 0.1."],
     )
@@ -363,7 +372,7 @@ def test_the_pairs_as_a_table(folder: Path) -> None:
 def test_the_results_of_one_model_alone(folder: Path) -> None:
     """A run without baselines has a leaderboard of one, and a table of pairs without rows."""
     leaderboard.write(
-        judged(folder, "lstm"), corpora=["ravdess"], split=factories.split("speaker"), lstm=LSTM, leaks=[]
+        judged(folder, "lstm"), corpora=["ravdess"], split=factories.split("speaker_independent"), lstm=LSTM, leaks=[]
     )
     assert len(pd.read_csv("reports/leaderboard.csv")) == 1
     assert list(pd.read_csv("reports/pairwise_tests.csv")) == list(significance.PAIR_COLUMNS)
@@ -390,7 +399,7 @@ def test_a_model_that_is_gone_leaves_no_matrix(folder: Path) -> None:
     """The folder of matrices has those of this run's models, and none of an earlier run's."""
     write(folder)
     fewer = judged(folder, "lstm", "svm")
-    leaderboard.write(fewer, corpora=["ravdess"], split=factories.split("speaker"), lstm=LSTM, leaks=[])
+    leaderboard.write(fewer, corpora=["ravdess"], split=factories.split("speaker_independent"), lstm=LSTM, leaks=[])
     assert {path.stem for path in Path("reports/confusion").iterdir()} == {
         "lstm_test", "lstm_val", "svm_test", "svm_val"
     }  # fmt: skip
@@ -415,7 +424,7 @@ def test_what_leaks_are_worth_stands_on_the_page(folder: Path) -> None:
 
 def test_the_page_of_random_clips_calls_them_optimistic(folder: Path) -> None:
     """The page of a random split says that it flatters."""
-    write(folder, hold_out="clip")
+    write(folder, protocol="random")
     assert "optimistic" in Path("reports/leaderboard.md").read_text()
 
 

@@ -13,7 +13,7 @@ DISTURBED = pd.DataFrame([{"condition": "telephone", "uar_clean": 0.333, "uar": 
 
 def card(rows: pd.DataFrame, *corpora: str) -> str:
     both = {"svm": pd.concat([rows, rows.assign(split="val")])}
-    settings = factories.settings(evaluate={"resamples": 100}).evaluate
+    settings = factories.settings(evaluate={"n_resamples": 100}).evaluate
     numbers = {model: summary.summarize(table, settings, seed=1) for model, table in both.items()}
     board = summary.leaderboard(numbers, not_significantly_worse=["svm"])
     return model_card.markdown(

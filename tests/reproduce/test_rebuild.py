@@ -129,9 +129,9 @@ def runs(original: ResultProject, tmp_path_factory: pytest.TempPathFactory) -> d
     ids = {}
     with pytest.MonkeyPatch.context() as patch:
         enter(original, patch)
-        for name, seed, uar in (("committed", committed["seed"], None), ("changed", 60, 0.6), ("wrong", 60, 0.9)):
+        for name, seed, uar in (("committed", committed["data_seed"], None), ("changed", 60, 0.6), ("wrong", 60, 0.9)):
             params = tmp_path_factory.mktemp(name) / "params.yaml"
-            params.write_text(yaml.safe_dump(committed | {"seed": seed}))
+            params.write_text(yaml.safe_dump(committed | {"data_seed": seed}))
             tags = {"git_revision": original.head(), "model": "lstm"}
             metrics = {"val.uar": uar or seed / 100, "epoch.loss": 3}
             run = mlflow_runs.Run(name, tags=tags, metrics=metrics, files={params: ""})
@@ -160,7 +160,7 @@ def test_a_run(
     assert ended.value.exit_code == code
     assert ("4 of 4 outputs" in text) == (run == "committed")
     assert ("lstm.val.uar" in text) == (run == "wrong")
-    assert yaml.safe_load((FOLDER / "params.yaml").read_text())["seed"] == seed
+    assert yaml.safe_load((FOLDER / "params.yaml").read_text())["data_seed"] == seed
 
 
 def test_the_content_of_a_run(inside: ResultProject, runs: dict[str, str]) -> None:
@@ -169,7 +169,7 @@ def test_the_content_of_a_run(inside: ResultProject, runs: dict[str, str]) -> No
     assert (info.revision, info.model) == (inside.head(), "lstm")
     assert info.metrics == {"val.uar": 0.9, "epoch.loss": 3}
     nested = find_run(runs["changed nested"])
-    assert (nested.model, yaml.safe_load(nested.params)["seed"]) == ("svm", 60)
+    assert (nested.model, yaml.safe_load(nested.params)["data_seed"]) == ("svm", 60)
     for run_id in ("abc", runs["foreign"]):
         with pytest.raises(UserError, match=f"run '{run_id}'"):
             find_run(run_id)

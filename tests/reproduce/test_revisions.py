@@ -33,7 +33,7 @@ def test_a_commit_and_the_workspace_are_equal(project: ResultProject) -> None:
     assert (workspace.name, commit.name) == ("the workspace", f"main ({project.head()[:7]})")
     assert workspace.metrics == commit.metrics
     assert workspace.settings == commit.settings
-    assert set(commit.settings) == {"corpora", "seed", "split", "emotions"}
+    assert set(commit.settings) == {"corpora", "data_seed", "split", "emotions"}
     pd.testing.assert_frame_equal(workspace.predictions["lstm"], commit.predictions["lstm"])
 
 
@@ -123,14 +123,14 @@ def test_two_commits(project: ResultProject, capsys: pytest.CaptureFixture[str])
     assert check(capsys, against=worse, candidate=good)[0] == 0
 
 
-def test_a_changed_protocol_fails_until_declared(project: ResultProject, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_protocol_fails_until_accepted(project: ResultProject, capsys: pytest.CaptureFixture[str]) -> None:
     """A random split instead of unseen speakers is a change of protocol, not a better result."""
-    project.write_params(split=factories.ordinary()["split"] | {"hold_out": "clip"})
+    project.write_params(split=factories.ordinary()["split"] | {"protocol": "random"})
     project.evaluate(pd.read_parquet(PREDICTIONS))
     code, output = check(capsys)
     assert code == 1
     assert "protocol" in output
-    assert check(capsys, declare=["protocol"])[0] == 0
+    assert check(capsys, accept=["protocol"])[0] == 0
 
 
 def test_a_first_result_passes(project: ResultProject, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +166,7 @@ def test_a_renamed_metric(project: ResultProject, capsys: pytest.CaptureFixture[
 
 def test_what_cannot_be_compared(project: ResultProject, capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown revision, an unknown change or a workspace without metrics is exit code 2."""
-    for options in ({"against": "nowhere"}, {"candidate": "nowhere"}, {"declare": ["protocoll"]}):
+    for options in ({"against": "nowhere"}, {"candidate": "nowhere"}, {"accept": ["protocoll"]}):
         code, output = check(capsys, **options)
         assert code == 2
         assert output.startswith("error: ")

@@ -37,7 +37,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in ("metrics", "data/predictions", "reports/confusion", "reports/lstm", "reports/evaluation"):
         Path(folder).mkdir(parents=True)
     Path("params.yaml").write_text(
-        "corpora: [ravdess]\nbaselines: [svm]\nsplit: {hold_out: speaker}\nevaluate: {experiment: trial}\n"
+        "corpora: [ravdess]\nbaselines: [svm]\nsplit: {protocol: speaker_independent}\n"
+        "evaluate: {mlflow_experiment: trial}\n"
     )
     Path("metrics/metrics.json").write_text(json.dumps(METRICS))
     Path("dvc.lock").write_text(json.dumps(LOCK))
@@ -78,7 +79,7 @@ def test_the_experiment_shows_its_headline(project: Path) -> None:
     assert parent.metrics == {"test.uar": 1.0}
     assert parent.description == PAGE
     assert {"params.yaml", "dvc.lock", "data/splits.csv", "metrics/metrics.json"} <= {*map(str, parent.files)}
-    assert (parent.tags["corpora"], parent.tags["protocol"]) == ("ravdess", "speaker")
+    assert (parent.tags["corpora"], parent.tags["protocol"]) == ("ravdess", "speaker_independent")
     assert Path("reports/evaluation.html") not in parent.files  # recordings are in it
 
 
@@ -87,7 +88,7 @@ def test_models_come_best_first_with_all_their_numbers(project: Path) -> None:
     _, models = collected()
     assert list(models) == ["svm", "lstm"]
     assert models["svm"].metrics == {"test.uar": 1.0, "test.cohen_kappa": 1.0, "val.uar": 0.9}
-    assert models["svm"].params["split.hold_out"] == "speaker"
+    assert models["svm"].params["split.protocol"] == "speaker"
     first, *notes = models["svm"].description.split("\n\n")
     assert all(part in first for part in ("**svm**", "1.000", "0.900", "rank 1 of 2"))
     assert notes == ["Tested on strangers.", "**A warning.**"]
@@ -130,7 +131,7 @@ def test_a_result_is_named_by_all_that_is_recorded(project: Path, monkeypatch: p
     for file in ("metrics/metrics.json", "data/predictions/lstm.parquet", "models/exported/svm/card.json"):
         Path(file).write_bytes(Path(file).read_bytes() + b" ")
         keys.append(run_metadata.record_key(["lstm", "svm"], settings))
-    keys.append(run_metadata.record_key(["lstm", "svm"], settings | {"seed": 2}))
+    keys.append(run_metadata.record_key(["lstm", "svm"], settings | {"data_seed": 2}))
     monkeypatch.setenv("DVC_EXP_NAME", "tepid-lynx")
     keys.append(run_metadata.record_key(["lstm", "svm"], settings))
     assert len(set(keys)) == len(keys)
@@ -201,13 +202,13 @@ def test_a_failure_leaves_one_failed_run(project: Path) -> None:
     """The run is FAILED, has the settings, whatever they are, and the error; a repetition leaves no other."""
     from ser.tracking import failures, mlflow_runs
 
-    Path("params.yaml").write_text("corpora: tess\ntrain_lstm: {units: 0}\nevaluate: {experiment: trial}\n")
+    Path("params.yaml").write_text("corpora: tess\ntrain_lstm: {units: 0}\nevaluate: {mlflow_experiment: trial}\n")
     assert failures.record_failure("train_lstm", "units is 0.")
     assert not failures.record_failure("train_lstm", "units is 0.")
     client = mlflow_runs.connect()
     [run] = client.search_runs([client.get_experiment_by_name("trial").experiment_id])
     assert (run.info.status, run.data.tags["error"], run.data.tags["stage"]) == ("FAILED", "units is 0.", "train_lstm")
-    assert run.data.params["train_lstm.units"] == "0"
+    assert run.data.params["train_lstm.lstm_units"] == "0"
     assert run.data.tags["corpora"] == "tess"
 
 

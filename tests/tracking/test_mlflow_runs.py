@@ -16,7 +16,12 @@ from ser.tracking.mlflow_runs import Dataset, Run, flatten
 from ser.utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-PARAMS = {"seed": 1, "train_lstm.dropout": 0.3, "features.frames": ["mel", "mfcc"], "preprocess.trim_db": None}
+PARAMS = {
+    "data_seed": 1,
+    "train_lstm.dropout": 0.3,
+    "features.frame_features": ["mel", "mfcc"],
+    "preprocess.trim_top_db": None,
+}
 MANY = {f"section.key{n}": n for n in range(150)}
 """More settings than a server takes at once."""
 
@@ -25,7 +30,10 @@ MANY = {f"section.key{n}": n for n in range(150)}
     ("nested", "expected"),
     [
         ({"seed": 1}, {"seed": 1}),
-        ({"split": {"test": 0.2, "val": 0.1}}, {"split.test": 0.2, "split.val": 0.1}),
+        (
+            {"split": {"test_fraction": 0.2, "val_fraction": 0.1}},
+            {"split.test_fraction": 0.2, "split.val_fraction": 0.1},
+        ),
         ({"a": {"b": {"c": [1, 2], "d": None}}}, {"a.b.c": [1, 2], "a.b.d": None}),
         ({"emotions": {"merge": {}}}, {}),
     ],

@@ -21,8 +21,8 @@ def test_the_settings_can_be_read_back() -> None:
     """Every setting is shown as params.yaml has it, sections in its order, but for where recordings were."""
     shown = yaml.safe_load(provenance.settings_text(everything()))
     known = yaml.safe_load(yaml.safe_dump(everything()))
-    del known["download"]["local_dir"]
-    for mine in known["own"].values():
+    del known["download"]["data_dir"]
+    for mine in known["custom_corpora"].values():
         del mine["folder"], mine["labels"]
     assert shown == known
     assert list(shown) == list(everything())
@@ -30,8 +30,8 @@ def test_the_settings_can_be_read_back() -> None:
 
 def test_no_place_on_a_computer_is_shown() -> None:
     """A page that is passed on does not say where somebody keeps recordings."""
-    mine = everything()["own"]["mine"] | {"folder": "/home/somebody/a", "labels": "/home/somebody/b.csv"}
-    content = everything(download={"local_dir": "/home/somebody/c"}, own={"mine": mine})
+    mine = everything()["custom_corpora"]["mine"] | {"folder": "/home/somebody/a", "labels": "/home/somebody/b.csv"}
+    content = everything(download={"data_dir": "/home/somebody/c"}, custom_corpora={"mine": mine})
     assert "somebody" not in provenance.settings_text(content)
 
 
