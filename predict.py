@@ -132,33 +132,32 @@ def _predict_stream(model: Path, *, rate: int | None, **windows: float) -> None:
     """Predict standard input with a sample rate in Hz, or the microphone (None)."""
     from ser.inference import streaming
 
-    predictor, settings = _load_window_model(model, **windows)
-    predictor.warm_up()
+    loaded, settings = _load(model, **windows)
+    loaded.warm_up()
     if rate is None:
-        blocks = streaming.microphone(rate=predictor.rate)
+        blocks = streaming.microphone(rate=loaded.rate)
     elif sys.stdin.isatty():
         command = f"ffmpeg -v error -i FILE -f s16le -ac 1 -ar {rate} - |"
         raise UserError(f"--stream: standard input is a terminal; expected raw samples, such as from {command}")
     else:
-        blocks = streaming.read_pcm(sys.stdin.buffer, rate=rate, to=predictor.rate)
-    for line in streaming.json_lines(blocks, predictor, settings):
+        blocks = streaming.read_pcm(sys.stdin.buffer, rate=rate, to=loaded.rate)
+    for line in streaming.json_lines(blocks, loaded, settings):
         typer.echo(line)
 
 
-def _load_window_model(model: Path, **windows: float) -> tuple[Any, Any]:
+def _load(model: Path, **windows: float) -> tuple[Any, Any]:
     from ser import load
     from ser.inference.sliding_window import WindowSettings
-    from ser.inference.window_model import WindowModel
 
     settings = WindowSettings.from_options(**windows, prefix="--")
-    return WindowModel(load(model)), settings
+    return load(model), settings
 
 
 def _predict_timelines(files: list[str], *, model: Path, as_json: bool, save: Path | None, **windows: float) -> None:
     if save is not None and len(files) > 1:
         raise UserError(f"--save: found {len(files)} recordings; expected one.")
-    predictor, settings = _load_window_model(model, **windows)
-    failed = [not _predict_timeline(name, predictor, settings, as_json=as_json, save=save) for name in files]
+    loaded, settings = _load(model, **windows)
+    failed = [not _predict_timeline(name, loaded, settings, as_json=as_json, save=save) for name in files]
     raise typer.Exit(1 if any(failed) else 0)
 
 

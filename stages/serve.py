@@ -7,7 +7,6 @@ import typer
 from threadpoolctl import threadpool_limits
 
 from ser import load, paths
-from ser.inference.window_model import WindowModel
 from ser.serving import app
 from ser.utils import parallel
 from ser.utils.errors import handle_user_errors
@@ -28,10 +27,10 @@ def main(
     """Serve a model over HTTP: a web page to record or upload a voice, and a JSON API."""
     workers = parallel.n_workers()
     limits = app.Limits(megabytes=megabytes, minutes=minutes, seconds=seconds, workers=workers, max_queued=max_queued)
-    served = WindowModel(load(model))
-    served.warm_up()
+    loaded = load(model)
+    loaded.warm_up()
     with threadpool_limits(1):
-        app.run(app.create_app(served, limits=limits), host=host, port=port, started=typer.echo)
+        app.run(app.create_app(loaded, limits=limits), host=host, port=port, started=typer.echo)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import predict
 import ser
 from ser.inference import timeline
 from ser.inference.sliding_window import WindowSettings
-from tests.helpers.fake_model import FakeLoadedModel, FakeModel, call
+from tests.helpers.fake_model import FakeModel, call
 from tests.helpers.signals import encode
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run predict.py with options and standard input."""
-    monkeypatch.setattr(ser, "load", lambda folder: FakeLoadedModel(), raising=False)
+    monkeypatch.setattr(ser, "load", lambda folder: FakeModel(), raising=False)
     return lambda *options, stdin=b"": CliRunner().invoke(predict.app, list(options), input=stdin)
 
 

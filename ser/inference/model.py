@@ -22,6 +22,7 @@ from ser.inference import quality_flags
 from ser.inference.bundle import Card, FoldModel, read_card
 from ser.predictions.temperature import logits, softmax_with_temperature
 from ser.utils.errors import UserError
+from ser.utils.wav import harmonic_tone
 
 Recording: TypeAlias = str | Path | bytes | BinaryIO | tuple[npt.ArrayLike, int]
 """An audio file: its path, its bytes or a binary file object; or samples of shape (n_samples,) or
@@ -168,10 +169,13 @@ class Model:
         Metadata: preprocessing, features, training data and test scores.
     labels : tuple of str
         Emotions, in the order of the probabilities.
+    rate : int
+        Sample rate of clips in Hz.
     """
 
     def __init__(self, card: Card, members: Sequence[MemberPredictor]) -> None:
         self.card, self.labels, self._members = card, card.labels, members
+        self.rate = card.preprocess.sample_rate
         self._threads = ThreadpoolController()
         self._columns = columns_of(feature_names(card.features), card.inputs.frames)
 
@@ -219,6 +223,12 @@ class Model:
         clips = self._predict_clips(signals, rate=rate)
         return np.array([clip.probabilities for clip in clips]).reshape(-1, len(self.labels))
 
+    def warm_up(self) -> None:
+        """Predict a synthetic signal, so that the first request does not wait for imports."""
+        times = np.arange(2 * self.rate) / self.rate
+        tone = harmonic_tone(seconds=2, rate=self.rate, n_harmonics=19)
+        self.predict((0.1 * tone * (times % 0.5 < 0.3), self.rate))
+
     def _predict_clips(self, signals: Iterable[Waveform], *, rate: int) -> list[_ClipPrediction]:
         uniform = np.full(len(self.labels), 1 / len(self.labels))
         with self._threads.limit(limits=1):  # as in training; a single clip is not worth more threads
@@ -232,17 +242,16 @@ class Model:
 
     def _prepare_clip(self, signal: Waveform, *, rate: int) -> Waveform | str:
         """Preprocess a signal as in training, 16-bit rounding included, or return the flag why there is no clip."""
-        settings = self.card.preprocess
         try:
-            clip = audio_clean.clean_signal(signal, settings, rate=rate)
+            clip = audio_clean.clean_signal(signal, self.card.preprocess, rate=rate)
         except NoSpeechError as error:
             return error.flag
-        clip = audio_io.quantize_16bit(clip, rate=settings.sample_rate)
-        return clip if quality_flags.has_voice(clip, self.card.features, rate=settings.sample_rate) else "no_speech"
+        clip = audio_io.quantize_16bit(clip, rate=self.rate)
+        return clip if quality_flags.has_voice(clip, self.card.features, rate=self.rate) else "no_speech"
 
     def _model_input(self, clip: Waveform) -> ModelInput:
         card = self.card
-        frames = frame_features(clip, card.features, rate=card.preprocess.sample_rate)
+        frames = frame_features(clip, card.features, rate=self.rate)
         vector = functionals(frames, card.features) if card.inputs.functionals else np.empty(0, dtype=np.float32)
         return ModelInput(frames[:, self._columns], vector)
 
@@ -256,7 +265,7 @@ class Model:
         max_seconds = None
         if card.length_buckets is not None:
             max_seconds = card.length_buckets.max_length * card.features.hop_seconds
-        flags = quality_flags.length_flags(n_samples / card.preprocess.sample_rate, max_seconds=max_seconds)
+        flags = quality_flags.length_flags(n_samples / self.rate, max_seconds=max_seconds)
         return _ClipPrediction(probabilities, (*(("out_of_distribution",) if score > 1 else ()), *flags))
 
     def _aggregate(self, clips: Sequence[_ClipPrediction], *, seconds: float, flags: Sequence[str]) -> Prediction:

@@ -4,16 +4,16 @@ Files, pipes and microphones use the same `SlidingWindowPredictor`, so a stream 
 same predictions. Memory use does not depend on the duration.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio.io import AudioError
 from ser.audio.types import Waveform
 from ser.audio.vad import FRAME_SECONDS, MIN_SPEECH_SECONDS, EnergyVad, Loud, Segment, frame_levels_db
+from ser.inference.model import UNCERTAIN, Model
 from ser.utils.errors import UserError
 
 Probabilities = npt.NDArray[np.float64]
@@ -21,27 +21,6 @@ Probabilities = npt.NDArray[np.float64]
 MIN_WINDOW_SPEECH_SECONDS = 0.3
 """Windows with less speech have no prediction, nor do windows whose last hop has less than `MIN_SPEECH_SECONDS`."""
 TIME_DECIMALS = 4
-
-
-class SupportsPredictProba(Protocol):
-    """A classifier of mono signals."""
-
-    @property
-    def emotions(self) -> Sequence[str]:
-        """Labels, in the order of the probabilities."""
-
-    @property
-    def rate(self) -> int:
-        """Sample rate of the signals in Hz."""
-
-    def predict_proba(self, signal: Waveform) -> Probabilities:
-        """Predict the calibrated probabilities, of shape (n_emotions,), of a signal of shape (n_samples,).
-
-        Raises
-        ------
-        AudioError
-            If the signal contains no speech.
-        """
 
 
 @dataclass(frozen=True)
@@ -136,7 +115,7 @@ class SlidingWindowPredictor:
         Speech segments that have ended.
     """
 
-    def __init__(self, model: SupportsPredictProba, settings: WindowSettings) -> None:
+    def __init__(self, model: Model, settings: WindowSettings) -> None:
         self._model, self._smoothing = model, settings.smoothing
         self._hop_length = round(model.rate * settings.hop_seconds)
         self._window_length = round(model.rate * settings.window_seconds)
@@ -145,7 +124,7 @@ class SlidingWindowPredictor:
         self._signal: Waveform = np.empty(0, dtype=np.float32)
         self._speech: Loud = np.empty(0, dtype=bool)
         self._smoothed: Probabilities | None = None
-        self._sum: Probabilities = np.zeros(len(model.emotions))
+        self._sum: Probabilities = np.zeros(len(model.labels))
         self._n_samples, self._n_predictions, self._n_speech_frames = 0, 0, 0
         self.segments: list[Segment] = []
 
@@ -186,10 +165,10 @@ class SlidingWindowPredictor:
             return None
         if n_hop < round(MIN_SPEECH_SECONDS / FRAME_SECONDS):
             return None
-        try:
-            probabilities = self._model.predict_proba(self._signal)
-        except AudioError:  # such as a click, which denoising removes
+        prediction = self._model.predict((self._signal, self._model.rate))
+        if prediction.label == UNCERTAIN:  # such as a click, which denoising removes
             return None
+        probabilities = np.array([prediction.probabilities[name] for name in self._model.labels])
         self._sum, self._n_predictions = self._sum + probabilities, self._n_predictions + 1
         if self._smoothed is None:
             self._smoothed = probabilities
@@ -206,8 +185,8 @@ class SlidingWindowPredictor:
     def _fields(self, probabilities: Probabilities | None) -> tuple[str | None, float | None, Mapping[str, float]]:
         if probabilities is None:
             return None, None, {}
-        emotions, best = self._model.emotions, int(probabilities.argmax())
-        return emotions[best], float(probabilities[best]), dict(zip(emotions, probabilities.tolist(), strict=True))
+        labels, best = self._model.labels, int(probabilities.argmax())
+        return labels[best], float(probabilities[best]), dict(zip(labels, probabilities.tolist(), strict=True))
 
 
 def rechunk(blocks: Iterable[Waveform], *, size: int) -> Iterator[Waveform]:

@@ -15,7 +15,8 @@ import numpy as np
 from ser.audio.effects import resampled_blocks
 from ser.audio.io import SAMPLE_RATE_RANGE
 from ser.audio.types import Waveform
-from ser.inference.sliding_window import SlidingWindowPredictor, SupportsPredictProba, WindowSettings
+from ser.inference.model import Model
+from ser.inference.sliding_window import SlidingWindowPredictor, WindowSettings
 from ser.utils.errors import UserError
 
 MAGIC_BYTES = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "OGG", b"FORM": "AIFF"}
@@ -113,7 +114,7 @@ def microphone(*, rate: int) -> Iterator[Waveform]:
         raise UserError(f"--mic: {error}; connect a microphone that supports {rate} Hz.") from None
 
 
-def json_lines(blocks: Iterable[Waveform], model: SupportsPredictProba, settings: WindowSettings) -> Iterator[str]:
+def json_lines(blocks: Iterable[Waveform], model: Model, settings: WindowSettings) -> Iterator[str]:
     """Predict a signal window by window: one line of JSON per window, and a last one with ``"final": true``.
 
     Parameters

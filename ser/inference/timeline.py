@@ -14,13 +14,8 @@ import numpy.typing as npt
 from ser.audio import io as audio_io
 from ser.audio.types import Waveform
 from ser.audio.vad import Segment
-from ser.inference.sliding_window import (
-    SlidingWindowPredictor,
-    Summary,
-    SupportsPredictProba,
-    WindowPrediction,
-    WindowSettings,
-)
+from ser.inference.model import Model
+from ser.inference.sliding_window import SlidingWindowPredictor, Summary, WindowPrediction, WindowSettings
 from ser.utils.files import write_text
 
 NO_SPEECH = "no speech"
@@ -59,7 +54,7 @@ class Timeline:
         }
 
 
-def predict_timeline(recording: Path | bytes, model: SupportsPredictProba, settings: WindowSettings) -> Timeline:
+def predict_timeline(recording: Path | bytes, model: Model, settings: WindowSettings) -> Timeline:
     """Predict the windows of a recording, which is decoded block by block.
 
     Raises
@@ -70,13 +65,13 @@ def predict_timeline(recording: Path | bytes, model: SupportsPredictProba, setti
     return predict_blocks(audio_io.stream_blocks(recording, rate=model.rate), model, settings)
 
 
-def predict_blocks(blocks: Iterable[Waveform], model: SupportsPredictProba, settings: WindowSettings) -> Timeline:
+def predict_blocks(blocks: Iterable[Waveform], model: Model, settings: WindowSettings) -> Timeline:
     """Predict the windows of a signal given as blocks at the model's sample rate; see `predict_timeline`."""
     outline = _PeakEnvelope(size=round(model.rate * OUTLINE_SECONDS))
     predictor = SlidingWindowPredictor(model, settings)
     windows = tuple(predictor.windows(outline.pass_through(blocks)))
     return Timeline(
-        tuple(model.emotions), windows, tuple(predictor.segments), predictor.summary(), np.concatenate(outline.peaks)
+        model.labels, windows, tuple(predictor.segments), predictor.summary(), np.concatenate(outline.peaks)
     )
 
 

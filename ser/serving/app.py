@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Query
@@ -20,7 +20,8 @@ from starlette.responses import Response
 
 from ser.audio import io as audio_io
 from ser.inference import timeline
-from ser.inference.sliding_window import SupportsPredictProba, WindowSettings
+from ser.inference.model import Model
+from ser.inference.sliding_window import WindowSettings
 from ser.serving import timeline_page
 from ser.serving.concurrency import ConcurrencyLimiter, Overloaded
 from ser.serving.page import page
@@ -44,18 +45,15 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
 }
+HIDDEN_FIELDS: Any = {
+    "members": {"__all__": {"training_statistics"}},
+    "features": True,
+    "length_buckets": True,
+    "files": True,
+    "origin": {"made_from": True},
+}
+"""Fields of the model's card that the service does not show."""
 router = APIRouter()
-
-
-class ServedModel(SupportsPredictProba, Protocol):
-    """A model that predicts windows and whole recordings."""
-
-    @property
-    def card(self) -> Mapping[str, Any]:
-        """The model's metadata."""
-
-    def predict(self, recording: bytes) -> object:
-        """Predict the emotion of a recording; the result has the attributes of `PredictionResponse`."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class Limits:
                 raise UserError(f"{name}: found {value}; expected a number above 0.")
 
 
-def create_app(model: ServedModel, *, limits: Limits) -> FastAPI:
+def create_app(model: Model, *, limits: Limits) -> FastAPI:
     """Create the application; the model is called from several threads at once."""
     handlers: dict[int | type[Exception], Any] = {
         HTTPException: _http_error,
@@ -98,7 +96,8 @@ def create_app(model: ServedModel, *, limits: Limits) -> FastAPI:
     app.include_router(router)
     app.state.model, app.state.limits = model, limits
     app.state.limiter = ConcurrencyLimiter(workers=limits.workers, max_queued=limits.max_queued)
-    app.state.page, app.state.policy = page(model.card, emotions=model.emotions, limits=vars(limits))
+    app.state.card = model.card.model_dump(mode="json", exclude=HIDDEN_FIELDS)
+    app.state.page, app.state.policy = page(app.state.card, emotions=model.labels, limits=vars(limits))
     return app
 
 
@@ -118,7 +117,7 @@ async def health(request: Request) -> dict[str, str | int]:
 @router.get("/model")
 async def model_card(request: Request) -> dict[str, Any]:
     """Return the model's metadata."""
-    return dict(request.app.state.model.card)
+    return request.app.state.card
 
 
 @router.post("/predict", response_model=PredictionResponse, **OPENAPI)

@@ -1,48 +1,44 @@
 """A fake model with known predictions: the higher the frequency of a signal, the angrier; and signals for it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
-from ser.audio.io import AudioError
+from ser.audio import io as audio_io
+from ser.inference.model import UNCERTAIN, Prediction
 from tests.helpers.signals import RATE, noise, sine
 
 EMOTIONS = ("neutral", "sad", "angry")
 
 
-@dataclass
 class FakeModel:
-    """Predict angry with 0.9 at 1000 Hz and 0 at 0 Hz, neutral with 0.1, sad otherwise; log the lengths of signals."""
+    """Predict angry with 0.9 at 1000 Hz and 0 at 0 Hz, neutral with 0.1, sad otherwise; call `hook` first."""
 
-    emotions: tuple[str, ...] = EMOTIONS
-    rate: int = RATE
-    lengths: list[int] = field(default_factory=list)
+    labels, rate = EMOTIONS, RATE
+    card = SimpleNamespace(model_dump=lambda **_: {"model": "fake"})
 
-    def predict_proba(self, signal: np.ndarray) -> np.ndarray:
-        self.lengths.append(len(signal))
-        if np.abs(signal).max() < 1e-4:
-            raise AudioError("all silence")
+    def __init__(self, hook: Callable[[], object] = lambda: None) -> None:
+        self.hook, self.n_calls = hook, 0
+
+    def warm_up(self) -> None: ...
+
+    def predict(self, recording: Any) -> Prediction:
+        self.n_calls += 1
+        self.hook()
+        if isinstance(recording, tuple):
+            signal, rate = recording
+            assert rate == RATE
+        else:
+            signal = np.concatenate(list(audio_io.stream_blocks(recording, rate=RATE)))
         angry = 0.9 * min(hertz(signal) / 1000, 1.0)
-        return np.array([0.1, 0.9 - angry, angry])
-
-
-class FakeLoadedModel:
-    """The result of `ser.load` as far as sliding windows use it, with the probabilities of `FakeModel`."""
-
-    labels = EMOTIONS
-
-    def __init__(self, *, label: str = "sad") -> None:
-        self.label = label
-        self.card = SimpleNamespace(
-            preprocess=SimpleNamespace(sample_rate=RATE), model_dump=lambda **_: {"model": "fake"}
-        )
-
-    def predict(self, recording: tuple[np.ndarray, int]) -> SimpleNamespace:
-        signal, rate = recording
-        assert rate == RATE
-        probabilities = dict(zip(EMOTIONS, FakeModel().predict_proba(signal).tolist(), strict=True))
-        return SimpleNamespace(label=self.label, probabilities=probabilities, flags=("no_speech",))
+        probabilities = dict(zip(EMOTIONS, (0.1, 0.9 - angry, angry), strict=True))
+        label = max(probabilities, key=probabilities.__getitem__)
+        if silent := np.abs(signal).max() < 1e-4:
+            label, probabilities = UNCERTAIN, dict.fromkeys(EMOTIONS, 1 / 3)
+        flags = ("silence",) if silent else ("odd",)
+        return Prediction(label, max(probabilities.values()), probabilities, len(signal) / RATE, flags)
 
 
 def hertz(signal: np.ndarray) -> float:

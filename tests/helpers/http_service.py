@@ -7,39 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import uvicorn
 from fastapi import FastAPI
 
-from ser.audio import io as audio_io
-from tests.helpers.fake_model import FakeModel
-
 BOUNDARY = "b0undary"
-
-
-class FakeServedModel(FakeModel):
-    """A fake model whose predictions take `seconds`."""
-
-    def __init__(self, *, seconds: float = 0.0) -> None:
-        super().__init__()
-        self.card = {"name": "fake", "uar": 0.5}
-        self.seconds = seconds
-
-    def predict(self, recording: bytes) -> SimpleNamespace:
-        time.sleep(self.seconds)
-        signal = np.concatenate(list(audio_io.stream_blocks(recording, rate=self.rate)))
-        probabilities = dict(zip(self.emotions, self.predict_proba(signal).tolist(), strict=True))
-        label = max(probabilities, key=probabilities.__getitem__)
-        return SimpleNamespace(
-            label=label,
-            confidence=probabilities[label],
-            probabilities=probabilities,
-            seconds=len(signal) / self.rate,
-            flags=("odd",),
-        )
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,7 @@ class ConstantModel:
 
 
 def outcome(name: str = "a.wav", *, min_confidence: float = 0) -> formatting.PredictionOutcome:
-    return formatting.predict_or_error(
-        ConstantModel(),  # type: ignore[arg-type]
-        Path(name),
-        name=name,
-        min_confidence=min_confidence,
-    )
+    return formatting.predict_or_error(ConstantModel(), Path(name), name=name, min_confidence=min_confidence)
 
 
 def test_charts_rank_the_emotions() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from ser.inference.model import Prediction
 from ser.inference.sliding_window import SlidingWindowPredictor, Summary, WindowPrediction, WindowSettings, rechunk
 from ser.utils.errors import UserError
 from tests.helpers.fake_model import EMOTIONS, RATE, FakeModel, call, hertz, quiet, spoken
@@ -49,7 +50,7 @@ def test_windows_without_speech_have_no_prediction() -> None:
     predictor = SlidingWindowPredictor(model := FakeModel(), RAW)
     windows = list(predictor.windows([quiet(5)]))
     assert {(w.label, w.confidence, len(w.probabilities)) for w in windows} == {(None, None, 0)}
-    assert model.lengths == []
+    assert model.n_calls == 0
     assert predictor.summary().label is None
 
 
@@ -89,12 +90,12 @@ def test_summary_is_the_mean_of_the_windows() -> None:
     assert summary.speech == pytest.approx(6.0, abs=0.1)
 
 
-def test_windows_that_the_model_rejects_have_no_prediction() -> None:
-    """An error of the model for a silent window does not end the stream."""
+def test_uncertain_windows_have_no_prediction() -> None:
+    """The model may find no speech in a window that has speech according to its level."""
 
     class Silencing(FakeModel):
-        def predict_proba(self, signal: np.ndarray) -> np.ndarray:
-            return super().predict_proba(0 * signal)
+        def predict(self, recording: tuple[np.ndarray, int]) -> Prediction:
+            return super().predict((0 * recording[0], recording[1]))
 
     windows = list(SlidingWindowPredictor(Silencing(), RAW).windows([spoken(200, seconds=2)]))
     assert [w.label for w in windows] == [None, None]

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from ser.inference.sliding_window import WindowSettings
 from ser.serving.app import SECURITY_HEADERS, Limits, create_app, run
 from ser.utils.errors import UserError
 from tests.helpers.fake_model import FakeModel, call, quiet, spoken
-from tests.helpers.http_service import FakeServedModel, Reply, Service, served
+from tests.helpers.http_service import Reply, Service, served
 from tests.helpers.signals import encode, silence
 from tests.test_fuzz import WAYS
 
@@ -33,7 +32,7 @@ NO_FILE = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n--b--\r\
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     limits = Limits(megabytes=0.5, minutes=0.5, seconds=10, max_queued=100)
-    with served(create_app(FakeServedModel(), limits=limits)) as running:
+    with served(create_app(FakeModel(), limits=limits)) as running:
         yield running
 
 
@@ -81,7 +80,6 @@ def test_timeline_uses_the_query_parameters(service: Service) -> None:
         ("/predict", b"", "empty"),
         ("/predict", b"no audio at all", "not decodable as audio"),
         ("/predict", ANGRY[:-100], "cut short"),
-        ("/predict", encode(silence(1)), "silence"),
         ("/predict", encode(silence(31), rate=8000, kind="FLAC"), "1.0 minutes"),
         ("/timeline?window=0", ANGRY, "window: found 0"),
         ("/timeline?hop=5", ANGRY, "hop: found 5"),
@@ -143,18 +141,6 @@ def test_an_endless_body_is_cut_off(service: Service) -> None:
     assert service.post("/predict", ANGRY).status == 200
 
 
-def test_clients_read_the_response_to_a_too_large_body(service: Service) -> None:
-    """A client that reads the response only after sending its body gets 413, not a connection reset."""
-    for _ in range(20):
-        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as line:
-            line.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n")
-            for _ in range(9):
-                line.sendall(bytes(100_000))
-                time.sleep(0.002)
-            assert line.recv(12) == b"HTTP/1.1 413"
-    assert_problem(service.post("/predict", bytes(600_000)), 413)
-
-
 @pytest.mark.parametrize("size", [600_000, 5_000_000])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_requests_reads_the_response_to_a_too_large_body(service: Service, size: int, chunked: bool) -> None:
@@ -168,7 +154,7 @@ def test_requests_reads_the_response_to_a_too_large_body(service: Service, size:
 def test_uploads_are_not_written_to_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No temporary file is created, also for a file that is larger than what starlette keeps in memory."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with served(create_app(FakeServedModel(), limits=Limits())) as service:
+    with served(create_app(FakeModel(), limits=Limits())) as service:
         assert service.post("/predict", ANGRY + bytes(2_000_000)).status == 200
 
 
@@ -176,7 +162,7 @@ def test_concurrent_requests_get_their_own_prediction() -> None:
     """Forty requests at the same time get the prediction for their own recording, or 503 and Retry-After."""
     limits = Limits(workers=2, max_queued=10)
     contents = [ANGRY, SAD] * 20
-    with served(create_app(FakeServedModel(seconds=0.05), limits=limits)) as service:
+    with served(create_app(FakeModel(lambda: time.sleep(0.05)), limits=limits)) as service:
         with ThreadPoolExecutor(40) as pool:
             replies = list(pool.map(lambda content: service.post("/predict", content), contents))
         assert service.ask("GET", "/health").json == {"status": "ok", "busy": 0, "places": 12}
@@ -192,7 +178,7 @@ def test_concurrent_requests_get_their_own_prediction() -> None:
 def test_slow_requests_and_predictions_time_out() -> None:
     """A prediction that takes too long gives 503, an incomplete request 408; both free their slots."""
     limits = Limits(seconds=0.3, workers=1)
-    with served(create_app(FakeServedModel(seconds=2), limits=limits)) as service:
+    with served(create_app(FakeModel(lambda: time.sleep(2)), limits=limits)) as service:
         start = time.monotonic()
         assert_problem(service.post("/predict", ANGRY), 503)
         assert time.monotonic() - start < 2
@@ -206,36 +192,27 @@ def test_slow_requests_and_predictions_time_out() -> None:
 
 def test_no_more_than_workers_run_at_once() -> None:
     """A prediction that runs on after its timeout keeps its worker; one that timed out in the queue never runs."""
-
-    class Blocked(FakeServedModel):
-        released, calls = Event(), 0
-
-        def predict(self, recording: bytes) -> SimpleNamespace:
-            self.calls += 1
-            self.released.wait(30)
-            return super().predict(recording)
-
-    model = Blocked()
+    released = Event()
+    model = FakeModel(lambda: released.wait(30))
     with served(create_app(model, limits=Limits(seconds=0.5, workers=1))) as service:
         with ThreadPoolExecutor(6) as pool:
             replies = list(pool.map(lambda _: service.post("/predict", ANGRY), range(6)))
         assert [reply.status for reply in replies] == [503] * 6
-        assert model.calls == 1
-        model.released.set()
+        assert model.n_calls == 1
+        released.set()
         until = time.monotonic() + 10
         while service.post("/predict", ANGRY).status != 200:
             assert time.monotonic() < until
-        assert model.calls == 2
+        assert model.n_calls == 2
 
 
 def test_server_errors_reveal_no_internals() -> None:
     """The response with status 500 contains no path and no traceback."""
 
-    class Broken(FakeServedModel):
-        def predict(self, recording: bytes) -> Any:
-            raise RuntimeError("/secret/path")
+    def fail() -> None:
+        raise RuntimeError("/secret/path")
 
-    with served(create_app(Broken(), limits=Limits())) as service:
+    with served(create_app(FakeModel(fail), limits=Limits())) as service:
         reply = service.post("/predict", ANGRY)
         assert_problem(reply, 500)
         assert b"secret" not in reply.content
@@ -244,7 +221,7 @@ def test_server_errors_reveal_no_internals() -> None:
 def test_health_model_and_openapi(service: Service) -> None:
     """Each endpoint is there and described, and the description names request bodies, options and errors."""
     assert service.ask("GET", "/health").json["status"] == "ok"
-    assert service.ask("GET", "/model").json == FakeServedModel().card
+    assert service.ask("GET", "/model").json == FakeModel.card.model_dump()
     description = service.ask("GET", "/openapi.json").json
     assert set(description["paths"]) == {"/predict", "/timeline", "/health", "/model"}
     for path, options in (("/predict", set()), ("/timeline", {"window", "hop", "smoothing"})):
@@ -282,13 +259,12 @@ def test_invalid_limits_are_rejected(limit: dict[str, Any]) -> None:
     assert Limits(max_queued=0).max_queued == 0
 
 
-TAKEN = [("127.0.0.1", 0), ("192.0.2.1", 8000), ("127.0.0.1", 99999), ("no host", 1)]
-
-
-@pytest.mark.parametrize(("host", "port"), TAKEN)
+@pytest.mark.parametrize(
+    ("host", "port"), [("127.0.0.1", 0), ("192.0.2.1", 8000), ("127.0.0.1", 99999), ("no host", 1)]
+)
 def test_unavailable_address(host: str, port: int) -> None:
     """A port that is in use, the address of another computer, an invalid port or host: the error names the address."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         wanted = port or taken.getsockname()[1]
         with pytest.raises(UserError, match=f"{host}:{wanted}"):
-            run(create_app(FakeServedModel(), limits=Limits()), host=host, port=wanted, started=print)
+            run(create_app(FakeModel(), limits=Limits()), host=host, port=wanted, started=print)

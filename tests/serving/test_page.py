@@ -9,8 +9,8 @@ import pytest
 
 from ser.serving.app import Limits, create_app
 from tests.helpers.browser import Tab, browsing
-from tests.helpers.fake_model import call, spoken
-from tests.helpers.http_service import FakeServedModel, served
+from tests.helpers.fake_model import FakeModel, call, spoken
+from tests.helpers.http_service import served
 from tests.helpers.signals import encode, silence
 
 ANGRY = encode(spoken(900, seconds=2))
@@ -22,7 +22,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tab, str
     folder = tmp_path_factory.mktemp("browser")
     voice = folder / "voice.wav"
     voice.write_bytes(encode(spoken(100, seconds=20)))
-    app = create_app(FakeServedModel(), limits=Limits(megabytes=1))
+    app = create_app(FakeModel(), limits=Limits(megabytes=1))
     with served(app) as service, browsing(folder, *FAKE_DEVICE, f"--use-file-for-fake-audio-capture={voice}") as tab:
         yield tab, service.url
 
@@ -101,14 +101,14 @@ def test_voice_is_recorded_with_the_keyboard(tab: Tab) -> None:
     assert tab.console_errors() == []
 
 
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [
-        (b"no audio", "not decodable"),
-        (encode(silence(1)), "silence"),
-        (bytes(2_000_000), "2 MB"),
-    ],
-)
+def test_silence_has_no_prediction(tab: Tab, tmp_path: Path) -> None:
+    """The headline states that there is no speech, and the flag is explained."""
+    choose(tab, tmp_path, encode(silence(1)))
+    assert headline(tab) == "No speech detected"
+    assert "silent" in tab.run("document.getElementById('remark').innerText")
+
+
+@pytest.mark.parametrize(("content", "named"), [(b"no audio", "not decodable"), (bytes(2_000_000), "2 MB")])
 def test_errors_are_shown(tab: Tab, tmp_path: Path, content: bytes, named: str) -> None:
     """An alert shows the detail of the problem, and there is no result."""
     choose(tab, tmp_path, content)
