@@ -2,8 +2,8 @@
 
     python -m benchmarks.predict [RECORDING [FOLDER]]
 
-Ours is models/exported/lstm; the plain way loads models/checkpoints/lstm's first member with keras.models.load_model and the recording with
-librosa, does not denoise, and measures features as we do. Without a recording, a made-up voice of 3 s at 48 kHz is
+Ours is models/exported/lstm; the plain way loads the first member of models/checkpoints/lstm with
+keras.models.load_model and the recording with librosa, does not denoise, and measures features as we do. Without a recording, a made-up voice of 3 s at 48 kHz is
 judged; with a folder, so is every recording in it, on all cores. Members are averaged: the cost is that of as many
 models.
 """

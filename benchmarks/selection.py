@@ -3,8 +3,8 @@
     .venv/bin/dvc exp run -S 'corpora=[ravdess]' -S split.fold_table=emobox -S split.val_fraction=0.25 split    # once
     .venv/bin/python -m benchmarks.selection wider -S conv_filters='[96, 128, 192]' --folds 1 --folds 2
 
-Uses data/features/frames and data/splits.csv of the last run and the section `train_lstm` of params.yaml, some keys of it
-replaced. Says the validation UAR of each fold and their mean, with its interval over speakers, and how many seconds
+Uses data/features/frames and data/splits.csv of the last run and the section `train_lstm` of params.yaml, with some
+keys replaced. Says the validation UAR of each fold and their mean, with its interval over speakers, and how many seconds
 each network trained (one fold alone has all cores, several have one each), and records the trial in MLflow, in the
 experiment `lstm-selection`.
 """

@@ -2,8 +2,8 @@
 
     python -m benchmarks.service FOLDER
 
-It serves models/exported/lstm in a process of its own, and sends the first 200 recordings below FOLDER all at once, twice: first
-each asks once; then those who are refused come again when they are told to, until all are answered.
+It serves models/exported/lstm in a separate process, and sends the first 200 recordings below FOLDER all at once,
+twice: first each asks once; then those who are refused come again when they are told to, until all are answered.
 """
 
 import http.client

@@ -1,4 +1,4 @@
-"""Speech emotion recognition: ``ser.load("models/exported/lstm").predict("voice.wav")``. Importing it imports nothing."""
+"""Speech emotion recognition: ``ser.load("models/exported/lstm").predict("voice.wav")``."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Make altered copies of a corpus's clips, each reproducible from (seed, clip, copy) alone."""
+"""Augment the clips of a corpus for training, and corrupt some for robustness tests."""
 
 from typing import Annotated
 
@@ -13,10 +13,10 @@ from ser.utils.errors import handle_user_errors
 
 @handle_user_errors
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
-    """Make altered copies of a corpus's clips, each reproducible from (seed, clip, copy) alone.
+    """Augment the clips of a corpus for training, and corrupt some for robustness tests.
 
-    Reads data/interim/CORPUS.parquet; writes the copies only, to learn from and to test with, to
-    data/augmented/CORPUS.parquet.
+    Reads data/interim/CORPUS.parquet; writes data/augmented/CORPUS.parquet, which holds augmented and corrupted clips
+    only. Each is reproducible from the seed, the clip and its number.
     """
     params = read_params()
     with clip_writer(paths.augmented(corpus), payload=AUDIO) as write:

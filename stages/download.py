@@ -1,4 +1,4 @@
-"""Bring the recordings of one corpus to data/raw/CORPUS, bytes as published, and list them."""
+"""Download, import or synthesize a corpus, verify it and list its recordings."""
 
 from typing import Annotated
 
@@ -14,9 +14,10 @@ from ser.utils.files import atomic_write
 
 @handle_user_errors
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
-    """Bring the recordings of one corpus to data/raw/CORPUS, bytes as published, and list them.
+    """Download, import or synthesize a corpus, verify it and list its recordings.
 
-    Writes data/recordings/CORPUS.csv: what each file's name, or its label, says.
+    Writes data/raw/CORPUS, the files as published, and data/recordings/CORPUS.csv, one row per recording: emotion,
+    speaker, sentence and other labels.
     """
     params = read_params()
     typer.echo(download_corpus.describe_corpus(corpus, params.custom_corpora))

@@ -1,4 +1,4 @@
-"""Make of every trained model a folder to take away, which answers without training's libraries and settings."""
+"""Convert trained models into self-contained folders for inference."""
 
 from functools import cache
 
@@ -17,11 +17,10 @@ from ser.utils.errors import handle_user_errors
 
 @handle_user_errors
 def main() -> None:
-    """Make of every trained model a folder to take away, which answers without training's libraries and settings.
+    """Convert trained models into self-contained folders for inference.
 
     Reads models/checkpoints, data/features/frames, data/features/functionals, data/splits.csv and
-    reports/leaderboard.csv; writes models/exported and
-    reports/models.csv: model, card_md5, bytes.
+    reports/leaderboard.csv; writes models/exported and reports/models.csv (model, card_md5, bytes).
     """
     params = read_params()
     corpora = sorted(params.corpora)

@@ -1,4 +1,4 @@
-"""Measure frame features of a corpus's clips and copies, and sum them up in functionals."""
+"""Compute frame-level features and functionals of a corpus's clips."""
 
 from typing import Annotated
 
@@ -14,10 +14,11 @@ from ser.utils.files import atomic_write
 
 @handle_user_errors
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
-    """Measure frame features of a corpus's clips and copies, and sum them up in functionals.
+    """Compute frame-level features and functionals of a corpus's clips.
 
-    Reads data/interim/CORPUS.parquet and data/augmented/CORPUS.parquet; writes a (frames, features) matrix
-    a clip to data/features/frames/CORPUS.parquet (a folder of parts) and a vector a clip to data/features/functionals/CORPUS.parquet.
+    Reads data/interim/CORPUS.parquet and data/augmented/CORPUS.parquet; writes a (frames, features) matrix per clip to
+    data/features/frames/CORPUS.parquet (a folder of files) and a vector of functionals per clip to
+    data/features/functionals/CORPUS.parquet.
     """
     settings = read_params().features
     layout = extraction.functionals_layout(settings)

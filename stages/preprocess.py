@@ -1,4 +1,4 @@
-"""Make clips of a corpus's recordings: mono, one rate, denoised, trimmed, level-normalised."""
+"""Decode, denoise, trim and level-normalize the recordings of a corpus."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -16,10 +16,11 @@ from ser.utils.files import write_csv, write_json
 
 @handle_user_errors
 def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as demo, ravdess or tess.")]) -> None:
-    """Make clips of a corpus's recordings: mono, one rate, denoised, trimmed, level-normalised.
+    """Decode, denoise, trim and level-normalize the recordings of a corpus.
 
-    Reads data/raw/CORPUS and data/recordings/CORPUS.csv; writes data/interim/CORPUS.parquet, what was unusable, with
-    the reason, to data/rejected/CORPUS.csv, and what the others were like to data/audio_stats/CORPUS.csv.
+    Reads data/raw/CORPUS and data/recordings/CORPUS.csv; writes data/interim/CORPUS.parquet, the rejected recordings
+    with their reasons to data/rejected/CORPUS.csv, and levels and durations of the recordings to
+    data/audio_stats/CORPUS.csv.
     """
     settings = read_params().preprocess
     recordings, outcome = read_recordings(paths.recordings(corpus)), PreprocessingLog()

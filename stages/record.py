@@ -1,4 +1,4 @@
-"""Record the present result in MLflow, once."""
+"""Log the current result to MLflow, once."""
 
 import typer
 
@@ -9,7 +9,7 @@ from ser.utils.errors import handle_user_errors
 
 @handle_user_errors
 def main() -> None:
-    """Record the present result in MLflow, once.
+    """Log the current result to MLflow, once.
 
     Reads metrics, reports, models/exported and data/predictions. DVC always runs this stage, since results may come
     from its cache; a result that MLflow has is not recorded again.

@@ -1,4 +1,4 @@
-"""Decide which clips are trained, validated and tested on."""
+"""Assign clips to train, validation and test splits."""
 
 import typer
 
@@ -16,10 +16,10 @@ from ser.utils.text import pluralize
 
 @handle_user_errors
 def main() -> None:
-    """Decide which clips are trained, validated and tested on.
+    """Assign clips to train, validation and test splits.
 
-    Reads data/features/functionals, of which only what is known of each clip; writes data/splits.csv: clip_id, emotion, fold,
-    split, one row a clip and fold; and which clips are in no split, with the reason, to data/excluded.csv.
+    Reads the metadata of clips from data/features/functionals; writes data/splits.csv (clip_id, emotion, fold, split;
+    one row per clip and fold) and data/excluded.csv (clips in no split, with the reason).
     """
     params = read_params()
     clips = read_clips(map(paths.functionals, params.corpora))

@@ -1,4 +1,4 @@
-"""Train one classical baseline on every fold and seed, by grid search over training speakers, and predict."""
+"""Train one baseline on every fold and seed, by grid search over training speakers."""
 
 from functools import partial
 from typing import Annotated
@@ -15,10 +15,10 @@ from ser.utils.files import atomic_write
 
 @handle_user_errors
 def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or decision_tree.")]) -> None:
-    """Train one classical baseline on every fold and seed, by grid search over training speakers, and predict.
+    """Train one baseline on every fold and seed, by grid search over training speakers.
 
-    Reads data/features/functionals and data/splits.csv; writes models/checkpoints/BASELINE, and data/predictions/BASELINE.parquet of the
-    validation and test clips.
+    Reads data/features/functionals and data/splits.csv; writes models/checkpoints/BASELINE and the predictions of
+    validation and test clips to data/predictions/BASELINE.parquet.
     """
     params = read_params()
     settings = params.train_baselines

@@ -1,4 +1,4 @@
-"""Train the recurrent model on every fold and seed, and predict the validation and test clips."""
+"""Train the (Bi)LSTM network on every fold and seed."""
 
 from functools import partial
 
@@ -15,10 +15,10 @@ from ser.utils.parallel import n_workers
 
 @handle_user_errors
 def main() -> None:
-    """Train the recurrent model on every fold and seed, and predict the validation and test clips.
+    """Train the (Bi)LSTM network on every fold and seed.
 
-    Reads data/features/frames, data/features/functionals and data/splits.csv; writes models/checkpoints/lstm, data/predictions/lstm.parquet and the
-    history reports/lstm/history.csv.
+    Reads data/features/frames, data/features/functionals and data/splits.csv; writes models/checkpoints/lstm, the
+    predictions of validation and test clips to data/predictions/lstm.parquet, and reports/lstm/history.csv.
     """
     params = read_params()
     settings, trained = params.train_lstm, paths.checkpoint("lstm")
