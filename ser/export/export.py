@@ -157,7 +157,7 @@ def _card(
         "preprocess": settings.preprocess,
         "features": settings.features if by_functionals else _features(settings.features, kinds),
         "inputs": {"frames": kinds, "functionals": by_functionals},
-        "length_buckets": _cut(settings) if trained.is_network else None,
+        "length_buckets": _length_buckets(settings) if trained.is_network else None,
         "members": members,
         "aggregation": _answer(len(members)),
         "origin": {
@@ -178,9 +178,8 @@ def _features(features: Features, kinds: Sequence[str]) -> Features:
     )
 
 
-def _cut(settings: PipelineSettings) -> dict[str, int]:
-    buckets = LengthBuckets.of(settings.train_lstm, hop_seconds=settings.features.hop_seconds)
-    return {"step": buckets.step, "max_length": buckets.most}
+def _length_buckets(settings: PipelineSettings) -> LengthBuckets:
+    return LengthBuckets.of(settings.train_lstm, hop_seconds=settings.features.hop_seconds)
 
 
 def _answer(n_members: int) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from ser import paths
+from ser.models.batching import LengthBuckets
 from ser.params import Features, FrameFeature, Preprocess, Settings
 from ser.utils.errors import UserError
 from ser.utils.files import file_hash, write_json
@@ -21,15 +22,7 @@ FORMAT = 4
 CARD = "card.json"
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Length = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
-
-
-class LengthLimits(Settings):
-    """Lengths in frames that a network accepts: multiples of `step`, up to `max_length`."""
-
-    step: Length
-    max_length: Length
 
 
 class ModelInputs(Settings):
@@ -77,7 +70,7 @@ class Card(Settings):
     preprocess: Preprocess
     features: Features
     inputs: ModelInputs
-    length_buckets: LengthLimits | None
+    length_buckets: LengthBuckets | None
     members: Annotated[tuple[FoldModel, ...], Field(min_length=1)]
     aggregation: str
     origin: dict[str, Any]

@@ -139,12 +139,10 @@ def _load_member(folder: Path, card: Card, member: FoldModel) -> MemberPredictor
 
 def _load_network(folder: Path, card: Card, member: FoldModel) -> Classifier:
     from ser.inference import onnx_session
-    from ser.models.batching import LengthBuckets
 
     if card.length_buckets is None:
         raise UserError(f"{folder}/card.json: found no length_buckets, which a network needs; export the model again.")
-    buckets = LengthBuckets(step=card.length_buckets.step, most=card.length_buckets.max_length)
-    run = onnx_session.load([folder / name for name in member.weights], buckets=buckets)
+    run = onnx_session.load([folder / name for name in member.weights], buckets=card.length_buckets)
 
     def classify(clips: Sequence[ModelInput]) -> ProbabilityMatrix:
         functionals = np.stack([clip.functionals for clip in clips]) if card.inputs.functionals else None

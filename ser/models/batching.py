@@ -107,20 +107,20 @@ def _lengths(frames: Sequence[Array]) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class LengthBuckets:
-    """Lengths that clips are brought to, in frames: multiples of `step`, and never more than `most`."""
+    """Lengths in frames that clips are padded or truncated to: multiples of `step`, up to `max_length`."""
 
     step: int
-    most: int
+    max_length: int
 
     @classmethod
     def of(cls, settings: TrainLstm, *, hop_seconds: float) -> LengthBuckets:
         """Turn the settings' seconds into frames."""
         step = max(1, round(settings.bucket_seconds / hop_seconds))
-        return cls(step=step, most=max(1, round(settings.max_seconds / hop_seconds) // step) * step)
+        return cls(step=step, max_length=max(1, round(settings.max_seconds / hop_seconds) // step) * step)
 
     def lengths(self, frames: Sequence[Array]) -> npt.NDArray[np.int64]:
         """Compute the length each clip is brought to."""
-        return np.minimum(-(-_lengths(frames) // self.step) * self.step, self.most)
+        return np.minimum(-(-_lengths(frames) // self.step) * self.step, self.max_length)
 
     def stack(self, frames: Iterable[Array], *, length: int) -> Array:
         """Cut clips to a length or repeat their last frame up to it: (clips, length, features)."""

@@ -47,7 +47,7 @@ def test_an_epoch_gives_clips_with_their_functionals() -> None:
     settings = tiny_models.lstm_settings(batch_size=2, mixup=0, spec_augment=False)
     made = list(
         batching.iterate_epoch(
-            examples, LengthBuckets(step=8, most=24), settings, n_classes=2, blank=BLANK[:3], rng=rng()
+            examples, LengthBuckets(step=8, max_length=24), settings, n_classes=2, blank=BLANK[:3], rng=rng()
         )
     )
     for (given, functionals), _ in made:
@@ -62,7 +62,7 @@ def test_every_class_weighs_the_same_where_asked(class_weight: str | None) -> No
     examples = batching.Examples(frames, np.array([0, 0, 2, 0, 0, 0]))
     settings = tiny_models.lstm_settings(class_weight=class_weight, mixup=0, spec_augment=False)
     made = batching.iterate_epoch(
-        examples, LengthBuckets(step=8, most=24), settings, n_classes=3, blank=BLANK[:3], rng=rng()
+        examples, LengthBuckets(step=8, max_length=24), settings, n_classes=3, blank=BLANK[:3], rng=rng()
     )
     total = sum(targets.sum(axis=0) for _, targets in made)
     np.testing.assert_allclose(total, [3, 0, 3] if class_weight else [5, 0, 1], rtol=1e-6)
@@ -119,7 +119,7 @@ def test_a_clip_of_one_frame_and_one_feature_is_not_hidden() -> None:
 @pytest.mark.parametrize("changes", [{"mixup": 0.4}, {"spec_augment": True}])
 def test_an_epoch_depends_on_its_generator_alone(changes: dict[str, object]) -> None:
     """The same generator gives the same batches, another gives others, and the clips themselves stay as they were."""
-    settings, buckets = tiny_models.lstm_settings(batch_size=5, **changes), LengthBuckets(step=4, most=24)
+    settings, buckets = tiny_models.lstm_settings(batch_size=5, **changes), LengthBuckets(step=4, max_length=24)
     before = [clip.copy() for clip in TRAIN.frames]
 
     def epoch(seed: int) -> list[bytes]:
@@ -138,11 +138,11 @@ def test_an_epoch_depends_on_its_generator_alone(changes: dict[str, object]) -> 
 @pytest.mark.parametrize(
     ("bucket", "most", "hop", "expected"),
     [
-        (0.16, 6, 0.01, LengthBuckets(step=16, most=592)),  # the largest multiple that is not above 600 frames
-        (0.16, 0.16, 0.01, LengthBuckets(step=16, most=16)),
-        (0.16, 0.05, 0.01, LengthBuckets(step=16, most=16)),
-        (0.001, 6, 0.01, LengthBuckets(step=1, most=600)),
-        (0.1, 1, 0.0125, LengthBuckets(step=8, most=80)),
+        (0.16, 6, 0.01, LengthBuckets(step=16, max_length=592)),  # the largest multiple that is not above 600 frames
+        (0.16, 0.16, 0.01, LengthBuckets(step=16, max_length=16)),
+        (0.16, 0.05, 0.01, LengthBuckets(step=16, max_length=16)),
+        (0.001, 6, 0.01, LengthBuckets(step=1, max_length=600)),
+        (0.1, 1, 0.0125, LengthBuckets(step=8, max_length=80)),
     ],
 )
 def test_buckets_are_counted_in_frames(bucket: float, most: float, hop: float, expected: LengthBuckets) -> None:
@@ -154,16 +154,16 @@ def test_buckets_are_counted_in_frames(bucket: float, most: float, hop: float, e
 def test_lengths() -> None:
     """A clip is brought to the next multiple of the step, and to no more than the most."""
     frames = [np.zeros((n, 4), dtype=np.float32) for n in (1, 15, 16, 17, 48, 49, 1000)]
-    assert LengthBuckets(step=16, most=48).lengths(frames).tolist() == [16, 16, 16, 32, 48, 48, 48]
+    assert LengthBuckets(step=16, max_length=48).lengths(frames).tolist() == [16, 16, 16, 32, 48, 48, 48]
 
 
 def test_stacking() -> None:
     """A short clip repeats its last frame, a long one is cut at the end, and one that fits is left alone."""
     clips = [np.array(rows, dtype=np.float32) for rows in ([[1, 2]], [[1, 2], [3, 4], [5, 6]], [[9, 8]] * 4)]
-    stacked = LengthBuckets(step=3, most=9).stack(clips, length=3)
+    stacked = LengthBuckets(step=3, max_length=9).stack(clips, length=3)
     assert stacked.tolist() == [[[1, 2]] * 3, [[1, 2], [3, 4], [5, 6]], [[9, 8]] * 3]
     assert stacked.dtype == np.float32
-    assert LengthBuckets(step=3, most=9).stack(clips[1:2], length=5)[0, :, 0].tolist() == [1, 3, 5, 5, 5]
+    assert LengthBuckets(step=3, max_length=9).stack(clips[1:2], length=5)[0, :, 0].tolist() == [1, 3, 5, 5, 5]
 
 
 def test_moments() -> None:
