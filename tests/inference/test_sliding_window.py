@@ -1,13 +1,12 @@
 """Windows lie on a grid of hops, have the model's predictions, and do not depend on the blocks of the signal."""
 
-import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from ser.inference.model import Prediction
-from ser.inference.sliding_window import SlidingWindowPredictor, Summary, WindowPrediction, WindowSettings, rechunk
+from ser.inference.sliding_window import SlidingWindowPredictor, WindowPrediction, WindowSettings
 from ser.utils.errors import UserError
 from tests.helpers.fake_model import EMOTIONS, RATE, FakeModel, call, hertz, quiet, spoken
 
@@ -101,29 +100,6 @@ def test_uncertain_windows_have_no_prediction() -> None:
     assert [w.label for w in windows] == [None, None]
 
 
-def test_memory_does_not_grow_with_duration() -> None:
-    """Ten minutes need no more memory than half a minute."""
-
-    def peak(seconds: int) -> int:
-        hop = spoken(300, seconds=1)
-        tracemalloc.start()
-        for _ in SlidingWindowPredictor(FakeModel(), WindowSettings()).windows(hop for _ in range(seconds)):
-            pass
-        memory = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return memory
-
-    short, long = peak(30), peak(600)
-    assert long < 1.2 * short + 50_000
-
-
-def test_rechunk_keeps_all_samples() -> None:
-    """Blocks have the given size, except for the last one."""
-    chunks = list(rechunk(blocks(np.arange(1003, dtype=np.float32), 37), size=100))
-    assert [len(chunk) for chunk in chunks] == [100] * 10 + [3]
-    np.testing.assert_array_equal(np.concatenate(chunks), np.arange(1003))
-
-
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
@@ -141,13 +117,3 @@ def test_invalid_settings_are_rejected(option: str, value: float, expected: str)
     name = option if option == "smoothing" else f"{option}_seconds"
     with pytest.raises(UserError, match=f"^{name}: found {value:g}"):
         WindowSettings(**{name: value})
-
-
-def test_dictionaries_are_copies() -> None:
-    """Changing the dictionary of a window or of a summary does not change the prediction."""
-    windows, predictor = predict(spoken(300, seconds=2))
-    for prediction in (windows[0], predictor.summary()):
-        assert isinstance(prediction, WindowPrediction | Summary)
-        content = prediction.as_dict()
-        assert content == {**vars(prediction), "probabilities": dict(prediction.probabilities)}
-        assert content["probabilities"] is not prediction.probabilities
