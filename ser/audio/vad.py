@@ -65,8 +65,8 @@ class EnergyVad:
         heard = np.percentile(self._recent, NOISE_PERCENTILE) if self._recent else QUIETEST_DB
         return max(float(heard), QUIETEST_DB)
 
-    def hear(self, frames: Levels) -> tuple[Loud, Sequence[Segment]]:
-        """Hear the next frames.
+    def update(self, frames: Levels) -> tuple[Loud, Sequence[Segment]]:
+        """Add the next frames.
 
         Parameters
         ----------

@@ -146,7 +146,7 @@ class SlidingWindowPredictor:
         self.segments.extend(self._vad.close())
 
     def _predict_window(self, hop: Waveform) -> WindowPrediction:
-        speech, ended = self._vad.hear(frame_levels_db(hop, rate=self._model.rate))
+        speech, ended = self._vad.update(frame_levels_db(hop, rate=self._model.rate))
         self.segments.extend(ended)
         self._signal = np.concatenate([self._signal, hop])[-self._window_length :]
         self._speech = np.concatenate([self._speech, speech])[-self._n_frames :]

@@ -13,7 +13,7 @@ def heard(signal: np.ndarray, *, hop_seconds: float = 1.0) -> tuple[np.ndarray, 
     listener, loud, segments = EnergyVad(), [], []
     size = round(hop_seconds * RATE)
     for start in range(0, len(signal), size):
-        found, ended = listener.hear(vad.frame_levels_db(signal[start : start + size], rate=RATE))
+        found, ended = listener.update(vad.frame_levels_db(signal[start : start + size], rate=RATE))
         loud.append(found)
         segments.extend(ended)
     return np.concatenate(loud), [*segments, *listener.close()]
