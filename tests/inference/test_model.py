@@ -84,7 +84,8 @@ def _real(params: dict[str, Any], *, model: str) -> dict[str, Any]:
         "frame_features": ["mel"] if model == "lstm" else ["mfcc", "pitch", "spectral", "chroma"]
     }
     inputs = {"spectral_features": ["mel"] if model == "lstm" else ["mfcc"], "epochs": 1}
-    augment = params["augment"] | {"copies": 0, "stress": params["augment"]["stress"] | {"clips": 0}}
+    robustness = params["augment"]["robustness"] | {"n_clips": 0}
+    augment = params["augment"] | {"copies_per_clip": 0, "robustness": robustness}
     return params | {
         "split": split,
         "features": features,

@@ -164,7 +164,7 @@ def test_the_best_epoch_is_kept(contrarily: tuple[Any, pd.DataFrame, Examples]) 
 
 
 def test_training_stops_when_nothing_gets_better(contrarily: tuple[Any, pd.DataFrame, Examples]) -> None:
-    """After `patience` epochs without a better UAR training ends."""
+    """After `early_stopping_patience` epochs without a better UAR training ends."""
     history = contrarily[1]
     assert len(history) == history.epoch[history.val_uar.idxmax()] + 4 < 40
 
