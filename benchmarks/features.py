@@ -1,10 +1,9 @@
-"""Frame features and functionals of the default settings, beside a plain loop over librosa's functions.
+"""Measure frame features and functionals of the default settings, and a plain loop over librosa's functions.
 
     python -m benchmarks.features
 
-Both measure made-up clips in one process on one thread. The loop calls librosa once a feature, as tutorials do, each
-with a spectrum of its own: the same kinds as ours, but no pitch and no voice quality. (With the pinned numba, librosa's
-own pitch and tuning crash.)
+Both process synthetic clips in one process on one thread. The loop calls one librosa function per feature, each with an
+STFT of its own. It computes the same kinds of features, but no pitch and no voice quality.
 """
 
 import json

@@ -2,10 +2,10 @@
 
     python -m benchmarks.predict [RECORDING [FOLDER]]
 
-Ours is models/exported/lstm; the plain way loads the first member of models/checkpoints/lstm with
-keras.models.load_model and the recording with librosa, does not denoise, and measures features as we do. Without a recording, a made-up voice of 3 s at 48 kHz is
-judged; with a folder, so is every recording in it, on all cores. Members are averaged: the cost is that of as many
-models.
+Ours is models/exported/lstm. The plain way loads the first member of models/checkpoints/lstm with
+keras.models.load_model and the recording with librosa.load; it computes the same features and does not denoise. Without
+a recording, both predict a synthetic voice of 3 s at 48 kHz; with a folder, ours also predicts every recording in it,
+on all cores. Members are averaged: the cost is that of as many models.
 """
 
 import contextlib
