@@ -1,4 +1,4 @@
-"""The emotions this project speaks of, and how a run chooses and merges them."""
+"""Define the canonical emotions, and select and merge them for a run."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,47 +7,47 @@ from typing import Any
 from ser.utils.errors import UserError
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
-"""Canonical names, in the order of every table, matrix and model output."""
+"""Canonical names, in the order of all tables, matrices and model outputs."""
 LABEL_PATTERN = "[a-z]+(_[a-z]+)*"
-"""What else may name an emotion: some corpora have ``bored``. A run leaves such clips out unless it names them."""
+"""Pattern of emotion names. Corpora may have others, such as ``bored``; a run excludes them unless it names them."""
 
 
 def validate_labels(names: Sequence[str], *, where: str) -> None:
-    """Refuse what cannot be the name of an emotion; other words than the canonical ones are allowed.
+    """Check that names match `LABEL_PATTERN`.
 
     Raises
     ------
     UserError
-        Naming `where` they stand, and what was found.
+        If a name does not match; the message starts with `where`.
     """
-    wrong = sorted(name for name in set(names) if not re.fullmatch(LABEL_PATTERN, name))
-    if wrong:
+    invalid = sorted(name for name in set(names) if not re.fullmatch(LABEL_PATTERN, name))
+    if invalid:
         raise UserError(
-            f"{where}: {', '.join(map(repr, wrong))} cannot name an emotion; expected a lower-case word, such as "
+            f"{where}: {', '.join(map(repr, invalid))} cannot name an emotion; expected a lower-case word, such as "
             f"{', '.join(EMOTIONS)}."
         )
 
 
 def label_map(use: Sequence[str], merge: Mapping[Any, str]) -> dict[str, str]:
-    """Say which label each canonical emotion gets in a run.
+    """Map each emotion to its class in a run.
 
     Parameters
     ----------
-    use
+    use : sequence of str
         Emotions that are classes of the run.
-    merge
-        Emotion -> the class it is counted as, such as ``{"calm": "neutral"}``.
+    merge : mapping of str to str
+        Emotion -> class that it is merged into, such as ``{"calm": "neutral"}``.
 
     Returns
     -------
     dict of str to str
-        Emotion -> class. An emotion that is absent is left out of the run.
+        Emotion -> class. Other emotions are excluded from the run.
     """
     labels = {emotion: emotion for emotion in use}
     return labels | {emotion: target for emotion, target in merge.items() if target in use}
 
 
 def canonical_order(names: Iterable[str]) -> list[str]:
-    """Sort emotions into their canonical order, others after them by the alphabet, without repeats."""
-    found = set(names)
-    return [emotion for emotion in EMOTIONS if emotion in found] + sorted(found - set(EMOTIONS))
+    """Sort emotions into canonical order, others after them alphabetically, without duplicates."""
+    unique = set(names)
+    return [emotion for emotion in EMOTIONS if emotion in unique] + sorted(unique - set(EMOTIONS))

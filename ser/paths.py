@@ -1,7 +1,6 @@
-"""Where each artefact of the pipeline is stored, relative to the root of the project.
+"""Locate the artefacts of the pipeline, relative to the project root.
 
-Code outside this module names no folder of `data`, `metrics`, `reports` or of models. To move an artefact, change this
-module, dvc.yaml and the documentation.
+Other modules do not contain paths of artefacts. To move one, change this module, dvc.yaml and the documentation.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Compare the models' results with those of another revision, and fail where they are worse."""
+"""Compare the metrics of all models with those of another revision, and fail if they are worse."""
 
 from functools import partial
 from pathlib import Path
@@ -18,36 +18,36 @@ from ser.utils.files import write_text
 @partial(handle_user_errors, code=2)
 def main(
     against: Annotated[str, typer.Option(help="The Git revision to compare with.")] = "main",
-    candidate: Annotated[str | None, typer.Option(help="The revision to judge; else the workspace.")] = None,
-    accept: Annotated[list[str] | None, typer.Option(help=f"An intended change: {get_args(Change)}.")] = None,
+    candidate: Annotated[str | None, typer.Option(help="The revision to check; by default the workspace.")] = None,
+    accept: Annotated[list[str] | None, typer.Option(help=f"Accept a change: {get_args(Change)}.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write a comment for a pull request here.")] = None,
-    picture: Annotated[list[str] | None, typer.Option(help="Address of a picture to show in the comment.")] = None,
+    picture: Annotated[list[str] | None, typer.Option(help="URL of a picture for the comment.")] = None,
 ) -> None:
-    """Compare the models' results with those of another revision, and fail where they are worse.
+    """Compare the metrics of all models with those of another revision, and fail if they are worse.
 
-    Reads metrics/metrics.json, dvc.lock and data/predictions of both sides; limits are the section `check` of
-    params.yaml. Exit code 0: no worse, 1: worse, 2: could not compare. docs/regression.md says what is checked.
+    Reads metrics/metrics.json, dvc.lock and data/predictions of both revisions, and the limits in the section `check`
+    of params.yaml. Exit code 0: not worse, 1: worse, 2: could not compare. See docs/regression.md for the checks.
     """
     params, accepted = read_params(), regression_check.parse_accepted_changes(accept or [])
     after, notes = revisions.read_result(candidate)
     before, others = revisions.read_result(against)
     if after is None:
-        raise UserError(f"{candidate or 'the workspace'} has no {paths.METRICS}; `make repro` makes it.")
+        raise UserError(f"{candidate or 'the workspace'} has no {paths.METRICS}; run `make repro` to create it.")
     if regression_check.is_outdated(after.metrics):
-        raise UserError(f"metrics of {after.name} were written by an earlier version; `make repro` writes them anew.")
+        raise UserError(f"metrics of {after.name} were written by an earlier version; run `make repro` to update them.")
     if before is None:
-        verdict = regression_check.initial_result(against, after)
+        report = regression_check.initial_result(against, after)
     elif regression_check.is_outdated(before.metrics):
-        verdict = regression_check.not_comparable(before.name, after)
+        report = regression_check.not_comparable(before.name, after)
     else:
-        verdict = regression_check.compare(
+        report = regression_check.compare(
             before, after, params.check, evaluate=params.evaluate, seed=params.data_seed, accepted=accepted
         )
-    verdict.notes += [*notes, *others]
+    report.notes += [*notes, *others]
     if markdown is not None:
-        write_text(markdown, regression_report.markdown(verdict, pictures=picture or []))
-    typer.echo(regression_report.console_report(verdict))
-    raise typer.Exit(verdict.code)
+        write_text(markdown, regression_report.markdown(report, pictures=picture or []))
+    typer.echo(regression_report.console_report(report))
+    raise typer.Exit(report.code)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure what a random split, copies of test clips and corpora that sound different are worth to a cheap model."""
+"""Measure speaker leakage, augmentation leakage and corpus shortcuts with random forests."""
 
 import typer
 
@@ -13,7 +13,7 @@ from ser.utils.files import write_text
 
 @handle_user_errors
 def main() -> None:
-    """Measure what a random split, copies of test clips and corpora that sound different are worth to a cheap model.
+    """Measure speaker leakage, augmentation leakage and corpus shortcuts with random forests.
 
     Reads data/features/functionals; writes reports/leakage.csv: probe, corpus, uar, clips, speakers, classes, note.
     """

@@ -18,20 +18,20 @@ def main() -> None:
     """
     params = read_params()
     models = ["lstm", *params.baselines]
-    judged = evaluate.evaluate_models(
+    result = evaluate.evaluate_models(
         paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.data_seed
     )
     evaluation_report.write(
         paths.EVALUATION_REPORT,
         paths.EVALUATION_FIGURES,
-        tables=judged.predictions,
-        headline=judged.board,
-        pairs=judged.pairs,
-        people=judged.people,
-        robustness=judged.robustness,
-        probe=evaluate.read_leakage(paths.LEAKAGE_CSV),
+        tables=result.predictions,
+        ranking=result.leaderboard,
+        pairs=result.pairs,
+        humans=result.human_comparison,
+        robustness=result.robustness,
+        leakage=evaluate.read_leakage(paths.LEAKAGE_CSV),
         **leaderboard.describe_run(
-            judged, corpora=params.corpora, split=params.split, n_networks=params.train_lstm.n_networks
+            result, corpora=params.corpora, split=params.split, n_networks=params.train_lstm.n_networks
         ),
         confusion=paths.CONFUSION,
         clips=[paths.clips(corpus) for corpus in params.corpora],

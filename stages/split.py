@@ -25,11 +25,11 @@ def main() -> None:
     clips = read_clips(map(paths.functionals, params.corpora))
     published = published_folds(params.corpora, params.split.fold_table)
     splits = split_clips(clips, params.split, emotions=params.emotions, seed=params.data_seed, published=published)
-    left_out = select_clips(clips, params.emotions)[1]
+    excluded = select_clips(clips, params.emotions)[1]
     write_text(paths.SPLITS, splits.to_csv(index=False, lineterminator="\n"))
-    write_text(paths.EXCLUDED, left_out.to_csv(index=False, lineterminator="\n"))
+    write_text(paths.EXCLUDED, excluded.to_csv(index=False, lineterminator="\n"))
     typer.echo("\n".join(format_split_summary(clips, splits)))
-    for reason, group in left_out.groupby(left_out.reason.str.replace(r"as (\w+)/.*", r"as a clip of \1", regex=True)):
+    for reason, group in excluded.groupby(excluded.reason.str.replace(r"as (\w+)/.*", r"as a clip of \1", regex=True)):
         typer.echo(f"{pluralize(len(group), 'clip is', 'clips are')} in no split: {reason} ({paths.EXCLUDED})")
 
 

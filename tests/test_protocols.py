@@ -15,7 +15,7 @@ from ser.corpora.base import known_corpora, load_corpus, published_folds
 from ser.dataset import splits
 from ser.evaluation import metrics
 from ser.utils.errors import UserError
-from tests.evaluation.test_leakage import codes
+from tests.evaluation.test_leakage import features
 from tests.helpers import factories
 
 MERGED = factories.emotions(calm="neutral")
@@ -399,7 +399,7 @@ def test_a_speaker_without_a_published_fold_is_named() -> None:
 def cheat(corpora: str, protocol: str, by: str) -> float:
     """Let the nearest neighbour tell emotions that sound otherwise for each value of `by`, under a protocol: UAR."""
     clips, asked = table(corpora), factories.split(protocol, folds=1 if protocol == "cross_corpus" else 3)
-    sounds = codes(clips, by, "emotion")
+    sounds = features(clips, by, "emotion")
     rows = splits.assign_splits(clips.assign(row=np.arange(len(clips))), split_of(clips, asked))
     answers = []
     for _, fold in rows.groupby("fold"):

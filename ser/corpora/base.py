@@ -1,7 +1,7 @@
-"""Metadata of corpora; this module reads no folders and no audio.
+"""Define the metadata of a corpus, and load that of the published corpora.
 
-Each corpus is a module of this package that defines `CORPUS`. There is no list of them in code: a list that every stage
-imports would cause all stages to run again when a corpus is added.
+Each other module of this package defines a `CORPUS`. There is no list of them in code, as all stages would depend on it
+and run again when a corpus is added.
 """
 
 import difflib
@@ -55,7 +55,7 @@ class RemoteFile:
         if self.known_hash is not None and not _HASH.fullmatch(self.known_hash):
             raise UserError(
                 f"{self.filename}: its checksum is {self.known_hash!r}; expected md5: and 32, or sha256: and 64, "
-                "hexadecimal digits; copy it from the publisher's page again."
+                "hexadecimal digits; copy it again from the publisher's page."
             )
 
 
@@ -96,11 +96,11 @@ class Corpus:
     expected_files
         Returns the `recording_key` of each published recording. Used to name missing and surplus recordings.
     known_bad
-        `recording_key` -> what is wrong with a recording as published. It becomes no clip.
+        `recording_key` -> why a published recording is rejected.
     majority_votes
         Returns `recording_key` -> the emotion that most listeners chose, or several in case of a tie.
     notes
-        Further known issues of the files; sentences.
+        Sentences on further known issues.
     published
         Returns the files to download; none if the corpus is only available on request.
     dataverse
@@ -136,31 +136,30 @@ class Corpus:
     folds: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
 
     def recording_key(self, file: PurePosixPath) -> str | None:
-        """Get the part of a file's path that `pattern` matches, which is unique per recording; None if none does."""
-        found = self._match(file)
-        if found is None:
+        """Get the part of a path that `pattern` matches, which is unique per recording; None without a match."""
+        match = self._match(file)
+        if match is None:
             return None
-        start, end = (place - found.start() for place in found.span("speaker"))
-        text = found[0]
-        return (text[:start] + self._speaker(found) + text[end:]).removeprefix("/").replace("/", "_")
+        start, end = (place - match.start() for place in match.span("speaker"))
+        return (match[0][:start] + self._speaker(match) + match[0][end:]).removeprefix("/").replace("/", "_")
 
     def _match(self, file: PurePosixPath) -> re.Match[str] | None:
         return re.search(f"(?:^|/)(?:{self.pattern})$", str(file.with_suffix("")))
 
-    def _speaker(self, found: re.Match[str]) -> str:
-        return self.aliases.get(found["speaker"], found["speaker"])
+    def _speaker(self, match: re.Match[str]) -> str:
+        return self.aliases.get(match["speaker"], match["speaker"])
 
     def parse(self, file: PurePosixPath) -> Recording | None:
-        """Read a file's name; None where it does not follow the corpus's grammar."""
-        found = self._match(file)
-        if found is None or self._speaker(found) not in self.speaker_sex or found["emotion"] not in self.emotions:
+        """Parse a file name; None if it does not follow the naming scheme of the corpus."""
+        match = self._match(file)
+        if match is None or self._speaker(match) not in self.speaker_sex or match["emotion"] not in self.emotions:
             return None
-        groups = found.groupdict()
+        groups = match.groupdict()
         return Recording(
             file=str(file),
-            speaker=speaker_id(self.name, self._speaker(found)),
-            sex=self.speaker_sex[self._speaker(found)],
-            emotion=self.emotions[found["emotion"]],
+            speaker=speaker_id(self.name, self._speaker(match)),
+            sex=self.speaker_sex[self._speaker(match)],
+            emotion=self.emotions[match["emotion"]],
             intensity=self.intensities.get(groups.get("intensity", ""), ""),
             sentence=groups.get("sentence", ""),
             language=self.language,
@@ -174,7 +173,7 @@ def known_corpora() -> list[str]:
 
 
 def load_corpus(name: str, *, custom: Collection[str] = ()) -> Corpus:
-    """Get the facts about one corpus; `custom` are names of custom corpora that the error may suggest too.
+    """Load the metadata of a published corpus; the error also suggests the `custom` corpora.
 
     Raises
     ------
@@ -184,17 +183,18 @@ def load_corpus(name: str, *, custom: Collection[str] = ()) -> Corpus:
     known = known_corpora()
     if name not in known:
         close = difflib.get_close_matches(name, [*known, *custom], n=1)
-        meant = f"Did you mean {close[0]}? " if close else ""
+        suggestion = f"Did you mean {close[0]}? " if close else ""
         raise UserError(
-            f"unknown corpus {name!r} (corpora in params.yaml, or --corpus); known are {', '.join([*known, *custom])}. "
-            f"{meant}To add one, write ser/corpora/{name}.py; for own recordings, see custom_corpora in params.yaml."
+            f"unknown corpus {name!r} (corpora in params.yaml, or --corpus); expected one of "
+            f"{', '.join([*known, *custom])}. {suggestion}To add one, write ser/corpora/{name}.py; for custom "
+            "recordings, see custom_corpora in params.yaml."
         )
     corpus: Corpus = importlib.import_module(f"ser.corpora.{name}").CORPUS
     return corpus
 
 
 def is_synthetic(name: str) -> bool:
-    """Check whether a corpus holds synthetic speech. Custom corpora never count as synthetic."""
+    """Check whether a corpus contains synthetic speech; custom corpora are treated as human speech."""
     return name in known_corpora() and load_corpus(name).is_synthetic
 
 
@@ -203,15 +203,15 @@ def published_folds(names: Sequence[str], table: str | None) -> dict[str, int]:
 
     Parameters
     ----------
-    names
+    names : sequence of str
         Names of corpora; custom ones have no published folds.
-    table
-        Name of the cross-validation, or None.
+    table : str or None
+        Name of the cross-validation.
 
     Returns
     -------
     dict
-        Speaker, as in clip tables -> fold, from 1 on; empty without a table.
+        {speaker: fold}, speakers as in clip tables and folds from 1; empty without a table.
 
     Raises
     ------
@@ -220,17 +220,17 @@ def published_folds(names: Sequence[str], table: str | None) -> dict[str, int]:
     """
     if table is None:
         return {}
-    having = {name: load_corpus(name).folds for name in known_corpora()}
-    without = [name for name in names if table not in having.get(name, {})]
-    if without:
-        known = "; ".join(f"{name}: {', '.join(folds)}" for name, folds in having.items() if folds)
+    folds_of = {name: load_corpus(name).folds for name in known_corpora()}
+    missing = [name for name in names if table not in folds_of.get(name, {})]
+    if missing:
+        known = "; ".join(f"{name}: {', '.join(folds)}" for name, folds in folds_of.items() if folds)
         raise UserError(
-            f"split.fold_table: there are no published folds {table!r} of {', '.join(without)}; known are {known}. "
-            "Choose one that all corpora of the run have, or set fold_table: null."
+            f"split.fold_table: no published folds {table!r} of {', '.join(missing)}; known are {known}. "
+            "Use one that all corpora of the run have, or set fold_table: null."
         )
     return {
-        speaker_id(name, who): fold
+        speaker_id(name, code): fold
         for name in names
-        for fold, speakers in enumerate(having[name][table], start=1)
-        for who in speakers
+        for fold, speakers in enumerate(folds_of[name][table], start=1)
+        for code in speakers
     }

@@ -1,4 +1,4 @@
-"""CREMA-D: 91 actors, 6 emotions, 12 sentences."""
+"""Define CREMA-D: 91 actors, 6 emotions, 12 sentences."""
 
 import base64
 import csv
@@ -17,7 +17,7 @@ _URL = "https://media.githubusercontent.com/media/CheyneyComputerScience/CREMA-D
 
 
 def _published() -> list[RemoteFile]:
-    """Read the repository's list of files: name, size in bytes, and sha256 in base64 without padding."""
+    """Load the list of files of the repository: name, size in bytes, and sha256 in base64 without padding."""
     with gzip.open(Path(__file__).with_name("crema_d.csv.gz"), "rt", encoding="ascii") as file:
         return [
             RemoteFile(
@@ -34,7 +34,7 @@ _VOTE_CODES = {"A": "angry", "D": "disgust", "F": "fearful", "H": "happy", "N": 
 
 
 def _majority_votes() -> dict[str, list[str]]:
-    """Read the majority votes of the audio-only listeners from the repository's summary table."""
+    """Load the majority votes of audio-only listeners from the summary table of the repository."""
     with gzip.open(Path(__file__).with_name("crema_d_votes.csv.gz"), "rt", encoding="ascii") as file:
         return {row["name"]: [_VOTE_CODES[code] for code in row["voice"].split(":")] for row in csv.DictReader(file)}
 
@@ -46,7 +46,7 @@ CORPUS = Corpus(
     citation="Cao et al. (2014), IEEE Transactions on Affective Computing 5(4), doi:10.1109/TAFFC.2014.2336244",
     url="https://github.com/CheyneyComputerScience/CREMA-D",
     language="en",
-    # actor_sentence_emotion_intensity; the intensity is XX (unspecified) but for one sentence
+    # actor_sentence_emotion_intensity; the intensity is XX (unspecified) except for one sentence
     pattern=r"(?P<speaker>1\d{3})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<intensity>XX|LO|MD|HI)",
     emotions={
         "ANG": "angry",
@@ -60,7 +60,7 @@ CORPUS = Corpus(
     speaker_sex={str(actor): "f" if actor in _WOMEN else "m" for actor in range(1001, 1092)},
     n_recordings=7442,
     intensities={"LO": "low", "MD": "medium", "HI": "high"},
-    expected_files=lambda: [Path(one.filename).stem for one in _published()],
+    expected_files=lambda: [Path(file.filename).stem for file in _published()],
     known_bad={"1076_MTI_SAD_XX": "holds no speech, a known fault of the corpus"},
     majority_votes=_majority_votes,
     notes=("Intensity is given for one sentence (IEO) only.",),

@@ -1,4 +1,4 @@
-"""The demo corpus: synthetic voices, made on the spot without a network."""
+"""Define the demo corpus: synthetic voices, generated locally without a network."""
 
 from ser.corpora.base import Corpus
 

@@ -1,4 +1,4 @@
-"""RAVDESS, the speech part: 24 actors, 8 emotions, 2 sentences."""
+"""Define RAVDESS (speech only): 24 actors, 8 emotions, 2 sentences."""
 
 from itertools import product
 
@@ -6,7 +6,7 @@ from ser.corpora.base import Corpus, RemoteFile
 
 
 def _names() -> list[str]:
-    """Build the names: each actor says each statement twice, normally and, but for neutral, strongly too."""
+    """List the files: each actor repeats each statement, at two intensities except for neutral."""
     takes = product(range(1, 9), (1, 2), (1, 2), (1, 2), range(1, 25))
     return ["03-01-" + "-".join(f"{code:02}" for code in take) for take in takes if take[:2] != (1, 2)]
 
@@ -36,7 +36,7 @@ CORPUS = Corpus(
     expected_files=_names,
     notes=(
         "Five files are stereo.",
-        "Nobody is strongly neutral: neutral has half as many clips as another emotion.",
+        "Neutral has half as many clips as other emotions, as it has no strong intensity.",
     ),
     published=lambda: [
         RemoteFile(

@@ -1,10 +1,9 @@
-"""SAVEE, the audio: four men, 7 emotions, 15 sentences each (30 for neutral)."""
+"""Define SAVEE (audio): four men, 7 emotions, 15 sentences each (30 for neutral)."""
 
 from ser.corpora.base import Corpus
 
 
 def _names() -> list[str]:
-    """Build the names: fifteen sentences an emotion, thirty for neutral."""
     counts = {"a": 15, "d": 15, "f": 15, "h": 15, "n": 30, "sa": 15, "su": 15}
     return [
         f"{speaker}_{emotion}{number:02}"
@@ -21,8 +20,8 @@ CORPUS = Corpus(
     citation="Haq & Jackson (2010), in Machine Audition, IGI Global; Jackson & Haq (2014), University of Surrey",
     url="http://kahlan.eps.surrey.ac.uk/savee/",
     language="en",
-    # speaker_emotion+sentence, such as DC_sa07; in the official tree the speaker is a folder: DC/sa07
-    # the number alone names the sentence: three are the same in all emotions, so all of a number stay together
+    # speaker_emotion+sentence, such as DC_sa07; in the official archive the speaker is a folder: DC/sa07
+    # the sentence is the number alone, as three sentences are the same in all emotions and must stay together
     pattern=r"(?P<speaker>DC|JE|JK|KL)[_/](?P<emotion>a|d|f|h|n|sa|su)(?P<sentence>\d\d)",
     emotions={
         "a": "angry",
@@ -37,7 +36,7 @@ CORPUS = Corpus(
     n_recordings=480,
     expected_files=_names,
     notes=(
-        "The official tree has a folder a speaker (DC/a01.wav), Kaggle's copy has names (DC_a01.wav); both are read.",
+        "Speakers are folders in the official archive (DC/a01.wav) and prefixes on Kaggle (DC_a01.wav); both work.",
     ),
     kaggle="ejlok1/surrey-audiovisual-expressed-emotion-savee",
     folds={"emobox": (("JE",), ("KL",), ("DC",), ("JK",))},  # Ma et al. (2024), EmoBox, Interspeech, arXiv:2406.07162

@@ -1,4 +1,4 @@
-"""TESS: two actresses, 7 emotions, "Say the word …" with 200 words."""
+"""Define TESS: two actresses, 7 emotions, "Say the word …" with 200 words."""
 
 from ser.corpora.base import Corpus, Dataverse
 
@@ -44,11 +44,11 @@ CORPUS = Corpus(
     n_recordings=2800,
     expected_files=_names,
     notes=(
-        "Its surprise is pleasant surprise (ps).",
+        "Surprised is pleasant surprise (ps).",
         "One file of OAF is named OA_bite_neutral.wav.",
         "Two files named .wav are AIFF.",
-        "One file has a rate of 96 kHz, the others 24.414 kHz.",
-        "Some archives in circulation hold everything twice, nested.",
+        "One file has a sample rate of 96 kHz, the others 24.414 kHz.",
+        "Some archives contain a second, nested copy of all files.",
     ),
     dataverse=Dataverse("https://borealisdata.ca", "doi:10.5683/SP2/E8H2MF"),
     kaggle="ejlok1/toronto-emotional-speech-set-tess",

@@ -10,11 +10,11 @@ from ser.evaluation import bootstrap, significance
 from ser.params import Check, Evaluate
 
 Numbers: TypeAlias = Mapping[str, float]
-"""Metric -> its value, of the test split."""
+"""Metric -> value, of the test split."""
 
 
 class ModelPair(NamedTuple):
-    """A model before and after: its metrics, and its test rows where both sides have them."""
+    """Metrics of a model before and after, and its test rows (None unless both sides have predictions)."""
 
     model: str
     before: Numbers
@@ -23,7 +23,7 @@ class ModelPair(NamedTuple):
 
 
 class TestResult(NamedTuple):
-    """Whether a drop is significant; confidence limits of the change and p, NaN where there are none."""
+    """Significance of a drop, confidence interval of the change, and p-value; NaN where not available."""
 
     significant: bool = False
     ci_low: float = np.nan
@@ -32,7 +32,7 @@ class TestResult(NamedTuple):
 
 
 class TestSettings(NamedTuple):
-    """The limits, the significance level for one model, and the settings and seed of the bootstrap."""
+    """Limits, significance level per model and test, and settings and seed of the bootstrap."""
 
     limits: Check
     alpha: float
@@ -41,46 +41,41 @@ class TestSettings(NamedTuple):
 
 
 def test_drop(pair: ModelPair, metric: str, settings: TestSettings, *, alpha: float) -> TestResult:
-    """Test whether uar, or the recall of an emotion, dropped.
+    """Test whether UAR, or the recall of an emotion, dropped significantly.
 
     With predictions of both sides, a drop is significant by the paired bootstrap over speakers or by McNemar's test;
-    without, by the intervals of the two numbers.
+    without, by the confidence intervals of the two values.
     """
     if pair.rows is None:
         return _compare_intervals(pair, metric)
     old, new = pair.rows
-    of_class = metric.removeprefix("recall_") if metric.startswith("recall_") else None
-    found = significance.paired_difference(
+    difference = significance.paired_difference(
         new, old, metric=metric, resamples=settings.evaluate.n_resamples, level=1 - alpha, seed=settings.seed
     )
-    test = significance.mcnemar(*(_one_seed(table, of_class) for table in (old, new)))
-    by_speakers = found.speakers >= bootstrap.MIN_SPEAKERS and found.ci_high < 0
+    first_seed = [table[table.seed == table.seed.min()] for table in (old, new)]
+    if metric.startswith("recall_"):
+        first_seed = [rows[rows.emotion == metric.removeprefix("recall_")] for rows in first_seed]
+    test = significance.mcnemar(*first_seed)
+    by_speakers = difference.speakers >= bootstrap.MIN_SPEAKERS and difference.ci_high < 0
     by_clips = test.p < alpha and test.only_a > test.only_b
-    return TestResult(by_speakers or by_clips, found.ci_low, found.ci_high, test.p)
+    return TestResult(by_speakers or by_clips, difference.ci_low, difference.ci_high, test.p)
 
 
-def swap_test_p(pair: ModelPair, statistic: Callable[[pd.DataFrame], float], settings: TestSettings) -> float:
-    """Compute p of a statistic being higher afterwards, by swapping answers; NaN without predictions."""
+def permutation_p(pair: ModelPair, statistic: Callable[[pd.DataFrame], float], settings: TestSettings) -> float:
+    """Compute the p-value of an increase of a statistic by a permutation test; NaN without predictions."""
     if pair.rows is None:
         return float("nan")
     old, new = pair.rows
-    draws = max(199, round(2 / settings.alpha))  # fewer could not go below alpha
+    draws = max(199, round(2 / settings.alpha))  # fewer draws could not reach a p-value below alpha
     return significance.permutation_test(new, old, statistic, draws=draws, seed=settings.seed)
 
 
-def _one_seed(table: pd.DataFrame, emotion: str | None) -> pd.DataFrame:
-    """Select what McNemar's test compares: two fitted models, on all clips or on those of an emotion."""
-    rows = table[table.seed == table.seed.min()]
-    return rows if emotion is None else rows[rows.emotion == emotion]
-
-
 def _compare_intervals(pair: ModelPair, metric: str) -> TestResult:
-    """Compare two numbers by their intervals as if they were of other clips, for want of the predictions.
+    """Compute the confidence interval of a change from the intervals of two independent estimates.
 
     References
     ----------
-    Zou & Donner (2008), Construction of confidence limits about effect measures: the limits of a difference are the
-    difference, and beside it the roots of the sums of squares of the distances to the limits.
+    Zou & Donner (2008), Construction of confidence limits about effect measures.
     """
     ends = [
         numbers.get(f"{metric}_{side}", np.nan)

@@ -14,7 +14,7 @@ from ser.utils.errors import UserError
 
 
 class Binary(NamedTuple):
-    """How two groups of emotions are told apart; `curve` has the columns fpr, tpr and threshold."""
+    """Scores of a binary task; `curve` is the ROC curve with the columns fpr, tpr and threshold."""
 
     clips: int
     accuracy: float
@@ -24,49 +24,45 @@ class Binary(NamedTuple):
 
 
 def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[str]) -> Binary:
-    """Judge how two groups of emotions are told apart, such as high and low arousal.
+    """Compute the scores of a binary task between two groups of emotions.
 
-    A clip's score is the probability of the positive emotions as a share of that of both groups, and the answer is
-    positive where it is at least a half. Clips of other emotions are left out.
+    The score of a clip is the probability of the positive emotions divided by that of both groups. The prediction is
+    positive from 0.5 on. Clips of other emotions are excluded.
 
     Parameters
     ----------
-    table
+    table : DataFrame
         A prediction table of one split.
-    positive, negative
-        Canonical emotions. Those that are no classes of the table are passed over.
+    positive, negative : sequence of str
+        Canonical emotions. Those that are not classes of the table are ignored.
 
     Returns
     -------
     Binary
-        The area and the curve are NaN and empty if clips of one group are missing.
+        If one group has no clips, `roc_auc` is NaN and `curve` is empty.
 
     Raises
     ------
     UserError
-        If a name is no emotion or in both groups, or the table has no class or no clip of these.
+        If a name is not an emotion or is in both groups, or the table has no class or no clip of a group.
     """
-    groups = _groups(classes_of(table), positive=positive, negative=negative)
-    rows = table[table.emotion.isin(groups[0] + groups[1])]
-    if rows.empty:
-        raise UserError(f"binary task: no clip is of {', '.join(groups[0] + groups[1])}; name emotions that occur.")
-    true = rows.emotion.isin(groups[0]).to_numpy()
-    pro, contra = (rows[[f"prob_{name}" for name in group]].sum(axis=1).to_numpy() for group in groups)
-    both = pro + contra
-    score = np.divide(pro, both, out=np.full(len(rows), 0.5), where=both > 0)
-    answers = score >= 0.5
-    area = float(roc_auc_score(true, score)) if 0 < true.sum() < len(true) else float("nan")
-    accuracy, curve = float((true == answers).mean()), binary_roc_curve(true, score)
-    return Binary(rows.clip_id.nunique(), accuracy, uar(true, answers), area, curve)
-
-
-def _groups(classes: Sequence[str], *, positive: Sequence[str], negative: Sequence[str]) -> tuple[list[str], list[str]]:
+    classes = classes_of(table)
     validate_labels([*positive, *negative], where="binary task")
     overlap = canonical_order(set(positive) & set(negative))
-    found = [name for name in classes if name in positive], [name for name in classes if name in negative]
-    if overlap or not all(found):
+    groups = [name for name in classes if name in positive], [name for name in classes if name in negative]
+    if overlap or not all(groups):
         raise UserError(
             f"binary task: positive is {', '.join(positive) or 'empty'}, negative is {', '.join(negative) or 'empty'}; "
             f"each needs one of the classes {', '.join(classes)}, and none may be in both."
         )
-    return found
+    rows = table[table.emotion.isin(groups[0] + groups[1])]
+    if rows.empty:
+        raise UserError(f"binary task: no clips of {', '.join(groups[0] + groups[1])}; use emotions that occur.")
+    true = rows.emotion.isin(groups[0]).to_numpy()
+    p_positive, p_negative = (rows[[f"prob_{name}" for name in group]].sum(axis=1).to_numpy() for group in groups)
+    both = p_positive + p_negative
+    score = np.divide(p_positive, both, out=np.full(len(rows), 0.5), where=both > 0)
+    predicted = score >= 0.5
+    roc_auc = float(roc_auc_score(true, score)) if 0 < true.sum() < len(true) else float("nan")
+    accuracy, curve = float((true == predicted).mean()), binary_roc_curve(true, score)
+    return Binary(rows.clip_id.nunique(), accuracy, uar(true, predicted), roc_auc, curve)

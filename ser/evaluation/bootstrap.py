@@ -1,9 +1,7 @@
-"""Confidence intervals of metrics by a bootstrap over speakers, and means over seeds.
+"""Compute confidence intervals of metrics by a cluster bootstrap over speakers, and means over seeds.
 
-Prediction tables in, intervals out. Conventions: a table holds the rows of one split (such as test) of one model; folds
-may be pooled, as each clip is tested once, and several seeds may be in one table. Clips of one speaker are alike, so an
-interval over clips would be far too narrow, and there is none here. With one speaker, or where speakers are unknown,
-limits are NaN, and the caller says why. A number of several seeds is its mean over them, never its best.
+A table holds the rows of one split of one model, with one or several folds and seeds. Clips of one speaker are
+correlated, so speakers are resampled, not clips. With one speaker, or if speakers are unknown, the limits are NaN.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,12 +23,12 @@ Array = npt.NDArray[np.floating[Any]]
 RESAMPLES = 2000
 LEVEL = 0.95
 MIN_SPEAKERS = 6
-"""Speakers. Over fewer, limits are a range and no interval, and no difference is shown: see `bootstrap`."""
+"""With fewer speakers, limits are a range and not a confidence interval, and no difference is significant."""
 METRICS = ("uar", "accuracy", "precision", "f1", "roc_auc")
 
 
 class Scores(NamedTuple):
-    """A metric of all clips, the same of each bootstrap draw, (resamples,), and how many speakers were drawn from."""
+    """A metric of all clips, the metric of each bootstrap draw, (resamples,), and the number of speakers resampled."""
 
     value: float
     draws: Array
@@ -42,39 +40,35 @@ def bootstrap(
 ) -> pd.DataFrame:
     """Compute confidence intervals of metrics by a cluster bootstrap over speakers.
 
-    Speakers are drawn with replacement, each with all their clips, and the metric is computed anew from each draw. The
-    limits are expanded percentiles of these draws.
-
     Parameters
     ----------
-    table
+    table : DataFrame
         A prediction table of one split.
-    metrics
-        Of uar, accuracy, precision, f1 (macro) and recall_<emotion>, defined by
-        `ser.evaluation.metrics.compute_metrics`.
-    resamples
-        How many draws.
-    level
-        Share of such intervals that should hold the true number.
-    seed
-        The run's. Tables of the same speakers get the same draws.
+    metrics : sequence of str
+        Any of uar, accuracy, precision, f1 (macro) and recall_<emotion>; see `ser.evaluation.metrics.compute_metrics`.
+    resamples : int
+        Number of bootstrap draws.
+    level : float
+        Confidence level.
+    seed : int
+        Seed of the draws. Tables of the same speakers get the same draws.
 
     Returns
     -------
     DataFrame
-        A row a metric (index) with value, ci_low, ci_high, speakers (known ones) and clips. The limits are NaN with one
-        speaker, and where some are unknown.
+        One row per metric (index) with value, ci_low, ci_high, speakers (known ones) and clips. The limits are NaN with
+        one speaker, or if some are unknown.
 
     Raises
     ------
     UserError
-        If a metric is unknown or a clip stands twice for one seed.
+        If a metric is unknown or a clip occurs twice for one seed.
 
     Notes
     -----
-    Averages over classes are over those that a draw has, and a draw without a class is left out of the interval of its
-    recall. With several seeds, the metric of a draw is its mean over seeds. Over fewer than `MIN_SPEAKERS` speakers no
-    bootstrap reaches its level, so call the limits a range there; docs/evaluation.md has the simulated coverage.
+    The limits are expanded percentiles of the draws. Averages over classes exclude classes without clips, and draws
+    without a class are excluded from the interval of its recall. With fewer than `MIN_SPEAKERS` speakers the coverage
+    is below `level`; docs/evaluation.md has simulations.
 
     References
     ----------
@@ -93,37 +87,25 @@ def bootstrap(
 
 
 def bootstrap_scores(table: pd.DataFrame, metrics: Sequence[str], *, resamples: int, seed: int) -> list[Scores]:
-    """Compute metrics of all clips, and of each bootstrap draw of speakers.
+    """Compute metrics of all clips and of each bootstrap draw of speakers.
 
-    Parameters
-    ----------
-    table, metrics, resamples, seed
-        As for `bootstrap`.
-
-    Raises
-    ------
-    UserError
-        If a metric is unknown or a clip stands twice for one seed.
+    Parameters and errors are those of `bootstrap`.
     """
     counts = _counts(table)
     drawn = _draw(counts, resamples=resamples, seed=seed)
     scores = [_score(metric, classes=classes_of(table)) for metric in metrics]
-    speakers = _n_clusters(table)
+    # clips of unknown speakers may be of one speaker or of several, so nothing can be resampled
+    speakers = 0 if is_unknown_speaker(table).any() else n_known_speakers(table)
     return [Scores(float(_mean(score(counts.sum(axis=1)))), _mean(score(drawn)), speakers) for score in scores]
 
 
-def _n_clusters(table: pd.DataFrame) -> int:
-    """Count the speakers that can be drawn: none where some are unknown, as two clips may be of one voice or of two."""
-    return 0 if is_unknown_speaker(table).any() else n_known_speakers(table)
-
-
 def _counts(table: pd.DataFrame) -> Array:
-    """Count answers: (seeds, speakers, classes, predicted classes), all in order, whatever the order of the rows."""
+    """Count predictions: (seeds, speakers, classes, predicted classes), sorted, whatever the order of the rows."""
     repeated = table[table.duplicated(["clip_id", "seed"])]
     if len(repeated):
         raise UserError(
-            f"predictions: {repeated.clip_id.iloc[0]} stands twice for seed {repeated.seed.iloc[0]}; an interval is "
-            "over clips judged once a seed: pass the rows of one split."
+            f"predictions: {repeated.clip_id.iloc[0]} occurs twice for seed {repeated.seed.iloc[0]}, expected one row "
+            "per clip and seed; pass the rows of one split."
         )
     classes = classes_of(table)
     seed, speaker = (pd.factorize(table[column], sort=True)[0] for column in ("seed", "speaker"))
@@ -145,12 +127,12 @@ def expanded_percentiles(draws: Array, *, speakers: int, level: float) -> tuple[
 
     Parameters
     ----------
-    draws : (resamples,) float
-        NaN are left out.
-    speakers
-        How many were drawn from.
-    level
-        Share of such intervals that should hold the true number.
+    draws : ndarray of shape (resamples,)
+        NaN values are ignored.
+    speakers : int
+        Number of speakers resampled.
+    level : float
+        Confidence level.
 
     Returns
     -------
@@ -161,21 +143,16 @@ def expanded_percentiles(draws: Array, *, speakers: int, level: float) -> tuple[
     ----------
     Hesterberg (2015), What teachers should know about the bootstrap.
     """
-    numbers = draws[~np.isnan(draws)]
-    if speakers < 2 or not len(numbers):
+    values = draws[~np.isnan(draws)]
+    if speakers < 2 or not len(values):
         return float("nan"), float("nan")
     tail = _expanded_percentile(speakers, level=level)
-    low, high = np.quantile(numbers, [tail, 1 - tail])
+    low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
 
 def _expanded_percentile(speakers: int, *, level: float) -> float:
-    """Say what share of draws to cut off at each end, for a mean to get the width of its t interval.
-
-    References
-    ----------
-    Hesterberg (2015): expanded percentiles.
-    """
+    """Compute the tail probability that gives the interval of a mean the width of its t interval."""
     t = stats.t.ppf((1 + level) / 2, speakers - 1)
     return float(stats.norm.sf(t * np.sqrt(speakers / (speakers - 1))))
 
@@ -186,16 +163,16 @@ def _expanded_percentile(speakers: int, *, level: float) -> float:
 def _score(metric: str, *, classes: Sequence[str]) -> Callable[[Array], Array]:
     scores: dict[str, Callable[[Array], Array]] = {
         "uar": lambda counts: _mean(_recalls(counts)),
-        "accuracy": lambda counts: _share(_hits(counts).sum(axis=-1), counts.sum(axis=(-2, -1))),
-        "precision": lambda counts: _over_present(counts, _share(_hits(counts), counts.sum(axis=-2))),
+        "accuracy": lambda counts: _divide(_hits(counts).sum(axis=-1), counts.sum(axis=(-2, -1))),
+        "precision": lambda counts: _over_present(counts, _divide(_hits(counts), counts.sum(axis=-2))),
         "f1": lambda counts: _over_present(
-            counts, _share(2 * _hits(counts), counts.sum(axis=-2) + counts.sum(axis=-1))
+            counts, _divide(2 * _hits(counts), counts.sum(axis=-2) + counts.sum(axis=-1))
         ),
     }
-    own = {f"recall_{name}": lambda counts, n=n: _recalls(counts)[..., n] for n, name in enumerate(classes)}
-    known = scores | own
+    recalls = {f"recall_{name}": lambda counts, n=n: _recalls(counts)[..., n] for n, name in enumerate(classes)}
+    known = scores | recalls
     if metric not in known:
-        raise UserError(f"metric {metric} has no interval over speakers; known are {', '.join(known)}.")
+        raise UserError(f"metric {metric} has no confidence interval; expected one of {', '.join(known)}.")
     return known[metric]
 
 
@@ -204,41 +181,41 @@ def _hits(counts: Array) -> Array:
 
 
 def _recalls(counts: Array) -> Array:
-    return _share(_hits(counts), counts.sum(axis=-1))
+    return _divide(_hits(counts), counts.sum(axis=-1))
 
 
 def _over_present(counts: Array, scores: Array) -> Array:
-    """Average over the classes that occur; one that is never predicted counts as 0 there, as in `judge`."""
+    """Average over the classes that occur; a class that is never predicted scores 0, as in `compute_metrics`."""
     return _mean(np.where(counts.sum(axis=-1) > 0, np.nan_to_num(scores), np.nan))
 
 
-def _share(part: Array, whole: Array) -> Array:
-    """Divide; a share of nothing is NaN."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+def _divide(numerator: Array, denominator: Array) -> Array:
+    """Divide; 0 / 0 is NaN."""
+    return np.divide(numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=denominator > 0)
 
 
 def _mean(values: Array) -> Array:
-    """Average the numbers along the last axis; the mean of none is NaN."""
-    return _share(np.nansum(values, axis=-1), (~np.isnan(values)).sum(axis=-1))
+    """Average along the last axis, ignoring NaN; without values the mean is NaN."""
+    return _divide(np.nansum(values, axis=-1), (~np.isnan(values)).sum(axis=-1))
 
 
 # Seeds ----------------------------------------------------------------------------------------------------------------
 
 
 def mean_over_seeds(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Average metrics over seeds.
+    """Compute the mean and the standard deviation of metrics over seeds.
 
     Parameters
     ----------
-    table
+    table : DataFrame
         A prediction table of one split and several seeds.
-    metrics
-        Of `ser.evaluation.metrics.compute_metrics`.
+    metrics : sequence of str
+        Metrics of `ser.evaluation.metrics.compute_metrics`.
 
     Returns
     -------
     DataFrame
-        A row a metric (index) with mean, sd (divided by seeds - 1; NaN with one seed) and seeds.
+        One row per metric (index) with mean, sd (sample standard deviation; NaN with one seed) and seeds.
 
     Raises
     ------
@@ -248,8 +225,8 @@ def mean_over_seeds(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame
     classes = classes_of(table)
     unknown = sorted(set(metrics) - {*METRICS, *(f"recall_{name}" for name in classes)})
     if unknown:
-        raise UserError(f"metric {', '.join(unknown)} is unknown; known are {', '.join(METRICS)} and recall_<emotion>.")
-    judged = pd.DataFrame([compute_metrics(rows, classes=classes) for _, rows in table.groupby("seed")])
-    scores = judged.reindex(columns=list(metrics))
-    found = pd.DataFrame({"mean": scores.mean(), "sd": scores.std(ddof=1), "seeds": scores.count()})
-    return found.rename_axis("metric")
+        raise UserError(f"metric {', '.join(unknown)} is unknown; expected {', '.join(METRICS)} or recall_<emotion>.")
+    scores = pd.DataFrame([compute_metrics(rows, classes=classes) for _, rows in table.groupby("seed")])
+    scores = scores.reindex(columns=list(metrics))
+    summary = pd.DataFrame({"mean": scores.mean(), "sd": scores.std(ddof=1), "seeds": scores.count()})
+    return summary.rename_axis("metric")

@@ -1,7 +1,7 @@
-"""Measure calibration: expected calibration error, reliability diagram and log likelihood of prediction tables.
+"""Measure calibration: expected calibration error, reliability diagram and negative log-likelihood.
 
-Conventions: confidence is the highest of a clip's probabilities; a model is calibrated if it is right on 70 % of the
-clips for which its confidence is 0.7. Each row counts the same, so a clip that several seeds judged counts once a seed.
+The confidence of a prediction is its highest probability. A model is calibrated if its accuracy is 70 % on the clips
+with a confidence of 0.7. With several seeds, a clip counts once per seed.
 """
 
 import numpy as np
@@ -14,56 +14,51 @@ BINS = 15
 
 
 def ece(table: pd.DataFrame, *, bins: int = BINS) -> float:
-    """Compute the expected calibration error: how far confidence is from accuracy, on average over clips.
+    """Compute the expected calibration error: the mean absolute difference of confidence and accuracy.
 
     Parameters
     ----------
-    table
+    table : DataFrame
         A prediction table of one split.
-    bins
-        How many bins of equal width confidence is sorted into.
+    bins : int
+        Number of bins of equal width.
 
     References
     ----------
     Guo et al. (2017), On calibration of modern neural networks, equation 3.
     """
-    found = reliability(table, bins=bins)
-    gaps = (found.confidence - found.accuracy).abs()  # NaN where a bin is empty, which sum leaves out
-    return float((gaps * found.clips).sum() / found.clips.sum())
+    diagram = reliability(table, bins=bins)
+    gaps = (diagram.confidence - diagram.accuracy).abs()  # NaN in empty bins, which sum ignores
+    return float((gaps * diagram.clips).sum() / diagram.clips.sum())
 
 
 def reliability(table: pd.DataFrame, *, bins: int = BINS) -> pd.DataFrame:
-    """Compare confidence with accuracy, bin by bin.
+    """Compute the reliability diagram: confidence and accuracy per bin.
 
     Parameters
     ----------
-    table
+    table : DataFrame
         A prediction table of one split.
-    bins
-        How many, of equal width, each with its upper edge.
+    bins : int
+        Number of bins of equal width; a bin includes its upper edge.
 
     Returns
     -------
     DataFrame
-        A row a bin: bin (from 1), low and high (its edges), mean confidence, accuracy, clips (rows). Confidence and
+        One row per bin: bin (from 1), low and high (its edges), mean confidence, accuracy, clips (rows). Confidence and
         accuracy of an empty bin are NaN.
-
-    References
-    ----------
-    Guo et al. (2017), On calibration of modern neural networks.
     """
     confidence = probabilities(table).max(axis=1)
     edges = np.linspace(0, 1, bins + 1)
     number = np.clip(np.digitize(confidence, edges, right=True), 1, bins)
-    right = (table.emotion == table.predicted).to_numpy()
-    rows = pd.DataFrame({"bin": number, "confidence": confidence, "accuracy": right})
-    grouped = rows.groupby("bin")
-    found = grouped[["confidence", "accuracy"]].mean().assign(clips=grouped.size()).reindex(range(1, bins + 1))
-    found = found.assign(low=edges[:-1], high=edges[1:], clips=found.clips.fillna(0).astype(int))
-    return found.reset_index()[["bin", "low", "high", "confidence", "accuracy", "clips"]]
+    correct = (table.emotion == table.predicted).to_numpy()
+    grouped = pd.DataFrame({"bin": number, "confidence": confidence, "accuracy": correct}).groupby("bin")
+    diagram = grouped[["confidence", "accuracy"]].mean().assign(clips=grouped.size()).reindex(range(1, bins + 1))
+    diagram = diagram.assign(low=edges[:-1], high=edges[1:], clips=diagram.clips.fillna(0).astype(int))
+    return diagram.reset_index()[["bin", "low", "high", "confidence", "accuracy", "clips"]]
 
 
 def nll(table: pd.DataFrame) -> float:
-    """Compute the mean negative log likelihood of the true emotions, in nats; a probability of 0 counts as `TINY`."""
-    of_truth = probabilities(table)[np.arange(len(table)), true_indices(table)]
-    return float(-np.log(np.maximum(of_truth, TINY)).mean())
+    """Compute the mean negative log-likelihood of the true emotions, in nats; probabilities are clipped to `TINY`."""
+    true_class_probability = probabilities(table)[np.arange(len(table)), true_indices(table)]
+    return float(-np.log(np.maximum(true_class_probability, TINY)).mean())

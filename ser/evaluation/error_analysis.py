@@ -1,7 +1,6 @@
-"""List the errors of a model: the most frequent confusions, and the most confident errors.
+"""List the most frequent confusions and the most confident errors of a model.
 
-Prediction tables of one split in, tables out. `clips` counts clips, which shares count once a seed where several seeds
-judged them.
+`clips` counts each clip once; fractions count it once per seed.
 """
 
 import numpy as np
@@ -11,53 +10,50 @@ from ser.predictions.table import classes_of, probabilities
 
 
 def most_confused_pairs(table: pd.DataFrame, n: int) -> pd.DataFrame:
-    """List the emotions most often taken for another.
+    """List the most frequent confusions.
 
     Parameters
     ----------
-    table
+    table : DataFrame
         A prediction table of one split.
-    n
-        How many pairs.
+    n : int
+        Maximum number of pairs.
 
     Returns
     -------
     DataFrame
-        emotion, predicted, clips, and share: of the emotion's answers, which ranks, so that a frequent emotion does
-        not fill the list. At most `n` rows; equal shares in canonical order.
+        emotion, predicted, clips and share (fraction of the emotion's predictions), by decreasing share; ties are in
+        canonical order.
     """
-    wrong = table[table.emotion != table.predicted]
-    grouped = wrong.groupby(["emotion", "predicted"])
-    answers = table.groupby("emotion").size()
-    found = pd.DataFrame({"clips": grouped.clip_id.nunique(), "answers": grouped.size()}).reset_index()
-    found = found.assign(share=found.answers / answers.reindex(found.emotion).to_numpy())
+    grouped = table[table.emotion != table.predicted].groupby(["emotion", "predicted"])
+    pairs = pd.DataFrame({"clips": grouped.clip_id.nunique(), "rows": grouped.size()}).reset_index()
+    pairs = pairs.assign(share=pairs.rows / table.groupby("emotion").size().reindex(pairs.emotion).to_numpy())
     rank = {name: place for place, name in enumerate(classes_of(table))}
-    ordered = found.sort_values(["emotion", "predicted"], key=lambda names: names.map(rank))
-    ordered = ordered.sort_values("share", ascending=False, kind="stable", ignore_index=True)
-    return ordered[["emotion", "predicted", "clips", "share"]].head(n)
+    pairs = pairs.sort_values(["emotion", "predicted"], key=lambda names: names.map(rank))
+    pairs = pairs.sort_values("share", ascending=False, kind="stable", ignore_index=True)
+    return pairs[["emotion", "predicted", "clips", "share"]].head(n)
 
 
 def most_confident_errors(table: pd.DataFrame, n: int) -> pd.DataFrame:
-    """List the clips to listen to: those with the highest probability for a wrong answer.
+    """List the wrong predictions with the highest probability.
 
     Parameters
     ----------
-    table
+    table : DataFrame
         A prediction table of one split.
-    n
-        How many.
+    n : int
+        Maximum number of rows.
 
     Returns
     -------
     DataFrame
-        clip_id, corpus, speaker, seed, emotion, predicted, confidence (the answer's probability) and truth (that of
-        the emotion). At most `n` rows; equal ones in the order of their clip_id.
+        clip_id, corpus, speaker, seed, emotion, predicted, confidence (probability of the prediction) and truth
+        (probability of the true emotion); ties are ordered by clip_id.
     """
     names = classes_of(table)
-    shares, rows = probabilities(table), np.arange(len(table))
-    known = {column: pd.Categorical(table[column], categories=names).codes for column in ("emotion", "predicted")}
-    judged = table.assign(confidence=shares[rows, known["predicted"]], truth=shares[rows, known["emotion"]])
-    wrong = judged[judged.emotion != judged.predicted]
-    ordered = wrong.sort_values(["confidence", "clip_id", "seed"], ascending=[False, True, True], ignore_index=True)
-    columns = ["clip_id", "corpus", "speaker", "seed", "emotion", "predicted", "confidence", "truth"]
-    return ordered[columns].head(n)
+    probs, rows = probabilities(table), np.arange(len(table))
+    codes = {column: pd.Categorical(table[column], categories=names).codes for column in ("emotion", "predicted")}
+    table = table.assign(confidence=probs[rows, codes["predicted"]], truth=probs[rows, codes["emotion"]])
+    errors = table[table.emotion != table.predicted]
+    errors = errors.sort_values(["confidence", "clip_id", "seed"], ascending=[False, True, True], ignore_index=True)
+    return errors[["clip_id", "corpus", "speaker", "seed", "emotion", "predicted", "confidence", "truth"]].head(n)

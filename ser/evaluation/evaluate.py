@@ -15,39 +15,39 @@ from ser.utils.errors import UserError
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Prediction tables by model, and what follows from them.
+    """Prediction tables by model, and the results of their evaluation.
 
     Attributes
     ----------
     predictions
         {model: prediction table}.
     metrics
-        {model: {split: {metric: number}}}; beside the splits stand the conditions of `robustness`.
-    board
-        A row a model, best first, as `ser.evaluation.summary.leaderboard` makes it.
+        {model: {split: {metric: number}}}; the conditions of `robustness` are listed like splits.
+    leaderboard
+        One row per model, best first; see `ser.evaluation.summary.leaderboard`.
     pairs
-        A row a pair of models, as `ser.evaluation.significance.compare` makes it.
-    people
-        A row a model and one of people, by UAR, over the test clips that people judged; empty where there are none.
+        One row per pair of models; see `ser.evaluation.significance.compare`.
+    human_comparison
+        One row per model and one for human listeners, by UAR, on the test clips with votes; empty without votes.
     robustness
-        {model: a row a condition, as `ser.evaluation.robustness.evaluate_robustness` makes it}.
+        {model: one row per condition}; see `ser.evaluation.robustness.evaluate_robustness`.
     """
 
     predictions: Mapping[str, pd.DataFrame]
     metrics: Mapping[str, Mapping[str, Mapping[str, float]]]
-    board: pd.DataFrame
+    leaderboard: pd.DataFrame
     pairs: pd.DataFrame
-    people: pd.DataFrame
+    human_comparison: pd.DataFrame
     robustness: Mapping[str, pd.DataFrame]
 
     @property
     def classes(self) -> list[str]:
-        """The emotions that were told apart."""
+        """The classes of the models."""
         return prediction_table.classes_of(next(iter(self.predictions.values())))
 
     @property
     def unknown_speakers(self) -> list[str]:
-        """The corpora of which nobody knows who speaks."""
+        """The corpora with unknown speakers."""
         table = next(iter(self.predictions.values()))
         return sorted(table.corpus[is_unknown_speaker(table)].unique())
 
@@ -55,23 +55,23 @@ class EvaluationResult:
 def evaluate_models(
     folder: Path, models: Sequence[str], settings: Evaluate, *, emotions: Emotions, seed: int
 ) -> EvaluationResult:
-    """Read and judge the prediction tables of some models.
+    """Load and evaluate the prediction tables of models.
 
     Parameters
     ----------
-    folder
-        Holds ``<model>.parquet``.
-    models
-        Names.
+    folder : Path
+        Folder of the tables, ``<model>.parquet``.
+    models : sequence of str
+        Names of the models.
     settings, emotions
         The sections `evaluate` and `emotions`.
-    seed
-        Of the bootstrap.
+    seed : int
+        Seed of the bootstrap.
 
     Raises
     ------
     UserError
-        If a table is missing or invalid, or models were judged on different clips.
+        If a table is missing or invalid, or the models were evaluated on different clips.
     """
     tables = {model: _read(folder / f"{model}.parquet", model) for model in models}
     clips = {model: set(zip(table.clip_id, table.split, table.emotion, strict=True)) for model, table in tables.items()}
@@ -79,49 +79,43 @@ def evaluate_models(
     for model in models:
         if clips[model] != clips[first]:
             raise UserError(
-                f"{folder}: {model} and {first} were judged on different clips or classes; "
-                "run `dvc repro` to train both on one split."
+                f"{folder}: {model} and {first} were evaluated on different clips or classes; "
+                "run `dvc repro` to train both on the same split."
             )
-    judged = {model: summary.summarize(table, settings, seed=seed) for model, table in tables.items()}
-    tested = {model: summary.select_test_rows(table) for model, table in tables.items()}
+    summaries = {model: summary.summarize(table, settings, seed=seed) for model, table in tables.items()}
+    test_rows = {model: summary.select_test_rows(table) for model, table in tables.items()}
     corrupted = {
         model: robustness.evaluate_robustness(table, resamples=settings.n_resamples, seed=seed)
         for model, table in tables.items()
     }
+    not_worse = list(test_rows)  # with too few known speakers, no difference is significant
+    if n_known_speakers(test_rows[first]) >= bootstrap.MIN_SPEAKERS:
+        not_worse = significance.not_significantly_worse(test_rows, resamples=settings.n_resamples, seed=seed)
     return EvaluationResult(
         predictions=tables,
-        metrics={model: judged[model] | robustness.robustness_metrics(found) for model, found in corrupted.items()},
-        board=summary.leaderboard(
-            judged, not_significantly_worse=_not_significantly_worse(tested, settings, seed=seed)
-        ),
-        pairs=significance.compare(tested, resamples=settings.n_resamples, seed=seed),
-        people=_compare_with_humans(tested, settings, emotions=emotions, seed=seed),
+        metrics={model: summaries[model] | robustness.robustness_metrics(rows) for model, rows in corrupted.items()},
+        leaderboard=summary.leaderboard(summaries, not_significantly_worse=not_worse),
+        pairs=significance.compare(test_rows, resamples=settings.n_resamples, seed=seed),
+        human_comparison=_compare_with_humans(test_rows, settings, emotions=emotions, seed=seed),
         robustness=corrupted,
     )
 
 
-def _not_significantly_worse(tested: Mapping[str, pd.DataFrame], settings: Evaluate, *, seed: int) -> list[str]:
-    """Name the models that are not shown to be worse than the best: all of them, where too few speakers are known."""
-    if n_known_speakers(next(iter(tested.values()))) < bootstrap.MIN_SPEAKERS:
-        return list(tested)
-    return significance.not_significantly_worse(tested, resamples=settings.n_resamples, seed=seed)
-
-
 def _compare_with_humans(
-    tested: Mapping[str, pd.DataFrame], settings: Evaluate, *, emotions: Emotions, seed: int
+    test_rows: Mapping[str, pd.DataFrame], settings: Evaluate, *, emotions: Emotions, seed: int
 ) -> pd.DataFrame:
-    """Judge people, and each model on the clips that they judged, by the same code."""
-    heard = human_baseline.human_predictions(next(iter(tested.values())), emotions, seed=seed)
-    if heard.empty:
-        return pd.DataFrame(columns=["model", "uar", "uar_ci_low", "uar_ci_high", "accuracy", "clips"])
-    same = {model: rows[rows.clip_id.isin(heard.clip_id)] for model, rows in tested.items()}
+    """Evaluate human listeners, and each model on the same clips."""
+    columns = ["model", "uar", "uar_ci_low", "uar_ci_high", "accuracy", "clips"]
+    humans = human_baseline.human_predictions(next(iter(test_rows.values())), emotions, seed=seed)
+    if humans.empty:
+        return pd.DataFrame(columns=columns)
+    same = {model: rows[rows.clip_id.isin(humans.clip_id)] for model, rows in test_rows.items()}
     scores = {
         model: metrics.compute_metrics(rows, classes=prediction_table.classes_of(rows))
         | summary.test_summary(rows.reset_index(drop=True), settings, seed=seed)
-        for model, rows in {human_baseline.HUMAN_BASELINE: heard, **same}.items()
+        for model, rows in {human_baseline.HUMAN_BASELINE: humans, **same}.items()
     }
-    table = pd.DataFrame([{"model": model, **numbers} for model, numbers in scores.items()])
-    columns = ["model", "uar", "uar_ci_low", "uar_ci_high", "accuracy", "clips"]
+    table = pd.DataFrame.from_dict(scores, orient="index").rename_axis("model").reset_index()
     return table[columns].sort_values(["uar", "model"], ascending=[False, True], ignore_index=True)
 
 
@@ -129,13 +123,13 @@ def _read(path: Path, model: str) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
-        raise UserError(f"{path} was not found; run `dvc repro`, which trains {model}.") from None
+        raise UserError(f"{path} not found; run `dvc repro` to train {model}.") from None
     prediction_table.validate(table, name=model)
     return table
 
 
 def read_leakage(path: Path) -> pd.DataFrame:
-    """Read the table that the stage `probe` writes.
+    """Load the table of the leakage checks.
 
     Raises
     ------
@@ -145,4 +139,4 @@ def read_leakage(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path)
     except FileNotFoundError:
-        raise UserError(f"{path} was not found; run `dvc repro probe`, which makes it.") from None
+        raise UserError(f"{path} not found; run `dvc repro probe` to create it.") from None

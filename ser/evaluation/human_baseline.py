@@ -1,6 +1,6 @@
-"""How well people recognise the same clips, where a corpus publishes what they heard: the reference for every model."""
+"""Compute the performance of human listeners from published votes, as a reference for the models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -12,57 +12,52 @@ from ser.params import Emotions
 from ser.predictions.table import classes_of
 from ser.utils import seeding
 
-HUMAN_BASELINE = "people (voice only)"
-"""What they are called beside the models."""
+HUMAN_BASELINE = "human listeners (audio only)"
+"""Name in tables that compare it with models."""
 
 
 def human_predictions(rows: pd.DataFrame, emotions: Emotions, *, seed: int) -> pd.DataFrame:
-    """Make a prediction table of what most people heard.
+    """Build a prediction table from the majority votes of human listeners.
 
     Parameters
     ----------
-    rows
-        Test rows of any model's prediction table.
-    emotions
-        The section `emotions` of the settings: people's words are counted as the labels are.
-    seed
-        Of the choice between emotions that equally many people heard.
+    rows : DataFrame
+        Test rows of the prediction table of any model.
+    emotions : Emotions
+        The section `emotions` of the settings; votes are mapped like the labels.
+    seed : int
+        Seed for the choice between tied emotions.
 
     Returns
     -------
     DataFrame
-        The rows of the clips that people judged, one a clip, with their answer; the ``prob_`` columns are shares of 1
-        among the emotions most often heard. Empty where no corpus of the run publishes votes, or where the run's
-        classes lack an emotion that people could choose: they were asked another question then.
+        One row per clip with votes. The ``prob_`` columns divide 1 among the tied emotions. Empty if no corpus of the
+        run publishes votes, or if the run lacks an emotion that the listeners could choose.
     """
     classes = classes_of(rows)
     labels = label_map(emotions.classes, emotions.merge)
     clips = rows.drop_duplicates("clip_id").reset_index(drop=True)
     corpora = clips.groupby("corpus")
-    heard = {clip_id: votes for name, group in corpora for clip_id, votes in _votes(name, group, labels).items()}
-    judged = clips[clips.clip_id.isin(heard)].reset_index(drop=True)
-    if judged.empty:
-        return judged
-    shares = np.array([[heard[clip_id].count(name) for name in classes] for clip_id in judged.clip_id], dtype=float)
-    shares /= shares.sum(axis=1, keepdims=True)
-    both = zip(shares, judged.clip_id, strict=True)
-    chosen = [_choose(row, classes, seed=seed, clip_id=clip_id) for row, clip_id in both]
-    columns = {f"prob_{name}": shares[:, n] for n, name in enumerate(classes)}
-    return judged.assign(predicted=chosen, temperature=1.0, seed=0, **columns)
+    votes = {clip_id: names for name, group in corpora for clip_id, names in _votes(name, group, labels).items()}
+    rated = clips[clips.clip_id.isin(votes)].reset_index(drop=True)
+    if rated.empty:
+        return rated
+    probs = np.array([[votes[clip_id].count(name) for name in classes] for clip_id in rated.clip_id], dtype=float)
+    probs /= probs.sum(axis=1, keepdims=True)
+    chosen = []
+    for row, clip_id in zip(probs, rated.clip_id, strict=True):
+        best = np.flatnonzero(row == row.max())
+        tie = len(best) > 1
+        chosen.append(classes[int(seeding.make_rng(seed, "people", clip_id).choice(best) if tie else best[0])])
+    columns = {f"prob_{name}": probs[:, n] for n, name in enumerate(classes)}
+    return rated.assign(predicted=chosen, temperature=1.0, seed=0, **columns)
 
 
 def _votes(corpus: str, clips: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, list[str]]:
-    """Look up what was heard in each clip of a corpus, in the run's words; nothing where it lacks a choice."""
-    facts = load_corpus(corpus) if corpus in known_corpora() else None
-    if facts is None or not set(facts.emotions.values()) <= set(labels):
+    """Look up the votes for the clips of a corpus; none if the run lacks an emotion of the corpus."""
+    metadata = load_corpus(corpus) if corpus in known_corpora() else None
+    if metadata is None or not set(metadata.emotions.values()) <= set(labels):
         return {}
-    votes = facts.majority_votes()
-    keys = {clip_id: facts.recording_key(PurePosixPath(f"{clip_id}.wav")) or "" for clip_id in clips.clip_id}
-    return {clip_id: [labels[word] for word in votes[key]] for clip_id, key in keys.items() if key in votes}
-
-
-def _choose(shares: np.ndarray, classes: Sequence[str], *, seed: int, clip_id: str) -> str:
-    best = np.flatnonzero(shares == shares.max())
-    return (
-        classes[int(seeding.make_rng(seed, "people", clip_id).choice(best))] if len(best) > 1 else classes[int(best[0])]
-    )
+    votes = metadata.majority_votes()
+    keys = {clip_id: metadata.recording_key(PurePosixPath(f"{clip_id}.wav")) or "" for clip_id in clips.clip_id}
+    return {clip_id: [labels[emotion] for emotion in votes[key]] for clip_id, key in keys.items() if key in votes}

@@ -1,8 +1,7 @@
-"""How predictions are judged. Arrays and tables in, numbers out; nothing here knows files, models or MLflow.
+"""Compute classification metrics of prediction tables.
 
-Conventions: labels are canonical emotions or class indices; recall of a class that does not occur is left out of
-averages; every number is a share between 0 and 1. UAR, the unweighted average of the classes' recalls (also called
-balanced accuracy), is the headline: a corpus with one frequent emotion does not flatter it.
+Labels are canonical emotions or class indices. Averages over classes exclude classes that do not occur. The main metric
+is UAR, the unweighted average recall (balanced accuracy), which frequent classes do not dominate.
 """
 
 from collections.abc import Sequence
@@ -34,18 +33,13 @@ def uar(true: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
 
 
 def evaluate(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Judge one model on each split it predicted.
-
-    Parameters
-    ----------
-    predictions
-        A prediction table; augmented copies in it are left aside.
+    """Compute the metrics of each split of a prediction table, without augmented clips.
 
     Returns
     -------
     dict
-        {split: {metric: number}}: uar, accuracy, precision and f1 (macro), roc_auc (macro, one against rest),
-        clips, and recall_<emotion> for each class.
+        {split: {metric: number}}: uar, accuracy, precision and f1 (macro), roc_auc (macro, one-vs-rest), clips, and
+        recall_<emotion> for each class.
     """
     originals = predictions[predictions.augmentation == ""]
     classes = classes_of(predictions)
@@ -53,50 +47,47 @@ def evaluate(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def compute_metrics(rows: pd.DataFrame, *, classes: Sequence[str]) -> dict[str, float]:
-    """Compute every metric of some rows of a prediction table."""
+    """Compute all metrics of rows of a prediction table; see `evaluate`."""
     precision, recall, f1, support = precision_recall_fscore_support(
         rows.emotion, rows.predicted, labels=list(classes), zero_division=0
     )
     present = support > 0
-    headline = {
+    # one-vs-rest areas need clips of the class and of others
+    areas = [
+        roc_auc_score(rows.emotion == name, rows[f"prob_{name}"])
+        for n, name in enumerate(classes)
+        if 0 < support[n] < len(rows)
+    ]
+    averages = {
         "uar": uar(rows.emotion, rows.predicted),
         "accuracy": float((rows.emotion == rows.predicted).mean()),
         "precision": float(precision[present].mean()),
         "f1": float(f1[present].mean()),
-        "roc_auc": _roc_auc(rows, classes=classes),
+        "roc_auc": float(np.mean(areas)) if areas else float("nan"),
         "clips": len(rows),
     }
-    return headline | {f"recall_{name}": float(recall[n]) for n, name in enumerate(classes) if present[n]}
-
-
-def _roc_auc(rows: pd.DataFrame, *, classes: Sequence[str]) -> float:
-    """Average each class's area under the curve against the rest, over classes that some but not all rows have."""
-    counts = {name: int((rows.emotion == name).sum()) for name in classes}
-    areas = [
-        roc_auc_score(rows.emotion == name, rows[f"prob_{name}"]) for name in classes if 0 < counts[name] < len(rows)
-    ]
-    return float(np.mean(areas)) if areas else float("nan")
+    return averages | {f"recall_{name}": float(recall[n]) for n, name in enumerate(classes) if present[n]}
 
 
 def confusion(rows: pd.DataFrame, *, classes: Sequence[str]) -> pd.DataFrame:
-    """Count rows by emotion (index) and predicted emotion (columns), both in canonical order."""
+    """Compute the confusion matrix: counts by true (index) and predicted emotion (columns)."""
     counts = confusion_matrix(rows.emotion, rows.predicted, labels=list(classes))
     return pd.DataFrame(counts, index=pd.Index(classes, name="emotion"), columns=pd.Index(classes, name="predicted"))
 
 
 def roc_curves(table: pd.DataFrame) -> pd.DataFrame:
-    """Trace each class against the rest.
+    """Compute the one-vs-rest ROC curve of each class.
 
     Parameters
     ----------
-    table
+    table : DataFrame
         A prediction table of one split.
 
     Returns
     -------
     DataFrame
-        emotion, fpr, tpr and threshold, classes in canonical order. A class that no clip or every clip has has no
-        curve and is left out. The first threshold of each is infinite.
+        emotion, fpr, tpr and threshold, classes in canonical order. Classes that no clip or every clip has are
+        excluded. The first threshold of each curve is infinite.
     """
     curves = [
         binary_roc_curve((table.emotion == name).to_numpy(), table[f"prob_{name}"].to_numpy()).assign(emotion=name)
@@ -110,8 +101,8 @@ def binary_roc_curve(true: npt.NDArray[np.bool_], score: npt.NDArray[np.floating
 
     Parameters
     ----------
-    true : (rows,) bool
-    score : (rows,) float
+    true : ndarray of bool, shape (n_rows,)
+    score : ndarray of shape (n_rows,)
 
     Returns
     -------
@@ -123,13 +114,13 @@ def binary_roc_curve(true: npt.NDArray[np.bool_], score: npt.NDArray[np.floating
 
 
 def top_k_accuracy(table: pd.DataFrame, k: int) -> float:
-    """Compute the share of rows whose emotion is among the `k` likeliest; equally likely ones in canonical order."""
-    likeliest = np.argsort(-probabilities(table), axis=1, kind="stable")[:, :k]
-    return float((likeliest == true_indices(table)[:, None]).any(axis=1).mean())
+    """Compute the fraction of rows whose emotion is among the `k` most probable; ties are in canonical order."""
+    top = np.argsort(-probabilities(table), axis=1, kind="stable")[:, :k]
+    return float((top == true_indices(table)[:, None]).any(axis=1).mean())
 
 
 def cohen_kappa(table: pd.DataFrame) -> float:
-    """Compute agreement beyond chance: 1 is perfect, 0 what chance gives, NaN where all is one class.
+    """Compute Cohen's kappa, the agreement corrected for chance; NaN if only one class occurs.
 
     References
     ----------

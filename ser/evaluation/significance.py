@@ -1,7 +1,6 @@
-"""Test whether models differ: McNemar's test, paired bootstrap over speakers, permutation test.
+"""Test whether models differ significantly: McNemar's test, paired bootstrap over speakers, permutation test.
 
-Prediction tables in, p-values and intervals out. Conventions: a table holds the rows of one split (such as test) of one
-model; folds may be pooled, as each clip is tested once, and several seeds may be in one table.
+A table holds the rows of one split of one model, with one or several folds and seeds.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +23,7 @@ PAIR_COLUMNS = ("a", "b", "only_a", "only_b", "p", "p_holm", "difference", "ci_l
 
 
 class McNemar(NamedTuple):
-    """Clips that both models, one of them, or neither got right, and the exact two-sided p."""
+    """Clips that both models, only one, or neither classified correctly, and the exact two-sided p-value."""
 
     both: int
     only_a: int
@@ -34,7 +33,7 @@ class McNemar(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A metric of one model minus that of another, the limits of its interval, and over how many speakers it is."""
+    """A metric of one model minus that of another, its confidence interval, and the number of speakers."""
 
     difference: float
     ci_low: float
@@ -46,40 +45,38 @@ class Difference(NamedTuple):
 
 
 def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> McNemar:
-    """Test whether two fitted models get equally many clips right.
+    """Test whether two fitted models have the same accuracy by McNemar's exact test.
 
-    Only clips that one got right and the other wrong say something: if the models are equally good, each is as likely
-    to be right there, and the counts are binomial. The test takes clips as independent, which those of one speaker
-    are not, so p is too small where models differ by speaker; `paired_difference` is the companion that knows speakers.
+    The test treats clips as independent, so p is too small if models differ by speaker; see `paired_difference`.
 
     Parameters
     ----------
-    a, b
-        Prediction tables of one split and one seed, of the same clips, in any order.
+    a, b : DataFrame
+        Prediction tables of one split and one seed, of the same clips in any order.
 
     Raises
     ------
     UserError
-        If a clip stands twice, as with several seeds, or the tables hold other clips or classes.
+        If a clip occurs twice, as with several seeds, or the clips or classes differ.
 
     References
     ----------
     McNemar (1947); Dietterich (1998), Approximate statistical tests for comparing supervised classification
-    learning algorithms, who warns that the test does not see how models vary with training.
+    learning algorithms: the test does not measure the variation between training runs.
     """
     _check_same_clips(a, b)
-    right_a, right_b = _right(a), _right(b)
-    right_b = right_b[right_a.index]
-    only_a, only_b = int((right_a & ~right_b).sum()), int((~right_a & right_b).sum())
+    hits_a, hits_b = _hits(a), _hits(b)
+    hits_b = hits_b[hits_a.index]
+    only_a, only_b = int((hits_a & ~hits_b).sum()), int((~hits_a & hits_b).sum())
     p = stats.binomtest(only_a, only_a + only_b, 0.5).pvalue if only_a + only_b else 1.0
-    return McNemar(int((right_a & right_b).sum()), only_a, only_b, int((~right_a & ~right_b).sum()), float(p))
+    return McNemar(int((hits_a & hits_b).sum()), only_a, only_b, int((~hits_a & ~hits_b).sum()), float(p))
 
 
-def _right(table: pd.DataFrame) -> "pd.Series[bool]":
+def _hits(table: pd.DataFrame) -> "pd.Series[bool]":
     repeated = table.clip_id[table.clip_id.duplicated()]
     if len(repeated):
         raise UserError(
-            f"predictions: {repeated.iloc[0]} stands more than once (seeds {sorted(table.seed.unique().tolist())}); "
+            f"predictions: {repeated.iloc[0]} occurs more than once (seeds {sorted(table.seed.unique().tolist())}); "
             "McNemar's test compares two fitted models: pass the rows of one split and one seed."
         )
     return (table.emotion == table.predicted).set_axis(table.clip_id)
@@ -90,8 +87,8 @@ def _check_same_clips(a: pd.DataFrame, b: pd.DataFrame, *, names: tuple[str, str
     if differing or set(classes_of(a)) != set(classes_of(b)):
         what = f"{len(differing)} differ, such as {' '.join(differing[0])}" if differing else "the classes differ"
         raise UserError(
-            f"predictions of {names[0]} and {names[1]}: models are compared on the same clips and classes; {what}. "
-            "Train and judge both on one split."
+            f"predictions of {names[0]} and {names[1]}: expected the same clips and classes, but {what}; train and "
+            "evaluate both on one split."
         )
 
 
@@ -108,27 +105,27 @@ def paired_difference(
     level: float = LEVEL,
     seed: int,
 ) -> Difference:
-    """Find how far the difference of two models would vary with other speakers.
+    """Compute the confidence interval of the difference of two models by a paired bootstrap over speakers.
 
-    Both are judged on the same draws of speakers, so a speaker who is hard for both does not widen the interval.
-    Seeds are averaged within each model; the two need not have the same ones.
+    Both models use the same draws, so a speaker who is difficult for both does not widen the interval. Metrics are
+    averaged over the seeds of each model.
 
     Parameters
     ----------
-    a, b
+    a, b : DataFrame
         Prediction tables of one split, of the same clips.
     metric, resamples, level, seed
-        As for `ser.evaluation.bootstrap.bootstrap`, the notes of which hold here too.
+        See `ser.evaluation.bootstrap.bootstrap`.
 
     Returns
     -------
     Difference
-        The metric of `a` minus that of `b`; limits are NaN with one speaker, and where some are unknown.
+        The metric of `a` minus that of `b`; limits are NaN with one speaker, or if some are unknown.
 
     Raises
     ------
     UserError
-        If the tables hold other clips or classes, or the metric is unknown.
+        If the clips or classes differ, or the metric is unknown.
 
     References
     ----------
@@ -147,32 +144,31 @@ def _subtract(a: Scores, b: Scores, *, level: float) -> Difference:
 def permutation_test(
     a: pd.DataFrame, b: pd.DataFrame, statistic: Callable[[pd.DataFrame], float], *, draws: int = 199, seed: int
 ) -> float:
-    """Test whether a number is higher for `a` than for `b` by more than chance, whatever number it is.
+    """Test whether a statistic is higher for `a` than for `b` by an approximate randomization test.
 
-    If the models are equally good, it does not matter which of the two answered a clip: both answers are swapped for
-    clips drawn at random, and p is how often the difference is then at least as large. As in McNemar's test, clips
-    are taken as independent.
+    Each draw swaps the predictions of the two models for random clips. As in McNemar's test, clips are treated as
+    independent.
 
     Parameters
     ----------
-    a, b
+    a, b : DataFrame
         Prediction tables of one split, of the same clips; all seeds of a clip are swapped together.
-    statistic
-        From a prediction table to a number.
-    draws
-        How often answers are swapped; p is never below 1 / (draws + 1).
-    seed
-        The run's.
+    statistic : callable
+        Function of a prediction table that returns a number.
+    draws : int
+        Number of permutations; p is at least 1 / (draws + 1).
+    seed : int
+        Seed of the permutations.
 
     Returns
     -------
     float
-        The one-sided p.
+        The one-sided p-value.
 
     Raises
     ------
     UserError
-        If the tables hold other clips or classes.
+        If the clips or classes differ.
 
     References
     ----------
@@ -182,30 +178,30 @@ def permutation_test(
     _check_same_clips(a, b)
     both = pd.concat([a, b], ignore_index=True)
     clip, clips = pd.factorize(both.clip_id, sort=True)
-    of_a = np.arange(len(both)) < len(a)
+    from_a = np.arange(len(both)) < len(a)
     observed = statistic(a) - statistic(b)
-    generator = seeding.make_rng(seed, "swap")
-    as_large = 0
+    rng = seeding.make_rng(seed, "swap")
+    n_as_large = 0
     for _ in range(draws):
-        first = of_a ^ (generator.random(len(clips)) < 0.5)[clip]
-        as_large += statistic(both[first]) - statistic(both[~first]) >= observed
-    return (1 + as_large) / (1 + draws)
+        first = from_a ^ (rng.random(len(clips)) < 0.5)[clip]
+        n_as_large += statistic(both[first]) - statistic(both[~first]) >= observed
+    return (1 + n_as_large) / (1 + draws)
 
 
 # Many models on the same clips ----------------------------------------------------------------------------------------
 
 
 def holm(p: npt.ArrayLike) -> Array:
-    """Adjust p-values for their number, such that one of them below 0.05 by chance is as rare as 0.05.
+    """Adjust p-values for multiple testing by Holm's method.
 
     Parameters
     ----------
-    p : (tests,) float
+    p : array-like of shape (n_tests,)
 
     Returns
     -------
-    ndarray
-        (tests,) float: the p-values to compare with the level, in the given order.
+    ndarray of shape (n_tests,)
+        Adjusted p-values, in the given order.
 
     References
     ----------
@@ -221,71 +217,70 @@ def holm(p: npt.ArrayLike) -> Array:
 def compare(
     tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int
 ) -> pd.DataFrame:
-    """Compare each two models, by clips (McNemar) and by speakers (difference of UAR).
+    """Compare all pairs of models by McNemar's test and by the difference of UAR.
 
     Parameters
     ----------
-    tables
+    tables : mapping of str to DataFrame
         {model: prediction table} of one split, of the same clips.
     resamples, level, seed
-        As for `ser.evaluation.bootstrap.bootstrap`.
+        See `ser.evaluation.bootstrap.bootstrap`.
 
     Returns
     -------
     DataFrame
-        `PAIR_COLUMNS`, a row a pair: clips that only one of them got right, p of McNemar's test and p adjusted for the
-        number of pairs by Holm's method, the difference of UAR with its limits at `level` (of each pair alone, not
-        adjusted), and speakers. McNemar's test is of two fitted models, so of the first seed that each table holds.
+        `PAIR_COLUMNS`, one row per pair: clips that only one model classified correctly, p of McNemar's test (of the
+        first seed of each table), p adjusted by Holm's method, the difference of UAR with its interval at `level` (not
+        adjusted for the number of pairs), and speakers.
 
     Raises
     ------
     UserError
-        If tables hold other clips or classes.
+        If the clips or classes differ.
     """
-    scored = _all_scored(tables, resamples=resamples, seed=seed)
+    scores = _uar_scores(tables, resamples=resamples, seed=seed)
     rows = []
     for a, b in combinations(tables, 2):
         test = mcnemar(*(tables[model][tables[model].seed == tables[model].seed.min()] for model in (a, b)))
         counts = {"a": a, "b": b, "only_a": test.only_a, "only_b": test.only_b, "p": test.p}
-        rows.append(counts | _subtract(scored[a], scored[b], level=level)._asdict())
-    found = pd.DataFrame(rows, columns=[name for name in PAIR_COLUMNS if name != "p_holm"])
-    return found.assign(p_holm=holm(found.p))[list(PAIR_COLUMNS)]
+        rows.append(counts | _subtract(scores[a], scores[b], level=level)._asdict())
+    pairs = pd.DataFrame(rows, columns=[name for name in PAIR_COLUMNS if name != "p_holm"])
+    return pairs.assign(p_holm=holm(pairs.p))[list(PAIR_COLUMNS)]
 
 
 def not_significantly_worse(
     tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int
 ) -> list[str]:
-    """Name the models whose UAR is not shown to be below that of the best.
+    """List the models whose UAR is not significantly lower than that of the best.
 
-    A model is left out only if the interval over speakers of the best's UAR minus its own lies above 0. As the best is
-    compared with each other model, each interval has the level ``1 - (1 - level) / others`` (Bonferroni). That the
-    best was chosen on the same clips is not corrected for. Where there is no interval, all are named.
+    A model is excluded if the confidence interval of the best UAR minus its UAR is above 0. The level of each interval
+    is ``1 - (1 - level) / n_others`` (Bonferroni). The selection of the best on the same clips is not corrected for.
 
     Parameters
     ----------
-    tables
+    tables : mapping of str to DataFrame
         {model: prediction table} of one split, of the same clips.
     resamples, level, seed
-        As for `ser.evaluation.bootstrap.bootstrap`.
+        See `ser.evaluation.bootstrap.bootstrap`.
 
     Returns
     -------
     list of str
-        The best first, then by UAR; equal models in the order of their names.
+        By UAR, the best first; ties are in alphabetical order. All models if there are no intervals.
 
     Raises
     ------
     UserError
-        If tables hold other clips or classes.
+        If the clips or classes differ.
     """
-    scored = _all_scored(tables, resamples=resamples, seed=seed)
-    ranked = sorted(scored, key=lambda model: (-scored[model].value, model))
+    scores = _uar_scores(tables, resamples=resamples, seed=seed)
+    ranked = sorted(scores, key=lambda model: (-scores[model].value, model))
     best, others = ranked[0], ranked[1:]
-    each = 1 - (1 - level) / max(1, len(others))
-    return [best, *(model for model in others if not _subtract(scored[best], scored[model], level=each).ci_low > 0)]
+    adjusted = 1 - (1 - level) / max(1, len(others))
+    return [best, *(m for m in others if not _subtract(scores[best], scores[m], level=adjusted).ci_low > 0)]
 
 
-def _all_scored(tables: Mapping[str, pd.DataFrame], *, resamples: int, seed: int) -> dict[str, Scores]:
+def _uar_scores(tables: Mapping[str, pd.DataFrame], *, resamples: int, seed: int) -> dict[str, Scores]:
     first = next(iter(tables))
     for model in tables:
         _check_same_clips(tables[first], tables[model], names=(first, model))

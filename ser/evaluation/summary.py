@@ -1,7 +1,4 @@
-"""What is said of each model first: scores with intervals, how they vary, and which models are not told apart.
-
-Prediction tables in, tables of numbers out.
-"""
+"""Summarize each model by scores with confidence intervals, and rank the models."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,113 +18,93 @@ OPTIONAL_METRICS = (
     "uar_seed_sd",
     "uar_fold_sd",
 )
-"""Numbers that do not exist for every run: over one speaker, one seed, one fold."""
+"""Metrics that need several speakers, seeds or folds."""
 DIGITS = 12
-"""That numbers are rounded to: sums in another order differ in the sixteenth, and equal models are to be equal."""
+"""Decimal places of metrics; sums in another order differ in the sixteenth digit, and equal models must be equal."""
 
 
 def select_test_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Select the rows that a score is about: test clips, without altered copies."""
+    """Select the test rows of a prediction table, without augmented and corrupted clips."""
     return table[(table.split == "test") & (table.augmentation == "")].reset_index(drop=True)
 
 
 def summarize(table: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, dict[str, float]]:
-    """Judge one model.
+    """Compute all metrics of one model.
 
     Parameters
     ----------
-    table
-        Its prediction table, folds pooled; several seeds are averaged.
-    settings
+    table : DataFrame
+        A prediction table with all folds and seeds. Folds are pooled, and seeds averaged.
+    settings : Evaluate
         The section `evaluate`.
-    seed
-        Of the bootstrap.
+    seed : int
+        Seed of the bootstrap.
 
     Returns
     -------
     dict
-        {split: {metric: number}}: those of `ser.evaluation.metrics.evaluate`, and for the test split also
-        `test_summary`. Numbers that do not exist, such as an interval over one speaker, are left out.
+        {split: {metric: number}}: those of `ser.evaluation.metrics.evaluate`, and of `test_summary` for the test split.
+        Metrics that are not finite are omitted.
     """
-    judged = _over_seeds(table)
-    more = test_summary(select_test_rows(table), settings, seed=seed)
-    found = {split: numbers | (more if split == "test" else {}) for split, numbers in judged.items()}
+    by_seed = [metrics.evaluate(rows) for _, rows in table.groupby("seed")]
+    scores = {
+        split: {name: float(np.mean([each[split][name] for each in by_seed])) for name in numbers}
+        | {"clips": numbers["clips"]}  # equal for all seeds
+        for split, numbers in by_seed[0].items()
+    }
+    scores["test"] |= test_summary(select_test_rows(table), settings, seed=seed)
     return {
         split: {name: round(value, DIGITS) for name, value in numbers.items() if np.isfinite(value)}
-        for split, numbers in found.items()
-    }
-
-
-def _over_seeds(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Average the metrics of the seeds; clips are counted once, as every seed judges the same."""
-    each = [metrics.evaluate(rows) for _, rows in table.groupby("seed")]
-    return {
-        split: {name: float(np.mean([one[split][name] for one in each])) for name in numbers}
-        | {"clips": numbers["clips"]}
-        for split, numbers in each[0].items()
+        for split, numbers in scores.items()
     }
 
 
 def test_summary(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, float]:
-    """Compute what stands beside the metrics of the test rows.
+    """Compute further metrics of test rows.
 
     Returns
     -------
     dict
-        <metric>_ci_low and _ci_high: limits of 95 % intervals over speakers, of `METRICS_WITH_CI` and each recall;
+        <metric>_ci_low and _ci_high: 95 % confidence interval over speakers, of `METRICS_WITH_CI` and each recall;
         uar_seed_sd over seeds; uar_fold_mean and _sd over folds; speakers (known ones); cohen_kappa; top2_accuracy;
-        ece and ece_uncalibrated: calibration error with and without temperature; nll; uar_worst_speaker and _best_;
-        uar_sex_gap (women minus men); and for each binary task <task>_uar, _accuracy and _roc_auc. NaN where there is
-        no number.
+        ece and ece_uncalibrated: expected calibration error with and without temperature scaling; nll;
+        uar_worst_speaker and _best_; uar_sex_gap (female minus male); and <task>_uar, _accuracy and _roc_auc for each
+        binary task. NaN if not defined.
     """
-    intervals = _intervals(rows, settings, seed=seed)
+    classes = [name for name in classes_of(rows) if (rows.emotion == name).any()]
+    names = [*METRICS_WITH_CI, *(f"recall_{name}" for name in classes)]
+    intervals = bootstrap.bootstrap(rows, names, resamples=settings.n_resamples, seed=seed)
+    folds = [metrics.uar(fold.emotion, fold.predicted) for _, fold in rows.groupby("fold")]
+    known = rows[~is_unknown_speaker(rows)]
+    speakers = subgroups.best_and_worst_group(known) if len(known) else None
+    tasks = {
+        name: binary_tasks.binary(rows, positive=task.positive, negative=task.negative)
+        for name, task in applicable_tasks(settings.binary_tasks, classes).items()
+    }
     return {
-        **intervals,
-        **_spread(rows),
+        **{f"{name}_{side}": float(intervals.loc[name, side]) for name in names for side in ("ci_low", "ci_high")},
+        "uar_seed_sd": float(bootstrap.mean_over_seeds(rows, ["uar"]).loc["uar", "sd"]),
+        "uar_fold_mean": float(np.mean(folds)),
+        "uar_fold_sd": float(np.std(folds, ddof=1)) if len(folds) > 1 else float("nan"),
         "speakers": n_known_speakers(rows),
         "cohen_kappa": metrics.cohen_kappa(rows),
         "top2_accuracy": metrics.top_k_accuracy(rows, 2),
         "ece": calibration.ece(rows),
         "ece_uncalibrated": calibration.ece(undo_temperature(rows)),
         "nll": calibration.nll(rows),
-        **_worst_and_best(rows),
+        "uar_worst_speaker": speakers.worst_uar if speakers else float("nan"),
+        "uar_best_speaker": speakers.best_uar if speakers else float("nan"),
         "uar_sex_gap": subgroups.uar_sex_gap(rows),
-        **_binary_tasks(rows, settings.binary_tasks),
+        **{
+            f"{name}_{metric}": float(getattr(scores, metric))
+            for name, scores in tasks.items()
+            for metric in ("uar", "accuracy", "roc_auc")
+        },
     }
-
-
-def _intervals(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, float]:
-    present = [f"recall_{name}" for name in _occurring(rows)]
-    found = bootstrap.bootstrap(rows, [*METRICS_WITH_CI, *present], resamples=settings.n_resamples, seed=seed)
-    return {
-        f"{metric}_{side}": float(found.loc[metric, side]) for metric in found.index for side in ("ci_low", "ci_high")
-    }
-
-
-def _occurring(rows: pd.DataFrame) -> list[str]:
-    return [name for name in classes_of(rows) if (rows.emotion == name).any()]
-
-
-def _spread(rows: pd.DataFrame) -> dict[str, float]:
-    """Say how UAR varies over seeds and over folds; with one of either there is no deviation."""
-    folds = [metrics.uar(fold.emotion, fold.predicted) for _, fold in rows.groupby("fold")]
-    return {
-        "uar_seed_sd": float(bootstrap.mean_over_seeds(rows, ["uar"]).loc["uar", "sd"]),
-        "uar_fold_mean": float(np.mean(folds)),
-        "uar_fold_sd": float(np.std(folds, ddof=1)) if len(folds) > 1 else float("nan"),
-    }
-
-
-def _worst_and_best(rows: pd.DataFrame) -> dict[str, float]:
-    """Judge the speakers who are understood worst and best, of those who are known."""
-    known = rows[~is_unknown_speaker(rows)]
-    found = subgroups.best_and_worst_group(known) if len(known) else None
-    numbers = (found.worst_uar, found.best_uar) if found else (float("nan"), float("nan"))
-    return dict(zip(("uar_worst_speaker", "uar_best_speaker"), numbers, strict=True))
 
 
 def applicable_tasks(tasks: Mapping[str, BinaryTask], classes: list[str]) -> dict[str, BinaryTask]:
-    """Select the tasks both sides of which have one of some classes."""
+    """Select the binary tasks with at least one of the classes on each side."""
     return {
         name: task
         for name, task in tasks.items()
@@ -135,31 +112,23 @@ def applicable_tasks(tasks: Mapping[str, BinaryTask], classes: list[str]) -> dic
     }
 
 
-def _binary_tasks(rows: pd.DataFrame, tasks: Mapping[str, BinaryTask]) -> dict[str, float]:
-    numbers: dict[str, float] = {}
-    for name, task in applicable_tasks(tasks, _occurring(rows)).items():
-        found = binary_tasks.binary(rows, positive=task.positive, negative=task.negative)
-        numbers |= {f"{name}_{metric}": float(getattr(found, metric)) for metric in ("uar", "accuracy", "roc_auc")}
-    return numbers
-
-
 def leaderboard(
-    judged: Mapping[str, Mapping[str, Mapping[str, float]]], *, not_significantly_worse: list[str]
+    summaries: Mapping[str, Mapping[str, Mapping[str, float]]], *, not_significantly_worse: list[str]
 ) -> pd.DataFrame:
     """Rank models by test UAR.
 
     Parameters
     ----------
-    judged
-        {model: {split: {metric: number}}} as `summarize` makes it.
-    not_significantly_worse
-        Models that are not shown to be worse than the best.
+    summaries : mapping
+        {model: {split: {metric: number}}}; see `summarize`.
+    not_significantly_worse : list of str
+        Models that are not significantly worse than the best.
 
     Returns
     -------
     DataFrame
-        rank, model, every test metric that some model has, val_uar, and not_significantly_worse; equal models in the
-        order of their names.
+        rank, model, every test metric of any model, val_uar, and not_significantly_worse; ties are in alphabetical
+        order.
     """
     rows: list[dict[str, Any]] = [
         {
@@ -168,7 +137,7 @@ def leaderboard(
             "val_uar": splits["val"]["uar"],
             "not_significantly_worse": model in not_significantly_worse,
         }
-        for model, splits in judged.items()
+        for model, splits in summaries.items()
     ]
     columns = [*dict.fromkeys([*(name for row in rows for name in row), *OPTIONAL_METRICS])]
     table = pd.DataFrame(rows, columns=columns).sort_values(

@@ -1,7 +1,6 @@
-"""The prediction table, the seam between models and judgement.
+"""The prediction table: the interface between models and evaluation.
 
-A row per clip and fold with `COLUMNS`, and a column ``prob_<emotion>`` a class. A model that writes this table is
-judged like every other.
+One row per clip, fold and seed, with `COLUMNS` and one column ``prob_<emotion>`` per class.
 """
 
 from __future__ import annotations
@@ -45,35 +44,34 @@ def prediction_table(
     seed: int,
     temperature: float = 1.0,
 ) -> pd.DataFrame:
-    """Make the prediction table of a model.
+    """Build the prediction table of a model.
 
     Parameters
     ----------
-    clips
-        The judged clips, with the columns fold and split.
-    probabilities : (clips, classes) float
-    classes
+    clips : DataFrame
+        The predicted clips, with the columns fold and split.
+    probabilities : ndarray of shape (n_clips, n_classes)
+    classes : sequence of str
         Emotions, in the order of the columns of `probabilities`.
-    seed
-        Of the model.
-    temperature
-        By which the logarithms of its own probabilities were divided to give these.
+    seed : int
+        Seed of the model.
+    temperature : float
+        Temperature by which the logits were divided.
 
     Returns
     -------
     DataFrame
-        `COLUMNS` and a column ``prob_<emotion>`` a class.
+        `COLUMNS` and one column ``prob_<emotion>`` per class.
     """
     predicted = np.asarray(classes)[probabilities.argmax(axis=1)]
     duration = clips.n_samples / clips.sample_rate
-    known = clips.assign(duration=duration, seed=seed, predicted=predicted, temperature=temperature)
-    table = known[list(COLUMNS)].reset_index(drop=True)
+    table = clips.assign(duration=duration, seed=seed, predicted=predicted, temperature=temperature)
     columns = {f"prob_{emotion}": probabilities[:, n].astype(np.float64) for n, emotion in enumerate(classes)}
-    return table.assign(**columns)
+    return table[list(COLUMNS)].reset_index(drop=True).assign(**columns)
 
 
 def classes_of(predictions: pd.DataFrame) -> list[str]:
-    """Name the classes a prediction table has probabilities for, in canonical order."""
+    """List the classes of a prediction table, in canonical order."""
     return canonical_order([column.removeprefix("prob_") for column in predictions if column.startswith("prob_")])
 
 
@@ -83,35 +81,35 @@ def probabilities(predictions: pd.DataFrame) -> npt.NDArray[np.floating[Any]]:
 
 
 def true_indices(predictions: pd.DataFrame) -> npt.NDArray[np.integer[Any]]:
-    """Get the index of each row's true emotion among the classes: (rows,)."""
+    """Get the class index of the true emotion of each row: (rows,)."""
     index = {name: n for n, name in enumerate(classes_of(predictions))}
     return predictions.emotion.map(index).to_numpy(dtype=np.intp)
 
 
 def validate(predictions: pd.DataFrame, *, name: str) -> None:
-    """Check a prediction table.
+    """Validate a prediction table.
 
     Raises
     ------
     UserError
-        If columns are missing, it is empty, a clip is judged twice, a label is no class, or probabilities are none.
+        If columns or rows are missing, a clip occurs twice, a label is not a class, or probabilities are invalid.
     """
     missing = [column for column in COLUMNS if column not in predictions]
     if missing:
         raise UserError(f"predictions of {name}: columns {', '.join(missing)} are missing; found {list(predictions)}.")
     classes = classes_of(predictions)
     if predictions.empty or not classes:
-        raise UserError(f"predictions of {name}: no rows or no prob_<emotion> column; a model must predict something.")
+        raise UserError(f"predictions of {name}: no rows or no prob_<emotion> column; expected at least one of each.")
     repeated = predictions[predictions.duplicated(["clip_id", "fold", "seed"])]
     if len(repeated):
         raise UserError(
-            f"predictions of {name}: {repeated.clip_id.iloc[0]} stands twice; a clip is judged once a fold."
+            f"predictions of {name}: {repeated.clip_id.iloc[0]} occurs twice; expected one row per clip, fold and seed."
         )
-    foreign = sorted((set(predictions.emotion) | set(predictions.predicted)) - set(classes))
-    if foreign:
-        raise UserError(f"predictions of {name}: {', '.join(foreign)} is none of the classes {', '.join(classes)}.")
-    shares = probabilities(predictions)
-    if not np.allclose(shares.sum(axis=1), 1, atol=1e-3) or (shares < 0).any():
+    unknown = sorted((set(predictions.emotion) | set(predictions.predicted)) - set(classes))
+    if unknown:
+        raise UserError(f"predictions of {name}: {', '.join(unknown)} not among the classes {', '.join(classes)}.")
+    probs = probabilities(predictions)
+    if not np.allclose(probs.sum(axis=1), 1, atol=1e-3) or (probs < 0).any():
         raise UserError(
-            f"predictions of {name}: the prob_<emotion> columns of each row must be shares that add up to 1."
+            f"predictions of {name}: the prob_<emotion> columns of each row must not be negative and must sum to 1."
         )

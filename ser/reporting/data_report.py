@@ -113,7 +113,7 @@ def write(
         examples = {source.name: _examples(source, rows, folder, features=features) for source in sources}
     html_page.write(
         path,
-        "corpora.html.j2",
+        "data.html.j2",
         headline=_headline(rows, sources),
         remainder=_remainder(rows, sources),
         notes=_notes(used, matrix, sources=sources, settings=settings),

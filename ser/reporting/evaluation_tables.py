@@ -317,7 +317,8 @@ def evaluate_subgroups(rows: pd.DataFrame, column: str, *, resamples: int, seed:
     if column == "duration":
         rows = rows[rows.duration.notna()]
         scores = subgroups.evaluate_by_duration(rows)
-        groups = [group for _, group in rows.groupby(np.digitize(rows.duration, subgroups.SECONDS))]  # the same order
+        edges = subgroups.DURATION_EDGES
+        groups = [group for _, group in rows.groupby(np.digitize(rows.duration, edges))]  # the same order
     else:
         named = rows.assign(**{column: _value_names(rows, column)})
         scores = subgroups.evaluate_by_group(named, column)

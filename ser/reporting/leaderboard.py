@@ -69,12 +69,12 @@ def write(
     """
     write_json(paths.METRICS, judged.metrics)
     said = describe_run(judged, corpora=corpora, split=split, n_networks=lstm.n_networks)
-    name, notes = str(judged.board.model.iloc[0]), [*said["notes"], *leaks[:1]]
+    name, notes = str(judged.leaderboard.model.iloc[0]), [*said["notes"], *leaks[:1]]
     best = summary.select_test_rows(judged.predictions[name])
     _write_leaderboard(judged, best, protocol=said["protocol"], notes=notes)
     card = model_card.markdown(
         best,
-        judged.board,
+        judged.leaderboard,
         robustness=judged.robustness[name],
         protocol=said["protocol"],
         notes=notes,
@@ -82,11 +82,11 @@ def write(
     )
     write_text(paths.MODEL_CARD_MD, card)
     plots.plot_leaderboard(
-        judged.board,
+        judged.leaderboard,
         paths.LEADERBOARD_PNG,
         chance=1 / len(judged.classes),
         title=said["caption"],
-        limits=interval_legend(judged.board, unknown=describe_unknown_speakers(best)),
+        limits=interval_legend(judged.leaderboard, unknown=describe_unknown_speakers(best)),
     )
     history, last = pd.read_csv(paths.HISTORY_CSV), lstm.early_stopping_patience is None
     plots.plot_history(history, paths.HISTORY_PNG, title=said["caption"], last=last)
@@ -98,7 +98,7 @@ def write(
 
 
 def _write_leaderboard(judged: EvaluationResult, best: pd.DataFrame, *, protocol: str, notes: Sequence[str]) -> None:
-    board = judged.board
+    board = judged.leaderboard
     page = leaderboard_markdown(
         board,
         basis=describe_test_set(protocol, best),
@@ -106,8 +106,8 @@ def _write_leaderboard(judged: EvaluationResult, best: pd.DataFrame, *, protocol
         unknown=describe_unknown_speakers(best),
         notes=notes,
     )
-    if len(judged.people):
-        page += human_comparison_markdown(judged.people)
+    if len(judged.human_comparison):
+        page += human_comparison_markdown(judged.human_comparison)
     write_text(paths.LEADERBOARD_MD, page)
     write_text(paths.LEADERBOARD_CSV, board.to_csv(index=False, lineterminator="\n"))
     write_text(paths.PAIRWISE_TESTS_CSV, judged.pairs.to_csv(index=False, lineterminator="\n"))

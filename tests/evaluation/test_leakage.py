@@ -1,4 +1,4 @@
-"""Probes find leaks and shortcuts that were put into the data, and none where there is none."""
+"""Test leakage checks on features with known leaks and shortcuts, and on features without."""
 
 import warnings
 from typing import Any
@@ -14,207 +14,194 @@ from tests.helpers import factories
 RAVDESS = factories.ravdess(actors=range(1, 7))
 TESS = factories.tess(n_words=12)
 DEMO = factories.demo()
-SAME = ["clips", "speakers"]
 
 
-def codes(table: pd.DataFrame, *columns: str, sd: float = 0.1, seed: int = 0) -> Any:
-    """Make six features that depend on nothing but the values of some columns, and a little noise: (clips, 6)."""
-    rng = np.random.default_rng(seed)
-    kinds = table.groupby(list(columns)).ngroup().to_numpy()
-    found = rng.normal(size=(kinds.max() + 1, 6))[kinds] + sd * rng.normal(size=(len(table), 6))
-    return found.astype(np.float32)
+def features(table: pd.DataFrame, *columns: str, sd: float = 0.1) -> Any:
+    """Make six features that depend only on the values of some columns, with noise: (clips, 6)."""
+    rng = np.random.default_rng(0)
+    group = table.groupby(list(columns)).ngroup().to_numpy()
+    vectors = rng.normal(size=(group.max() + 1, 6))[group] + sd * rng.normal(size=(len(table), 6))
+    return vectors.astype(np.float32)
 
 
-def measured(table: pd.DataFrame, vectors: Any, *, seed: int = 1, **emotions: Any) -> pd.DataFrame:
-    settings = emotions.get("emotions", factories.emotions())
+def check(table: pd.DataFrame, vectors: Any, *, seed: int = 1, emotions: Any = None) -> pd.DataFrame:
+    settings = emotions or factories.emotions()
     return leakage.run_leakage_checks(table, vectors, emotions=settings, n_estimators=20, seed=seed)
 
 
-def pooled(found: pd.DataFrame) -> dict[str, float]:
-    return dict(found[found.corpus == ""].set_index("probe").uar)
+def pooled(results: pd.DataFrame) -> dict[str, float]:
+    return dict(results[results.corpus == ""].set_index("probe").uar)
 
 
 # Leaks ----------------------------------------------------------------------------------------------------------------
 
 
-def test_what_voices_give_away() -> None:
-    """Where each voice has its own way with each emotion, random clips are easy and unseen speakers impossible."""
-    found = pooled(measured(RAVDESS, codes(RAVDESS, "speaker", "emotion")))
-    assert found["leak_clip"] > 0.95
-    assert found["leak_speaker"] == pytest.approx(1 / len(EMOTIONS), abs=0.1)
+def test_speaker_leakage() -> None:
+    """If features of emotions depend on the speaker, random clips are easy and unseen speakers are at chance."""
+    uars = pooled(check(RAVDESS, features(RAVDESS, "speaker", "emotion")))
+    assert uars["leak_clip"] > 0.95
+    assert uars["leak_speaker"] == pytest.approx(1 / len(EMOTIONS), abs=0.1)
 
 
-def test_what_all_voices_share() -> None:
-    """Where emotions sound the same in all voices, unseen speakers are as easy as random clips."""
-    assert min(pooled(measured(RAVDESS, codes(RAVDESS, "emotion"))).values()) > 0.98
-
-
-def test_copies_of_held_out_clips_leak() -> None:
-    """Where a clip resembles nothing but its copies, these alone give it away, and copies of others do not."""
+def test_augmentation_leakage() -> None:
+    """If a clip resembles only its augmented clips, these leak, and augmented clips of other clips do not."""
     table = factories.with_copies(RAVDESS)
-    found = pooled(measured(table, codes(table, "original_id", sd=0.01)))
-    assert found["leak_augmented_before_split"] > 0.9
-    for honest in ("leak_clip", "leak_speaker", "leak_augmented_after_split"):
-        assert found[honest] == pytest.approx(1 / len(EMOTIONS), abs=0.08)
+    uars = pooled(check(table, features(table, "original_id", sd=0.01)))
+    assert uars["leak_augmented_before_split"] > 0.9
+    for name in ("leak_clip", "leak_speaker", "leak_augmented_after_split"):
+        assert uars[name] == pytest.approx(1 / len(EMOTIONS), abs=0.08)
 
 
 def test_merged_emotions_are_one_class() -> None:
-    """The probe's classes are those of the run."""
+    """The classes are those of the run."""
     merged = factories.emotions("neutral", "happy", calm="neutral")
-    found = measured(RAVDESS, codes(RAVDESS, "emotion"), emotions=merged)
-    assert set(found.classes) == {2}
-    assert set(found.clips) == {RAVDESS.emotion.isin(["neutral", "happy", "calm"]).sum()}
+    results = check(RAVDESS, features(RAVDESS, "emotion"), emotions=merged)
+    assert set(results.classes) == {2}
+    assert set(results.clips) == {RAVDESS.emotion.isin(["neutral", "happy", "calm"]).sum()}
 
 
 # Shortcuts ------------------------------------------------------------------------------------------------------------
 
 
-def test_corpora_are_told_apart_by_an_offset() -> None:
-    """What all clips of a corpus have in common is found in unseen speakers, and no more than chance in its absence."""
+def test_corpora_are_identified_by_an_offset_only() -> None:
+    """Corpora of unseen speakers are identified by what their clips have in common; without it, UAR is at chance."""
     table = factories.joined(RAVDESS, DEMO)
-    apart, alike = (pooled(measured(table, codes(table, *columns))) for columns in (["corpus"], ["emotion"]))
-    for probe in ("shortcut_corpus", "shortcut_corpus_shared_emotions"):
-        assert apart[probe] > 0.98
-        assert alike[probe] == pytest.approx(0.5, abs=0.1)
+    offset, none = (pooled(check(table, features(table, column))) for column in ("corpus", "emotion"))
+    for name in ("shortcut_corpus", "shortcut_corpus_shared_emotions"):
+        assert offset[name] > 0.98
+        assert none[name] == pytest.approx(0.5, abs=0.1)
 
 
-def test_emotions_do_not_pass_for_corpora() -> None:
-    """Corpora that sound alike, but with other emotions or other shares of them, are not told apart by sharing some."""
+def test_shared_emotions_are_balanced() -> None:
+    """Different emotions identify a corpus, but not in the check on shared emotions, whatever their frequencies."""
     ravdess = RAVDESS[RAVDESS.emotion.isin(["neutral", "happy", "sad"])]
     demo = DEMO[DEMO.emotion.isin(["happy", "sad", "angry"])]
     table = factories.joined(ravdess, demo[(demo.emotion != "sad") | demo.sentence.isin(["back", "kids"])])
-    found = pooled(measured(table, codes(table, "emotion")))
-    assert found["shortcut_corpus"] > 0.65
-    assert found["shortcut_corpus_shared_emotions"] == pytest.approx(0.5, abs=0.12)
+    uars = pooled(check(table, features(table, "emotion")))
+    assert uars["shortcut_corpus"] > 0.65
+    assert uars["shortcut_corpus_shared_emotions"] == pytest.approx(0.5, abs=0.12)
 
 
 # Rows -----------------------------------------------------------------------------------------------------------------
 
 
-def test_one_corpus_has_no_shortcut() -> None:
-    """One corpus without copies has a row for random clips and one for unseen speakers, and none of its own."""
-    found = measured(RAVDESS, codes(RAVDESS, "emotion"))
-    assert found[["probe", "corpus"]].to_numpy().tolist() == [["leak_clip", ""], ["leak_speaker", ""]]
-    assert found[[*SAME, "classes"]].to_numpy().tolist() == [[360, 6, 8]] * 2
+def test_one_corpus_has_no_shortcut_checks() -> None:
+    """One corpus without augmented clips has a row for random clips and one for unseen speakers."""
+    results = check(RAVDESS, features(RAVDESS, "emotion"))
+    assert results[["probe", "corpus"]].to_numpy().tolist() == [["leak_clip", ""], ["leak_speaker", ""]]
+    assert results[["clips", "speakers", "classes"]].to_numpy().tolist() == [[360, 6, 8]] * 2
+    assert results.uar.min() > 0.98
 
 
-def test_each_corpus_is_judged_in_the_pooled_answers() -> None:
-    """With two corpora each probe has three rows, whose clips add up, also where one has but two speakers."""
+def test_each_corpus_has_a_row() -> None:
+    """With two corpora each check has three rows, whose clips add up."""
     table = factories.with_copies(factories.joined(RAVDESS, TESS))
-    found = measured(table, codes(table, "corpus", "emotion"))
-    assert found.probe.nunique() == 6
-    for _, rows in found.groupby("probe"):
+    results = check(table, features(table, "corpus", "emotion"))
+    assert results.probe.nunique() == 6
+    counts = ["clips", "speakers"]
+    for _, rows in results.groupby("probe"):
         assert list(rows.corpus) == ["", "ravdess", "tess"]
-        assert (rows[SAME].iloc[0] == rows[SAME].iloc[1:].sum()).all()
+        assert (rows[counts].iloc[0] == rows[counts].iloc[1:].sum()).all()
         assert rows.uar.min() > 0.98
-    told = found[found.probe.str.startswith("leak")].groupby("corpus").classes.agg(set)
-    assert dict(told) == {"": {8}, "ravdess": {8}, "tess": {7}}
-    assert set(found.classes[found.probe.str.startswith("shortcut")]) == {2}
+    classes = results[results.probe.str.startswith("leak")].groupby("corpus").classes.agg(set)
+    assert dict(classes) == {"": {8}, "ravdess": {8}, "tess": {7}}
+    assert set(results.classes[results.probe.str.startswith("shortcut")]) == {2}
 
 
-def test_unknown_speakers_are_left_out_by_name() -> None:
-    """Random clips and unseen speakers are compared on the same clips, and the notes say which corpus is missing."""
+def test_corpora_with_unknown_speakers_are_excluded() -> None:
+    """Random clips and unseen speakers are compared on the same clips; notes name the excluded corpus."""
     table = factories.joined(RAVDESS, TESS.assign(speaker="tess-"))
-    found = measured(table, codes(table, "emotion"))
-    assert list(found.probe) == ["leak_clip", "leak_speaker"]
-    assert set(found.clips) == {len(RAVDESS)}
-    assert found.note.str.endswith("left out, as nobody knows who speaks: tess").all()
+    results = check(table, features(table, "emotion"))
+    assert list(results.probe) == ["leak_clip", "leak_speaker"]
+    assert set(results.clips) == {len(RAVDESS)}
+    assert results.note.str.endswith("unknown: tess").all()
 
 
 @pytest.mark.parametrize("speakers", [{"OAF": "", "YAF": ""}, {"YAF": "OAF"}])
-def test_without_two_speakers_there_is_nothing_to_compare(speakers: dict[str, str]) -> None:
-    """Where nobody knows who speaks, or one does, random clips alone are judged."""
+def test_one_or_unknown_speakers_have_no_speaker_check(speakers: dict[str, str]) -> None:
+    """Only random clips are evaluated."""
     table = TESS.assign(speaker=TESS.speaker.replace({f"tess-{a}": f"tess-{b}" for a, b in speakers.items()}))
-    assert list(measured(table, codes(table, "emotion")).probe) == ["leak_clip"]
+    assert list(check(table, features(table, "emotion")).probe) == ["leak_clip"]
 
 
 # Folds ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("table", [RAVDESS, factories.joined(RAVDESS, TESS, DEMO)], ids=["one", "three"])
-def test_folds_keep_speakers_apart_and_corpora_in_training(table: pd.DataFrame) -> None:
-    """A speaker is held out at once, and a corpus never, so that it is always trained on too."""
+def test_folds_separate_speakers_within_each_corpus(table: pd.DataFrame) -> None:
+    """A speaker is in one fold; each corpus is in as many folds as possible, so that it is always in training."""
     fold = leakage._folds(table, "speaker", seed=1)
     assert set(fold) == set(range(leakage.FOLDS))
     assert (fold.groupby(table.speaker).nunique() == 1).all()
     assert (fold.groupby(table.corpus).nunique() == table.groupby("corpus").speaker.nunique().clip(upper=3)).all()
 
 
-def test_corpora_of_one_speaker() -> None:
-    """Two of them are tested by what is learnt from the other; none is told from the other, as none would be known."""
+def test_corpora_of_one_speaker_are_in_different_folds() -> None:
+    """Each is predicted by training on the other, and there is no shortcut check."""
     table = factories.joined(RAVDESS[RAVDESS.speaker == "ravdess-01"], TESS[TESS.speaker == "tess-OAF"])
-    found = measured(table, codes(table, "emotion"))
-    assert set(found.probe) == {"leak_clip", "leak_speaker"}
-    assert (found.uar[found.corpus == "tess"] > 0.95).all()
+    results = check(table, features(table, "emotion"))
+    assert set(results.probe) == {"leak_clip", "leak_speaker"}
+    assert (results.uar[results.corpus == "tess"] > 0.95).all()
 
 
-def test_a_corpus_of_one_speaker_is_left_out_by_name() -> None:
-    """Beside two corpora that can be told apart it is in neither their clips nor the emotions they share."""
+def test_a_third_corpus_of_one_speaker_is_excluded_from_shortcut_checks() -> None:
+    """Neither its clips nor its lack of emotions count; notes name it."""
     table = factories.joined(RAVDESS, TESS, DEMO[(DEMO.speaker == DEMO.speaker.min()) & (DEMO.emotion == "calm")])
-    found = measured(table, codes(table, "corpus"))
-    shortcuts = found[found.probe.str.startswith("shortcut")]
+    results = check(table, features(table, "corpus"))
+    shortcuts = results[results.probe.str.startswith("shortcut")]
     assert list(shortcuts.corpus) == ["", "ravdess", "tess"] * 2
     assert shortcuts.uar.min() > 0.98
-    assert shortcuts.note.str.endswith("left out, as fewer than two speakers are known: demo").all()
+    assert shortcuts.note.str.endswith("known: demo").all()
 
 
-def test_few_clips() -> None:
-    """A clip or two of an emotion or a corpus are no error, and nothing is complained of."""
+def test_few_clips_raise_no_warning() -> None:
+    """One clip per emotion, and a corpus of one clip, are valid."""
     few = factories.joined(RAVDESS.drop_duplicates("emotion"), TESS.iloc[:1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(measured(few, codes(few, "emotion"))) > 0
+        assert len(check(few, features(few, "emotion"))) > 0
 
 
-def test_the_seed_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same seed gives the same table on any number of cores, and another gives another."""
+def test_results_depend_on_the_seed_and_not_on_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same seed gives the same table, another seed another."""
     table = factories.with_copies(TESS, kinds=["noise"])
-    vectors = codes(table, "emotion", sd=1)
-    one = measured(table, vectors)
+    vectors = features(table, "emotion", sd=1)
+    first = check(table, vectors)
     monkeypatch.setenv("SER_WORKERS", "2")
-    pd.testing.assert_frame_equal(one, measured(table, vectors))
-    assert pooled(one) != pooled(measured(table, vectors, seed=2))
+    pd.testing.assert_frame_equal(first, check(table, vectors))
+    assert pooled(first) != pooled(check(table, vectors, seed=2))
 
 
-# Words ----------------------------------------------------------------------------------------------------------------
+# Description ----------------------------------------------------------------------------------------------------------
 
 
 def scores(**uars: float) -> pd.DataFrame:
-    """Make the table of probes, with the same score for two corpora as for both."""
-    rows = [(probe, corpus, uar, 9, 4, 2, "") for probe, uar in uars.items() for corpus in ("", "mine", "tess")]
+    """Make the results of checks, with the same UAR for two corpora as for both."""
+    rows = [(name, corpus, uar, 9, 4, 2, "") for name, uar in uars.items() for corpus in ("", "mine", "tess")]
     return pd.DataFrame(rows, columns=list(leakage.COLUMNS))
 
 
-def test_sentences(tmp_path: Any) -> None:
-    """They name both scores as shown and the points between these, and say the same of the table's file."""
+def test_description_contains_the_scores(tmp_path: Any) -> None:
+    """Sentences have the scores and their difference as shown, also from the CSV file; none without a comparison."""
     table = scores(leak_clip=0.856, leak_speaker=0.524, shortcut_corpus=0.99)
-    table.to_csv(tmp_path / "probe.csv", index=False)
-    expected = [
-        "A random forest has a UAR of 0.86 on random clips and of 0.52 on unseen speakers: "
-        "a random split would flatter by 34 points. This is another forest than the leaderboard's, with other scores: "
-        "it is not tuned, and is tested on clips of all splits, in folds of its own.",
-        "Unseen speakers of each corpus, from training on all: 0.52 on mine (2 emotions), 0.52 on tess (2 emotions).",
-        "The corpus of an unseen speaker is told with a UAR of 0.99 (chance 0.50): 0.99 of mine, 0.99 of tess.",
-    ]
-    assert leakage.describe_leakage(table) == expected
-    assert leakage.describe_leakage(pd.read_csv(tmp_path / "probe.csv")) == expected
-
-
-@pytest.mark.parametrize(("before", "words"), [(0.91, "flatter by 1 point."), (0.9, "not flatter here.")])
-def test_sentences_about_copies(before: float, words: str) -> None:
-    """A point is not called points, and no gain no gain."""
-    table = scores(leak_augmented_after_split=0.9, leak_augmented_before_split=before)
-    (sentence,) = leakage.describe_leakage(table)
-    assert sentence.endswith(f"this leak, which the pipeline refuses, would {words}")
-
-
-def test_known_voices_that_are_understood_worse_are_explained() -> None:
-    """That a random split does not flatter surprises, so a reason is given; where it does, there is none to give."""
-    (sentence,) = leakage.describe_leakage(scores(leak_clip=0.36, leak_speaker=0.53))[:1]
-    assert "would not flatter here. (Where each speaker says each sentence once an emotion" in sentence
-    assert "(Where" not in leakage.describe_leakage(scores(leak_clip=0.53, leak_speaker=0.53))[0]
-
-
-def test_nothing_measured_nothing_said() -> None:
-    """Random clips alone are no comparison."""
+    table.to_csv(tmp_path / "leakage.csv", index=False)
+    sentences = leakage.describe_leakage(table)
+    assert leakage.describe_leakage(pd.read_csv(tmp_path / "leakage.csv")) == sentences
+    expected = (["0.86", "0.52", "34 points"], ["0.52 on mine (2 emotions)", "0.52 on tess"], ["0.99", "chance 0.50"])
+    for sentence, texts in zip(sentences, expected, strict=True):
+        assert all(text in sentence for text in texts)
     assert leakage.describe_leakage(scores(leak_clip=0.9)) == []
+
+
+@pytest.mark.parametrize(("before", "bias"), [(0.91, "by 1 point."), (0.9, "does not overestimate UAR here.")])
+def test_description_of_augmentation_leakage(before: float, bias: str) -> None:
+    """The bias is in points; without one, it is denied."""
+    (sentence,) = leakage.describe_leakage(scores(leak_augmented_after_split=0.9, leak_augmented_before_split=before))
+    assert sentence.endswith(bias)
+
+
+def test_lower_scores_of_seen_speakers_are_explained() -> None:
+    """A reason is given only if seen speakers have a lower UAR than unseen ones."""
+    lower, equal = (leakage.describe_leakage(scores(leak_clip=uar, leak_speaker=0.53))[0] for uar in (0.36, 0.53))
+    assert "does not overestimate UAR here. (If each speaker" in lower
+    assert "(If" not in equal

@@ -1,4 +1,4 @@
-"""Predictions of speakers who are understood with odds of their own, and of models that are right on chosen clips."""
+"""Random predictions of speakers with given accuracies, and predictions that are correct on given clips."""
 
 from collections.abc import Sequence
 
@@ -10,24 +10,25 @@ from tests.helpers import factories
 CLASSES = ["neutral", "happy", "sad", "angry"]
 
 
-def heard(odds: Sequence[float], *, clips: int = 10, seed: int = 0) -> pd.DataFrame:
-    """Predict `clips` clips of each class and speaker, of whom each is understood with log odds of their own."""
+def random_predictions(log_odds: Sequence[float], *, clips: int = 10, seed: int = 0) -> pd.DataFrame:
+    """Predict `clips` clips per class and speaker; `log_odds` of each speaker are those of a correct prediction."""
     rng = np.random.default_rng(seed)
-    true = np.tile(np.repeat(CLASSES, clips), len(odds))
-    speakers = np.repeat([f"ravdess-{n:02}" for n in range(len(odds))], clips * len(CLASSES))
-    right = rng.random(len(true)) < np.repeat(1 / (1 + np.exp(-np.asarray(odds))), clips * len(CLASSES))
-    meant = np.tile(np.repeat(range(4), clips), len(odds))
-    other = np.array(CLASSES)[(meant + rng.integers(1, 4, len(true))) % 4]
-    return factories.predicted(list(true), list(np.where(right, true, other)), classes=CLASSES).assign(speaker=speakers)
+    true = np.tile(np.repeat(CLASSES, clips), len(log_odds))
+    speakers = np.repeat([f"ravdess-{n:02}" for n in range(len(log_odds))], clips * len(CLASSES))
+    correct = rng.random(len(true)) < np.repeat(1 / (1 + np.exp(-np.asarray(log_odds))), clips * len(CLASSES))
+    index = np.tile(np.repeat(range(4), clips), len(log_odds))
+    other = np.array(CLASSES)[(index + rng.integers(1, 4, len(true))) % 4]
+    table = factories.predicted(list(true), list(np.where(correct, true, other)), classes=CLASSES)
+    return table.assign(speaker=speakers)
 
 
-def answered(table: pd.DataFrame, right: Sequence[bool]) -> pd.DataFrame:
-    """Let a model be right on some clips and wrong on the others."""
+def correct_where(table: pd.DataFrame, correct: Sequence[bool]) -> pd.DataFrame:
+    """Replace the predictions by correct and wrong ones."""
     wrong = table.emotion.map(dict(zip(CLASSES, CLASSES[1:] + CLASSES[:1], strict=True)))
-    return table.assign(predicted=table.emotion.where(list(right), wrong))
+    return table.assign(predicted=table.emotion.where(list(correct), wrong))
 
 
-def seeded() -> pd.DataFrame:
-    """Predict four clips with three seeds, of which 1, 2 and 3 are right."""
+def three_seeds() -> pd.DataFrame:
+    """Predict four clips with three seeds, of which 1, 2 and 3 are correct."""
     clips = factories.predicted(CLASSES, CLASSES, classes=CLASSES).assign(speaker=["a", "a", "b", "b"])
-    return pd.concat([answered(clips, np.arange(4) < n).assign(seed=n) for n in (1, 2, 3)])
+    return pd.concat([correct_where(clips, np.arange(4) < n).assign(seed=n) for n in (1, 2, 3)])

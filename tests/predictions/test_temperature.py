@@ -1,4 +1,4 @@
-"""Temperature scaling calibrates a model that is too sure of itself, and changes no answer."""
+"""Test that temperature scaling calibrates overconfident models and does not change predictions."""
 
 import numpy as np
 import pandas as pd
@@ -13,63 +13,52 @@ from tests.helpers.calibrated_predictions import CLASSES, calibrated, table_of
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
-def test_the_temperature_is_found(factor: float) -> None:
-    """Logits of a calibrated model that were multiplied by a factor are divided by it again."""
+def test_fit_recovers_the_factor_of_logits(factor: float) -> None:
+    """If the logits of a calibrated model are multiplied by a factor, it is the temperature."""
     sharpened = apply_temperature(calibrated(), 1 / factor)
-    found = fit_temperature(sharpened)
-    assert found == pytest.approx(factor, rel=0.03)
-    mended = apply_temperature(sharpened, found)
-    assert ece(mended) < 0.02
-    assert nll(mended) <= nll(sharpened) + 1e-9
+    temperature = fit_temperature(sharpened)
+    assert temperature == pytest.approx(factor, rel=0.03)
+    scaled = apply_temperature(sharpened, temperature)
+    assert ece(scaled) < 0.02
+    assert nll(scaled) <= nll(sharpened) + 1e-9
 
 
-@pytest.mark.parametrize("temperature", [0.1, 0.7, 1.0, 4.0])
-def test_a_temperature_changes_no_answer(temperature: float) -> None:
-    """Classes keep their order, shares add up to 1, also where some are 0, and other columns stay."""
-    table = pd.concat([calibrated(500), table_of(np.eye(3), np.array([0, 1, 1]))])
-    found = apply_temperature(table, temperature)
-    shares = probabilities(found)
-    assert (np.array(CLASSES)[shares.argmax(axis=1)] == table.predicted).all()
-    assert shares.sum(axis=1) == pytest.approx(np.ones(len(table)))
-    others = [name for name in table if not name.startswith("prob_")]
-    pd.testing.assert_frame_equal(found[others], table[others])
-    if temperature == 1:
-        assert shares == pytest.approx(probabilities(table))
-
-
-@pytest.mark.parametrize("temperature", [*TEMPERATURES, 1.0])
-def test_a_temperature_can_be_taken_back(temperature: float) -> None:
-    """A model's own probabilities come out again, from the most extreme temperatures too; none was 0 but `TINY`."""
+@pytest.mark.parametrize("temperature", [*TEMPERATURES, 0.1, 0.7, 1.0, 4.0])
+def test_scaling_keeps_predictions_and_can_be_undone(temperature: float) -> None:
+    """Probabilities sum to 1, also if some are 0; other columns do not change."""
     table = pd.concat([calibrated(500), table_of(np.eye(3), np.array([0, 1, 1]))], ignore_index=True)
     row = np.where(np.arange(len(table)) % 2, temperature, 1.0)
-    tempered = apply_temperature(table, row).assign(temperature=row)
-    found = probabilities(undo_temperature(tempered))
-    assert found == pytest.approx(probabilities(table), abs=1e-9)
+    scaled = apply_temperature(table, row)
+    probs = probabilities(scaled)
+    assert (np.array(CLASSES)[probs.argmax(axis=1)] == table.predicted).all()
+    assert probs.sum(axis=1) == pytest.approx(np.ones(len(table)))
+    others = [name for name in table if not name.startswith("prob_")]
+    pd.testing.assert_frame_equal(scaled[others], table[others])
+    undone = undo_temperature(scaled.assign(temperature=row))
+    assert probabilities(undone) == pytest.approx(probabilities(table), abs=1e-9)
 
 
-def test_a_temperature_sees_validation_clips_only() -> None:
-    """Rows of another split, and no rows, are refused."""
+def test_fit_rejects_other_splits() -> None:
+    """Only rows of the split val are valid, and at least one."""
     table = calibrated(10)
     for rows in (table.assign(split="test"), table.assign(split=["val", "test"] * 5), table[:0]):
-        with pytest.raises(UserError, match="validation clips only"):
+        with pytest.raises(UserError, match="val only"):
             fit_temperature(rows)
 
 
 @pytest.mark.parametrize("factor", [0.5, 3.0])
-def test_few_speakers_are_distrusted(factor: float) -> None:
-    """The fewer speakers say that a model is too sure or not sure enough, the nearer to 1 its temperature stays."""
-    found = [
-        fit_temperature(apply_temperature(calibrated(speakers=speakers), 1 / factor)) for speakers in (1, 2, 10, 1000)
-    ]
-    off = np.abs(np.log(found))
-    assert (np.sign(np.log(found)) == np.sign(np.log(factor))).all()
-    assert (np.diff(off) > 0.01).all()
-    assert off[0] < 0.7 * off[-1]
+def test_few_speakers_keep_the_temperature_near_one(factor: float) -> None:
+    """The fewer validation speakers, the nearer to 1 is the temperature."""
+    tables = [apply_temperature(calibrated(speakers=speakers), 1 / factor) for speakers in (1, 2, 10, 1000)]
+    logs = np.log([fit_temperature(table) for table in tables])
+    assert (np.sign(logs) == np.sign(np.log(factor))).all()
+    assert (np.diff(np.abs(logs)) > 0.01).all()
+    assert abs(logs[0]) < 0.7 * abs(logs[-1])
 
 
-def test_one_voice_that_is_always_understood_makes_no_model_sure_of_all() -> None:
-    """As where a corpus has two speakers, and other clips of the one that taught validate: there T would be 0."""
+def test_one_speaker_with_perfect_predictions() -> None:
+    """The temperature is not at its lower bound, as it is with many speakers."""
     table = factories.predicted(CLASSES * 50, CLASSES * 50, split="val", classes=CLASSES)
-    one, many = table.assign(speaker="demo-1"), table.assign(speaker=[f"demo-{n}" for n in range(len(table))])
-    assert 0.3 < fit_temperature(one) < 1
-    assert TEMPERATURES[0] <= fit_temperature(many) < 0.3
+    speakers = [f"demo-{n}" for n in range(len(table))]
+    assert 0.3 < fit_temperature(table.assign(speaker="demo-1")) < 1
+    assert TEMPERATURES[0] <= fit_temperature(table.assign(speaker=speakers)) < 0.3

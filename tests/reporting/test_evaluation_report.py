@@ -29,7 +29,7 @@ def write(folder: Path, models: Mapping[str, pd.DataFrame], **changed: Any) -> P
     fake_predictions.draw_confusion(models, folder / "confusion", classes=classes)
     known = {
         "tables": models,
-        "headline": fake_predictions.headline(models),
+        "headline": fake_predictions.leaderboard(models),
         "pairs": significance.compare(models, resamples=200, seed=1),
         "probe": None,
         "protocol": PROTOCOL,
@@ -97,7 +97,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Full:
         folder,
         models,
         tables=given,
-        probe=fake_predictions.probe(),
+        probe=fake_predictions.leakage(),
         notes=[NOTE],
         clips=[audio_file],
         robustness=corrupted,
@@ -236,7 +236,7 @@ def test_few_speakers_show_no_difference(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("corpora", "named"), [([None] * 4, False), ([None, None, "tess", "tess"], True)])
 def test_leaks_name_corpora_where_there_are_several(corpora: list[str | None], named: bool) -> None:
     """A column that would be empty, as of one corpus, is left out."""
-    table = evaluation_tables.leakage_table(fake_predictions.probe().assign(corpus=corpora), evaluation_text.PROBES)
+    table = evaluation_tables.leakage_table(fake_predictions.leakage().assign(corpus=corpora), evaluation_text.PROBES)
     assert ("corpus" in [cell.text for cell in table.columns]) == named
     assert {len(cells) for _, cells in table.rows} == {len(table.columns)}
 
@@ -248,7 +248,7 @@ def test_unknown_speakers_are_not_one_speaker(tmp_path: Path) -> None:
         name: fake_predictions.predictions(clips, skill=skill, classes=CLASSES)
         for name, skill in (("a", 4), ("b", 0.1))
     }
-    probe = fake_predictions.probe().query("probe != 'leak_speaker'").assign(speakers=0)
+    probe = fake_predictions.leakage().query("probe != 'leak_speaker'").assign(speakers=0)
     page = write(tmp_path, models, probe=probe)
     assert "no interval, as nobody knows who speaks" in page.text
     assert "As nobody knows who speaks, no model can be told from another." in page.text

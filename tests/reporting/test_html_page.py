@@ -199,5 +199,5 @@ def test_what_a_template_lacks_is_an_error(tmp_path: Path) -> None:
     from jinja2 import UndefinedError
 
     with pytest.raises(UndefinedError):
-        html_page.write(tmp_path / "page.html", "corpora.html.j2")
+        html_page.write(tmp_path / "page.html", "data.html.j2")
     assert list(tmp_path.iterdir()) == []

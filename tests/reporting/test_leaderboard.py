@@ -18,7 +18,7 @@ from ser.params import Protocol, Split
 from ser.reporting import leaderboard, plots
 from ser.utils.errors import UserError
 from tests.helpers import factories
-from tests.helpers.three_models import ANSWERS, TRUE, judged, table, write_predictions
+from tests.helpers.three_models import PREDICTED, TRUE, evaluate, table, write_predictions
 
 EMOTIONS = list(labels.EMOTIONS)
 LSTM = factories.settings().train_lstm
@@ -311,7 +311,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, titles: list[str]) -
 
 def write(folder: Path, *corpora: str, protocol: str = "speaker_independent") -> None:
     leaderboard.write(
-        judged(folder),
+        evaluate(folder),
         corpora=corpora or ["ravdess"],
         split=factories.split(protocol),
         lstm=LSTM,
@@ -329,7 +329,7 @@ def test_what_is_written(folder: Path) -> None:
     write(folder)
     matrices = {
         f"reports/confusion/{model}_{split}.{kind}"
-        for model in ANSWERS
+        for model in PREDICTED
         for split in ("val", "test")
         for kind in ("png", "csv")
     }
@@ -354,25 +354,25 @@ def test_the_same_bytes_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_metrics_json_has_every_number(folder: Path) -> None:
     """{model: {split: {metric: number}}}, as they were judged, for `dvc metrics diff`."""
     write(folder)
-    assert json.loads(Path("metrics/metrics.json").read_text()) == judged(folder).metrics
+    assert json.loads(Path("metrics/metrics.json").read_text()) == evaluate(folder).metrics
 
 
 def test_the_leaderboard_as_a_table(folder: Path) -> None:
     """leaderboard.csv is the ranking as it was computed."""
     write(folder)
-    pd.testing.assert_frame_equal(pd.read_csv("reports/leaderboard.csv"), judged(folder).board)
+    pd.testing.assert_frame_equal(pd.read_csv("reports/leaderboard.csv"), evaluate(folder).leaderboard)
 
 
 def test_the_pairs_as_a_table(folder: Path) -> None:
     """pairs.csv is the comparison of each two models as it was computed."""
     write(folder)
-    pd.testing.assert_frame_equal(pd.read_csv("reports/pairwise_tests.csv"), judged(folder).pairs)
+    pd.testing.assert_frame_equal(pd.read_csv("reports/pairwise_tests.csv"), evaluate(folder).pairs)
 
 
 def test_the_results_of_one_model_alone(folder: Path) -> None:
     """A run without baselines has a leaderboard of one, and a table of pairs without rows."""
     leaderboard.write(
-        judged(folder, "lstm"), corpora=["ravdess"], split=factories.split("speaker_independent"), lstm=LSTM, leaks=[]
+        evaluate(folder, "lstm"), corpora=["ravdess"], split=factories.split("speaker_independent"), lstm=LSTM, leaks=[]
     )
     assert len(pd.read_csv("reports/leaderboard.csv")) == 1
     assert list(pd.read_csv("reports/pairwise_tests.csv")) == list(significance.PAIR_COLUMNS)
@@ -382,14 +382,14 @@ def test_confusion_tables_have_a_row_a_clip(folder: Path) -> None:
     """DVC draws its own matrix from true and predicted emotions of the split's clips."""
     write(folder)
     rows = pd.read_csv("reports/confusion/knn_test.csv")
-    assert rows.to_numpy().tolist() == [list(pair) for pair in zip(TRUE[6:], ANSWERS["knn"][6:], strict=True)]
+    assert rows.to_numpy().tolist() == [list(pair) for pair in zip(TRUE[6:], PREDICTED["knn"][6:], strict=True)]
 
 
 def test_copies_are_in_no_confusion_matrix(folder: Path) -> None:
     """Altered copies of test clips, which test robustness, are not drawn among the clips."""
     own = table("svm")
     copies = own.assign(augmentation="noise", clip_id=own.clip_id + "+noise.1")
-    for model in ANSWERS:
+    for model in PREDICTED:
         pd.concat([table(model), copies]).to_parquet(folder / f"{model}.parquet")
     write(folder)
     assert len(pd.read_csv("reports/confusion/svm_test.csv")) == 6
@@ -398,7 +398,7 @@ def test_copies_are_in_no_confusion_matrix(folder: Path) -> None:
 def test_a_model_that_is_gone_leaves_no_matrix(folder: Path) -> None:
     """The folder of matrices has those of this run's models, and none of an earlier run's."""
     write(folder)
-    fewer = judged(folder, "lstm", "svm")
+    fewer = evaluate(folder, "lstm", "svm")
     leaderboard.write(fewer, corpora=["ravdess"], split=factories.split("speaker_independent"), lstm=LSTM, leaks=[])
     assert {path.stem for path in Path("reports/confusion").iterdir()} == {
         "lstm_test", "lstm_val", "svm_test", "svm_val"
@@ -412,7 +412,7 @@ def test_synthetic_voices_are_warned_of_wherever_results_stand(
     """On the page and in every picture it stands that synthetic voices mean nothing, and only for synthetic voices."""
     write(folder, *corpora)
     assert (leaderboard.SYNTHETIC in Path("reports/leaderboard.md").read_text()) == warned
-    assert len(titles) == 2 + 2 * len(ANSWERS)
+    assert len(titles) == 2 + 2 * len(PREDICTED)
     assert [("synthetic" in title) for title in titles] == [warned] * len(titles)
 
 
@@ -428,7 +428,7 @@ def test_the_page_of_random_clips_calls_them_optimistic(folder: Path) -> None:
     assert "optimistic" in Path("reports/leaderboard.md").read_text()
 
 
-def test_chance_is_that_of_the_classes_judged(folder: Path) -> None:
+def test_chance_is_that_of_the_classes(folder: Path) -> None:
     """With three classes chance is a third, and clips are those of the test split."""
     write(folder)
     assert "6 test clips, 3 emotions, chance UAR 0.333" in Path("reports/leaderboard.md").read_text()

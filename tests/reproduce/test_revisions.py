@@ -13,8 +13,8 @@ from ser.labels import EMOTIONS
 from ser.reproduce import revisions
 from ser.utils.errors import UserError
 from stages import check_metrics
-from tests.evaluation.test_regression_check import answered, wronged
 from tests.helpers import factories, fake_predictions
+from tests.helpers.fake_predictions import degrade, replace_predictions
 from tests.helpers.result_project import ResultProject
 
 PREDICTIONS = paths.predictions("lstm")
@@ -67,7 +67,7 @@ def test_metrics_of_another_run(project: ResultProject) -> None:
 
 def test_predictions_of_another_run(project: ResultProject) -> None:
     """Predictions that do not have the UAR of the metrics are refused."""
-    wronged(pd.read_parquet(PREDICTIONS), 20).to_parquet(PREDICTIONS)
+    degrade(pd.read_parquet(PREDICTIONS), 20).to_parquet(PREDICTIONS)
     with pytest.raises(UserError, match=r"predictions of lstm.*UAR"):
         revisions.read_result(None)
 
@@ -113,7 +113,7 @@ def test_shuffled_predictions_fail(project: ResultProject, capsys: pytest.Captur
 def test_two_commits(project: ResultProject, capsys: pytest.CaptureFixture[str]) -> None:
     """Two commits are compared by their predictions in DVC's cache, whatever the workspace has."""
     good = project.head()
-    project.evaluate(wronged(pd.read_parquet(PREDICTIONS), 6))
+    project.evaluate(degrade(pd.read_parquet(PREDICTIONS), 6))
     project.commit("worse")
     worse = project.head()
     shutil.rmtree("data")
@@ -179,6 +179,8 @@ def test_what_cannot_be_compared(project: ResultProject, capsys: pytest.CaptureF
 
 def test_helpers_change_probabilities_too() -> None:
     """Predictions that are changed by the helpers of these tests have matching probabilities."""
-    changed = answered(fake_predictions.predictions(factories.ravdess([1]), skill=1.5, classes=EMOTIONS), [0], "sad")
+    changed = replace_predictions(
+        fake_predictions.predictions(factories.ravdess([1]), skill=1.5, classes=EMOTIONS), [0], "sad"
+    )
     probabilities = changed.loc[0, [f"prob_{name}" for name in EMOTIONS]]
     assert changed.predicted[0] == "sad" == probabilities.astype(float).idxmax().removeprefix("prob_")
