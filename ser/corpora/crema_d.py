@@ -48,14 +48,7 @@ CORPUS = Corpus(
     language="en",
     # actor_sentence_emotion_intensity; the intensity is XX (unspecified) except for one sentence
     pattern=r"(?P<speaker>1\d{3})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<intensity>XX|LO|MD|HI)",
-    emotions={
-        "ANG": "angry",
-        "DIS": "disgust",
-        "FEA": "fearful",
-        "HAP": "happy",
-        "NEU": "neutral",
-        "SAD": "sad",
-    },
+    emotions={"ANG": "angry", "DIS": "disgust", "FEA": "fearful", "HAP": "happy", "NEU": "neutral", "SAD": "sad"},
     # from the corpus's VideoDemographics.csv
     speaker_sex={str(actor): "f" if actor in _WOMEN else "m" for actor in range(1001, 1092)},
     n_recordings=7442,

@@ -139,4 +139,4 @@ def read_leakage(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path)
     except FileNotFoundError:
-        raise UserError(f"{path} not found; run `dvc repro probe` to create it.") from None
+        raise UserError(f"{path} not found; run `dvc repro leakage` to create it.") from None
