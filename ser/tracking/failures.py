@@ -24,7 +24,7 @@ def record_failure(stage: str, message: str) -> bool:
     """
     settings, name = run_metadata.read_settings(), run_metadata.run_name()
     evaluate = settings.get("evaluate")
-    experiment = str(evaluate.get("experiment") or EXPERIMENT) if isinstance(evaluate, dict) else EXPERIMENT
+    experiment = str(evaluate.get("mlflow_experiment") or EXPERIMENT) if isinstance(evaluate, dict) else EXPERIMENT
     tags = {"model": "leaderboard", "stage": stage, "error": message}
     run = mlflow_runs.Run(
         name=name,

@@ -49,7 +49,7 @@ def predict(model: Any, frames: Any, *, functionals: Any = None, **changes: Any)
 
 def test_training_batches() -> None:
     """In each epoch every clip comes once, with its own target, beside clips of its length, in a new order."""
-    buckets = LengthBuckets(step=4, most=24)
+    buckets = LengthBuckets(step=4, max_length=24)
     settings, blank = tiny_models.lstm_settings(batch_size=5), np.zeros(4, dtype=np.float32)
     dataset = trainer.training_batches(
         TRAIN, settings, blank=blank, buckets=buckets, seed=1, n_classes=tiny_models.N_CLASSES
@@ -197,7 +197,7 @@ def stored(tmp_path: Path) -> Frames:
 def test_clips_on_disk_are_not_read_for_their_lengths(stored: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
     """Buckets are chosen, as for a list, without opening a single clip."""
     monkeypatch.delattr(os, "pread")
-    buckets = LengthBuckets(step=8, most=24)
+    buckets = LengthBuckets(step=8, max_length=24)
     assert buckets.lengths(stored).tolist() == buckets.lengths(TRAIN.frames).tolist()
 
 

@@ -88,7 +88,7 @@ def test_models_come_best_first_with_all_their_numbers(project: Path) -> None:
     _, models = collected()
     assert list(models) == ["svm", "lstm"]
     assert models["svm"].metrics == {"test.uar": 1.0, "test.cohen_kappa": 1.0, "val.uar": 0.9}
-    assert models["svm"].params["split.protocol"] == "speaker"
+    assert models["svm"].params["split.protocol"] == "speaker_independent"
     first, *notes = models["svm"].description.split("\n\n")
     assert all(part in first for part in ("**svm**", "1.000", "0.900", "rank 1 of 2"))
     assert notes == ["Tested on strangers.", "**A warning.**"]
@@ -202,12 +202,12 @@ def test_a_failure_leaves_one_failed_run(project: Path) -> None:
     """The run is FAILED, has the settings, whatever they are, and the error; a repetition leaves no other."""
     from ser.tracking import failures, mlflow_runs
 
-    Path("params.yaml").write_text("corpora: tess\ntrain_lstm: {units: 0}\nevaluate: {mlflow_experiment: trial}\n")
-    assert failures.record_failure("train_lstm", "units is 0.")
-    assert not failures.record_failure("train_lstm", "units is 0.")
+    Path("params.yaml").write_text("corpora: tess\ntrain_lstm: {lstm_units: 0}\nevaluate: {mlflow_experiment: trial}\n")
+    assert failures.record_failure("train_lstm", "lstm_units is 0.")
+    assert not failures.record_failure("train_lstm", "lstm_units is 0.")
     client = mlflow_runs.connect()
     [run] = client.search_runs([client.get_experiment_by_name("trial").experiment_id])
-    assert (run.info.status, run.data.tags["error"], run.data.tags["stage"]) == ("FAILED", "units is 0.", "train_lstm")
+    assert (run.info.status, run.data.tags["error"], run.data.tags["stage"]) == ("FAILED", "lstm_units is 0.", "train_lstm")
     assert run.data.params["train_lstm.lstm_units"] == "0"
     assert run.data.tags["corpora"] == "tess"
 

@@ -26,4 +26,4 @@ def page_faults(first: str) -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="is the C library's of Linux")
 def test_freed_memory_is_used_again() -> None:
     """Without it each array's pages are new (fewer of them where the system has larger ones)."""
-    assert page_faults("malloc.keep_freed()") < page_faults("") / 10
+    assert page_faults("malloc.tune_malloc()") < page_faults("") / 10

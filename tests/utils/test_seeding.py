@@ -55,8 +55,8 @@ def test_a_generator_begins_anew_each_time() -> None:
 
 def test_seeds_do_not_depend_on_the_process() -> None:
     """Python's hashes change with PYTHONHASHSEED, seeds do not."""
-    code = "from ser.utils.seeding import generator, integer\n"
-    code += "print(integer(1, 'a'), generator(1, 'a').random(), hash('a'))"
+    code = "from ser.utils.seeding import derive_seed, make_rng\n"
+    code += "print(derive_seed(1, 'a'), make_rng(1, 'a').random(), hash('a'))"
     said = []
     for hash_seed in ("1", "2"):
         environment = os.environ | {"PYTHONHASHSEED": hash_seed}
