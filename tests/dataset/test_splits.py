@@ -53,7 +53,7 @@ def values(clips: pd.DataFrame, column: str, *subsets: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("corpora", "protocol", "seed"), CASES)
-def test_every_clip_is_in_one_part(corpora: str, protocol: str, seed: int) -> None:
+def test_every_clip_is_in_one_split(corpora: str, protocol: str, seed: int) -> None:
     """The split lists each original clip of the run once, sorted, with its own emotion, in a split that exists."""
     made = split(corpora, protocol, seed)
     assert tuple(made.columns) == splits.COLUMNS
