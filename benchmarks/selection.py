@@ -4,8 +4,8 @@
     .venv/bin/python -m benchmarks.selection wider -S conv_filters='[96, 128, 192]' --folds 1 --folds 2
 
 Uses data/features/frames and data/splits.csv of the last run and the section `train_lstm` of params.yaml, with some
-keys replaced. Prints the validation UAR of each fold and their mean, with its interval over speakers, and how long
-each network trained (one fold alone has all cores, several have one each), and records the trial in MLflow, in the
+keys replaced. Prints the validation UAR of each fold and their mean, with its interval over speakers, and the training
+seconds of each network (one fold alone has all cores, several have one each), and logs the trial to MLflow, in the
 experiment `lstm-selection`.
 """
 

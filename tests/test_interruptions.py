@@ -107,8 +107,8 @@ def test_killed_anywhere_it_ends_as_if_undisturbed(tmp_path: Path, server: Serve
     kill_when(project, lambda: begun.exists() and begun.stat().st_size > 0, SER_CACHE=str(cache))
     for unfinished in (
         "raw/.ravdess.unfinished",
-        "clips/.ravdess.parquet.unfinished",
-        "frames/.ravdess.parquet.unfinished",
+        "interim/.ravdess.parquet.unfinished",
+        "features/frames/.ravdess.parquet.unfinished",
     ):
         kill_when(project, (data / unfinished).exists, SER_CACHE=str(cache))
         assert not (data / unfinished.replace(".ravdess", "ravdess").removesuffix(".unfinished")).exists()

@@ -41,7 +41,7 @@ def test_every_stage_leaves_what_it_promises(project: Project) -> None:
     for name in (
         "leaderboard.csv",
         "leaderboard.md",
-        "pairs.csv",
+        "pairwise_tests.csv",
         "confusion/lstm_test.png",
         "confusion/svm_test.csv",
         "history.png",
@@ -112,7 +112,7 @@ def test_rebuilding_gives_the_same_bytes_on_any_number_of_workers(project: Proje
         (lambda p: p["train_baselines"]["grids"]["svm"].update(C=[2]), {"train_baselines@svm", "report"}),
         (lambda p: p["train_lstm"].update(lstm_units=4), {"train_lstm", "evaluate", "export", "report"}),
         (
-            lambda p: p.update(seeds=[1]),
+            lambda p: p.update(model_seeds=[1]),
             {"train_lstm", "train_baselines@svm", "train_baselines@decision_tree", "report"},
         ),
         (
@@ -120,7 +120,7 @@ def test_rebuilding_gives_the_same_bytes_on_any_number_of_workers(project: Proje
             {"featurize@ravdess", "featurize@tess", "describe", "export", "report"},
         ),
         (lambda p: p["augment"].update(copies_per_clip=2), {"augment@ravdess", "augment@tess", "report"}),
-        (lambda p: p["split"].update(val=0.3), {"split", "evaluate", "export", "report"}),
+        (lambda p: p["split"].update(val_fraction=0.3), {"split", "evaluate", "export", "report"}),
     ],
 )
 def test_a_setting_reruns_only_what_reads_it(untouched: Project, edit, stages: set[str]) -> None:
@@ -176,15 +176,15 @@ def test_a_temporary_experiment_is_recorded_in_the_project(untouched: Project) -
 
 def test_a_failing_stage_says_why_in_one_sentence_and_loses_nothing(untouched: Project) -> None:
     """A misspelt key names itself, and `dvc checkout` brings back what was built before."""
-    untouched.change(lambda params: params["augment"].update(copy=1) or params)
+    untouched.change(lambda params: params["augment"].update(copies_per_clips=1) or params)
     failed = untouched.run(sys.executable, "-m", "dvc", "repro", check=False)
     assert failed.returncode != 0
-    assert "augment.copy is not a known key; did you mean copies?" in failed.stderr
+    assert "augment.copies_per_clips is not a known key; did you mean copies_per_clip?" in failed.stderr
     assert "Traceback" not in failed.stderr
     with sqlite3.connect(untouched.folder / "mlflow.db") as store:
         [(run, error)] = store.execute("select run_uuid, value from tags where key = 'error'").fetchall()
         assert store.execute("select status from runs where run_uuid = ?", [run]).fetchone() == ("FAILED",)
-    assert "augment.copy is not a known key" in error
+    assert "augment.copies_per_clips is not a known key" in error
     untouched.git("checkout", "-q", "--", ".")
     untouched.dvc("checkout")
     assert UP_TO_DATE in untouched.dvc("repro", *RESULTS)

@@ -22,7 +22,7 @@ def speaker_id(corpus: str, who: str = "") -> str:
 
 
 def is_unknown_speaker(clips: pd.DataFrame) -> pd.Series[bool]:
-    """Say of each row of a table with the columns corpus and speaker whether nobody knows who speaks."""
+    """Check for each row of a table with the columns corpus and speaker whether the speaker is unknown."""
     return clips.speaker == clips.corpus + "-"
 
 
@@ -32,11 +32,11 @@ def n_known_speakers(clips: pd.DataFrame) -> int:
 
 
 def describe_unknown_speakers(clips: pd.DataFrame) -> str:
-    """Say that nobody knows who speaks, in all clips of such a table or in some; nothing where everybody is known."""
+    """Describe unknown speakers of a table; empty if all are known."""
     unknown = is_unknown_speaker(clips)
     if not unknown.any():
         return ""
-    return f"nobody knows who speaks{'' if unknown.all() else ' in some clips'}"
+    return f"speaker identity unknown{'' if unknown.all() else ' for some clips'}"
 
 
 def is_corrupted(clips: pd.DataFrame) -> pd.Series[bool]:

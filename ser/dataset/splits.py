@@ -123,7 +123,7 @@ def _outer_folds(clips: pd.DataFrame, settings: Split, *, seed: int, published: 
 
 
 def _is_by_clip(clips: pd.DataFrame, settings: Split) -> bool:
-    """Say whether clips are shared out at random: as asked for, or as nobody knows the speakers to be held out."""
+    """Check whether clips are split at random: as requested, or because their speakers are unknown."""
     if settings.protocol == "text_independent":
         return False
     return settings.protocol == "random" or bool(is_unknown_speaker(clips).any())

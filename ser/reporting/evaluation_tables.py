@@ -5,7 +5,7 @@
 `ser.dataset.clip_metadata.describe_unknown_speakers`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -416,7 +416,7 @@ def robustness_table(scores: pd.DataFrame, *, model: str) -> html_page.Table:
         "clips": scores.clips,
     }
     names = pd.Index([describe_condition(condition) for condition in scores.condition], name="corruption")
-    formats = {"UAR": format_score, "prediction agreement": "{:.0%}".format}
+    formats: dict[str, Callable[..., str]] = {"UAR": format_score, "prediction agreement": "{:.0%}".format}
     formats |= dict.fromkeys(["change", "lower", "upper"], format_difference)
     caption = (
         f"{model}: UAR on corrupted test clips, and its change from the original clips with interval over speakers"

@@ -188,8 +188,8 @@ def test_a_page_without_intervals() -> None:
 def test_a_page_of_unknown_speakers(speakers: int, where: str) -> None:
     """Where nobody knows who speaks, be it in some clips, there is no range or interval, and the page says why."""
     table = board(speakers=speakers, uar_ci_low=float("nan"), uar_ci_high=float("nan"))
-    said = markdown(table, unknown=f"nobody knows who speaks{where}")
-    assert f"Nobody knows who speaks{where}, so nothing here says how much scores vary between speakers." in said
+    said = markdown(table, unknown=f"speaker identity unknown{where}")
+    assert f"Speaker identity unknown{where}, so nothing here says how much scores vary between speakers." in said
     assert header(said)[2:4] == ["UAR", "accuracy"]
     assert not [word for word in ("range", "interval", "test speakers", "= marks") if word in said]
 
@@ -228,7 +228,7 @@ def test_the_page_shows_spread_over_seeds_and_folds() -> None:
 def test_a_picture_says_what_its_limits_are(changes: dict[str, object], said: str) -> None:
     """A range over few speakers is not called an interval, and what colour means is said where it means something."""
     assert leaderboard.interval_legend(board(**changes), unknown="") == said
-    assert leaderboard.interval_legend(board(**changes), unknown="nobody knows who speaks") == ""
+    assert leaderboard.interval_legend(board(**changes), unknown="speaker identity unknown") == ""
 
 
 def test_an_ensemble_is_called_one() -> None:

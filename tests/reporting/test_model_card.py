@@ -31,11 +31,11 @@ def test_the_card_has_the_numbers_and_the_licence() -> None:
         "UAR 0.333, accuracy 0.333",
         "**Beware.**",
         "CC BY-NC-SA 4.0",
-        "Tested on 12 clips of 1 speaker.",
-        "`mine`: the user's own recordings. Tested on none of its clips.",
-        "By sex: f 0.333 (6 clips), m 0.333 (6 clips).",
-        "Not meant for decisions about people",
-        "mu-law: 0.333 before, 0.250 after (9 clips); 50% of the answers stayed the same.",
+        "Test set: 12 clips of 1 speaker.",
+        "`mine`: custom recordings. Test set: no clips.",
+        "UAR by sex: f 0.333 (6 clips), m 0.333 (6 clips).",
+        "Not for decisions about people",
+        "UAR 0.333 → 0.250 (9 clips), prediction agreement 50%.",
         f"{provenance.IDENTIFIED}\n\n```\n{provenance.commands('reports/model_card.md')}```\n",
     ):
         assert part in said
@@ -46,5 +46,5 @@ def test_the_card_does_not_count_unknown_speakers() -> None:
     """Where nobody knows who speaks, the card says so and compares no speakers."""
     rows = factories.predicted(CLASSES * 4, ["neutral"] * 12, classes=CLASSES).assign(speaker="ravdess-")
     said = card(rows, "ravdess")
-    assert "Tested on 12 clips; nobody knows who speaks." in said
-    assert "Speakers: worst" not in said
+    assert "Test set: 12 clips; speaker identity unknown." in said
+    assert "Per-speaker UAR" not in said

@@ -207,7 +207,11 @@ def test_a_failure_leaves_one_failed_run(project: Path) -> None:
     assert not failures.record_failure("train_lstm", "lstm_units is 0.")
     client = mlflow_runs.connect()
     [run] = client.search_runs([client.get_experiment_by_name("trial").experiment_id])
-    assert (run.info.status, run.data.tags["error"], run.data.tags["stage"]) == ("FAILED", "lstm_units is 0.", "train_lstm")
+    assert (run.info.status, run.data.tags["error"], run.data.tags["stage"]) == (
+        "FAILED",
+        "lstm_units is 0.",
+        "train_lstm",
+    )
     assert run.data.params["train_lstm.lstm_units"] == "0"
     assert run.data.tags["corpora"] == "tess"
 
