@@ -19,8 +19,8 @@ NOT_FOR = (
 )
 LIMITS = (
     "The training and test recordings are acted. Acted emotions are more intense than spontaneous ones. The model "
-    "always predicts one of its emotions, also for noise and for speech with none of them; only near-silent input gets no "
-    "prediction.",
+    "always predicts one of its emotions, also for noise and for speech with none of them; only near-silent input gets "
+    "no prediction.",
     "The model was tested on the languages, rooms and microphones of its corpora. Other conditions are not covered.",
     "Probabilities are calibrated on validation clips of the same corpora and are over-confident on other data.",
 )
