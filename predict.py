@@ -1,7 +1,5 @@
 """Predict the emotion of recordings with an exported model: python predict.py --file my_voice.wav."""
 
-import atexit
-import gc
 import json as json_module
 import sys
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ser import paths
+from ser.utils import garbage
 from ser.utils.errors import UserError, handle_user_errors
 
 # Rich help would show <bool> for flags.
@@ -191,7 +190,5 @@ def _save(result: Any, stem: Path, source: Path | bytes, *, name: str, settings:
 
 
 if __name__ == "__main__":
-    # Garbage collections would take a third of the start: while librosa is imported, and when Python ends.
-    gc.set_threshold(100_000)
-    atexit.register(gc.freeze)
+    garbage.collect_rarely()
     app()

@@ -12,7 +12,7 @@ from typing import TypeVar
 import joblib
 from threadpoolctl import threadpool_limits
 
-from ser.utils import malloc
+from ser.utils import garbage, malloc
 from ser.utils.errors import UserError
 from ser.utils.progress import progress
 
@@ -145,5 +145,6 @@ def _end_with_parent() -> None:
 def _on_one_thread(function: Callable[[list[Item]], Result], batch: list[Item]) -> Result:
     """BLAS sums in another order on several threads, and would compete with the other workers for the cores."""
     malloc.tune_malloc()
+    garbage.collect_rarely()
     with threadpool_limits(1):
         return function(batch)
