@@ -1,4 +1,4 @@
-"""Show what data a run is made of: who says what, what it sounds like, what preprocessing did, what was left out."""
+"""Write the data report: clips, speakers, preprocessing examples, warnings and exclusions."""
 
 import pandas as pd
 import typer
@@ -13,10 +13,10 @@ from ser.utils.errors import handle_user_errors
 
 @handle_user_errors
 def main() -> None:
-    """Show what data a run is made of: who says what, what it sounds like, what preprocessing did, what was left out.
+    """Write the data report: clips, speakers, preprocessing examples, warnings and exclusions.
 
     Reads data/raw, data/recordings, data/audio_stats, data/rejected, data/interim and data/excluded.csv; writes
-    reports/data.html and the pictures in it to reports/corpora.
+    reports/data.html and its figures to reports/data.
     """
     params = read_params()
     data_report.write(
@@ -24,8 +24,8 @@ def main() -> None:
         paths.DATA_FIGURES,
         sources=data_report.load_corpus_tables(params.corpora, custom_corpora=params.custom_corpora),
         clips=read_clips(map(paths.clips, params.corpora)),
-        left_out=pd.read_csv(paths.EXCLUDED),
-        left_out_file=str(paths.EXCLUDED),
+        excluded=pd.read_csv(paths.EXCLUDED),
+        excluded_file=str(paths.EXCLUDED),
         labels=label_map(params.emotions.classes, params.emotions.merge),
         settings=params.preprocess,
         features=params.features,

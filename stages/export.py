@@ -26,16 +26,12 @@ def main() -> None:
     corpora = sorted(params.corpora)
     frames, functionals = tuple(map(paths.frames, corpora)), tuple(map(paths.functionals, corpora))
     clips = read_clips(functionals)
-    unknown, published = (
-        sorted(clips.corpus[is_unknown_speaker(clips)].unique()),
-        published_folds(corpora, params.split.fold_table),
-    )
+    unknown = sorted(clips.corpus[is_unknown_speaker(clips)].unique())
+    published = published_folds(corpora, params.split.fold_table)
     protocol = describe_protocol(corpora, params.split, unknown=unknown, published=published)
     headlines = exporting.read_scores(paths.LEADERBOARD_CSV, protocol=protocol)
-    settings, usual = (
-        PipelineSettings(params.preprocess, params.features, params.train_lstm),
-        cache(exporting.training_statistics),
-    )
+    settings = PipelineSettings(params.preprocess, params.features, params.train_lstm)
+    usual = cache(exporting.training_statistics)
     for name in ["lstm", *params.baselines]:
         inputs = frames if name == "lstm" else functionals
         trained = TrainedModel(name, paths.checkpoint(name), inputs, paths.SPLITS)

@@ -1,4 +1,4 @@
-"""Write the long answer: how sure a score is, where it comes from, and what its mistakes sound like."""
+"""Write the evaluation report: significance tests, subgroups, calibration, robustness and errors."""
 
 import typer
 
@@ -11,10 +11,10 @@ from ser.utils.errors import handle_user_errors
 
 @handle_user_errors
 def main() -> None:
-    """Write the long answer: how sure a score is, where it comes from, and what its mistakes sound like.
+    """Write the evaluation report: significance tests, subgroups, calibration, robustness and errors.
 
-    Reads data/predictions, reports/leakage.csv, reports/confusion and, for players, data/interim; writes
-    reports/evaluation.html and the pictures in it to reports/report.
+    Reads data/predictions, reports/leakage.csv, reports/confusion and, for audio players, data/interim; writes
+    reports/evaluation.html and its figures to reports/evaluation.
     """
     params = read_params()
     models = ["lstm", *params.baselines]

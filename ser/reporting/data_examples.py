@@ -1,4 +1,4 @@
-"""Clips of a corpus as they look and sound before and after preprocessing."""
+"""Plot and play example clips of a corpus before and after preprocessing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,43 +18,45 @@ from ser.reporting.data_tables import SEXES
 from ser.utils import seeding
 from ser.utils.text import shorten
 
-EXAMPLES = 3
-"""Clips of each corpus that are shown and played."""
-PLAYED_SECONDS = 10.0
-PLAYED_BYTES = 480_000
-"""A player holds no more of a recording than both of these allow; at 48 kHz, 5 s."""
-HIGHEST_RATE = 48000
-"""Recordings above are played at this rate (Hz), which already goes beyond what people hear."""
+N_EXAMPLES = 3
+"""Number of examples per corpus."""
+MAX_SECONDS = 10.0
+MAX_BYTES = 480_000
+"""Largest duration and size of a player; at 48 kHz, 5 s."""
+MAX_RATE = 48000
+"""Highest sample rate of a player in Hz."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A clip that is shown: what it is, how it looks, how it sounds before and after."""
+    """A clip: its name, figure, and audio players before and after preprocessing."""
 
     name: str
     picture: html_page.Picture
     players: tuple[html_page.Player, html_page.Player]
 
 
-def select_examples(clips: pd.DataFrame, *, count: int = EXAMPLES) -> pd.DataFrame:
-    """Choose clips that differ in speaker, emotion and sex as far as there are others; the same for the same clips."""
-    drawn = [seeding.derive_seed(0, "example", clip_id) for clip_id in clips.clip_id]
-    waiting = clips.assign(drawn=drawn).sort_values(["drawn", "clip_id"], ignore_index=True)
-    chosen = waiting.iloc[:0]
-    for _ in range(min(count, len(waiting))):
-        alike = sum(waiting[name].isin(chosen[name]).astype(int) for name in ("speaker", "emotion", "sex"))
-        best = waiting.loc[[alike.idxmin()]]  # of several, the first
-        chosen, waiting = pd.concat([chosen, best]), waiting.drop(best.index)
-    return chosen.drop(columns="drawn").reset_index(drop=True)
+def select_examples(clips: pd.DataFrame, *, count: int = N_EXAMPLES) -> pd.DataFrame:
+    """Select clips that differ in speaker, emotion and sex as far as possible, independent of the order of rows."""
+    order = [seeding.derive_seed(0, "example", clip_id) for clip_id in clips.clip_id]
+    remaining = clips.assign(order=order).sort_values(["order", "clip_id"], ignore_index=True)
+    selected = remaining.iloc[:0]
+    for _ in range(min(count, len(remaining))):
+        n_equal = sum(remaining[name].isin(selected[name]).astype(int) for name in ("speaker", "emotion", "sex"))
+        best = remaining.loc[[n_equal.idxmin()]]
+        selected, remaining = pd.concat([selected, best]), remaining.drop(best.index)
+    return selected.drop(columns="order").reset_index(drop=True)
 
 
-def make(rows: pd.DataFrame, *, recordings: Path, clips: Path, pictures: Path, features: Features) -> list[Example]:
-    """Show some clips of a corpus.
+def make_examples(
+    rows: pd.DataFrame, *, recordings: Path, clips: Path, pictures: Path, features: Features
+) -> list[Example]:
+    """Plot and embed examples of a corpus.
 
     Parameters
     ----------
     rows
-        Of one corpus, as `ser.reporting.data_tables.join` makes them.
+        Rows of one corpus, of `ser.reporting.data_tables.join_tables`.
     recordings
         Folder of the recordings.
     clips
@@ -62,37 +64,37 @@ def make(rows: pd.DataFrame, *, recordings: Path, clips: Path, pictures: Path, f
     pictures
         Folder for the PNGs.
     features
-        The section `features` of the settings: how the log-mel pictures are made.
+        The section `features` of the settings, for the log-mel spectrograms.
 
     Raises
     ------
     AudioError
-        If a recording cannot be read.
+        If a recording cannot be decoded.
     """
-    chosen = select_examples(rows[rows.file.notna()])
-    sounds = read_audio(clips, list(chosen.clip_id)) if len(chosen) else {}
+    selected = select_examples(rows[rows.file.notna()])
+    audio = read_audio(clips, list(selected.clip_id)) if len(selected) else {}
     return [
         _example(
             clip,
             recording=recordings / clip["file"],
-            content=sounds[clip["clip_id"]],
+            content=audio[clip["clip_id"]],
             path=pictures / f"example_{clip['corpus']}_{n}.png",
             features=features,
         )
-        for n, clip in enumerate(chosen.to_dict("records"), start=1)
+        for n, clip in enumerate(selected.to_dict("records"), start=1)
     ]
 
 
 def _example(clip: Mapping[Any, Any], *, recording: Path, content: bytes, path: Path, features: Features) -> Example:
     name = f"{clip['file']}: {clip['emotion']}, {_speaker_name(clip)}"
-    before, after = _shortened(recording), _shortened(content)
-    shown = max(before[1], after[1])  # at which both are drawn, so that their pictures have one scale
-    heard = [
-        _heard(*before, f"before, {clip['original_rate'] / 1000:g} kHz", shown=shown, features=features),
-        _heard(*after, f"after, {after[1] / 1000:g} kHz", shown=shown, features=features),
+    before, after = _decode_beginning(recording), _decode_beginning(content)
+    rate = max(before[1], after[1])  # one frequency scale for both spectrograms
+    panels = [
+        _panel(*before, f"before, {clip['original_rate'] / 1000:g} kHz", to=rate, features=features),
+        _panel(*after, f"after, {after[1] / 1000:g} kHz", to=rate, features=features),
     ]
     title = shorten(f"{clip['corpus']}: {name}", max_length=80)
-    data_plots.plot_example(heard, path, mel_range=(features.mel.fmin, shown / 2), title=title)
+    data_plots.plot_example(panels, path, mel_range=(features.mel.fmin, rate / 2), title=title)
     alt = f"Waveform and log-mel spectrogram before and after preprocessing, of {name}"
     players = (_player("before", *before, clip["duration"]), _player("after", *after, clip["clip_duration"]))
     return Example(name, html_page.picture(path, alt=alt, caption=name), players)
@@ -104,21 +106,21 @@ def _speaker_name(clip: Mapping[Any, Any]) -> str:
     return (f"speaker {speaker}" if speaker else "speaker unknown") + sex
 
 
-def _player(when: str, signal: Waveform, rate: int, seconds: float) -> html_page.Player:
+def _player(label: str, signal: Waveform, rate: int, duration: float) -> html_page.Player:
     played = len(signal) / rate
-    length = f"{played:.1f} s" if played > seconds - 0.05 else f"the first {played:.1f} of {seconds:.1f} s"
-    return html_page.audio_player(signal, rate=rate, label=f"{when}, {length}")
+    length = f"{played:.1f} s" if played > duration - 0.05 else f"the first {played:.1f} of {duration:.1f} s"
+    return html_page.audio_player(signal, rate=rate, label=f"{label}, {length}")
 
 
-def _shortened(recording: Path | bytes) -> tuple[Waveform, int]:
-    """Decode what a player holds of a recording, as (n_samples,) and its rate in Hz."""
+def _decode_beginning(recording: Path | bytes) -> tuple[Waveform, int]:
+    """Decode the part of a recording that a player contains: samples of shape (n_samples,), and sample rate in Hz."""
     samples, original = audio_io.decode(recording)
-    rate = min(original, HIGHEST_RATE)
-    seconds = min(PLAYED_SECONDS, PLAYED_BYTES / (2 * rate))
+    rate = min(original, MAX_RATE)
+    seconds = min(MAX_SECONDS, MAX_BYTES / (2 * rate))
     signal = effects.to_mono(samples[: int(seconds * original)])
     return effects.resample(signal, rate=original, to=rate), rate
 
 
-def _heard(signal: Waveform, rate: int, label: str, *, shown: int, features: Features) -> data_plots.WaveformPanel:
-    framed = FrameAnalysis(signal=effects.resample(signal, rate=rate, to=shown), rate=shown, settings=features)
-    return data_plots.WaveformPanel(label, signal, rate, framed.log_mel, frame_rate=shown / framed.hop_length)
+def _panel(signal: Waveform, rate: int, label: str, *, to: int, features: Features) -> data_plots.WaveformPanel:
+    frames = FrameAnalysis(signal=effects.resample(signal, rate=rate, to=to), rate=to, settings=features)
+    return data_plots.WaveformPanel(label, signal, rate, frames.log_mel, frame_rate=to / frames.hop_length)

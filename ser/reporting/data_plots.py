@@ -16,7 +16,7 @@ BEFORE = "#b8b8b8"
 QUIETEST_DB, LOUDEST_DB = -80, -15
 """Range of the colours of a log-mel spectrogram."""
 WAVE_POINTS = 600
-"""Points of a waveform, about one per pixel."""
+"""Points of a waveform: about one per pixel."""
 
 
 def plot_emotions(counts: pd.DataFrame, path: Path, *, order: Sequence[str], title: str) -> None:
@@ -142,12 +142,12 @@ class WaveformPanel:
     frame_rate: float
 
 
-def plot_example(heard: Sequence[WaveformPanel], path: Path, *, mel_range: tuple[float, float], title: str) -> None:
+def plot_example(panels: Sequence[WaveformPanel], path: Path, *, mel_range: tuple[float, float], title: str) -> None:
     """Plot waveforms and log-mel spectrograms next to each other, on the same scales of time, amplitude and frequency.
 
     Parameters
     ----------
-    heard
+    panels
         Signals, such as a recording before and after preprocessing.
     path
         Path of the PNG.
@@ -160,25 +160,25 @@ def plot_example(heard: Sequence[WaveformPanel], path: Path, *, mel_range: tuple
     from librosa.display import specshow, waveshow
 
     low, high = mel_range
-    seconds = max(len(one.signal) / one.rate for one in heard)
-    full = max(float(np.abs(one.signal).max()) for one in heard)
-    grid: dict[str, Any] = {"ncols": len(heard), "nrows": 2, "squeeze": False, "sharex": True, "sharey": "row"}
+    seconds = max(len(panel.signal) / panel.rate for panel in panels)
+    full = max(float(np.abs(panel.signal).max()) for panel in panels)
+    grid: dict[str, Any] = {"ncols": len(panels), "nrows": 2, "squeeze": False, "sharex": True, "sharey": "row"}
     # Fixed margins: a report has many of these, and computing the layout takes longer than drawing.
     margins = {"left": 0.14, "right": 0.87, "top": 0.86, "bottom": 0.14, "hspace": 0.12, "wspace": 0.12}
     # Dark is loud, as ink on paper, so that the picture may be inverted on a dark page.
     look = {"cmap": "Blues", "vmin": QUIETEST_DB, "vmax": LOUDEST_DB, "x_axis": "s", "y_axis": "mel", "hop_length": 1}
     with open_figure(path, width=6, height=3.4, dpi=FINE_DPI, layout=None, gridspec_kw=margins, **grid) as axes:
-        for one, (wave, spectrogram) in zip(heard, axes.T, strict=True):
-            wave.set_title(one.label, loc="left", fontsize="medium")
-            waveshow(one.signal, sr=one.rate, ax=wave, max_points=WAVE_POINTS, axis=None, color=AFTER)
-            centres = mel_frequencies(len(one.log_mel) + 2, fmin=low, fmax=high)[1:-1]
-            mesh = specshow(one.log_mel, sr=one.frame_rate, y_coords=centres, ax=spectrogram, **look)
+        for panel, (wave, spectrogram) in zip(panels, axes.T, strict=True):
+            wave.set_title(panel.label, loc="left", fontsize="medium")
+            waveshow(panel.signal, sr=panel.rate, ax=wave, max_points=WAVE_POINTS, axis=None, color=AFTER)
+            centres = mel_frequencies(len(panel.log_mel) + 2, fmin=low, fmax=high)[1:-1]
+            mesh = specshow(panel.log_mel, sr=panel.frame_rate, y_coords=centres, ax=spectrogram, **look)
             spectrogram.locator_params(axis="x", nbins=4)
             wave.spines[["top", "right"]].set_visible(False)
         axes[0, 0].set(xlim=(0, seconds), ylim=(-1.05 * full, 1.05 * full), ylabel="Amplitude")
         axes[1, 0].set_ylabel("Frequency (Hz)")
-        for panel in axes.flat:
-            panel.label_outer()
+        for ax in axes.flat:
+            ax.label_outer()
         figure = axes[0, 0].figure
         figure.align_ylabels(axes[:, 0])
         figure.colorbar(mesh, cax=figure.add_axes((0.885, 0.14, 0.015, 0.32)), label="dB")

@@ -1,4 +1,4 @@
-"""The page that shows what data a run is made of, from the tables that the stages leave."""
+"""Write the data report, an HTML page about the corpora of a run, from the tables of the earlier stages."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,48 +21,47 @@ BOXES = "Boxes show quartiles, whiskers extend to the minimum and maximum."
 
 
 def load_corpus_tables(corpora: Iterable[str], *, custom_corpora: Mapping[str, CustomCorpus]) -> list[CorpusTables]:
-    """Collect the facts and tables of some corpora.
+    """Load the metadata and tables of corpora.
 
     Parameters
     ----------
     corpora
-        Names.
+        Names of the corpora.
     custom_corpora
         The section `custom_corpora` of the settings.
 
     Raises
     ------
     UserError
-        If a table is missing, or there is no such corpus.
+        If a table is missing, or a corpus is unknown.
     """
-    return [_source(name, custom_corpora.get(name)) for name in sorted(corpora)]
+    return [
+        CorpusTables(
+            name=name,
+            **_metadata(name, custom_corpora.get(name)),
+            folder=paths.raw(name),
+            clips=paths.clips(name),
+            recordings=_read(paths.recordings(name)),
+            audio_stats=_read(paths.audio_stats(name)),
+            rejected=_read(paths.rejected(name)),
+        )
+        for name in sorted(corpora)
+    ]
 
 
-def _source(name: str, own: CustomCorpus | None) -> CorpusTables:
-    return CorpusTables(
-        name=name,
-        **_facts(name, own),
-        folder=paths.raw(name),
-        clips=paths.clips(name),
-        recordings=_read(paths.recordings(name)),
-        measured=_read(paths.audio_stats(name)),
-        unusable=_read(paths.rejected(name)),
-    )
-
-
-def _facts(name: str, own: CustomCorpus | None) -> dict[str, Any]:
-    if own is not None:
-        title = f"Own recordings in {own.folder}"
+def _metadata(name: str, custom: CustomCorpus | None) -> dict[str, Any]:
+    if custom is not None:
+        title = f"Custom recordings in {custom.folder}"
         return {"title": title, "license_info": "", "citation": "", "url": "", "is_synthetic": False}
-    facts = load_corpus(name)
-    return {key: getattr(facts, key) for key in ("title", "license_info", "citation", "url", "is_synthetic")}
+    corpus = load_corpus(name)
+    return {key: getattr(corpus, key) for key in ("title", "license_info", "citation", "url", "is_synthetic")}
 
 
 def _read(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, keep_default_na=False)
     except FileNotFoundError:
-        raise UserError(f"{path} was not found; run `dvc repro`, which makes it.") from None
+        raise UserError(f"{path} was not found; run `dvc repro` to create it.") from None
 
 
 def write(
@@ -71,99 +70,94 @@ def write(
     *,
     sources: Sequence[CorpusTables],
     clips: pd.DataFrame,
-    left_out: pd.DataFrame,
-    left_out_file: str,
+    excluded: pd.DataFrame,
+    excluded_file: str,
     labels: Mapping[str, str],
     settings: Preprocess,
     features: Features,
 ) -> None:
-    """Write the page, and beside it the pictures that it holds.
+    """Write the report, and its figures as separate files.
 
     Parameters
     ----------
     path
-        Of the page.
+        Path of the report.
     pictures
-        Folder of PNGs; it is made anew.
+        Folder of the PNGs; it is replaced.
     sources
-        Each corpus of the run.
+        Corpora of the run.
     clips
-        Clip table of their originals.
-    left_out
+        Clip table of the original clips.
+    excluded
         clip_id and reason of the clips that the run does not use.
-    left_out_file
-        Where all of these are, for the reader.
+    excluded_file
+        Path of the full list, for readers.
     labels
-        Emotion -> class of this run, as `ser.labels.label_map` makes it.
+        Class of this run by emotion, of `ser.labels.label_map`.
     settings, features
         The sections `preprocess` and `features` of the settings.
 
     Raises
     ------
     UserError
-        If a recording that is shown cannot be read.
+        If a recording of an example cannot be decoded.
     """
     sources = sorted(sources, key=lambda source: source.name)
-    rows = data_tables.join(clips, sources, left_out=left_out, labels=labels)
+    rows = data_tables.join_tables(clips, sources, excluded=excluded, labels=labels)
     used = rows[rows.used].reset_index(drop=True)
     matrix = data_tables.count_classes(used)
+    examples = {}
     with atomic_write(pictures) as folder:
         folder.mkdir()
-        drawn = _figures(rows, folder) if len(rows) else {}
-        examples = {source.name: _examples(source, rows, folder, features=features) for source in sources}
+        figures = _figures(rows, folder) if len(rows) else {}
+        for source in sources:
+            group = rows[rows.corpus == source.name]
+            examples[source.name] = data_examples.make_examples(
+                group, recordings=source.folder, clips=source.clips, pictures=folder, features=features
+            )
     html_page.write(
         path,
         "data.html.j2",
         headline=_headline(rows, sources),
-        remainder=_remainder(rows, sources),
-        notes=_notes(used, matrix, sources=sources, settings=settings),
+        used=_describe_used(rows, sources),
+        notes=_warnings(used, matrix, sources=sources, settings=settings),
         merged={emotion: label for emotion, label in labels.items() if emotion != label},
-        tables=data_tables.describe(rows, matrix, sources=sources, settings=settings),
-        pictures=drawn,
-        examples={name: some for name, some in examples.items() if some},
-        unusable=[lost for source in sources if (lost := data_tables.unusable(source))],
-        left_out=data_tables.left_out(rows, left_out, file=left_out_file),
-        preprocessing=_preprocessing(settings),
+        tables=data_tables.make_tables(rows, matrix, sources=sources, settings=settings),
+        pictures=figures,
+        examples={name: group for name, group in examples.items() if group},
+        rejected=[summary for source in sources if (summary := data_tables.rejected_recordings(source))],
+        excluded=data_tables.excluded_clips(rows, excluded, file=excluded_file),
+        preprocessing=_describe_preprocessing(settings),
         sources=sources,
     )
 
 
-def _examples(
-    source: CorpusTables, rows: pd.DataFrame, folder: Path, *, features: Features
-) -> list[data_examples.Example]:
-    own = rows[rows.corpus == source.name]
-    return data_examples.make(own, recordings=source.folder, clips=source.clips, pictures=folder, features=features)
-
-
 def _headline(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> str:
-    """Say in one sentence what there is."""
-    known = rows.speaker[~is_unknown_speaker(rows)].nunique()
-    voices = pluralize(known, "known speaker" if len(rows) and _some_unknown(rows) else "speaker")
+    unknown = is_unknown_speaker(rows)
+    n_known = rows.speaker[~unknown].nunique()
+    speakers = pluralize(n_known, "known speaker" if len(rows) and unknown.any() else "speaker")
     corpora = pluralize(len(sources), "corpus", "corpora")
-    length = _length((rows.n_samples / rows.clip_rate).sum())
+    seconds = (rows.n_samples / rows.clip_rate).sum()
+    duration = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
     names = ", ".join(source.name for source in sources)
-    return f"{pluralize(len(rows), 'clip')} by {voices}, {length}, from {corpora}: {names}."
+    return f"{pluralize(len(rows), 'clip')} by {speakers}, {duration}, from {corpora}: {names}."
 
 
-def _some_unknown(rows: pd.DataFrame) -> bool:
-    return bool(is_unknown_speaker(rows).any())
-
-
-def _remainder(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> str:
-    """Say how many of the recordings the run uses, and what became of the others."""
-    unusable = sum(len(source.unusable) for source in sources)
-    used = int(rows.used.sum())
-    left = f"; {len(rows) - used:,} are left out" if used < len(rows) else ""
+def _describe_used(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> str:
+    n_rejected = sum(len(source.rejected) for source in sources)
+    n_used = int(rows.used.sum())
+    filtered = f"; {len(rows) - n_used:,} are excluded (filtered)" if n_used < len(rows) else ""
     emotions = pluralize(rows.label[rows.used].nunique(), "emotion")
-    lost = f"{pluralize(unusable, 'recording')} could not be used." if unusable else "No recording was unusable."
-    return f"This run uses {used:,} of them, in {emotions}{left}. {lost}"
+    verb = "is" if n_rejected == 1 else "are"
+    invalid = (
+        f"{pluralize(n_rejected, 'recording')} {verb} excluded (invalid)."
+        if n_rejected
+        else "All recordings are valid."
+    )
+    return f"This run uses {n_used:,} of them, in {emotions}{filtered}. {invalid}"
 
 
-def _length(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
-
-
-def _notes(
+def _warnings(
     used: pd.DataFrame, matrix: pd.DataFrame, *, sources: Sequence[CorpusTables], settings: Preprocess
 ) -> list[html_page.Callout]:
     return [
@@ -176,46 +170,45 @@ def _notes(
     ]
 
 
-def _preprocessing(settings: Preprocess) -> str:
-    """Say in one sentence what was done to the recordings."""
+def _describe_preprocessing(settings: Preprocess) -> str:
     unit = "LUFS" if settings.normalize == "loudness" else "dBFS"
-    noise, cut, level = "noise left as it is", "nothing cut off", "levels left as they are"
+    noise, trim, level = "no noise reduction", "no trimming", "no level normalization"
     if settings.denoise_strength:
-        noise = f"{settings.denoise_strength:.0%} of stationary noise taken away"
+        noise = f"stationary noise reduced by {settings.denoise_strength:.0%}"
     if settings.trim_top_db is not None:
-        cut = f"ends cut off that stay {settings.trim_top_db:g} dB below the loudest"
+        trim = f"leading and trailing silence trimmed ({settings.trim_top_db:g} dB below the maximum)"
     if settings.normalize != "none":
-        level = f"brought to {html_page.decibels(settings.target_level_db)} {unit} ({settings.normalize})"
-    return f"mono at {settings.sample_rate / 1000:g} kHz, {noise}, {cut}, {level}"
+        target = html_page.format_decibels(settings.target_level_db)
+        level = f"level normalized to {target} {unit} ({settings.normalize})"
+    return f"mono, {settings.sample_rate / 1000:g} kHz, {noise}, {trim}, {level}"
 
 
 def _figures(rows: pd.DataFrame, folder: Path) -> dict[str, html_page.Picture]:
-    """Draw what is counted and measured, and take it into the page."""
     order = canonical_order(rows.emotion)
     counts = rows.assign(sex=data_tables.sex_names(rows.sex)).groupby(["corpus", "emotion", "sex"]).size()
     names = ", ".join(sorted(rows.corpus.unique()))
     data_plots.plot_emotions(
         counts.rename("clips").reset_index(), folder / "emotions.png", order=order, title="Clips by emotion"
     )
-    if len(voices := data_tables.count_speakers(rows)):
-        data_plots.plot_speakers(voices, folder / "speakers.png", title="Clips by speaker")
-    _before_after(rows, folder / "seconds.png", "duration", "clip_duration", label="Duration (s)", title="Duration")
-    _before_after(rows, folder / "levels.png", "level_db", "clip_level_db", label="RMS level (dBFS)", title="Level")
-    said = {
+    if len(speakers := data_tables.count_speakers(rows)):
+        data_plots.plot_speakers(speakers, folder / "speakers.png", title="Clips by speaker")
+    for name, before, after, label in (
+        ("durations", "duration", "clip_duration", "Duration (s)"),
+        ("levels", "level_db", "clip_level_db", "RMS level (dBFS)"),
+    ):
+        table = pd.DataFrame({"corpus": rows.corpus, "before": rows[before], "after": rows[after]}).dropna()
+        title = f"{label.partition(' (')[0]} before and after preprocessing"
+        data_plots.plot_before_after(table, folder / f"{name}.png", label=label, title=title)
+    captions = {
         "emotions": ("Clips by emotion and sex of the speaker", "The scale differs between corpora."),
         "speakers": ("Clips by speaker", "The scale differs between corpora; speakers with most clips first."),
-        "seconds": ("Box plots of the duration of recordings before and after preprocessing", BOXES),
+        "durations": ("Box plots of the duration of recordings before and after preprocessing", BOXES),
         "levels": ("Box plots of the RMS level of recordings before and after preprocessing", BOXES),
     }
     return {
         name: html_page.picture(
-            folder / f"{name}.png", alt=f"{shows}, in {names}. The table below has the numbers.", caption=caption
+            folder / f"{name}.png", alt=f"{title}, in {names}. The table below has the numbers.", caption=caption
         )
-        for name, (shows, caption) in said.items()
+        for name, (title, caption) in captions.items()
         if (folder / f"{name}.png").exists()
     }
-
-
-def _before_after(rows: pd.DataFrame, path: Path, before: str, after: str, *, label: str, title: str) -> None:
-    table = pd.DataFrame({"corpus": rows.corpus, "before": rows[before], "after": rows[after]}).dropna()
-    data_plots.plot_before_after(table, path, label=label, title=f"{title} before and after preprocessing")

@@ -1,4 +1,4 @@
-"""Tables of what a run's corpora hold, counted and measured."""
+"""Tables of the data report: clips, speakers, durations, levels, formats and exclusions by corpus."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,37 +13,37 @@ from ser.labels import canonical_order
 from ser.params import Preprocess
 from ser.reporting import data_warnings, html_page
 
-LISTED = 50
-"""Recordings of a corpus that are named with the reason why they are not used."""
-KINDS = 12
-"""Reasons that are counted by themselves."""
+MAX_LISTED = 50
+"""Largest number of excluded recordings per corpus that are listed."""
+MAX_REASONS = 12
+"""Largest number of reasons per corpus that are counted separately."""
 NO_CLASS = "its emotion is not a class of this run"
 SEXES = {"f": "female", "m": "male", "": "unknown"}
 
 
 @dataclass(frozen=True)
 class CorpusTables:
-    """A corpus: facts for people, where its audio is, and what was found there.
+    """Metadata, paths and tables of a corpus.
 
     Attributes
     ----------
     name
-        As in the clip table.
+        Name of the corpus in the clip table.
     title, license_info, citation, url
-        For people; those that are not known are empty.
+        Metadata for readers; empty if unknown.
     is_synthetic
-        Whether nobody ever said this.
+        Whether the corpus contains synthetic speech.
     folder
-        Holds the recordings.
+        Folder of the recordings.
     clips
         Clip table with the column ``audio``.
     recordings
-        What names or a table say: file (below the folder), speaker, sex, emotion, intensity, sentence, language.
-    measured
-        Of the recordings that became clips: file, sample_rate (Hz), channels, duration, level_db (RMS, dBFS), peak_db,
-        all of the original, clip_duration and clip_level_db.
-    unusable
-        Of those that did not: file, reason.
+        Labels of the recordings: file (relative to the folder), speaker, sex, emotion, intensity, sentence, language.
+    audio_stats
+        Recordings with a clip: file, sample_rate (Hz), channels, duration, level_db (RMS, dBFS) and peak_db of the
+        original, clip_duration and clip_level_db.
+    rejected
+        Recordings without a clip: file, reason.
     """
 
     name: str
@@ -55,21 +55,24 @@ class CorpusTables:
     folder: Path
     clips: Path
     recordings: pd.DataFrame
-    measured: pd.DataFrame
-    unusable: pd.DataFrame
+    audio_stats: pd.DataFrame
+    rejected: pd.DataFrame
 
 
-def join(
-    clips: pd.DataFrame, sources: Sequence[CorpusTables], *, left_out: pd.DataFrame, labels: Mapping[str, str]
+def join_tables(
+    clips: pd.DataFrame, sources: Sequence[CorpusTables], *, excluded: pd.DataFrame, labels: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Put together what is known of each clip: a row each, sorted by clip_id."""
+    """Join clips, labels of the run and audio statistics: one row per clip, sorted by clip_id.
+
+    The columns `label` (class of the run, NaN without one), `used`, `clip_rate` and `original_rate` are added.
+    """
     rows = clips.drop(columns="sample_rate").assign(
         clip_rate=clips.sample_rate, sex=clips.sex.fillna(""), label=clips.emotion.map(labels)
     )
-    rows["used"] = rows.label.notna() & ~rows.clip_id.isin(left_out.clip_id)
-    measured = [source.measured.assign(clip_id=_clip_ids(source.measured, source.name)) for source in sources]
-    # Tables without rows have columns of no type, which would spread to all others.
-    full = [table for table in measured if len(table)] or measured[:1]
+    rows["used"] = rows.label.notna() & ~rows.clip_id.isin(excluded.clip_id)
+    stats = [source.audio_stats.assign(clip_id=_clip_ids(source.audio_stats, source.name)) for source in sources]
+    # empty tables would change the column types of all others
+    full = [table for table in stats if len(table)] or stats[:1]
     table = pd.concat(full, ignore_index=True).rename(columns={"sample_rate": "original_rate"})
     table = table.astype({"clip_id": str})
     return rows.merge(table, on="clip_id", how="left").sort_values("clip_id", ignore_index=True)
@@ -80,7 +83,7 @@ def _clip_ids(table: pd.DataFrame, corpus: str) -> list[str]:
 
 
 def sex_names(sexes: pd.Series) -> pd.Series:
-    """Write ``f``, ``m`` and what is neither as words."""
+    """Replace ``f`` and ``m`` by ``female`` and ``male``, and other values by ``unknown``."""
     return sexes.map(lambda sex: SEXES.get(sex, SEXES[""]))
 
 
@@ -90,89 +93,98 @@ def count_classes(used: pd.DataFrame) -> pd.DataFrame:
     return counts[canonical_order(counts.columns)]
 
 
-def describe(
+def make_tables(
     rows: pd.DataFrame, matrix: pd.DataFrame, *, sources: Sequence[CorpusTables], settings: Preprocess
 ) -> dict[str, html_page.Table]:
-    """Make the tables that need clips; without any there is but the first."""
-    made = {"overview": _overview(rows, sources)}
+    """Make the tables of the report; without clips, only the overview.
+
+    Parameters
+    ----------
+    rows
+        Result of `join_tables`.
+    matrix
+        Result of `count_classes`.
+    sources
+        Corpora of the run.
+    settings
+        The section `preprocess` of the settings.
+    """
+    tables = {"overview": _overview(rows, sources)}
     if rows.used.any():
-        made["matrix"] = _matrix_table(matrix)
+        tables["matrix"] = _class_table(matrix)
     if len(rows):
-        made |= {"emotions": _emotions_table(rows), "speakers": _speakers_table(rows), "seconds": _seconds_table(rows)}
-        made |= {"levels": _levels_table(rows), "loud": _loud_table(rows)}
-        made |= {"rates": _rates_table(rows, settings=settings), "channels": _channels_table(rows)}
-    return made
+        tables |= {
+            "emotions": _emotion_table(rows),
+            "speakers": _speaker_table(rows),
+            "durations": _duration_table(rows),
+            "levels": _level_table(rows),
+            "levels_by_emotion": _level_by_emotion_table(rows),
+            "rates": _rate_table(rows, settings=settings),
+            "channels": _channel_table(rows),
+        }
+    return tables
 
 
 def _overview(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> html_page.Table:
     lines = {}
     for source in sources:
-        own = rows[rows.corpus == source.name]
+        group = rows[rows.corpus == source.name]
         lines[source.name] = {
-            "recordings": len(own) + len(source.unusable),
-            "unusable": len(source.unusable),
-            "left out": int((~own.used).sum()),
-            "used": int(own.used.sum()),
-            "speakers": "unknown" if is_unknown_speaker(own).any() else own.speaker.nunique(),
-            "emotions": own.emotion.nunique(),
-            "sentences": own.sentence[own.sentence != ""].nunique() or html_page.MISSING,
-            "minutes": float((own.n_samples / own.clip_rate).sum() / 60),
-            "language": ", ".join(sorted(set(own.language) - {""})) or html_page.MISSING,
+            "recordings": len(group) + len(source.rejected),
+            "excluded (invalid)": len(source.rejected),
+            "excluded (filtered)": int((~group.used).sum()),
+            "used": int(group.used.sum()),
+            "speakers": "unknown" if is_unknown_speaker(group).any() else group.speaker.nunique(),
+            "emotions": group.emotion.nunique(),
+            "sentences": group.sentence[group.sentence != ""].nunique() or html_page.MISSING,
+            "minutes": float((group.n_samples / group.clip_rate).sum() / 60),
+            "language": ", ".join(sorted(set(group.language) - {""})) or html_page.MISSING,
         }
     frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis("corpus")
-    return html_page.table(frame, caption="What there is of each corpus", formats={"minutes": "{:,.0f}".format})
+    return html_page.table(frame, caption="Overview of the corpora", formats={"minutes": "{:,.0f}".format})
 
 
-def _matrix_table(matrix: pd.DataFrame) -> html_page.Table:
+def _class_table(matrix: pd.DataFrame) -> html_page.Table:
     shown = matrix.assign(**{"all emotions": matrix.sum(axis=1)})
     if len(matrix) > 1:
         shown.loc["all corpora"] = shown.sum(axis=0)
     marked = data_warnings.is_missing(matrix).reindex(index=shown.index, columns=shown.columns, fill_value=False)
-    formats = dict.fromkeys(matrix.columns, _or_none)
     return html_page.table(
         shown.rename_axis("corpus"),
-        caption="Clips that the run uses, by corpus and emotion; marked where a corpus lacks what another has",
-        formats=formats,
+        caption="Clips used, by corpus and class; marked: missing in this corpus only",
+        formats=dict.fromkeys(matrix.columns, lambda count: f"{count:,}" if count else "none"),
         marked=marked,
     )
 
 
-def _or_none(count: int) -> str:
-    return f"{count:,}" if count else "none"
-
-
-def _emotions_table(rows: pd.DataFrame) -> html_page.Table:
+def _emotion_table(rows: pd.DataFrame) -> html_page.Table:
     counts = pd.crosstab([rows.corpus, sex_names(rows.sex)], rows.emotion)
     counts = counts[canonical_order(counts.columns)]
     counts["all"] = counts.sum(axis=1)
-    return html_page.table(
-        counts, caption="All clips, by corpus, the speakers' sex, and emotion as the corpus names it"
-    )
+    return html_page.table(counts, caption="All clips, by corpus, sex of the speaker, and emotion label of the corpus")
 
 
-def _speakers_table(rows: pd.DataFrame) -> html_page.Table:
-    voices = count_speakers(rows)
-    by = voices.groupby("corpus")
-    counts = pd.crosstab(voices.corpus, voices.sex).reindex(columns=list(SEXES.values()), fill_value=0)
+def _speaker_table(rows: pd.DataFrame) -> html_page.Table:
+    speakers = count_speakers(rows)
+    by = speakers.groupby("corpus")
+    counts = pd.crosstab(speakers.corpus, speakers.sex).reindex(columns=list(SEXES.values()), fill_value=0)
     clips = by.clips.agg(["min", "median", "max"]).set_axis(["fewest clips", "median clips", "most clips"], axis=1)
     frame = pd.concat([by.size().rename("speakers"), counts, clips.round().astype(int)], axis=1).astype(object)
-    return html_page.table(
-        frame.reindex(sorted(rows.corpus.unique())).rename(columns={"unknown": "sex unknown"}).rename_axis("corpus"),
-        caption="Known speakers, and clips a speaker",
-    )
+    frame = frame.reindex(sorted(rows.corpus.unique())).rename(columns={"unknown": "sex unknown"})
+    return html_page.table(frame.rename_axis("corpus"), caption="Known speakers, and clips per speaker")
 
 
 def count_speakers(rows: pd.DataFrame) -> pd.DataFrame:
-    """Count clips a known speaker, most first: corpus, speaker (without its corpus), sex and clips."""
+    """Count clips by known speaker, most clips first: corpus, speaker (without the corpus), sex and clips."""
     known = rows[~is_unknown_speaker(rows)]
     names = [name.removeprefix(f"{corpus}-") for name, corpus in zip(known.speaker, known.corpus, strict=True)]
-    table = known.assign(speaker=names, sex=sex_names(known.sex))
-    sexes = table.groupby(["corpus", "speaker"]).sex.agg(lambda s: s.iloc[0] if s.nunique() == 1 else SEXES[""])
-    voices = pd.concat([sexes, table.groupby(["corpus", "speaker"]).size().rename("clips")], axis=1).reset_index()
-    return voices.sort_values(["corpus", "clips", "speaker"], ascending=[True, False, True], ignore_index=True)
+    by = known.assign(speaker=names, sex=sex_names(known.sex)).groupby(["corpus", "speaker"])
+    sexes = by.sex.agg(lambda sex: sex.iloc[0] if sex.nunique() == 1 else SEXES[""])
+    speakers = pd.concat([sexes, by.size().rename("clips")], axis=1).reset_index()
+    return speakers.sort_values(["corpus", "clips", "speaker"], ascending=[True, False, True], ignore_index=True)
 
 
-def _seconds_table(rows: pd.DataFrame) -> html_page.Table:
+def _duration_table(rows: pd.DataFrame) -> html_page.Table:
     by = rows.groupby("corpus")
     frame = pd.DataFrame(
         {
@@ -182,55 +194,57 @@ def _seconds_table(rows: pd.DataFrame) -> html_page.Table:
             "shortest after": by.clip_duration.min(),
             "median after": by.clip_duration.median(),
             "longest after": by.clip_duration.max(),
-            "cut off": 1 - by.clip_duration.sum() / by.duration.sum(),
+            "removed": 1 - by.clip_duration.sum() / by.duration.sum(),
         }
     )
-    formats = dict.fromkeys(frame.columns, "{:.2f}".format) | {"cut off": "{:.0%}".format}
-    return html_page.table(frame, caption="Seconds, before and after preprocessing", formats=formats)
+    formats = dict.fromkeys(frame.columns, "{:.2f}".format) | {"removed": "{:.0%}".format}
+    return html_page.table(frame, caption="Duration in seconds, before and after preprocessing", formats=formats)
 
 
-def _levels_table(rows: pd.DataFrame) -> html_page.Table:
+def _level_table(rows: pd.DataFrame) -> html_page.Table:
     by = rows.groupby("corpus")
     frame = pd.DataFrame(
         {
-            "quietest before": by.level_db.min(),
+            "minimum before": by.level_db.min(),
             "median before": by.level_db.median(),
-            "loudest before": by.level_db.max(),
+            "maximum before": by.level_db.max(),
             "highest peak before": by.peak_db.max(),
-            "quietest after": by.clip_level_db.min(),
+            "minimum after": by.clip_level_db.min(),
             "median after": by.clip_level_db.median(),
-            "loudest after": by.clip_level_db.max(),
+            "maximum after": by.clip_level_db.max(),
         }
     )
-    caption = "RMS levels in dBFS, before and after preprocessing"
-    return html_page.table(frame, caption=caption, formats=dict.fromkeys(frame.columns, html_page.decibels))
+    return _decibel_table(frame, caption="RMS level in dBFS, before and after preprocessing")
 
 
-def _loud_table(rows: pd.DataFrame) -> html_page.Table:
+def _level_by_emotion_table(rows: pd.DataFrame) -> html_page.Table:
     frame = rows.pivot_table(index="corpus", columns="emotion", values="level_db", aggfunc="median")
-    frame = frame[canonical_order(frame.columns)]
-    caption = "Median level of the recordings before preprocessing, in dBFS, by emotion"
-    return html_page.table(frame, caption=caption, formats=dict.fromkeys(frame.columns, html_page.decibels))
+    caption = "Median RMS level in dBFS before preprocessing, by emotion"
+    return _decibel_table(frame[canonical_order(frame.columns)], caption=caption)
 
 
-def _rates_table(rows: pd.DataFrame, *, settings: Preprocess) -> html_page.Table:
+def _decibel_table(frame: pd.DataFrame, *, caption: str) -> html_page.Table:
+    return html_page.table(frame, caption=caption, formats=dict.fromkeys(frame.columns, html_page.format_decibels))
+
+
+def _rate_table(rows: pd.DataFrame, *, settings: Preprocess) -> html_page.Table:
     known = rows[rows.original_rate.notna()]
     counts = pd.crosstab(known.corpus, known.original_rate)
     counts.columns = [f"{rate / 1000:g} kHz" for rate in counts.columns]
     target = f"{settings.sample_rate / 1000:g} kHz"
-    return html_page.table(counts, caption=f"Recordings by their own sample rate; clips are at {target}")
+    return html_page.table(counts, caption=f"Recordings by original sample rate; clips are resampled to {target}")
 
 
-def _channels_table(rows: pd.DataFrame) -> html_page.Table:
+def _channel_table(rows: pd.DataFrame) -> html_page.Table:
     known = rows[rows.channels.notna()]
     counts = pd.crosstab(known.corpus, known.channels.astype(int))
     counts.columns = [{1: "mono", 2: "stereo"}.get(n, f"{n} channels") for n in counts.columns]
-    return html_page.table(counts, caption="Recordings by their channels; clips are mono")
+    return html_page.table(counts, caption="Recordings by number of channels; clips are mono")
 
 
 @dataclass(frozen=True)
 class ExclusionSummary:
-    """What is not used of a corpus: counted by reason, and the first of it listed; `file` has all of it."""
+    """Excluded recordings or clips of a corpus: counts by reason, and the first ones; `file` has the full list."""
 
     corpus: str
     count: int
@@ -240,42 +254,42 @@ class ExclusionSummary:
     file: str
 
 
-def unusable(source: CorpusTables) -> ExclusionSummary | None:
-    """Say which recordings of a corpus gave no clip; None where all did."""
-    if source.unusable.empty:
+def rejected_recordings(source: CorpusTables) -> ExclusionSummary | None:
+    """Summarize the invalid recordings of a corpus, those without a clip; None if there are none."""
+    if source.rejected.empty:
         return None
     emotions = source.recordings.drop_duplicates("file").set_index("file").emotion
-    table = source.unusable.assign(emotion=source.unusable.file.map(emotions)).set_index("file")
-    return _reject(table, corpus=source.name, file=str(paths.rejected(source.name)))
+    table = source.rejected.assign(emotion=source.rejected.file.map(emotions)).set_index("file")
+    return _summarize(table, corpus=source.name, file=str(paths.rejected(source.name)))
 
 
-def left_out(rows: pd.DataFrame, reasons: pd.DataFrame, *, file: str) -> list[ExclusionSummary]:
-    """Say which clips the run does not use, a corpus after the other; `reasons` has clip_id and reason."""
+def excluded_clips(rows: pd.DataFrame, reasons: pd.DataFrame, *, file: str) -> list[ExclusionSummary]:
+    """Summarize the clips that the run does not use, by corpus; `reasons` has clip_id and reason."""
     known = dict(zip(reasons.clip_id, reasons.reason, strict=True))
-    lost = rows[~rows.used]
-    lost = lost.assign(reason=[known.get(clip_id, NO_CLASS) for clip_id in lost.clip_id]).set_index("clip_id")
-    return [_reject(own, corpus=str(corpus), file=file) for corpus, own in lost.groupby("corpus")]
+    unused = rows[~rows.used]
+    unused = unused.assign(reason=[known.get(clip_id, NO_CLASS) for clip_id in unused.clip_id]).set_index("clip_id")
+    return [_summarize(group, corpus=str(corpus), file=file) for corpus, group in unused.groupby("corpus")]
 
 
-def _reject(table: pd.DataFrame, *, corpus: str, file: str) -> ExclusionSummary:
-    """Sum up a table with an index of names and the columns reason and emotion."""
-    reasons = html_page.table(_by_reason(table.reason), caption=f"{corpus}: how many, and why")
-    listed = table[["reason", "emotion"]].sort_index()[:LISTED]
-    more = max(0, len(table) - LISTED)
-    caption = f"{corpus}: the first {len(listed)} of {len(table):,}" if more else f"{corpus}: all of them"
+def _summarize(table: pd.DataFrame, *, corpus: str, file: str) -> ExclusionSummary:
+    """Summarize a table with an index of names and the columns reason and emotion."""
+    reasons = html_page.table(_count_reasons(table.reason), caption=f"{corpus}: excluded by reason")
+    listed = table[["reason", "emotion"]].sort_index()[:MAX_LISTED]
+    more = len(table) - len(listed)
+    caption = f"{corpus}: the first {len(listed)} of {len(table):,} excluded" if more else f"{corpus}: all excluded"
     return ExclusionSummary(corpus, len(table), reasons, html_page.table(listed, caption=caption), more, file)
 
 
-def _by_reason(reasons: pd.Series) -> pd.DataFrame:
-    """Count reasons, most frequent first; those that differ in a name or number alone are one."""
-    groups = reasons.groupby(reasons.map(_kind)).agg(["size", "nunique", "first"])
+def _count_reasons(reasons: pd.Series) -> pd.DataFrame:
+    """Count reasons, most frequent first; those that differ only in names or numbers are counted together."""
+    groups = reasons.groupby(reasons.map(_generalize)).agg(["size", "nunique", "first"])
     names = groups["first"].where(groups["nunique"] == 1, groups.index)
     counts = groups["size"].set_axis(names).sort_values(ascending=False, kind="stable")
-    if len(counts) > KINDS:
-        counts = pd.concat([counts[:KINDS], pd.Series({"others": counts[KINDS:].sum()})])
-    return counts.rename("how many").rename_axis("reason").to_frame()
+    if len(counts) > MAX_REASONS:
+        counts = pd.concat([counts[:MAX_REASONS], pd.Series({"others": counts[MAX_REASONS:].sum()})])
+    return counts.rename("count").rename_axis("reason").to_frame()
 
 
-def _kind(reason: str) -> str:
-    """Take out of a reason what belongs to one recording alone: words with digits or slashes, and what explains it."""
+def _generalize(reason: str) -> str:
+    """Remove the details of one recording from a reason: words with digits or slashes, and text after a colon."""
     return re.sub(r"[^\s,;()]*[\d/][^\s,;()]*", "…", reason.split(": ")[0])

@@ -1,7 +1,8 @@
-"""What a reader of a score must know about the data behind it: gaps, and what gives an emotion or a corpus away.
+"""Warnings about the data: missing emotions, and properties that are confounded with the corpus or the emotion.
 
-All functions take a table with a row a clip that the run uses, and the columns corpus, speaker, sex, label (the class
-of this run), original_rate (Hz, of the recording) and clip_level_db (dBFS, after preprocessing).
+All functions but `synthetic` and `missing_emotions` take a table with one row per clip of the run and the columns
+corpus, speaker, sex, label (class of the run), original_rate (Hz, of the recording) and clip_level_db (dBFS, after
+preprocessing).
 """
 
 from collections.abc import Sequence
@@ -12,117 +13,109 @@ from ser.dataset.clip_metadata import is_unknown_speaker
 from ser.reporting.html_page import Callout
 from ser.utils.text import join_names
 
-LEAST = 10
-"""Of fewer clips no share and no median is compared."""
-SHARE_BY_CORPUS, SHARE_BY_EMOTION = 0.3, 0.2
-"""Shares (of women, of narrow recordings) that differ by less are not spoken of."""
-LEVEL_BY_CORPUS, LEVEL_BY_EMOTION = 3.0, 6.0
-"""Nor are median levels, in dB."""
+MIN_CLIPS = 10
+"""Smallest group of clips whose fraction or median is compared."""
+MIN_FRACTION_BY_CORPUS, MIN_FRACTION_BY_EMOTION = 0.3, 0.2
+"""Smallest differences of a fraction of clips that are reported."""
+MIN_DB_BY_CORPUS, MIN_DB_BY_EMOTION = 3.0, 6.0
+"""Smallest differences of a median level that are reported, in dB."""
 
 
 def synthetic(names: Sequence[str]) -> list[Callout]:
-    """Say which corpora nobody ever spoke."""
+    """Warn of synthetic corpora, given by name."""
     if not names:
         return []
-    text = (
-        f"Nobody ever said what {join_names(names)} holds: scores show that the pipeline works and mean nothing about"
-    )
-    return [Callout("Synthetic voices", f"{text} people.")]
+    text = "Scores only show that the pipeline works; they say nothing about human speech."
+    return [Callout("Synthetic speech", f"{join_names(names)}: no human speech. {text}")]
 
 
 def unknown_speakers(clips: pd.DataFrame) -> list[Callout]:
-    """Say of which corpora nobody knows who speaks."""
+    """Warn of corpora with unknown speakers."""
+    text = "scores are not speaker-independent, because the same speakers may occur in training and test."
     names = sorted(clips.corpus[is_unknown_speaker(clips)].unique())
-    text = (
-        "speakers unknown: scores on this corpus are not speaker-independent, as one voice may be in training and test."
-    )
-    return [Callout("Unknown speakers", f"{name}: {text}") for name in names]
+    return [Callout("Speaker identity unknown", f"{name}: {text}") for name in names]
 
 
 def missing_emotions(matrix: pd.DataFrame) -> list[Callout]:
-    """Say which emotions some corpora lack.
+    """Warn of emotions that some corpora lack.
 
     Parameters
     ----------
     matrix
-        Clips by corpus (rows) and emotion.
+        Number of clips by corpus (rows) and emotion.
     """
     missing = {corpus: list(row.index[row]) for corpus, row in is_missing(matrix).iterrows() if row.any()}
     if not missing:
         return []
-    said = "; ".join(f"{corpus} lacks {join_names(emotions)}" for corpus, emotions in missing.items())
-    text = f"{said}. A model can learn the corpus from that instead of the emotion."
-    return [Callout("Not every corpus has every emotion", text)]
+    text = "; ".join(f"no {join_names(emotions)} in {corpus}" for corpus, emotions in missing.items())
+    text = f"{text[0].upper()}{text[1:]}. A model may identify the corpus instead of the emotion."
+    return [Callout("Missing emotions", text)]
 
 
 def is_missing(matrix: pd.DataFrame) -> pd.DataFrame:
-    """Mark where a corpus has no clip of an emotion that another one has."""
+    """Mark emotions without clips in a corpus, but with clips in another one."""
     return (matrix == 0) & (matrix.sum(axis=0) > 0)
 
 
 def gender_confounds(clips: pd.DataFrame) -> list[Callout]:
-    """Say where the speakers' sex gives the corpus or the emotion away."""
+    """Warn if the speakers' sex depends on the corpus or the emotion."""
     known = clips[clips.sex.isin(["f", "m"])]
-    women = (known.sex == "f").astype(float)
-    return _shares(women, known, title="The speakers' sex", what="women speak")
+    female = (known.sex == "f").astype(float)
+    return _fraction_confounds(female, known, name="Speakers' sex", fraction="Clips of female speakers")
 
 
 def bandwidth_confounds(clips: pd.DataFrame, *, sample_rate: int) -> list[Callout]:
-    """Say where recordings of less bandwidth than the clips' (rates in Hz) give the corpus or the emotion away."""
-    measured = clips[clips.original_rate.notna()]
-    narrow = (measured.original_rate < sample_rate).astype(float)
-    what = f"recordings made at less than {sample_rate / 1000:g} kHz, which lack the upper frequencies, are"
-    return _shares(narrow, measured, title="The sample rate", what=what)
+    """Warn if recordings with a lower sample rate than the clips, in Hz, depend on the corpus or the emotion."""
+    known = clips[clips.original_rate.notna()]
+    narrow = (known.original_rate < sample_rate).astype(float)
+    fraction = f"Recordings below {sample_rate / 1000:g} kHz, without the upper frequencies"
+    return _fraction_confounds(narrow, known, name="Sample rate", fraction=fraction)
 
 
-def _shares(flags: pd.Series, clips: pd.DataFrame, *, title: str, what: str) -> list[Callout]:
-    """Compare the share of flagged clips between corpora and, within each, between emotions."""
+def _fraction_confounds(flags: pd.Series, clips: pd.DataFrame, *, name: str, fraction: str) -> list[Callout]:
+    """Compare the fraction of flagged clips between corpora and, within each and in all, between emotions."""
     notes = []
-    by_corpus = _by(flags, clips.corpus)
-    if _spread(by_corpus) >= SHARE_BY_CORPUS:
-        said = ", ".join(f"{share:.0%} of {name}'s clips" for name, share in by_corpus.items())
-        notes.append(Callout(f"{title} gives the corpus away", f"{what[0].upper()}{what[1:]} {said}."))
-    for place, rows in [*clips.groupby("corpus"), *_all_corpora(clips)]:
-        by_emotion = _by(flags[rows.index], rows.label)
-        if _spread(by_emotion) >= SHARE_BY_EMOTION:
-            said = f"In {place}, {what} {_extremes(by_emotion, '{:.0%} of the clips labelled {}')}."
-            notes.append(Callout(f"{title} hints at the emotion", said))
+    by_corpus = _aggregate(flags, clips.corpus, "mean")
+    if _spread(by_corpus) >= MIN_FRACTION_BY_CORPUS:
+        values = ", ".join(f"{value:.0%} of {corpus}" for corpus, value in by_corpus.items())
+        notes.append(Callout(f"{name} is confounded with the corpus", f"{fraction}: {values}."))
+    together = [("all corpora", clips)] if clips.corpus.nunique() > 1 else []
+    for corpus, rows in [*clips.groupby("corpus"), *together]:
+        by_emotion = _aggregate(flags[rows.index], rows.label, "mean")
+        if _spread(by_emotion) >= MIN_FRACTION_BY_EMOTION:
+            text = f"{fraction} in {corpus}: {_lowest_and_highest(by_emotion, '{:.0%} of {}')}."
+            notes.append(Callout(f"{name} is confounded with the emotion", text))
     return notes
-
-
-def _all_corpora(clips: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    return [("all corpora together", clips)] if clips.corpus.nunique() > 1 else []
 
 
 def level_confounds(clips: pd.DataFrame) -> list[Callout]:
-    """Say where the level that preprocessing left gives the corpus or the emotion away."""
+    """Warn if the level after preprocessing depends on the corpus or the emotion."""
     notes = []
-    level = clips.clip_level_db
-    by_corpus = _by(level, clips.corpus, how="median")
-    if _spread(by_corpus) >= LEVEL_BY_CORPUS:
-        said = ", ".join(f"{name} {value:.1f} dBFS" for name, value in by_corpus.items())
-        notes.append(Callout("The level gives the corpus away", f"Medians after preprocessing: {said}."))
-    for place, rows in clips.groupby("corpus"):
-        by_emotion = _by(level[rows.index], rows.label, how="median")
-        if _spread(by_emotion) >= LEVEL_BY_EMOTION:
-            said = f"In {place}, the median level after preprocessing is {_extremes(by_emotion, '{:.1f} dBFS for {}')}"
-            why = "the voice, or the gain that was set for it"
-            notes.append(Callout("The level hints at the emotion", f"{said}: {why}."))
+    level, text = clips.clip_level_db, "Median level after preprocessing"
+    by_corpus = _aggregate(level, clips.corpus, "median")
+    if _spread(by_corpus) >= MIN_DB_BY_CORPUS:
+        values = ", ".join(f"{value:.1f} dBFS in {corpus}" for corpus, value in by_corpus.items())
+        notes.append(Callout("Level is confounded with the corpus", f"{text}: {values}."))
+    for corpus, rows in clips.groupby("corpus"):
+        by_emotion = _aggregate(level[rows.index], rows.label, "median")
+        if _spread(by_emotion) >= MIN_DB_BY_EMOTION:
+            values = _lowest_and_highest(by_emotion, "{:.1f} dBFS for {}")
+            cause = "The cause may be the speakers' loudness or the recording gain."
+            notes.append(Callout("Level is confounded with the emotion", f"{text} in {corpus}: {values}. {cause}"))
     return notes
 
 
-def _by(values: pd.Series, groups: pd.Series, *, how: str = "mean") -> pd.Series:
-    """Average values by group, small groups left aside."""
-    known = values.notna()
-    sizes = groups[known].value_counts()
-    enough = known & groups.isin(sizes.index[sizes >= LEAST])
-    return values[enough].groupby(groups[enough]).agg(how).sort_index()
+def _aggregate(values: pd.Series, groups: pd.Series, function: str) -> pd.Series:
+    """Aggregate the values of each group of at least `MIN_CLIPS`."""
+    sizes = groups[values.notna()].value_counts()
+    enough = values.notna() & groups.isin(sizes.index[sizes >= MIN_CLIPS])
+    return values[enough].groupby(groups[enough]).agg(function).sort_index()
 
 
 def _spread(values: pd.Series) -> float:
     return float(values.max() - values.min()) if len(values) > 1 else 0.0
 
 
-def _extremes(values: pd.Series, text: str) -> str:
+def _lowest_and_highest(values: pd.Series, text: str) -> str:
     low, high = values.idxmin(), values.idxmax()
-    return f"{text.format(values[low], low)} but {text.format(values[high], high)}"
+    return f"{text.format(values[low], low)}, {text.format(values[high], high)}"

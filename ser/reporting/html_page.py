@@ -1,7 +1,6 @@
 """Render HTML reports: single files without external resources. Only this module imports jinja2.
 
-A report is a template in ser/reporting/templates that extends ``base.html.j2`` and is filled with values and the parts
-below. Templates escape all values.
+A report is a template in ser/reporting/templates that extends ``base.html.j2``. Templates escape all values.
 """
 
 import base64
@@ -26,14 +25,14 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 MISSING = "\N{EN DASH}"
-"""Stands where a table has no value."""
+"""Placeholder for a missing value in a table."""
 Formats = Mapping[str, Callable[[Any], str]]
-"""Column -> what writes its values."""
+"""Functions that format the values of a column, by column name."""
 
 
 @dataclass(frozen=True)
 class Callout:
-    """Something a reader must know: in a few words, and in full."""
+    """A warning with a title."""
 
     title: str
     text: str
@@ -41,7 +40,7 @@ class Callout:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as it is written, how it is aligned, and whether it is marked."""
+    """Text of a table cell; numbers are right-aligned, marked cells are highlighted."""
 
     text: str
     number: bool
@@ -50,7 +49,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it is written; `corner` heads the column of row names."""
+    """A formatted table; `corner` is the header of the row names."""
 
     caption: str
     corner: str
@@ -60,7 +59,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture within the page; `alt` says what it shows to those who cannot see it, width and height are pixels."""
+    """A figure as a data URI, with alternative text, caption, and width and height in pixels."""
 
     uri: str
     alt: str
@@ -71,7 +70,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Player:
-    """A recording within the page, and its name."""
+    """A recording as a data URI, and its label."""
 
     uri: str
     label: str
@@ -80,23 +79,23 @@ class Player:
 def table(
     frame: pd.DataFrame, *, caption: str, formats: Formats | None = None, marked: pd.DataFrame | None = None
 ) -> Table:
-    """Make a table of a data frame; its index gives the names of rows.
+    """Format a data frame as a table.
 
     Parameters
     ----------
     frame
-        Several levels of the index are joined by commas.
+        The index has the row names; the levels of a MultiIndex are joined by commas.
     caption
-        Says what the table shows.
+        Caption of the table.
     formats
-        Column -> what writes its values, such as ``"{:.1f}".format``. Whole numbers get thousands separators without.
+        Functions that format the values of a column, such as ``"{:.1f}".format``; `format_value` by default.
     marked
-        Of the frame's shape: true where a cell is to be set apart. Its text must say why, as colour alone does not.
+        Boolean frame of the same shape: cells to highlight. Their text must give the reason, not color alone.
     """
     names = [", ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.index]
     marks = np.zeros(frame.shape, dtype=bool) if marked is None else marked.to_numpy(dtype=bool)
     numeric = [_is_numeric(frame.iloc[:, i]) for i in range(frame.shape[1])]
-    writers = [(formats or {}).get(str(name), plain) for name in frame.columns]
+    writers = [(formats or {}).get(str(name), format_value) for name in frame.columns]
     rows = [
         tuple(map(_cell, values, writers, numeric, row_marks))
         for values, row_marks in zip(frame.itertuples(index=False, name=None), marks, strict=True)
@@ -107,7 +106,7 @@ def table(
 
 
 def _is_numeric(column: pd.Series) -> bool:
-    """Say whether a column holds numbers; what is missing is none, though pandas has a float for it."""
+    """Check for numbers; a missing value in a column of text is a float, but not a number."""
     return any(isinstance(value, (int, float, np.number)) and not pd.isna(value) for value in column)
 
 
@@ -115,8 +114,8 @@ def _cell(value: Hashable, writer: Callable[[Any], str], number: bool, marked: b
     return Cell(MISSING if pd.isna(value) else writer(value), number, bool(marked))
 
 
-def plain(value: Any) -> str:
-    """Write a value: whole numbers with thousands separators, others with three digits, text as it is."""
+def format_value(value: Any) -> str:
+    """Format an integer with thousands separators, another number with three digits, anything else as text."""
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, (int, np.integer)):
@@ -124,46 +123,36 @@ def plain(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
-def decibels(value: float) -> str:
-    """Write a level with one digit and a true minus sign, and never a zero below zero."""
+def format_decibels(value: float) -> str:
+    """Format a level with one decimal, a true minus sign, and no negative zero."""
     return f"{round(value, 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def picture(path: Path, *, alt: str, caption: str) -> Picture:
-    """Take a PNG into the page."""
+    """Embed a PNG."""
     content = path.read_bytes()
-    width, height = struct.unpack(">II", content[16:24])  # of the header, which PNG puts first
+    width, height = struct.unpack(">II", content[16:24])  # of the PNG header
     return Picture(data_uri(content, kind="image/png"), alt, caption, width, height)
 
 
 def audio_player(signal: npt.NDArray[np.float32], *, rate: int, label: str) -> Player:
-    """Take a signal, (n_samples,) at a rate in Hz, into the page: as 16-bit WAV, which every browser plays."""
+    """Embed a signal of shape (n_samples,) and sample rate in Hz as 16-bit WAV, which every browser plays."""
     samples = (np.clip(signal, -1, 1) * 32767).round().astype(np.int16)
     return Player(data_uri(wav_bytes(samples, rate=rate), kind="audio/wav"), label)
 
 
 def data_uri(content: bytes, *, kind: str) -> str:
-    """Write bytes of a media type as an address that holds them."""
+    """Encode bytes of a media type as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def write(path: Path, template: str, **content: Any) -> None:
-    """Render a template and write the page atomically.
-
-    Parameters
-    ----------
-    path
-        Path of the page.
-    template
-        File name within ser/reporting/templates.
-    content
-        Variables of the template; a missing one is an error.
-    """
+    """Render a template, see `render`, and write the page atomically."""
     write_text(path, render(template, **content))
 
 
 def render(template: str, **content: Any) -> str:
-    """Render a template; a variable without a value in `content` is an error."""
+    """Render a template of ser/reporting/templates; a variable missing in `content` is an error."""
     return _environment().get_template(template).render(**content)
 
 

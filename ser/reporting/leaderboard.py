@@ -1,4 +1,4 @@
-"""Write the leaderboard, the confusion matrices and the model card, and the text that explains them."""
+"""Write the leaderboard, the confusion matrices and the model card, and describe the evaluation protocol."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,31 +21,27 @@ from ser.utils.files import atomic_write, write_json, write_text
 from ser.utils.text import pluralize
 
 SYNTHETIC = (
-    "The voices of the demo corpus are synthetic: these numbers show that the pipeline works "
-    "and mean nothing about people."
+    "The demo corpus contains synthetic speech: these scores only show that the pipeline works; they say nothing about "
+    "human speech."
 )
-
-
 UNKNOWN = (
-    "Nobody knows who speaks in {corpora}: the same voices may stand in training and test, so that these numbers are "
-    "not speaker-independent, and new voices will do worse."
+    "Speaker identity unknown in {corpora}: the same speakers may occur in training and test, so these scores are not "
+    "speaker-independent and overestimate the performance on unseen speakers."
 )
-
-
-ENSEMBLE = "lstm is an ensemble: the mean of the probabilities of {networks} networks, which cost as much as they are."
+ENSEMBLE = "lstm is an ensemble: it averages the probabilities of {networks} networks."
 
 
 class RunDescription(TypedDict):
-    """What every report says of a run: the protocol in a sentence and for pictures, and warnings."""
+    """Evaluation protocol as a sentence and for titles of figures, and warnings."""
 
     protocol: str
     caption: str
     notes: list[str]
 
 
-def describe_run(judged: EvaluationResult, *, corpora: Sequence[str], split: Split, n_networks: int) -> RunDescription:
-    """Say what was tested on what, and of how many networks the model `lstm` is."""
-    unknown, published = judged.unknown_speakers, published_folds(corpora, split.fold_table)
+def describe_run(result: EvaluationResult, *, corpora: Sequence[str], split: Split, n_networks: int) -> RunDescription:
+    """Describe the evaluation protocol of a run; `n_networks` is the size of the ensemble `lstm`."""
+    unknown, published = result.unknown_speakers, published_folds(corpora, split.fold_table)
     return {
         "protocol": describe_protocol(corpora, split, unknown=unknown, published=published),
         "caption": figure_caption(corpora, split, unknown=unknown),
@@ -54,72 +50,56 @@ def describe_run(judged: EvaluationResult, *, corpora: Sequence[str], split: Spl
 
 
 def write(
-    judged: EvaluationResult, *, corpora: Sequence[str], split: Split, lstm: TrainLstm, leaks: Sequence[str]
+    result: EvaluationResult, *, corpora: Sequence[str], split: Split, lstm: TrainLstm, leaks: Sequence[str]
 ) -> None:
-    """Write metrics/metrics.json, the leaderboard and the confusion matrices below reports/.
+    """Write metrics/metrics.json, and the leaderboard, confusion matrices and model card to reports/.
 
     Parameters
     ----------
-    judged
-        As `judge_all` makes it.
+    result
+        Result of `ser.evaluation.evaluate.evaluate_models`.
     corpora, split, lstm
         Sections of the settings; `lstm` is `train_lstm`.
     leaks
-        Sentences of the leak meter.
+        Summary of the leakage check, of `ser.evaluation.leakage.describe_leakage`; the first sentence is shown.
     """
-    write_json(paths.METRICS, judged.metrics)
-    said = describe_run(judged, corpora=corpora, split=split, n_networks=lstm.n_networks)
-    name, notes = str(judged.leaderboard.model.iloc[0]), [*said["notes"], *leaks[:1]]
-    best = summary.select_test_rows(judged.predictions[name])
-    _write_leaderboard(judged, best, protocol=said["protocol"], notes=notes)
+    write_json(paths.METRICS, result.metrics)
+    run = describe_run(result, corpora=corpora, split=split, n_networks=lstm.n_networks)
+    name, notes = str(result.leaderboard.model.iloc[0]), [*run["notes"], *leaks[:1]]
+    best, chance = summary.select_test_rows(result.predictions[name]), 1 / len(result.classes)
+    unknown = describe_unknown_speakers(best)
+    test_set = describe_test_set(run["protocol"], best)
+    page = leaderboard_markdown(result.leaderboard, test_set=test_set, chance=chance, unknown=unknown, notes=notes)
+    write_text(paths.LEADERBOARD_MD, page + human_comparison_markdown(result.human_comparison))
+    write_text(paths.LEADERBOARD_CSV, result.leaderboard.to_csv(index=False, lineterminator="\n"))
+    write_text(paths.PAIRWISE_TESTS_CSV, result.pairs.to_csv(index=False, lineterminator="\n"))
     card = model_card.markdown(
         best,
-        judged.leaderboard,
-        robustness=judged.robustness[name],
-        protocol=said["protocol"],
+        result.leaderboard,
+        robustness=result.robustness[name],
+        protocol=run["protocol"],
         notes=notes,
         corpora=corpora,
     )
     write_text(paths.MODEL_CARD_MD, card)
+    limits = interval_legend(result.leaderboard, unknown=unknown)
     plots.plot_leaderboard(
-        judged.leaderboard,
-        paths.LEADERBOARD_PNG,
-        chance=1 / len(judged.classes),
-        title=said["caption"],
-        limits=interval_legend(judged.leaderboard, unknown=describe_unknown_speakers(best)),
+        result.leaderboard, paths.LEADERBOARD_PNG, chance=chance, title=run["caption"], limits=limits
     )
     history, last = pd.read_csv(paths.HISTORY_CSV), lstm.early_stopping_patience is None
-    plots.plot_history(history, paths.HISTORY_PNG, title=said["caption"], last=last)
+    plots.plot_history(history, paths.HISTORY_PNG, title=run["caption"], last=last)
     with atomic_write(paths.CONFUSION) as folder:
-        for model, table in judged.predictions.items():
+        for model, table in result.predictions.items():
             for split_name, rows in table[table.augmentation == ""].groupby("split"):
-                title = f"{model}, {split_name} clips\n{said['caption']}"
-                _write_confusion(rows, folder, name=f"{model}_{split_name}", title=title, classes=judged.classes)
-
-
-def _write_leaderboard(judged: EvaluationResult, best: pd.DataFrame, *, protocol: str, notes: Sequence[str]) -> None:
-    board = judged.leaderboard
-    page = leaderboard_markdown(
-        board,
-        basis=describe_test_set(protocol, best),
-        chance=1 / len(judged.classes),
-        unknown=describe_unknown_speakers(best),
-        notes=notes,
-    )
-    if len(judged.human_comparison):
-        page += human_comparison_markdown(judged.human_comparison)
-    write_text(paths.LEADERBOARD_MD, page)
-    write_text(paths.LEADERBOARD_CSV, board.to_csv(index=False, lineterminator="\n"))
-    write_text(paths.PAIRWISE_TESTS_CSV, judged.pairs.to_csv(index=False, lineterminator="\n"))
-
-
-def _write_confusion(rows: pd.DataFrame, folder: Path, *, name: str, title: str, classes: Sequence[str]) -> None:
-    plots.plot_confusion(metrics.confusion(rows, classes=classes), folder / f"{name}.png", title=title)
-    write_text(folder / f"{name}.csv", rows[["emotion", "predicted"]].to_csv(index=False, lineterminator="\n"))
+                title, stem = f"{model}, {split_name} clips\n{run['caption']}", folder / f"{model}_{split_name}"
+                counts = metrics.confusion(rows, classes=result.classes)
+                plots.plot_confusion(counts, stem.with_name(f"{stem.name}.png"), title=title)
+                pairs = rows[["emotion", "predicted"]].to_csv(index=False, lineterminator="\n")
+                write_text(stem.with_name(f"{stem.name}.csv"), pairs)
 
 
 def figure_caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
-    """Say the same in a few words, for the title of a picture; `unknown` are corpora whose speakers nobody knows."""
+    """Describe the evaluation protocol for the title of a figure; `unknown` are corpora with unknown speakers."""
     protocol = effective_protocol(corpora, split, unknown=unknown)
     folds = count_folds(corpora, split, published=published_folds(corpora, split.fold_table))
     once: Mapping[str, str] = {
@@ -135,44 +115,53 @@ def figure_caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[st
 
 
 def warnings(corpora: Sequence[str], *, unknown: Sequence[str], n_networks: int) -> list[str]:
-    """Say what every reader of a result must know.
+    """List the warnings of a run.
 
-    `unknown` are corpora whose speakers nobody knows, `n_networks` the size of the ensemble `lstm`.
+    Parameters
+    ----------
+    corpora
+        Corpora of the run.
+    unknown
+        Those with unknown speakers.
+    n_networks
+        Number of networks of the model `lstm`.
     """
     synthetic = [SYNTHETIC] if any(map(is_synthetic, corpora)) else []
-    nobody = [UNKNOWN.format(corpora=" and ".join(unknown))] if unknown else []
-    return synthetic + nobody + ([ENSEMBLE.format(networks=n_networks)] if n_networks > 1 else [])
+    speakers = [UNKNOWN.format(corpora=" and ".join(unknown))] if unknown else []
+    return synthetic + speakers + ([ENSEMBLE.format(networks=n_networks)] if n_networks > 1 else [])
 
 
 def describe_test_set(protocol: str, rows: pd.DataFrame) -> str:
-    """Say on how many clips and in how many trainings each number stands, from the test rows of one model."""
+    """Describe the protocol and the numbers of clips, emotions, seeds and folds of one model's test rows."""
     seeds, folds = rows.seed.nunique(), rows.fold.nunique()
     repeated = f", mean of {seeds} seeds" if seeds > 1 else ""
-    pooled = f", {folds} folds together" if folds > 1 else ""
+    pooled = f", {folds} folds pooled" if folds > 1 else ""
     clips = pluralize(rows.clip_id.nunique(), "test clip")
     return f"{protocol[:1].upper()}{protocol[1:]}. {clips}, {len(classes_of(rows))} emotions{repeated}{pooled}"
 
 
-def leaderboard_markdown(table: pd.DataFrame, *, basis: str, chance: float, unknown: str, notes: Sequence[str]) -> str:
-    """Write the leaderboard as a page.
+def leaderboard_markdown(
+    table: pd.DataFrame, *, test_set: str, chance: float, unknown: str, notes: Sequence[str]
+) -> str:
+    """Write the leaderboard as Markdown.
 
     Parameters
     ----------
     table
-        As `ser.evaluation.summary.leaderboard` makes it.
-    basis
-        As `describe_test_set` says it.
+        Leaderboard, of `ser.evaluation.summary.leaderboard`.
+    test_set
+        Text of `describe_test_set`.
     chance
-        The UAR of guessing.
+        UAR of random guessing.
     unknown
-        As `ser.dataset.clip_metadata.describe_unknown_speakers` says it.
+        Text of `ser.dataset.clip_metadata.describe_unknown_speakers`.
     notes
-        Warnings that stand above the numbers.
+        Warnings, placed above the scores.
     """
     lines = [
         "# Leaderboard",
         "",
-        f"{basis}, chance UAR {chance:.3f}.",
+        f"{test_set}, chance UAR {chance:.3f}.",
         *(line for note in notes for line in ("", f"**{note}**")),
         "",
         _displayed_columns(table, unknown=unknown).to_markdown(index=False, floatfmt=".3f"),
@@ -183,47 +172,47 @@ def leaderboard_markdown(table: pd.DataFrame, *, basis: str, chance: float, unkn
 
 
 def _displayed_columns(table: pd.DataFrame, *, unknown: str) -> pd.DataFrame:
-    """Choose and name the columns that fit a page."""
     limits = table.reindex(columns=["uar_ci_low", "uar_ci_high"])
     interval = [f"{low:.3f} to {high:.3f}" if low == low else "none" for low, high in limits.itertuples(index=False)]
     enough = int(table.speakers.iloc[0]) >= MIN_SPEAKERS and not unknown
-    names = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC-AUC", "ece": "ECE", "val_uar": "UAR on validation"}
+    names = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC-AUC", "ece": "ECE", "val_uar": "validation UAR"}
     shown = table[["rank", "model", "uar"]].rename(columns={"uar": "UAR"})
     if limits.notna().any(axis=None):
-        shown["95 % interval" if enough else "range over speakers"] = interval
+        shown["95 % CI" if enough else "range over speakers"] = interval
     if enough:
         shown["best"] = table.not_significantly_worse.map({True: "=", False: ""})
     if table.uar_seed_sd.notna().any():
-        shown["sd over seeds"] = table.uar_seed_sd
+        shown["SD over seeds"] = table.uar_seed_sd
     if table.uar_fold_sd.notna().any():
-        shown["sd over folds"] = table.uar_fold_sd
+        shown["SD over folds"] = table.uar_fold_sd
     return shown.join(table.reindex(columns=list(names)).rename(columns=names))
 
 
 def _explanations(table: pd.DataFrame, *, unknown: str) -> list[str]:
     speakers = int(table.speakers.iloc[0])
-    sentences = [
-        "UAR is the unweighted average of the emotions' recalls (balanced accuracy), F1 a macro average, ECE the "
-        "expected calibration error."
-    ]
+    metric_names = (
+        "UAR: unweighted average recall (balanced accuracy). F1: macro average. ECE: expected calibration error."
+    )
     if unknown:
-        return [*sentences, f"{unknown.capitalize()}, so nothing here says how much scores vary between speakers."]
+        return [metric_names, f"No confidence intervals: {unknown}."]
     if speakers < 2:
-        return [*sentences, "One speaker was tested: the numbers speak of that speaker, and there is no interval."]
+        return [metric_names, "No confidence intervals: one test speaker. The scores apply to this speaker only."]
     if speakers < MIN_SPEAKERS:
-        few = (
-            f"With {speakers} test speakers no model can be told from another: the range over them is no interval yet."
-        )
-        return [*sentences, few]
-    interval = f"The interval is a bootstrap over the {speakers} test speakers, not over clips."
-    return [*sentences, interval, "= marks models that are not shown to be worse than the best."]
+        few = f"{speakers} test speakers: the range over speakers is not a CI, and differences are not testable."
+        return [metric_names, few]
+    interval = f"95 % CI: cluster bootstrap over the {speakers} test speakers."
+    return [metric_names, interval, "`=`: the best model, or not significantly different from the best."]
 
 
 def interval_legend(table: pd.DataFrame, *, unknown: str) -> str:
-    """Say below a picture of the leaderboard what the limits of its bars are, and what they tell; nothing without.
+    """Describe the intervals and colors of the leaderboard figure; empty without intervals.
 
-    `table` is as `ser.evaluation.summary.leaderboard` makes it, `unknown` as
-    `ser.dataset.clip_metadata.describe_unknown_speakers` says it.
+    Parameters
+    ----------
+    table
+        Leaderboard, of `ser.evaluation.summary.leaderboard`.
+    unknown
+        Text of `ser.dataset.clip_metadata.describe_unknown_speakers`.
     """
     speakers = int(table.speakers.iloc[0])
     if unknown or table.reindex(columns=["uar_ci_low", "uar_ci_high"]).isna().all(axis=None):
@@ -235,30 +224,29 @@ def interval_legend(table: pd.DataFrame, *, unknown: str) -> str:
 
 
 def human_comparison_markdown(table: pd.DataFrame) -> str:
-    """Write how people and models do on the clips that people judged, as a section of the leaderboard's page.
+    """Write the comparison with human listeners as a section of the leaderboard; empty without rows.
 
     Parameters
     ----------
     table
         model, uar, uar_ci_low, uar_ci_high, accuracy and clips.
     """
-    named = table.rename(columns={"model": "who", "uar": "UAR", "uar_ci_low": "low", "uar_ci_high": "high"})
-    shown = named[["who", "UAR", "low", "high", "accuracy"]].to_markdown(index=False, floatfmt=".3f")
-    about = (
-        f"On the {int(table.clips.iloc[0])} test clips of which it is published what most people heard in the voice."
-    )
-    return f"\n## Beside people\n\n{about}\n\n{shown}\n"
+    if table.empty:
+        return ""
+    names = {"model": "classifier", "uar": "UAR", "uar_ci_low": "lower", "uar_ci_high": "upper"}
+    columns = [*names.values(), "accuracy"]
+    shown = table.rename(columns=names)[columns].to_markdown(index=False, floatfmt=".3f")
+    about = f"Scores on the {int(table.clips.iloc[0])} test clips with published ratings of human listeners."
+    return f"\n## Human performance\n\n{about}\n\n{shown}\n"
 
 
 def console_summary(root: Path = Path()) -> str:
-    """Say what came out and where to look next, from the files that `write` left below `root`.
-
-    Only what is there is named: other stages write some of it, and a clone has what Git or DVC brought.
+    """Format the leaderboard and the paths of the other results below `root` that exist.
 
     Raises
     ------
     UserError
-        If nothing was evaluated yet.
+        If there is no leaderboard.
     """
     page = root / paths.LEADERBOARD_MD
     if not page.is_file():
@@ -267,14 +255,14 @@ def console_summary(root: Path = Path()) -> str:
     places = {
         "Leaderboard": (page, f" (and {', '.join(kinds)})" if kinds else ""),
         "Confusion matrices": (root / paths.CONFUSION, "/MODEL_test.png"),
-        "Training": (root / paths.HISTORY_PNG, ""),
-        "The best model": (root / paths.MODEL_CARD_MD, ""),
-        "The data": (root / paths.DATA_REPORT, ""),
-        "Where scores are from": (root / paths.EVALUATION_REPORT, ""),
+        "Learning curves": (root / paths.HISTORY_PNG, ""),
+        "Model card": (root / paths.MODEL_CARD_MD, ""),
+        "Data report": (root / paths.DATA_REPORT, ""),
+        "Evaluation report": (root / paths.EVALUATION_REPORT, ""),
     }
-    lines = [f"{what:<22}{path}{more}" for what, (path, more) in places.items() if path.exists()]
+    lines = [f"{name:<22}{path}{more}" for name, (path, more) in places.items() if path.exists()]
     lines += [
-        f"{'All runs':<22}make ui, then http://127.0.0.1:5000",
-        f"{'Try a voice':<22}.venv/bin/python predict.py --file my_voice.wav, or make serve",
+        f"{'MLflow runs':<22}make ui, then http://127.0.0.1:5000",
+        f"{'Run inference':<22}.venv/bin/python predict.py --file my_voice.wav, or make serve",
     ]
     return "\n".join([page.read_text(encoding="utf-8"), *lines])

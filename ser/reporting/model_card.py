@@ -28,7 +28,7 @@ LIMITS = (
 
 def markdown(
     rows: pd.DataFrame,
-    board: pd.DataFrame,
+    ranking: pd.DataFrame,
     *,
     robustness: pd.DataFrame,
     protocol: str,
@@ -41,7 +41,7 @@ def markdown(
     ----------
     rows
         Test rows of its prediction table.
-    board
+    ranking
         Leaderboard, of `ser.evaluation.summary.leaderboard`; the first row is the model's.
     robustness
         Result of `ser.evaluation.robustness.evaluate_robustness` for the model.
@@ -50,7 +50,7 @@ def markdown(
     corpora
         Corpora of the run.
     """
-    best = board.iloc[0]
+    best = ranking.iloc[0]
     commands = provenance.commands(paths.MODEL_CARD_MD).splitlines()
     sections = {
         "Intended use": [f"{PURPOSE} {NOT_FOR}"],

@@ -110,13 +110,13 @@ def plot_confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
     """
     from sklearn.metrics import ConfusionMatrixDisplay
 
-    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0).to_numpy()
+    fractions = counts.div(counts.sum(axis=1).clip(lower=1), axis=0).to_numpy()
     size = 2.2 + 0.75 * len(counts)
     with open_figure(path, width=size, height=size, cropped=True, layout=None) as axes:
-        display = ConfusionMatrixDisplay(shares, display_labels=list(counts.columns))
+        display = ConfusionMatrixDisplay(fractions, display_labels=list(counts.columns))
         display.plot(ax=axes, cmap="Blues", colorbar=False, im_kw={"vmin": 0, "vmax": 1})
-        for text, share, count in zip(display.text_.flat, shares.flat, counts.to_numpy().flat, strict=True):
-            text.set(text=f"{share:.0%}\n{count}", color="white" if share > 0.6 else "black")
+        for text, fraction, count in zip(display.text_.flat, fractions.flat, counts.to_numpy().flat, strict=True):
+            text.set(text=f"{fraction:.0%}\n{count}", color="white" if fraction > 0.6 else "black")
         axes.set(title=_wrapped(title, size, "large"), xlabel="Predicted emotion", ylabel="True emotion")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
@@ -148,8 +148,8 @@ def plot_history(table: pd.DataFrame, path: Path, *, title: str, last: bool = Fa
     best = models.epoch.max() if last else table.epoch[models.val_uar.idxmax()]
     selected = f"Dotted: {'last' if last else 'best'} epoch ({best.iloc[0]})"
     note = selected if len(best) == 1 else f"Mean and range of {len(best)} models"
-    table, shares = _without_twin(table.rename(columns=CURVES))
-    curves = {"Loss": ["Training loss", "Validation loss"], "Accuracy or UAR": shares}
+    table, scores = _without_twin(table.rename(columns=CURVES))
+    curves = {"Loss": ["Training loss", "Validation loss"], "Accuracy or UAR": scores}
     dashes = {"Validation accuracy": (2, 2)}  # close to validation UAR, which stays visible below dashes
     with open_figure(path, width=9, height=4, ncols=2) as axes:
         for panel, (label, columns) in zip(axes, curves.items(), strict=True):
@@ -196,7 +196,7 @@ def plot_leaderboard(table: pd.DataFrame, path: Path, *, chance: float, title: s
         Legend of the intervals, of `ser.reporting.leaderboard.interval_legend`.
     """
     equal = table.get("not_significantly_worse", pd.Series(True, index=table.index)).astype(bool)
-    found = table.reindex(columns=["uar_ci_low", "uar_ci_high"])
+    intervals = table.reindex(columns=["uar_ci_low", "uar_ci_high"])
     places = np.arange(len(table))
     about = "UAR on test clips (dashed: chance)"
     title = _wrapped(title, 7, "large")
@@ -208,8 +208,8 @@ def plot_leaderboard(table: pd.DataFrame, path: Path, *, chance: float, title: s
         # A percentile interval may exclude the score itself, so errorbar() cannot draw it.
         for colour, width, caps in (("white", 4, 11), ("black", 1.5, 9)):  # a white outline stays visible on any bar
             line = {"color": colour, "zorder": 5, "clip_on": False}
-            axes.hlines(places, found.uar_ci_low, found.uar_ci_high, linewidth=width, **line)
-            for ends in (found.uar_ci_low, found.uar_ci_high):
+            axes.hlines(places, intervals.uar_ci_low, intervals.uar_ci_high, linewidth=width, **line)
+            for ends in (intervals.uar_ci_low, intervals.uar_ci_high):
                 axes.plot(ends, places, linestyle="", marker="|", markersize=caps, markeredgewidth=width, **line)
         for place, value in zip(places, table.uar, strict=True):
             axes.text(1.02, place, f"{value:.3f}", transform=axes.get_yaxis_transform(), va="center")
@@ -239,14 +239,8 @@ def plot_confidence_intervals(
         Width in inches.
     """
     places = np.arange(len(table))
-    with _fixed_margins(
-        path,
-        width=width,
-        height=1.25 + 1.8 / width * len(table),
-        left=_label_width(table.name),
-        right=0.65,
-        title=title,
-    ) as axes:
+    room = {"height": 1.25 + 1.8 / width * len(table), "left": _label_width(table.name), "right": 0.65}
+    with _fixed_margins(path, width=width, title=title, **room) as axes:
         axes.axvline(chance, color="#555555", linestyle="--", linewidth=1)
         axes.hlines(places, table.low, table.high, color=AFTER, linewidth=4, alpha=0.45)
         filled = np.where(table.strong, AFTER, "white")
@@ -313,9 +307,9 @@ def plot_roc(curves: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> N
     from sklearn.metrics import RocCurveDisplay, auc
 
     colours = sns.color_palette("colorblind", 10)
-    seen = [colours[n] for n in (0, 1, 2, 3, 4, 5, 9, 7)]  # the others are too pale on white or, inverted, on black
+    visible = [colours[n] for n in (0, 1, 2, 3, 4, 5, 9, 7)]  # the others are too pale on white or, inverted, on black
     line = {"linewidth": 1.6, "alpha": 1}
-    looks = [line | {"color": colour, "linestyle": style} for style in ("-", "--", ":") for colour in seen]
+    looks = [line | {"color": colour, "linestyle": style} for style in ("-", "--", ":") for colour in visible]
     with _fixed_margins(path, width=4.6, height=4.6, left=0.6, title=title) as axes:
         axes.plot([0, 1], [0, 1], color="#777777", linestyle=":", linewidth=1, label="Chance")
         if curves:
@@ -326,12 +320,12 @@ def plot_roc(curves: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> N
         axes.legend(frameon=False, fontsize="small", loc="lower right", labelspacing=0.3)
 
 
-def plot_reliability(found: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
+def plot_reliability(tables: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
     """Plot a reliability diagram: accuracy by mean confidence, and below it the number of predictions by confidence.
 
     Parameters
     ----------
-    found
+    tables
         One or two legend labels, such as ``before temperature scaling``, each to a table of
         `ser.evaluation.calibration.reliability`.
     path
@@ -344,7 +338,7 @@ def plot_reliability(found: Mapping[str, pd.DataFrame], path: Path, *, title: st
     looks = [{"color": "#8f8f8f", "marker": "o"}, {"color": AFTER, "marker": "s"}]
     grid: dict[str, Any] = {"nrows": 2, "sharex": True, "height_ratios": [3, 1]}
     with _fixed_margins(path, width=4.6, height=4.6, left=0.8, title=title, **grid) as (upper, lower):
-        for (name, bins), look in zip(found.items(), looks, strict=False):
+        for (name, bins), look in zip(tables.items(), looks, strict=False):
             full = bins[bins.clips > 0]
             display = CalibrationDisplay(full.accuracy, full.confidence, None)
             display.plot(ax=upper, name=name, markersize=4, **look)
@@ -387,18 +381,16 @@ def plot_timeline(
     names = [str(name) for name in table.columns.drop(["start", "end"])]
     grid: dict[str, Any] = {"nrows": 2, "sharex": True, "height_ratios": [3, len(names)]}
     height = 1.9 + 0.34 * len(names)
-    with _fixed_margins(path, width=9, height=height, left=_label_width([*names, "waveform"]), title=title, **grid) as (
-        upper,
-        lower,
-    ):
+    left = _label_width([*names, "waveform"])
+    with _fixed_margins(path, width=9, height=height, left=left, title=title, **grid) as (upper, lower):
         high = outline / max(outline.max(), 0.01)  # scale quiet recordings up, but not silence
         upper.fill_between(high.index, -high, high, color="#777777", linewidth=0)
         upper.hlines([-1.15] * len(spoken), *np.reshape(spoken, (-1, 2)).T, color=AFTER, linewidth=3)
         upper.set(ylim=(-1.3, 1.05), yticks=[-1.15, 0], yticklabels=["speech", "waveform"], xlim=(0, table.end.max()))
         edges = np.append(table.start, table.end.iloc[-1])
         for row, (name, colour) in enumerate(label_colours(names).items()):
-            share = table[name].fillna(0).to_numpy()
-            top = row - 0.92 * np.append(share, share[-1])
+            probability = table[name].fillna(0).to_numpy()
+            top = row - 0.92 * np.append(probability, probability[-1])
             lower.fill_between(edges, row, top, step="post", color=colour, linewidth=0)
             lower.axhline(row, color="#cccccc", linewidth=0.5)
         lower.figure.subplots_adjust(hspace=0.06)
@@ -434,15 +426,13 @@ def plot_uar_by_speaker(table: pd.DataFrame, path: Path, *, overall: float, chan
         axes.axhline(chance, color="#555555", linestyle="--", linewidth=1, label="chance")
         axes.axhline(overall, color="#555555", linewidth=1, label="all speakers")
         for sex in present_sexes(table):
-            own = (table.sex == sex).to_numpy()
-            axes.scatter(
-                np.flatnonzero(own), table.uar[own], color=SEX_COLOURS[sex], s=22, zorder=3, label=sex, clip_on=False
-            )
+            group = (table.sex == sex).to_numpy()
+            dots = {"color": SEX_COLOURS[sex], "s": 22, "zorder": 3, "label": sex, "clip_on": False}
+            axes.scatter(np.flatnonzero(group), table.uar[group], **dots)
         axes.set_xticks(range(len(table)) if named else [], list(table.speaker) if named else [], rotation=90)
         axes.tick_params(axis="x", labelsize="x-small", length=0)
         wide = max(len(table), FEW_SPEAKERS // 3)
-        axes.set(
-            xlim=(-0.6, wide - 0.4), ylim=(0, 1), ylabel="UAR", xlabel="" if named else "Speakers, lowest UAR first"
-        )
+        xlabel = "" if named else "Speakers, lowest UAR first"
+        axes.set(xlim=(-0.6, wide - 0.4), ylim=(0, 1), ylabel="UAR", xlabel=xlabel)
         at = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.1, "ncols": 5}
         axes.legend(frameon=False, fontsize="small", columnspacing=1, handlelength=1.4, **at)

@@ -1,9 +1,10 @@
-"""Pages are one file that needs nothing else, and whatever stands in a table is text."""
+"""Pages are single files without external resources, and escape all values."""
 
 import io
 import re
 import wave
 from base64 import b64decode
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -41,7 +42,7 @@ class Outline(HTMLParser):
 
 @dataclass
 class Page:
-    """A page that was written, its bytes, and what a reader sees of it."""
+    """A page, its tags and its text."""
 
     html: str
     outline: Outline = field(init=False)
@@ -55,8 +56,8 @@ class Page:
 
 
 @pytest.fixture
-def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    """Fill a small template that uses the common look and parts."""
+def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Page]]:
+    """Render a small template with the common layout and macros."""
     folder = tmp_path / "templates"
     folder.mkdir()
     for path in html_page.TEMPLATES.glob("*.j2"):
@@ -64,138 +65,90 @@ def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     (folder / "small.html.j2").write_text(TEMPLATE)
     monkeypatch.setattr(html_page, "TEMPLATES", folder)
     html_page._environment.cache_clear()
-    yield lambda **content: _filled(tmp_path / "page.html", content)
+    table = html_page.table(pd.DataFrame({"n": [1]}, index=["a"]), caption="c")
+    content = {"name": "page", "it": table, "players": [], "notes": []}
+    yield lambda **changes: Page(html_page.render("small.html.j2", **(content | changes)))
     html_page._environment.cache_clear()
 
 
-def _filled(path: Path, content: dict[str, object]) -> str:
-    frame = pd.DataFrame({"n": [1]}, index=["a"])
-    html_page.write(
-        path,
-        "small.html.j2",
-        **({"name": "page", "it": html_page.table(frame, caption="c"), "players": [], "notes": []} | content),
-    )
-    return path.read_text(encoding="utf-8")
-
-
-def test_whatever_stands_in_a_table_is_text(render) -> None:
-    """Names of files and columns cannot become part of the page, in text or in attributes."""
+def test_values_are_escaped(render: Callable[..., Page]) -> None:
+    """Names of files and columns are text, also in attributes."""
     evil = '<script>alert("1")</script>\'" onerror=x'
     frame = pd.DataFrame({evil: [evil]}, index=pd.Index([evil], name=evil))
     page = render(name=evil, it=html_page.table(frame, caption=evil), notes=[html_page.Callout(evil, evil)])
-    outline = Outline(page)
-    assert not outline.all("script")
-    assert not [a for _, attributes in outline.tags for a in attributes if a == "onerror"]
+    assert not page.outline.all("script")
+    assert not [a for _, attributes in page.outline.tags for a in attributes if a == "onerror"]
     # title, heading, caption, corner, column, row, cell, and the two of the note
-    assert outline.text.count(evil) == 9
+    assert page.outline.text.count(evil) == 9
 
 
-def test_a_page_loads_nothing(render) -> None:
-    """A page may be sent to somebody who has no network, and tells nobody that it is read."""
+def test_page_loads_nothing(render: Callable[..., Page]) -> None:
+    """All resources are embedded, and the policy forbids others."""
     page = render(players=[html_page.audio_player(signals.sine(440), rate=16000, label="a tone")])
-    assert "default-src 'none'" in page
-    sources = [attributes["src"] for _, attributes in Outline(page).tags if "src" in attributes]
+    assert "default-src 'none'" in page.html
+    sources = [attributes["src"] for _, attributes in page.outline.tags if "src" in attributes]
     assert sources
     assert all(source.startswith("data:") for source in sources)
-    assert not Outline(page).all("link")
-    assert "url(" not in page
-    assert "@import" not in page
+    assert not [text for text in ("<link", "url(", "@import") if text in page.html]
 
 
-def test_a_table_says_what_its_cells_are(render) -> None:
-    """Readers who listen to a page hear a caption, and the names of row and column with each cell."""
-    frame = pd.DataFrame({"clips": [1234], "share": [0.5], "who": ["x"], "nothing": [None]}, index=["tess"])
-    made = html_page.table(frame.rename_axis("corpus"), caption="Counts", formats={"share": "{:.0%}".format})
-    outline = Outline(render(it=made))
+def test_table_has_headers_and_formatted_cells(render: Callable[..., Page]) -> None:
+    """Each cell has a row and a column header; numbers are formatted by type or by column."""
+    frame = pd.DataFrame({"clips": [1234], "fraction": [0.5], "name": ["x"], "empty": [None]}, index=["tess"])
+    made = html_page.table(frame.rename_axis("corpus"), caption="Counts", formats={"fraction": "{:.0%}".format})
+    outline = render(it=made).outline
     assert [a["scope"] for a in outline.all("th")] == ["col"] * 5 + ["row"]
     assert len(outline.all("caption")) == 1
-    (_, cells), *_ = made.rows
+    [(_, cells)] = made.rows
     assert [cell.text for cell in cells] == ["1,234", "50%", "x", html_page.MISSING]
     assert [cell.number for cell in cells] == [True, True, False, False]
 
 
-def test_marks_go_to_their_cells() -> None:
-    """The cell that is marked is the one that the frame of marks says."""
+def test_marked_cells() -> None:
+    """Marks have the position of the boolean frame."""
     frame = pd.DataFrame({"a": [1, 0], "b": [2, 3]}, index=pd.MultiIndex.from_tuples([("x", "f"), ("x", "m")]))
-    made = html_page.table(frame, caption="", marked=frame == 0)
-    assert [(name, [cell.marked for cell in cells]) for name, cells in made.rows] == [
-        ("x, f", [False, False]),
-        ("x, m", [True, False]),
-    ]
+    rows = html_page.table(frame, caption="", marked=frame == 0).rows
+    marked = [(name, [cell.marked for cell in cells]) for name, cells in rows]
+    assert marked == [("x, f", [False, False]), ("x, m", [True, False])]
 
 
-def test_a_player_holds_the_signal(render) -> None:
-    """What is played is the signal at its rate, whole, and its name is there for those who do not see it."""
+def test_columns_with_missing_text_are_text(render: Callable[..., Page]) -> None:
+    """Missing values do not make a column of text numeric; long text has a class of its own."""
+    frame = pd.DataFrame({"emotion": ["sad", np.nan], "n": [1.0, np.nan], "none": [None, np.nan]})
+    assert [cell.number for cell in html_page.table(frame, caption="").columns] == [False, True, False]
+    frame = pd.DataFrame({"note": ["short", "a text of more than forty characters is long"]})
+    cells = render(it=html_page.table(frame, caption="")).outline.all("td")[1:]
+    assert [cell.get("class") for cell in cells] == [None, "long"]
+
+
+def test_player_has_the_signal_and_a_label(render: Callable[..., Page]) -> None:
+    """The signal is clipped to 16 bits and has its sample rate."""
     signal = signals.sine(440, seconds=0.1, amplitude=1.5)
     player = html_page.audio_player(signal, rate=24414, label='"before"')
     with wave.open(io.BytesIO(b64decode(player.uri.removeprefix("data:audio/wav;base64,")))) as file:
         assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (24414, 1, len(signal))
         samples = np.frombuffer(file.readframes(len(signal)), dtype="<i2") / 32767
     assert np.abs(samples - np.clip(signal, -1, 1)).max() < 1e-4
-    (audio,) = Outline(render(players=[player])).all("audio")
+    [audio] = render(players=[player]).outline.all("audio")
     assert audio["aria-label"] == '"before"'
     assert "controls" in audio
 
 
-def test_a_page_fits_light_and_dark_and_telephones(render) -> None:
-    """The look follows the reader's settings and the width of the screen."""
-    page = render()
-    assert "prefers-color-scheme: dark" in page
-    assert 'name="viewport"' in page
-    assert '<html lang="en">' in page
-    assert re.search(r"<h1>page</h1>", page)
-
-
-def test_every_colour_is_known_in_light_and_dark(render) -> None:
-    """A colour that only one of the two schemes names would vanish, or glare, in the other."""
-    light, dark = re.findall(r":root \{(.*?)\}", render(), flags=re.DOTALL)
-    names = [set(re.findall(r"(--[\w-]+):", colours)) for colours in (light, dark)]
+def test_layout_supports_dark_mode_and_small_screens(render: Callable[..., Page]) -> None:
+    """Both color schemes define all colors; wide tables and code scroll."""
+    page = render().html
+    assert 'name="viewport"' in page and '<html lang="en">' in page and "<h1>page</h1>" in page
+    light, dark = re.findall(r":root \{(.*?)\}", page, flags=re.DOTALL)
+    names = [set(re.findall(r"(--[\w-]+):", colors)) for colors in (light, dark)]
     assert names[0] == names[1]
-    assert set(re.findall(r"var\((--[\w-]+)\)", render())) == names[0] | {"--under"}
+    assert set(re.findall(r"var\((--[\w-]+)\)", page)) == names[0] | {"--cover"}
+    assert "overflow-x: auto" in page.partition(".scroll, pre {")[2].partition("}")[0]
+    boxes = [attributes["class"] for attributes in Outline(page).all("div")][1:4]
+    assert boxes == ["scroll", "table-box", "more"]
 
 
-def test_what_is_wider_than_the_page_is_shaded_where_it_goes_on(render) -> None:
-    """Tables and commands that are cut show it without a script: shades at the sides, and covers that scroll along."""
-    page = render()
-    rule = page.partition(".scroll, pre {")[2].partition("}")[0]
-    assert "overflow-x: auto" in rule
-    assert "background-attachment: local, local, scroll, scroll" in rule
-    covers, shades = rule.count("var(--under) 55%, transparent"), rule.count("var(--shade), transparent")
-    assert (covers, shades) == (2, 2)
-    around = Outline(page).tags[: [tag for tag, _ in Outline(page).tags].index("table")][-2:]
-    assert [attributes["class"] for _, attributes in around] == ["scroll", "whole"]
-
-
-def test_a_wide_table_says_in_words_that_there_is_more(render) -> None:
-    """Where scroll bars are hidden a shade may be missed: a word stays in view, and hides when the edge is reached."""
-    page = render()
-    outline = Outline(page)
-    boxes = [attributes["class"] for tag, attributes in outline.tags if tag == "div"][1:4]
-    assert boxes == ["scroll", "whole", "more"]
-    style = page.partition("</style>")[0]
-    word, cover = (style.partition(f".more::{which} {{")[2].partition("}")[0] for which in ("before", "after"))
-    assert "more to the right" in word and "position: sticky; right:" in word
-    assert "position: absolute" in cover and "background: var(--paper)" in cover
-    assert style.index(".more::before") < style.index(".more::after")  # which lies on it
-
-
-def test_missing_text_is_no_number() -> None:
-    """A column of words stays one where some are missing; long words get the room to be read."""
-    frame = pd.DataFrame({"taken for": ["sad", np.nan], "n": [1.0, np.nan], "none": [None, np.nan]})
-    assert [cell.number for cell in html_page.table(frame, caption="").columns] == [False, True, False]
-
-
-def test_long_text_gets_room(render) -> None:
-    """A sentence in a cell is not squeezed into a column of words, which would make its row as high as the screen."""
-    frame = pd.DataFrame({"note": ["word", "a demonstration, not a result: copies are in training"]})
-    assert [cell.get("class") for cell in Outline(render(it=html_page.table(frame, caption=""))).all("td")[1:]] == [
-        None,
-        "long",
-    ]
-
-
-def test_what_a_template_lacks_is_an_error(tmp_path: Path) -> None:
-    """A report that forgot a part is no report, and leaves none behind."""
+def test_missing_variable_is_an_error(tmp_path: Path) -> None:
+    """No page is written."""
     from jinja2 import UndefinedError
 
     with pytest.raises(UndefinedError):
