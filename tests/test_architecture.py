@@ -256,12 +256,12 @@ def test_setting_names_are_those_of_the_library() -> None:
 
 def test_an_exported_model_names_what_it_imports() -> None:
     """MLflow installs for a model what inference imports, and no TensorFlow."""
-    from ser.tracking.registry import NEEDED
+    from ser.tracking.registry import REQUIREMENTS
 
     files = closure(ROOT / "ser/tracking/pyfunc_model.py") | closure(ROOT / "ser/inference/model.py")
     names = {name.split(".")[0] for file in files for name in imports(file)} - {"ser", *sys.stdlib_module_names}
     called = {"yaml": "PyYAML", "sklearn": "scikit-learn"}
-    assert {called.get(name, name) for name in names} == {library for needed in NEEDED.values() for library in needed}
+    assert {called.get(name, name) for name in names} == {name for needed in REQUIREMENTS.values() for name in needed}
     assert "tensorflow" not in names
 
 

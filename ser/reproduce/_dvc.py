@@ -16,7 +16,7 @@ DVC = (sys.executable, "-m", "dvc")
 
 
 def run(command: Sequence[str], *, cwd: Path = Path(), capture: bool = False) -> str:
-    """Run a command outside of a surrounding DVC, MLflow, Git or make; return its standard output if `capture`."""
+    """Run a command without variables of a surrounding DVC, MLflow, Git or make; return its output if `capture`."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_", "GIT_", "MAKE"))}
     env = kept | {"DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     done = subprocess.run(

@@ -20,12 +20,12 @@ class Diff:
 
     Attributes
     ----------
-    n_outputs
-        The number of outputs that were compared.
-    changed
-        The outputs that differ: {path: files that differ, if the output is a folder}.
-    metrics
-        The metrics that differ: metric, before, after and change, the largest change first.
+    n_outputs : int
+        Number of outputs that were compared.
+    changed : dict of str to list of str
+        Outputs that differ, each with the files that differ if it is a folder.
+    metrics : DataFrame
+        Metrics that differ, the largest change first, with the columns metric, before, after and change.
     """
 
     n_outputs: int
@@ -38,29 +38,33 @@ def compare(folder: Path, commit: str, hashes: Mapping[str, str], *, info: RunIn
 
     Parameters
     ----------
-    folder
-        The worktree.
-    commit, hashes
-        The commit, and its outputs to compare, from `ser.reproduce.rebuild.rebuild`; none if its settings are others.
-    info
-        The run.
+    folder : Path
+        Worktree of the rebuilt result.
+    commit : str
+        Original commit.
+    hashes : mapping of str to str
+        Outputs to compare, from `ser.reproduce.rebuild.rebuild`; empty if the commit has other settings.
+    info : RunInfo, optional
+        MLflow run to compare with.
+
+    Raises
+    ------
+    UserError
+        If the model of the run was not rebuilt.
     """
     rebuilt = outputs(read_lock(folder))
     changed = sorted(path for path, md5 in hashes.items() if rebuilt.get(path) != md5)
-    entries = (
-        [entry["path"] for kind in _diff(folder, "diff", "--hide-missing", commit).values() for entry in kind]
-        if changed
-        else []
-    )
+    kinds = _diff(folder, "diff", "--hide-missing", commit).values() if changed else []
+    entries = [entry["path"] for kind in kinds for entry in kind]
     files = sorted(entry["new"] if isinstance(entry, dict) else entry for entry in entries)
-    metrics = [file.items() for file in _diff(folder, "metrics", "diff", commit).values()] if hashes else []
-    pairs = {name: (value["old"], value["new"]) for file in metrics for name, value in file}
+    metrics = _diff(folder, "metrics", "diff", commit).values() if hashes else []
+    pairs = {name: (value["old"], value["new"]) for file in metrics for name, value in file.items()}
     pairs |= _run_metrics(folder, info) if info else {}
     table = pd.DataFrame.from_dict(pairs, orient="index", columns=["before", "after"], dtype=float)
     table = table[table.before != table.after].rename_axis("metric").reset_index()
     table = table.assign(change=table.after - table.before).sort_values("change", key=abs, ascending=False)
-    inside = {path: [file for file in files if file.startswith(f"{path}/") and file[-1] != "/"] for path in changed}
-    return Diff(len(hashes), inside, table)
+    contents = {path: [file for file in files if file.startswith(f"{path}/") and file[-1] != "/"] for path in changed}
+    return Diff(len(hashes), contents, table)
 
 
 def _diff(folder: Path, *command: str) -> dict[str, Any]:
@@ -78,10 +82,9 @@ def _run_metrics(folder: Path, info: RunInfo) -> dict[str, tuple[float, float]]:
 
 
 def format_diff(diff: Diff) -> str:
-    """Format what differs, for the terminal."""
-    lines = (
-        [f"{diff.n_outputs - len(diff.changed)} of {diff.n_outputs} outputs are identical"] if diff.n_outputs else []
-    )
+    """Format the differences for the terminal."""
+    identical = f"{diff.n_outputs - len(diff.changed)} of {diff.n_outputs} outputs are identical"
+    lines = [identical] if diff.n_outputs else []
     for output, files in diff.changed.items():
         lines += [f"differs: {output}", *(f"         {file}" for file in files)]
     table = diff.metrics.to_markdown(index=False, tablefmt="simple", floatfmt=".4f") if len(diff.metrics) else ""

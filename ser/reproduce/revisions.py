@@ -23,7 +23,7 @@ from ser.utils.errors import UserError
 
 
 def resolve(revision: str) -> str:
-    """Find the commit of a branch, a tag, a DVC experiment or an abbreviated commit.
+    """Resolve a branch, a tag, a DVC experiment or an abbreviated commit to a commit.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def resolve(revision: str) -> str:
 
 def read_params(commit: str | None) -> Mapping[str, Any]:
     """Read params.yaml of a commit, or of the workspace (None), without validation."""
-    return _yaml(DVCFileSystem(rev=commit), paths.PARAMS)
+    return _read_yaml(DVCFileSystem(rev=commit), paths.PARAMS)
 
 
 def read_result(revision: str | None) -> tuple[Result | None, list[str]]:
@@ -50,15 +50,15 @@ def read_result(revision: str | None) -> tuple[Result | None, list[str]]:
 
     Parameters
     ----------
-    revision
-        A Git revision; None: the workspace.
+    revision : str or None
+        Git revision; None is the workspace.
 
     Returns
     -------
-    Result or None
+    result : Result or None
         None if the revision has no metrics.
-    list of str
-        Why the predictions of some models are not available.
+    notes : list of str
+        Reasons why the predictions of some models are not available.
 
     Raises
     ------
@@ -73,23 +73,26 @@ def read_result(revision: str | None) -> tuple[Result | None, list[str]]:
     text = _read(files, paths.METRICS)
     if text is None:
         return None, []
-    metrics, lock = _metrics(text, name), _yaml(files, paths.LOCK).get("stages") or {}
+    metrics, lock = _parse_metrics(text, name), _read_yaml(files, paths.LOCK).get("stages") or {}
     recorded = outputs(lock).get(paths.METRICS.as_posix())
     if recorded and recorded != hashlib.md5(text, usedforsecurity=False).hexdigest():
         raise UserError(
             f"{paths.METRICS} of {name} is not the file that its dvc.lock records; run `make repro` and commit both."
         )
-    evaluated = lock.get("evaluate", {}).get("params", {}).get(paths.PARAMS.as_posix())
+    settings = lock.get("evaluate", {}).get("params", {}).get(paths.PARAMS.as_posix())
     tables: dict[str, pd.DataFrame] = {}
     notes = []
-    for model in [] if is_outdated(metrics) else metrics:  # an earlier version named their columns otherwise
+    for model in [] if is_outdated(metrics) else metrics:  # outdated tables have other columns
         try:
-            tables[model] = _read_predictions(files, model)
+            with files.open(paths.predictions(model).as_posix()) as file:
+                table = pd.read_parquet(file)
+            prediction_table.validate(table, name=model)
         except (DvcException, OSError, ValueError) as error:
             notes.append(f"predictions of {model} in {name} are not used: {error}")
-    for model, table in tables.items():
-        _check_uar(metrics[model]["test"], table, model=model, name=name)
-    return Result(name, metrics, evaluated or _yaml(files, paths.PARAMS), tables), notes
+        else:
+            _check_uar(metrics[model]["test"], table, model=model, name=name)
+            tables[model] = table
+    return Result(name, metrics, settings or _read_yaml(files, paths.PARAMS), tables), notes
 
 
 def _read(files: DVCFileSystem, path: Path) -> bytes | None:
@@ -100,7 +103,7 @@ def _read(files: DVCFileSystem, path: Path) -> bytes | None:
     return content
 
 
-def _yaml(files: DVCFileSystem, path: Path) -> Mapping[str, Any]:
+def _read_yaml(files: DVCFileSystem, path: Path) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(_read(files, path) or b"") or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -110,7 +113,7 @@ def _yaml(files: DVCFileSystem, path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _metrics(text: bytes, name: str) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+def _parse_metrics(text: bytes, name: str) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
     try:
         metrics = json.loads(text)
         valid = bool(metrics) and all(isinstance(splits["test"], dict) for splits in metrics.values())
@@ -118,22 +121,13 @@ def _metrics(text: bytes, name: str) -> Mapping[str, Mapping[str, Mapping[str, f
         valid = False
     if not valid:
         raise UserError(
-            f"{paths.METRICS} of {name}: expected JSON with a split `test` for each model; `dvc repro evaluate` "
-            "writes it again."
+            f"{paths.METRICS} of {name}: expected JSON with a split `test` for each model; run `dvc repro evaluate` "
+            "to write it again."
         )
     return metrics  # type: ignore[no-any-return]
 
 
-def _read_predictions(files: DVCFileSystem, model: str) -> pd.DataFrame:
-    """Read a prediction table from the workspace, or from DVC's cache or remote."""
-    with files.open(paths.predictions(model).as_posix()) as file:
-        table = pd.read_parquet(file)
-    prediction_table.validate(table, name=model)
-    return table
-
-
 def _check_uar(metrics: Mapping[str, float], table: pd.DataFrame, *, model: str, name: str) -> None:
-    """Raise if predictions do not have the UAR of the metrics."""
     uar = float(bootstrap.mean_over_seeds(summary.select_test_rows(table), ["uar"]).loc["uar", "mean"])
     if not np.isclose(uar, metrics.get("uar", uar), atol=1e-6):
         raise UserError(

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,19 +18,10 @@ from ser.tracking.registry import PREDICTIONS, ModelBundle
 from ser.tracking.run_metadata import experiment_tags, run_name, run_tags
 
 ARTIFACTS = (
-    paths.LEADERBOARD_MD,
-    paths.LEADERBOARD_CSV,
-    paths.LEADERBOARD_PNG,
-    paths.PAIRWISE_TESTS_CSV,
-    paths.LEAKAGE_CSV,
-    paths.MODEL_CARD_MD,
-    paths.EVALUATION_FIGURES / "models.png",
-    paths.EVALUATION_FIGURES / "speakers.png",
-    paths.EVALUATION_FIGURES / "robustness.png",
-    paths.METRICS,
-    paths.SPLITS,
-    paths.LOCK,
-    paths.PARAMS,
+    *(paths.LEADERBOARD_MD, paths.LEADERBOARD_CSV, paths.LEADERBOARD_PNG),
+    *(paths.PAIRWISE_TESTS_CSV, paths.LEAKAGE_CSV, paths.MODEL_CARD_MD),
+    *(paths.EVALUATION_FIGURES / f"{name}.png" for name in ("models", "speakers", "robustness")),
+    *(paths.METRICS, paths.SPLITS, paths.LOCK, paths.PARAMS),
 )
 """Files of an experiment, if they exist; without the evaluation report, since it contains recordings."""
 HEADLINE = ("uar", "uar_ci_low", "uar_ci_high", "accuracy", "f1", "roc_auc", "ece", "clips")
@@ -43,13 +33,14 @@ def collect(settings: Mapping[str, Any]) -> tuple[Run, list[Run]]:
 
     Parameters
     ----------
-    settings
-        All of params.yaml.
+    settings : mapping
+        Content of params.yaml.
 
     Returns
     -------
-    Run, list of Run
-        The experiment; its models, best first.
+    experiment : Run
+    models : list of Run
+        One run per model, best first.
     """
     scores, leaderboard = json.loads(paths.METRICS.read_text(encoding="utf-8")), pd.read_csv(paths.LEADERBOARD_CSV)
     shared = Run(
@@ -74,52 +65,43 @@ def collect(settings: Mapping[str, Any]) -> tuple[Run, list[Run]]:
 def _model(shared: Run, row: Any, scores: Mapping[str, Mapping[str, float]], *, n_models: int) -> Run:
     name = str(row.model)
     card = read_card(paths.exported(name))
+    predictions = summary.select_test_rows(pd.read_parquet(paths.predictions(name)))
+    confusion = metrics.confusion(predictions, classes=prediction_table.classes_of(predictions))
+    files = {paths.predictions(name): PREDICTIONS}
+    files |= dict.fromkeys(sorted(paths.CONFUSION.glob(f"{name}_*")), "confusion")
+    files |= dict.fromkeys(sorted(paths.EVALUATION_FIGURES.glob(f"{name}_*.png")), "figures")
+    history = None
+    if name == "lstm":
+        files |= {paths.HISTORY_CSV: "history", paths.HISTORY_PNG: "history"}
+        history = pd.read_csv(paths.HISTORY_CSV).drop(columns=["fold", "seed"]).groupby("epoch", as_index=False).mean()
     return replace(
         shared,
         name=f"{name}: {shared.name}",
-        description=_description(row, n_models=n_models, page=shared.description),
+        description=_description(row, n_models=n_models, leaderboard=shared.description),
         tags={**shared.tags, "model": name, "rank": str(row.place)},
         metrics=flatten(scores),
-        history=_history() if name == "lstm" else None,
-        tables=_tables(name),
-        files=_files(name),
+        history=history,
+        tables={
+            "tables/confusion.json": confusion.reset_index(),
+            "tables/roc.json": metrics.roc_curves(predictions),
+            "tables/calibration.json": calibration.reliability(predictions),
+        },
+        files=files,
         model=ModelBundle(name, paths.exported(name), card.kind, card.labels),
     )
 
 
-def _description(row: Any, *, n_models: int, page: str) -> str:
+def _description(row: Any, *, n_models: int, leaderboard: str) -> str:
     """Describe the score of a model, followed by the leaderboard's paragraphs on the test set and its warnings."""
-    notes = takewhile(lambda paragraph: not paragraph.startswith("|"), page.split("\n\n")[1:])
+    notes = takewhile(lambda paragraph: not paragraph.startswith("|"), leaderboard.split("\n\n")[1:])
     interval = "" if pd.isna(row.uar_ci_low) else f" (95 % CI {row.uar_ci_low:.3f} to {row.uar_ci_high:.3f})"
     return "\n\n".join([f"**{row.model}**: UAR {row.uar:.3f}{interval}, rank {row.place} of {n_models}.", *notes])
 
 
-def _history() -> pd.DataFrame:
-    """Average the learning curves of all folds and seeds that reached an epoch."""
-    history = pd.read_csv(paths.HISTORY_CSV).drop(columns=["fold", "seed"])
-    return history.groupby("epoch", as_index=False).mean()
-
-
-def _tables(model: str) -> dict[str, pd.DataFrame]:
-    rows = summary.select_test_rows(pd.read_parquet(paths.predictions(model)))
-    return {
-        "tables/confusion.json": metrics.confusion(rows, classes=prediction_table.classes_of(rows)).reset_index(),
-        "tables/roc.json": metrics.roc_curves(rows),
-        "tables/calibration.json": calibration.reliability(rows),
-    }
-
-
-def _files(model: str) -> dict[Path, str]:
-    confusion = dict.fromkeys(sorted(paths.CONFUSION.glob(f"{model}_*")), "confusion")
-    figures = dict.fromkeys(sorted(paths.EVALUATION_FIGURES.glob(f"{model}_*.png")), "figures")
-    history = {paths.HISTORY_CSV: "history", paths.HISTORY_PNG: "history"} if model == "lstm" else {}
-    return {paths.predictions(model): PREDICTIONS} | confusion | figures | history
-
-
 def _datasets(corpora: Sequence[str]) -> list[Dataset]:
-    """Name the recordings of each corpus and the split, with DVC's hashes if there is a dvc.lock."""
+    """List the recordings of each corpus and the split, with DVC's hashes if there is a dvc.lock."""
     lock = yaml.safe_load(paths.LOCK.read_text(encoding="utf-8")) if paths.LOCK.is_file() else {"stages": {}}
     hashes = {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage.get("outs", [])}
-    names = {corpus: ("recordings", paths.raw(corpus).as_posix()) for corpus in corpora}
-    names["splits"] = ("split", paths.SPLITS.as_posix())
-    return [Dataset(name, context, source, hashes.get(source)) for name, (context, source) in names.items()]
+    inputs = [(corpus, "recordings", paths.raw(corpus).as_posix()) for corpus in corpora]
+    inputs.append(("splits", "split", paths.SPLITS.as_posix()))
+    return [Dataset(name, context, source, hashes.get(source)) for name, context, source in inputs]

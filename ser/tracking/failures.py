@@ -1,6 +1,6 @@
 """Record a failed stage in MLflow: python -m ser.tracking.failures STAGE MESSAGE.
 
-A process of its own, so that no stage imports mlflow or depends on this package.
+This runs in a separate process, so that no stage imports mlflow or depends on this package.
 """
 
 import sys
@@ -11,17 +11,11 @@ from ser.tracking import store as tracking_store
 from ser.utils.errors import UserError
 
 EXPERIMENT = "speech-emotion"
-"""If params.yaml names none."""
+"""Default of ``evaluate.mlflow_experiment``."""
 
 
 def record_failure(stage: str, message: str) -> bool:
-    """Write a failed run with the settings and the error, once per failure and experiment.
-
-    Returns
-    -------
-    bool
-        Whether anything was written.
-    """
+    """Write a failed run with the settings and the error; return False if the store has it already."""
     settings, name = run_metadata.read_settings(), run_metadata.run_name()
     evaluate = settings.get("evaluate")
     experiment = str(evaluate.get("mlflow_experiment") or EXPERIMENT) if isinstance(evaluate, dict) else EXPERIMENT

@@ -21,14 +21,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RECORD = "record"
-"""Tag of a parent run: the key of the result that it holds."""
-MAX_BATCH = {"params": 100, "metrics": 1000}
-"""What MLflow accepts in one request."""
+"""Tag of a parent run: the key of its result."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Input of a run: its name, role, path in the project and DVC's hash, of which MLflow keeps 36 characters."""
+    """Input of a run: its name, its role, its path in the project, and DVC's hash."""
 
     name: str
     context: str
@@ -41,7 +39,7 @@ class Run:
     """Content of one run.
 
     Params are named ``section.key``, metrics ``split.metric``. `history` has one row per epoch and a column ``epoch``.
-    `tables` is {artifact path: table}, `files` is {file: folder among the run's artifacts}; `model` is registered.
+    `tables` is {artifact path: table}, `files` is {file: artifact folder}. `model` is registered.
     """
 
     name: str
@@ -58,7 +56,7 @@ class Run:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """Commit, model, text of params.yaml, and metrics (``split.metric``) of a recorded run."""
+    """Recorded run: its commit, model, text of params.yaml, and metrics named ``split.metric``."""
 
     revision: str
     model: str
@@ -67,7 +65,7 @@ class RunInfo:
 
 
 def flatten(nested: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
-    """Flatten nested settings or metrics to ``section.key``, the names that DVC shows."""
+    """Flatten nested settings or metrics to ``section.key``, as DVC does."""
     flat: dict[str, Any] = {}
     for key, value in nested.items():
         flat |= flatten(value, prefix=f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
@@ -75,7 +73,7 @@ def flatten(nested: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
 
 
 def connect() -> "MlflowClient":
-    """Open the store; under a lock, since processes that create it at once would migrate its schema concurrently."""
+    """Open the store, under a lock: two processes must not create its schema at the same time."""
     tracking_store.configure()
     import mlflow
 
@@ -89,15 +87,13 @@ def connect() -> "MlflowClient":
 def is_recorded(experiment: str, key: str) -> bool:
     """Check whether the store has a complete run of a result.
 
-    A DVC experiment needs a run of its own. The workspace needs none if an experiment had the same result, as after
+    A DVC experiment needs its own run. The workspace needs none if an experiment had the same result, as after
     `dvc exp apply`.
 
     Parameters
     ----------
-    experiment
-        Name of MLflow's experiment.
-    key
-        From `ser.tracking.store.result_key`.
+    experiment, key : str
+        As of `record`.
 
     Raises
     ------
@@ -106,8 +102,8 @@ def is_recorded(experiment: str, key: str) -> bool:
     """
     with _store_errors():
         client = connect()
-        found = client.get_experiment_by_name(experiment)
-        return found is not None and _has_run(client, found.experiment_id, key)
+        entity = client.get_experiment_by_name(experiment)
+        return entity is not None and _has_run(client, entity.experiment_id, key)
 
 
 def record(experiment: str, parent: Run, children: Sequence[Run] = (), *, key: str, failed: bool = False) -> bool:
@@ -115,19 +111,21 @@ def record(experiment: str, parent: Run, children: Sequence[Run] = (), *, key: s
 
     Parameters
     ----------
-    experiment
-        Name of MLflow's experiment, which is created if it does not exist.
-    parent, children
-        Content of the runs; the first child is the best model.
-    key
-        As of `is_recorded`.
-    failed
-        Whether the experiment ended in an error.
+    experiment : str
+        Name of the MLflow experiment, which is created if it does not exist.
+    parent : Run
+        Content of the experiment's run.
+    children : sequence of Run
+        Content of the models' runs, best first.
+    key : str
+        Key of the result, from `ser.tracking.store.result_key`.
+    failed : bool
+        Mark the experiment as failed.
 
     Returns
     -------
     bool
-        Whether anything was written.
+        False if the store has the runs already.
 
     Raises
     ------
@@ -151,7 +149,7 @@ def record(experiment: str, parent: Run, children: Sequence[Run] = (), *, key: s
 
 
 def find_run(run_id: str) -> RunInfo:
-    """Look up a recorded run; a model's params.yaml is among the artifacts of its parent run.
+    """Load a recorded run; params.yaml of a model is an artifact of its parent run.
 
     Raises
     ------
@@ -174,9 +172,6 @@ def find_run(run_id: str) -> RunInfo:
     return RunInfo(revision, model, Path(file).read_text(encoding="utf-8"), run.data.metrics)
 
 
-# Writing --------------------------------------------------------------------------------------------------------------
-
-
 @contextmanager
 def _store_errors() -> Iterator[None]:
     tracking_store.configure()
@@ -192,9 +187,9 @@ def _store_errors() -> Iterator[None]:
 
 
 def _create_experiment(client: "MlflowClient", name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found:
-        return str(found.experiment_id)
+    experiment = client.get_experiment_by_name(name)
+    if experiment:
+        return str(experiment.experiment_id)
     # A relative artifact location would be lost with the folder of `dvc exp run --temp`.
     remote = tracking_store.address().startswith(("http", "databricks"))
     location = None if remote else (tracking_store.root() / paths.MLFLOW_ARTIFACTS).as_uri()
@@ -207,7 +202,7 @@ def _has_run(client: "MlflowClient", experiment_id: str, key: str) -> bool:
 
 
 def _delete_unfinished(client: "MlflowClient", experiment_id: str, key: str) -> None:
-    """Delete the runs of an interrupted `record`: under the lock, no other process is still writing them."""
+    """Delete the runs of an interrupted `record`; the lock ensures that no other process is writing them."""
     for run in client.search_runs([experiment_id], f"tags.{RECORD} = '{key}'"):
         for child in client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"):
             client.delete_run(child.info.run_id)
@@ -220,32 +215,25 @@ def _create_run(client: "MlflowClient", experiment_id: str, run: Run, *, tags: M
 
 
 def _log(client: "MlflowClient", run_id: str, run: Run, *, best: bool = False) -> None:
-    from mlflow.entities import Metric, Param
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.entities import DatasetInput, InputTag, Metric, Param
 
     model_id = registry.register(run_id, run.model, best=best) if run.model else None
     now = int(time.time() * 1000)
-    entries: dict[str, list[Any]] = {
-        "params": [Param(name, str(value)) for name, value in run.params.items()],
-        "metrics": [Metric(name, float(value), now, 0, model_id=model_id) for name, value in run.metrics.items()],
-    }
+    metrics = [Metric(name, float(value), now, 0, model_id=model_id) for name, value in run.metrics.items()]
     if run.history is not None:
         points = run.history.melt("epoch").dropna().itertuples(index=False)
-        entries["metrics"] += [Metric(f"epoch.{name}", value, now, epoch) for epoch, name, value in points]
-    for kind, size in MAX_BATCH.items():
-        for start in range(0, len(entries[kind]), size):
-            client.log_batch(run_id, **{kind: entries[kind][start : start + size]})
+        metrics += [Metric(f"epoch.{name}", value, now, epoch) for epoch, name, value in points]
+    client.log_batch(run_id, metrics, [Param(name, str(value)) for name, value in run.params.items()])
     for artifact, table in run.tables.items():
         client.log_table(run_id, table, artifact)
     for file, folder in run.files.items():
         client.log_artifact(run_id, str(file), folder or None)
-    client.log_inputs(run_id, [_dataset_input(dataset) for dataset in run.datasets])
-
-
-def _dataset_input(dataset: Dataset) -> Any:
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.entities import DatasetInput, InputTag
-
-    digest = dataset.digest and dataset.digest[:36]
-    meta = MetaDataset(CodeDatasetSource({"path": dataset.source}), name=dataset.name, digest=digest)
-    return DatasetInput(meta._to_mlflow_entity(), [InputTag("mlflow.data.context", dataset.context)])
+    inputs = []
+    for dataset in run.datasets:
+        digest = dataset.digest and dataset.digest[:36]  # MLflow's limit
+        meta = MetaDataset(CodeDatasetSource({"path": dataset.source}), name=dataset.name, digest=digest)
+        tag = InputTag("mlflow.data.context", dataset.context)
+        inputs.append(DatasetInput(meta._to_mlflow_entity(), [tag]))
+    client.log_inputs(run_id, inputs)

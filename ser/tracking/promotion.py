@@ -12,7 +12,7 @@ ALPHA = 0.05
 
 
 class PromotionDecision(NamedTuple):
-    """Whether the candidate is accepted, and the reason."""
+    """Decision on a candidate, and its reason."""
 
     accepted: bool
     reason: str
@@ -28,10 +28,16 @@ def compare_with_champion(
 
     Parameters
     ----------
-    candidate, champion
+    candidate, champion : DataFrame
         Prediction tables; McNemar's test uses the first seed.
-    resamples, seed
-        Of the bootstrap.
+    resamples : int
+        Number of bootstrap resamples.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    PromotionDecision
     """
     try:
         for name, table in (("the candidate", candidate), ("the champion", champion)):

@@ -1,4 +1,4 @@
-"""Serve an exported model with MLflow, which runs this file to load the model, so that nothing is pickled."""
+"""Serve an exported model with MLflow, which runs this file instead of unpickling a model."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ser.utils.errors import UserError
 
 
 class EmotionModel(PythonModel):  # type: ignore[misc]
-    """Predict the emotion of each recording, or report why it cannot be used."""
+    """Predict the emotion of each recording; report an error per row."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the exported model."""
@@ -21,7 +21,7 @@ class EmotionModel(PythonModel):  # type: ignore[misc]
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Predict each row of path, audio, or samples with rate."""
+        """Predict each row, which has a path, audio, or samples with rate."""
         return pd.DataFrame([self._predict_row(row) for row in model_input.to_dict("records")])
 
     def _predict_row(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -37,12 +37,12 @@ class EmotionModel(PythonModel):  # type: ignore[misc]
 
 
 def parse_input(row: dict[str, Any]) -> Any:
-    """Get the recording of a row: a path, bytes, or samples with their sample rate.
+    """Get the recording of a row: a path, bytes, or samples with their sample rate in Hz.
 
     Raises
     ------
     UserError
-        Unless the row has exactly one of them.
+        If the row does not have exactly one of them.
     """
     given = {name: value for name, value in row.items() if not (pd.api.types.is_scalar(value) and pd.isna(value))}
     kinds = sorted(set(given) & {"path", "audio", "samples"})

@@ -14,6 +14,7 @@ from ser.utils.wav import harmonic_tone, wav_bytes
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
 NAME = "speech-emotion"
@@ -27,28 +28,16 @@ PREDICTIONS = "predictions"
 PACKAGE = Path(ser.__path__[0])
 """The code that is logged with each model."""
 COMMON = (
-    "joblib",
-    "librosa",
-    "mlflow",
-    "noisereduce",
-    "numpy",
-    "pandas",
-    "pydantic",
-    "pyloudnorm",
-    "PyYAML",
-    "scipy",
-    "soundfile",
-    "soxr",
-    "threadpoolctl",
-    "tqdm",
+    *("joblib", "librosa", "mlflow", "noisereduce", "numpy", "pandas", "pydantic", "pyloudnorm", "PyYAML", "scipy"),
+    *("soundfile", "soxr", "threadpoolctl", "tqdm"),
 )
-NEEDED = {"network": (*COMMON, "onnxruntime"), "baseline": (*COMMON, "scikit-learn", "skops")}
-"""Requirements of a served model, by kind."""
+REQUIREMENTS = {"network": (*COMMON, "onnxruntime"), "baseline": (*COMMON, "scikit-learn", "skops")}
+"""Packages that a served model needs, by kind."""
 
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """An exported model: its name, such as ``lstm``, its folder, a key of `NEEDED` and the emotions it predicts."""
+    """Exported model: its name, its folder, its kind (a key of `REQUIREMENTS`) and the emotions that it predicts."""
 
     name: str
     folder: Path
@@ -58,7 +47,7 @@ class ModelBundle:
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version with its run and the prediction table of its model."""
+    """Registered version with its run and the prediction table of its model."""
 
     number: str
     run_id: str
@@ -66,12 +55,21 @@ class Version:
 
 
 def register(run_id: str, model: ModelBundle, *, best: bool) -> str:
-    """Log a model to its run and register it as a version of `NAME`; the best one becomes the challenger.
+    """Log a model to its run and register it as a version of `NAME`.
+
+    Parameters
+    ----------
+    run_id : str
+        Run of the model.
+    model : ModelBundle
+        Exported model.
+    best : bool
+        Make the version the challenger.
 
     Returns
     -------
     str
-        The id of the logged model, to which metrics are linked.
+        Id of the logged model, to which metrics are linked.
     """
     import mlflow
 
@@ -81,7 +79,7 @@ def register(run_id: str, model: ModelBundle, *, best: bool) -> str:
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
             artifacts={"model": str(model.folder)},
             code_paths=[str(PACKAGE)],
-            pip_requirements=[f"{name}=={version(name)}" for name in NEEDED[model.kind]],
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS[model.kind]],
             signature=signature(model.labels),
             input_example=example(),
         )
@@ -98,7 +96,8 @@ def register(run_id: str, model: ModelBundle, *, best: bool) -> str:
 def signature(labels: tuple[str, ...]) -> "ModelSignature":
     """Describe the input and output columns of a served model, with one row per recording.
 
-    The input is one of `path`, on the server; `audio`, the bytes of a file, base64 in JSON; `samples` and `rate` in Hz.
+    The input is one of `path`, on the server; `audio`, the bytes of a file (base64 in JSON); `samples` with `rate` in
+    Hz.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
@@ -108,27 +107,20 @@ def signature(labels: tuple[str, ...]) -> "ModelSignature":
     inputs = {"path": text, "audio": DataType.binary, "samples": Array(number), "rate": number}
     scores = dict.fromkeys(["confidence", *(f"prob_{label}" for label in labels)], number)
     outputs = {"label": text, **scores, "flags": text, "error": text}
-    return ModelSignature(
-        *(
-            Schema([ColSpec(kind, name, required=False) for name, kind in columns.items()])
-            for columns in (inputs, outputs)
-        )
-    )
+    columns = (inputs, outputs)
+    return ModelSignature(*(Schema([ColSpec(kind, name, required=False) for name, kind in c.items()]) for c in columns))
 
 
 def example() -> "pd.DataFrame":
-    """Make an input example: a synthetic voiced sound of 0.5 s, as the bytes of a WAV file."""
+    """Make an input example: the bytes of a WAV file with a harmonic tone of 0.5 s."""
     import pandas as pd
 
     tone = harmonic_tone(seconds=0.5, rate=8000, n_harmonics=5) * 4000
     return pd.DataFrame({"audio": [wav_bytes(tone.astype(np.int16), rate=8000)]})
 
 
-# Champions ------------------------------------------------------------------------------------------------------------
-
-
 def version_of_run(client: "MlflowClient", run_id: str) -> Version:
-    """Find the version that a model's run registered; of an experiment's run, the version of its best model.
+    """Find the version that a model's run registered; for an experiment's run, the version of its best model.
 
     Raises
     ------
@@ -145,19 +137,17 @@ def version_of_run(client: "MlflowClient", run_id: str) -> Version:
     if best:
         nested = f"tags.`mlflow.parentRunId` = '{run_id}' and tags.model = '{best}'"
         run = client.search_runs([run.info.experiment_id], nested)[0]
-    found = client.search_model_versions(f"name = '{NAME}' and run_id = '{run.info.run_id}'")
-    if not found:
+    versions = client.search_model_versions(f"name = '{NAME}' and run_id = '{run.info.run_id}'")
+    if not versions:
         raise UserError(f"--run {run_id}: the run has no registered model; expected a run of a model or an experiment.")
-    return _version(client, str(found[0].version), run.info.run_id)
+    return _load_version(client, versions[0])
 
 
 def champion(client: "MlflowClient") -> Version | None:
-    """Find the champion; None if there is none yet."""
-    aliases = client.get_registered_model(NAME).aliases
-    if CHAMPION not in aliases:
+    """Find the champion; None if no version has been promoted."""
+    if CHAMPION not in client.get_registered_model(NAME).aliases:
         return None
-    number = str(aliases[CHAMPION])
-    return _version(client, number, str(client.get_model_version(NAME, number).run_id))
+    return _load_version(client, client.get_model_version_by_alias(NAME, CHAMPION))
 
 
 def promote(client: "MlflowClient", candidate: Version) -> None:
@@ -165,8 +155,8 @@ def promote(client: "MlflowClient", candidate: Version) -> None:
     client.set_registered_model_alias(NAME, CHAMPION, candidate.number)
 
 
-def _version(client: "MlflowClient", number: str, run_id: str) -> Version:
+def _load_version(client: "MlflowClient", version: "ModelVersion") -> Version:
     import pandas as pd
 
-    folder = client.download_artifacts(run_id, PREDICTIONS)
-    return Version(number, run_id, pd.read_parquet(folder))
+    predictions = pd.read_parquet(client.download_artifacts(version.run_id, PREDICTIONS))
+    return Version(str(version.version), str(version.run_id), predictions)

@@ -1,4 +1,4 @@
-"""The address of MLflow's store, its environment variables and lock, and the key of a result."""
+"""Locate, configure and lock the MLflow store, and compute the key of a result."""
 
 import hashlib
 import json
@@ -14,22 +14,22 @@ from ser.utils.files import file_hash
 
 
 def root() -> Path:
-    """Locate the project: DVC's root, which is the main workspace also during `dvc exp run --temp`."""
+    """Locate DVC's root, which is the main workspace also during `dvc exp run --temp`."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
 def address() -> str:
-    """Return MLFLOW_TRACKING_URI if it is set, else SQLite in the project's root."""
+    """Get the URI of the store: MLFLOW_TRACKING_URI, or SQLite in the project's root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / paths.MLFLOW_DB}"
 
 
 def configure() -> None:
-    """Set the environment variables that mlflow reads on import, unless the user did: no telemetry, short retries."""
+    """Set the environment variables that mlflow reads on import, unless the user has set them."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # not a line for each table it creates
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # INFO prints a line per created table
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # the default waits minutes for a server
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # the default retries for minutes
 
 
 def lock() -> FileLock:
@@ -38,15 +38,15 @@ def lock() -> FileLock:
 
 
 def result_key(files: Iterable[Path], *, settings: Mapping[str, Any], experiment: str) -> str:
-    """Identify a result by its content and by the DVC experiment that made it.
+    """Identify a result by its content and by the DVC experiment that created it.
 
     Parameters
     ----------
-    files
-        The result's files.
-    settings
-        The settings it was made with.
-    experiment
+    files : iterable of Path
+        Files of the result.
+    settings : mapping
+        Settings of the result.
+    experiment : str
         Name of the DVC experiment; empty for the workspace.
 
     Returns
