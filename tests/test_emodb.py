@@ -113,7 +113,7 @@ def test_the_page_about_corpora_has_it(project: Project) -> None:
     page = project.run("-c", "from tools.make_corpora import corpora_markdown as page; print(page())")
     assert "## `emodb`" in page
     assert "disgust | surprised | bored |" in page
-    assert "| `emodb` | yes | lacks | yes | yes | yes | yes | yes | lacks | yes |" in page
+    assert "| `emodb` | yes | none | yes | yes | yes | yes | yes | none | yes |" in page
 
 
 def test_the_commands_are_those_of_the_page() -> None:
