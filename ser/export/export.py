@@ -166,7 +166,7 @@ def _card(
             "settings": card["settings"],
             "headline": dict(headline),
             "made_from": _made_from(trained),
-            "made_again_by": commands(paths.exported(trained.name) / CARD, listed=paths.MODELS_CSV).splitlines(),
+            "made_again_by": commands(paths.exported(trained.name) / CARD, lock=paths.MODELS_CSV).splitlines(),
         },
     }
 

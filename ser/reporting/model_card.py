@@ -61,7 +61,7 @@ def markdown(
         "Bias and subgroup results": _subgroups(rows, best),
         "Robustness": _robustness(robustness),
         "Limitations": [f"- {line}" for line in LIMITS],
-        "Reproducibility": [provenance.IDENTIFIED, "", "```", *commands, "```"],
+        "Reproducibility": [provenance.INSTRUCTIONS, "", "```", *commands, "```"],
     }
     body = [line for title, lines in sections.items() for line in ("", f"## {title}", "", *lines)]
     return "\n".join([f"# Model card: {best.model}", *body]) + "\n"

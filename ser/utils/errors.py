@@ -1,4 +1,4 @@
-"""What goes wrong in ways a user can mend, and how a command ends when it does."""
+"""Define the error for user mistakes, and report it as one line instead of a traceback."""
 
 import functools
 import os
@@ -12,34 +12,33 @@ R = TypeVar("R")
 
 
 class UserError(ValueError):
-    """Settings, files or recordings are not what was expected.
+    """Invalid settings, files or recordings, which the user can fix.
 
-    The message is complete for the reader: it names the file or key, what was found,
-    what was expected, and what to do.
+    The message names the file or key, the value found, the value expected, and how to fix it.
     """
 
 
 def how_to_set(key: str, value: str) -> str:
-    """Say how a setting is changed: in the file, which always works, or for one run of DVC."""
+    """Describe how to change a setting: in params.yaml, or for a single run of DVC."""
     return f"set {key}: {value} in params.yaml (or dvc exp run -S {key}={value})"
 
 
 def handle_user_errors(command: Callable[P, R], *, code: int = 1) -> Callable[P, R]:
-    """Make a command end with the message of an `UserError` on standard error instead of a traceback.
+    """Wrap a command: print the message of a `UserError` to standard error, and exit.
+
+    If DVC runs the command as a stage, any error is also recorded as a failed run in MLflow.
 
     Parameters
     ----------
-    command
-        The command.
-    code
-        Exit code of such an end, where 1 has another meaning.
-
-    A stage that DVC runs leaves a failed run in MLflow, whatever the error.
+    command : callable
+        Command to wrap.
+    code : int
+        Exit code after a `UserError`.
 
     Raises
     ------
     SystemExit
-        With `code`.
+        With `code`, after a `UserError`. Other errors are raised unchanged.
     """
 
     @functools.wraps(command)
@@ -47,18 +46,17 @@ def handle_user_errors(command: Callable[P, R], *, code: int = 1) -> Callable[P,
         try:
             return command(*args, **kwargs)
         except UserError as error:
-            _leave_a_record(str(error))
+            _record_failure(str(error))
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(code) from None
         except Exception as error:
-            _leave_a_record(f"{type(error).__name__}: {error}")
+            _record_failure(f"{type(error).__name__}: {error}")
             raise
 
     return wrapped
 
 
-def _leave_a_record(sentence: str) -> None:
-    """Have a failure recorded, by a process of its own: so no stage imports mlflow, or depends on what records."""
+def _record_failure(message: str) -> None:
     stage = os.environ.get("DVC_STAGE")
-    if stage:
-        subprocess.run([sys.executable, "-m", "ser.tracking.failures", stage, sentence], check=False)
+    if stage:  # in a separate process, so that no stage imports mlflow or depends on ser.tracking
+        subprocess.run([sys.executable, "-m", "ser.tracking.failures", stage, message], check=False)

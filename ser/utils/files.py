@@ -1,4 +1,4 @@
-"""Outputs that appear whole or not at all."""
+"""Write files and folders atomically, and hash and remove them."""
 
 import csv
 import errno
@@ -15,17 +15,19 @@ from typing import Any
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Write a file or folder beside `path` and put it in place only when all went well.
+    """Write a file or folder to a temporary path, and move it to `path` if the block ends without an error.
 
     Yields
     ------
     Path
-        Where to write. What stood at `path` before stays untouched until the block ends without an error.
+        Temporary path to write to. An existing file or folder at `path` is not changed before the block ends.
 
     Raises
     ------
+    FileNotFoundError
+        If the block writes nothing.
     IsADirectoryError
-        If a file was written and a folder stands at `path`, which stays.
+        If the block writes a file and `path` is a folder, which is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
@@ -35,8 +37,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         if not unfinished.exists():
             raise FileNotFoundError(f"{path}: nothing was written")
         if path.is_dir() and not unfinished.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "a folder of that name is there", str(path))
-        if unfinished.is_dir():  # which the system would not replace in one step
+            raise IsADirectoryError(errno.EISDIR, "cannot replace a folder by a file", str(path))
+        if unfinished.is_dir():  # `replace` replaces no folders
             remove(path)
         unfinished.replace(path)
     finally:
@@ -44,7 +46,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it; nothing happens where there is none."""
+    """Remove a file, a link or a folder with its content, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -58,18 +60,18 @@ def file_hash(path: Path, algorithm: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file atomically, in UTF-8 with Unix line ends."""
     with atomic_write(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON with sorted keys."""
+    """Write JSON with sorted keys; NaN is refused with a `ValueError`."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str]) -> None:
-    """Write rows as CSV, with a header even where there are none."""
+    """Write rows as CSV with a header, also if there are no rows."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=columns, lineterminator="\n")
     writer.writeheader()

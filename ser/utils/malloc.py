@@ -1,22 +1,19 @@
-"""Memory that a process frees, kept for what it asks next."""
+"""Keep freed memory in the process for later allocations."""
 
 import ctypes
 import sys
 
 MALLOPT_OPTIONS = {-1: 2**31 - 1, -3: 2**30, -2: 2**26}
-"""What the C library of Linux keeps, in bytes: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_TOP_PAD (mallopt(3)).
-
-The last is the size of a thread's whole heap, which it would give back as soon as nothing is in it.
-"""
+"""M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_TOP_PAD (mallopt(3)) in bytes. M_TOP_PAD also keeps the heaps of threads."""
 
 
 def tune_malloc() -> None:
-    """Have large arrays made where others of that size have been.
+    """Set malloc options of Linux's C library so that large arrays reuse freed memory; other systems are unchanged.
 
-    Otherwise they are given back to the system and asked for again, which clears each page (4 KB) once more: 450000
-    times in an epoch of RAVDESS, a seventh of its time. C libraries without such settings go on as they are.
+    Otherwise memory is returned to the system and requested again, which clears each 4 KB page: 450,000 times in an
+    epoch of RAVDESS, a seventh of its time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        for setting, size in MALLOPT_OPTIONS.items():
-            mallopt(setting, size)
+        for option, value in MALLOPT_OPTIONS.items():
+            mallopt(option, value)

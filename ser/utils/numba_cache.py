@@ -1,4 +1,4 @@
-"""A writable folder for the code that numba compiles for librosa."""
+"""Choose a writable cache folder for the functions of librosa that numba compiles."""
 
 import atexit
 import os
@@ -9,34 +9,27 @@ from importlib.util import find_spec
 from pathlib import Path
 
 COMPILED = ("core", "util")
-"""Subpackages of librosa with functions that are compiled when they are imported."""
+"""Subpackages of librosa with functions that are compiled on import."""
 
 
 @cache
 def ensure_writable() -> None:
-    """Set NUMBA_CACHE_DIR to a temporary folder if numba can write neither beside librosa nor to the user's cache.
+    """Set NUMBA_CACHE_DIR to a temporary folder if neither librosa's own nor the user's cache folder is writable.
 
-    Otherwise importing librosa fails there. The folder is removed with the process: each process compiles for 15 s.
+    Otherwise importing librosa fails. The folder is removed when the process exits; compiling takes 15 s per process.
     """
-    beside = [_librosa() / name / "__pycache__" for name in COMPILED]
-    if os.environ.get("NUMBA_CACHE_DIR") or all(map(_is_writable, beside)) or _is_writable(_user_cache()):
+    spec = find_spec("librosa")
+    librosa = Path(spec.origin).parent if spec and spec.origin else Path()
+    home = os.path.expanduser("~/.cache")  # noqa: PTH111, unlike Path it accepts users without a home
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME", home), "numba")
+    package_caches = [librosa / name / "__pycache__" for name in COMPILED]
+    if os.environ.get("NUMBA_CACHE_DIR") or all(map(_is_writable, package_caches)) or _is_writable(user_cache):
         return
     folder = tempfile.mkdtemp(prefix="numba-")
     os.environ["NUMBA_CACHE_DIR"] = folder
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
-def _librosa() -> Path:
-    spec = find_spec("librosa")
-    return Path(spec.origin).parent if spec and spec.origin else Path()
-
-
-def _user_cache() -> Path:
-    home = os.path.expanduser("~/.cache")  # noqa: PTH111, unlike Path it accepts users without a home
-    return Path(os.environ.get("XDG_CACHE_HOME", home), "numba")
-
-
 def _is_writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, which may have to be made first."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

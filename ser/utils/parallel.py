@@ -1,4 +1,4 @@
-"""Apply a function to many items in several processes, with the same results as in one."""
+"""Apply a function to many items in parallel processes, with the same results as in one process."""
 
 import os
 import threading
@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CHUNK = 16
-"""Batches per worker that joblib gets at a time: it does not wait for the caller to take the results."""
+"""Batches per worker and call of joblib, which does not wait until the caller has consumed the results."""
 IGNORED_WARNINGS = (
     "A worker stopped while some jobs were given to the executor",  # loky replaces workers whose memory has grown
     ".*You could benefit from adjusting the input task iterator",  # the caller failed or was interrupted
@@ -28,17 +28,17 @@ IGNORED_WARNINGS = (
 
 
 def n_workers() -> int:
-    """Return the number of worker processes: `SER_WORKERS` if set, else the number of available cores.
+    """Get the number of worker processes: `SER_WORKERS` if set, else the number of available cores.
 
     Raises
     ------
     UserError
         If `SER_WORKERS` is not a positive integer.
     """
-    wanted = os.environ.get("SER_WORKERS") or str(joblib.cpu_count())
-    if not wanted.isdecimal() or int(wanted) < 1:
-        raise UserError(f"SER_WORKERS is {wanted!r}; expected a number of processes, 1 or more.")
-    return int(wanted)
+    value = os.environ.get("SER_WORKERS") or str(joblib.cpu_count())
+    if not value.isdecimal() or int(value) < 1:
+        raise UserError(f"SER_WORKERS is {value!r}; expected a number of processes, 1 or more.")
+    return int(value)
 
 
 def batches(items: Iterable[Item], *, size: int) -> Iterator[list[Item]]:
@@ -64,7 +64,7 @@ def map_batches(
     items : iterable of sequences
         Batches. They are read lazily, so memory does not grow with their number.
     description : str
-        Shown with the progress.
+        Label of the progress bar.
     total : int, optional
         Number of batches, if known.
 
@@ -73,14 +73,19 @@ def map_batches(
     Result
         One per batch, in the order of the batches.
     """
-    results = _in_chunks(partial(_on_one_thread, function), items, n_jobs=n_workers())
-    yield from progress(results, description=description, total=total, unit="batch")
+    n_jobs, stream = n_workers(), map(list, items)
+    with progress((), description=description, total=total, unit="batch") as bar:
+        for first in stream:
+            chunk = chain([first], islice(stream, CHUNK * n_jobs - 1))
+            for result in _parallel(partial(_on_one_thread, function), chunk, n_jobs=n_jobs):
+                yield result
+                bar.update()
 
 
 def map_tasks(
     function: Callable[[Item], Result], items: Sequence[Item], *, n_jobs: int, description: str, unit: str
 ) -> list[Result]:
-    """Apply a function that takes minutes to each item, several at a time, each on one core.
+    """Apply a function that takes minutes to each item in parallel processes with one core each.
 
     Parameters
     ----------
@@ -89,30 +94,17 @@ def map_tasks(
     items : sequence
         Its arguments.
     n_jobs : int
-        Number of processes. With one, or with one item, everything runs in this process on all cores.
+        Number of processes. With one process or one item, all runs in this process on all cores.
     description, unit : str
-        Shown with the progress: what is done, and the name of an item.
+        Label and unit of the progress bar.
 
     Returns
     -------
     list of Result
         In the order of the items.
     """
-    n_jobs = max(1, min(n_jobs, len(items)))
-    results = []
-    with progress((), description=description, total=len(items), unit=unit) as bar:
-        for result in _parallel(function, items, n_jobs=n_jobs):
-            results.append(result)
-            bar.update()
-    return results
-
-
-def _in_chunks(
-    function: Callable[[list[Item]], Result], items: Iterable[Sequence[Item]], *, n_jobs: int
-) -> Iterator[Result]:
-    stream = map(list, items)
-    for first in stream:
-        yield from _parallel(function, chain([first], islice(stream, CHUNK * n_jobs - 1)), n_jobs=n_jobs)
+    results = _parallel(function, items, n_jobs=max(1, min(n_jobs, len(items))))
+    return list(progress(results, description=description, total=len(items), unit=unit))
 
 
 def _parallel(function: Callable[[Item], Result], items: Iterable[Item], *, n_jobs: int) -> Iterator[Result]:
@@ -125,13 +117,13 @@ def _parallel(function: Callable[[Item], Result], items: Iterable[Item], *, n_jo
 
 def _in_worker(function: Callable[[Item], Result], item: Item) -> Result:
     os.environ["SER_WORKERS"] = "1"
-    _end_with_parent()
+    _exit_with_parent()
     return function(item)
 
 
 @cache
-def _end_with_parent() -> None:
-    """End this worker when its parent is killed; loky would finish the task first and wait for more."""
+def _exit_with_parent() -> None:
+    """Exit when the parent is killed; loky would finish the task and wait for more."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -143,7 +135,7 @@ def _end_with_parent() -> None:
 
 
 def _on_one_thread(function: Callable[[list[Item]], Result], batch: list[Item]) -> Result:
-    """BLAS sums in another order on several threads, and would compete with the other workers for the cores."""
+    """Call a function with one BLAS thread, as results depend on the number of threads."""
     malloc.tune_malloc()
     garbage.collect_rarely()
     with threadpool_limits(1):

@@ -1,4 +1,4 @@
-"""Progress on standard error: tqdm bars in a terminal, plain lines in logs and CI."""
+"""Show progress on standard error: tqdm bars in a terminal, plain lines in logs and CI."""
 
 import multiprocessing
 import os
@@ -17,19 +17,11 @@ LOG_SECONDS = 30
 """Minimum time between two lines of a log. Shorter work writes none."""
 LOG_FORMAT = "{desc}: {n_fmt}/{total_fmt}, {elapsed} elapsed, {remaining} left, {rate_fmt}{postfix}"
 REFRESH_SECONDS = 1.0
-"""How often a bar shows the elapsed time while a single item takes minutes."""
+"""Interval at which a bar updates the elapsed time while an item takes minutes."""
 
 
 class LogProgress(tqdm):  # type: ignore[misc]
-    """A tqdm that writes lines instead of a bar: one per `LOG_SECONDS` at most, and a last one when it is closed.
-
-    Parameters
-    ----------
-    iterable : iterable
-        Items to count; may be empty if `update` is called instead.
-    **options
-        As for `tqdm`.
-    """
+    """Variant of tqdm that writes lines: at most one per `LOG_SECONDS`, and the last one when it is closed."""
 
     def __init__(self, iterable: Iterable[Any], **options: Any) -> None:
         self._written: float | None = None
@@ -39,12 +31,12 @@ class LogProgress(tqdm):  # type: ignore[misc]
             self.bar_format = LOG_FORMAT
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        """Write a line unless this count has one already."""
+        """Write a line unless this count has been written."""
         if self.n != self._written:
             self._written = self.n
             self.fp.write(f"{self}\n")
             self.fp.flush()
-        return False  # no bar that `close` would have to clear
+        return False  # `close` has no bar to clear
 
 
 def progress(items: Iterable[Item], *, description: str, total: int | None, unit: str = "clip") -> "tqdm[Item]":
@@ -59,7 +51,7 @@ def progress(items: Iterable[Item], *, description: str, total: int | None, unit
     total : int or None
         Number of items, if known.
     unit : str
-        What is counted; ``B`` is for bytes.
+        Unit of the count; ``B`` for bytes.
 
     Returns
     -------
@@ -72,13 +64,13 @@ def progress(items: Iterable[Item], *, description: str, total: int | None, unit
     if os.environ.get("CI") or not sys.stderr.isatty():
         return LogProgress(items, **options)
     bar = tqdm(items, **options)
-    threading.Thread(target=_refresh, args=(bar,), daemon=True).start()
+
+    def refresh() -> None:
+        while not bar.disable:  # set by `close`
+            time.sleep(REFRESH_SECONDS)
+            with bar.get_lock():
+                if not bar.disable:
+                    bar.refresh(nolock=True)
+
+    threading.Thread(target=refresh, daemon=True).start()
     return bar
-
-
-def _refresh(bar: Bar) -> None:
-    while not bar.disable:  # as `close` leaves it
-        time.sleep(REFRESH_SECONDS)
-        with bar.get_lock():
-            if not bar.disable:
-                bar.refresh(nolock=True)

@@ -1,30 +1,29 @@
-"""One seed in, an independent and repeatable source of randomness for every purpose out."""
+"""Derive independent, reproducible random generators from one seed."""
 
 import hashlib
 
 import numpy as np
 
 
-def derive_seed(seed: int, *purpose: str) -> int:
-    """Derive a 32-bit seed that depends on nothing but the arguments.
+def derive_seed(seed: int, *keys: str) -> int:
+    """Derive a 32-bit seed for a purpose from the seed of a run.
 
     Parameters
     ----------
-    seed
-        The run's seed.
-    purpose
-        What the randomness is for, from general to particular,
-        such as ``("augment", clip_id, "noise", "1")``.
+    seed : int
+        Seed of the run.
+    *keys : str
+        Purpose, from general to specific, such as ``"augment", clip_id, "noise", "1"``.
 
     Returns
     -------
     int
-        In [0, 2**32). Python's own ``hash`` would change from process to process.
+        In [0, 2**32). Unlike ``hash`` it is the same in each process.
     """
-    text = "\x1f".join([str(seed), *purpose])
+    text = "\x1f".join([str(seed), *keys])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def make_rng(seed: int, *purpose: str) -> np.random.Generator:
-    """Make a NumPy generator for one purpose; the same arguments give the same stream."""
-    return np.random.default_rng(derive_seed(seed, *purpose))
+def make_rng(seed: int, *keys: str) -> np.random.Generator:
+    """Make a NumPy generator for a purpose; equal arguments give equal streams."""
+    return np.random.default_rng(derive_seed(seed, *keys))

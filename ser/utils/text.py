@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 
-def pluralize(number: int, one: str, many: str = "") -> str:
-    """Count things: ``1 clip``, ``2,000 clips``; `many` where it is more than an s."""
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+def pluralize(number: int, singular: str, plural: str = "") -> str:
+    """Format a count with its noun: ``1 clip``, ``2,000 clips``; `plural` defaults to the singular with an s."""
+    return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def shorten(text: str, *, max_length: int = 24) -> str:

@@ -1,4 +1,4 @@
-"""Encode 16-bit WAV files and make a test tone, without an audio library."""
+"""Encode 16-bit WAV files and synthesize a test tone, without an audio library."""
 
 import io
 import wave
@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 
 def wav_bytes(samples: npt.NDArray[np.int16], *, rate: int) -> bytes:
-    """Encode a mono signal as the bytes of a WAV file.
+    """Encode a mono signal as a WAV file.
 
     Parameters
     ----------
-    samples : ndarray of shape (n_samples,)
-        16-bit samples.
-    rate
+    samples : ndarray of int16, shape (n_samples,)
+        Samples.
+    rate : int
         Sample rate in Hz.
     """
     buffer = io.BytesIO()
@@ -27,18 +27,23 @@ def wav_bytes(samples: npt.NDArray[np.int16], *, rate: int) -> bytes:
 
 
 def harmonic_tone(*, seconds: float, rate: int, n_harmonics: int, pitch: float = 120) -> npt.NDArray[np.float64]:
-    """Make a tone of harmonics whose amplitudes fall as 1/n, like a voiced sound: (n_samples,).
+    """Synthesize a harmonic tone whose amplitudes fall as 1/n, similar to a voiced sound.
 
     Parameters
     ----------
-    seconds
+    seconds : float
         Duration.
-    rate
+    rate : int
         Sample rate in Hz.
-    n_harmonics
-        Number of harmonics, the fundamental included.
-    pitch
+    n_harmonics : int
+        Number of harmonics, including the fundamental.
+    pitch : float
         Fundamental frequency in Hz.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Signal; the fundamental has amplitude 1.
     """
     times = np.arange(round(seconds * rate)) / rate
     tone = np.zeros(len(times))
