@@ -1,10 +1,10 @@
-"""A reference from elsewhere: eGeMAPS of openSMILE and a linear SVM, on the clips and the split of the last run.
+"""Evaluate a reference from the literature: eGeMAPS features and a linear SVM, on the clips and split of the last run.
 
     .venv/bin/pip install -r requirements-egemaps.txt -c constraints.txt
     .venv/bin/python -m benchmarks.egemaps
 
-It is no stage: openSMILE's licence is for non-commercial use, and nothing here depends on it. The search over folds of
-speakers and the scaling are those of the baselines. Writes data/egemaps, and nothing else.
+This is not a stage, since openSMILE's license is for non-commercial use. Scaling and grid search are those of the
+baselines. Features are written to data/egemaps.
 
 References
 ----------
@@ -13,7 +13,6 @@ Eyben et al. (2016), The Geneva minimalistic acoustic parameter set, doi:10.1109
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,50 +27,47 @@ from ser.dataset.clips import COLUMNS, clip_writer, iterate_clips
 from ser.dataset.splits import grouped_cv
 from ser.models import baselines
 from ser.models import dataset as training_data
-from ser.models.dataset import Dataset
 from ser.params import read_params
 
 EGEMAPS = paths.DATA / "egemaps"
 GRID: dict[str, list[Any]] = {"kernel": ["linear"], "C": [0.001, 0.01, 0.1, 1]}
 
 
-def measure(clips: Path, table: Path) -> None:
+def write_functionals(clips: Path, output: Path) -> None:
     """Write the 88 functionals of every clip as a table of functionals."""
     import opensmile
 
     smile = opensmile.Smile(feature_set=opensmile.FeatureSet.eGeMAPSv02)
     names = list(smile.feature_names)
     payload = pa.field("functionals", pa.list_(pa.float32(), len(names)))
-    table.parent.mkdir(parents=True, exist_ok=True)
-    with clip_writer(table, payload=payload, metadata={"features": json.dumps(names)}) as write:
-        for piece in iterate_clips(clips):
-            write([_row(row, smile) for row in piece.to_pylist()])
 
+    def row(clip: dict[str, Any]) -> dict[str, Any]:
+        values = smile.process_signal(audio_io.from_flac(clip["audio"]), clip["sample_rate"])
+        return {column: clip[column] for column in COLUMNS} | {"functionals": values.to_numpy(np.float32)[0]}
 
-def _row(clip: dict[str, Any], smile: Any) -> dict[str, Any]:
-    values = smile.process_signal(audio_io.from_flac(clip["audio"]), clip["sample_rate"])
-    return {column: clip[column] for column in COLUMNS} | {"functionals": values.to_numpy(np.float32)[0]}
-
-
-def answers(data: Dataset, *, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Train on each fold, and give the labels of its test clips with what is predicted: two (clips,) arrays."""
-    for fold in map(data.fold, data.folds):
-        inner = grouped_cv(fold.clips("train"), folds=folds, seed=seed)
-        train = fold.functionals("train"), fold.labels("train")
-        model, _ = baselines.fit("svm", *train, grid=GRID, folds=inner, seed=seed)
-        yield fold.labels("test"), baselines.predict(model, fold.functionals("test")).argmax(axis=1)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with clip_writer(output, payload=payload, metadata={"features": json.dumps(names)}) as write:
+        for batch in iterate_clips(clips):
+            write([row(clip) for clip in batch.to_pylist()])
 
 
 def main() -> None:
-    """Say the UAR of all tested clips together."""
+    """Print the UAR over the test clips of all folds."""
     params = read_params()
     for corpus in params.corpora:
-        measure(paths.clips(corpus), EGEMAPS / f"{corpus}.parquet")
+        write_functionals(paths.clips(corpus), EGEMAPS / f"{corpus}.parquet")
     data = training_data.read(EGEMAPS, params.corpora, paths.SPLITS, augmented=False)
-    pairs = answers(data, folds=params.train_baselines.folds, seed=params.model_seeds[0])
-    labels, predicted = map(np.concatenate, zip(*pairs, strict=True))
+    seed = params.model_seeds[0]
+    labels: list[int] = []
+    predicted: list[int] = []
+    for fold in map(data.fold, data.folds):
+        inner = grouped_cv(fold.clips("train"), folds=params.train_baselines.folds, seed=seed)
+        train = fold.functionals("train"), fold.labels("train")
+        model, _ = baselines.fit("svm", *train, grid=GRID, folds=inner, seed=seed)
+        labels += fold.labels("test").tolist()
+        predicted += baselines.predict(model, fold.functionals("test")).argmax(axis=1).tolist()
     uar = recall_score(labels, predicted, average="macro", zero_division=np.nan)
-    typer.echo(f"eGeMAPS, linear svm: test UAR {uar:.3f} over {len(labels)} clips in {len(data.folds)} folds")
+    typer.echo(f"eGeMAPS, linear SVM: test UAR {uar:.3f}, {len(labels)} clips in {len(data.folds)} folds")
 
 
 if __name__ == "__main__":

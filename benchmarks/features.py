@@ -1,4 +1,4 @@
-"""Measure frame features and functionals of the default settings, and a plain loop over librosa's functions.
+"""Time frame features and functionals of the default settings, compared with a loop over librosa's functions.
 
     python -m benchmarks.features
 
@@ -6,102 +6,93 @@ Both process synthetic clips in one process on one thread. The loop calls one li
 STFT of its own. It computes the same kinds of features, but no pitch and no voice quality.
 """
 
-import json
-import sys
 from collections.abc import Callable
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks import measuring
+from benchmarks import timing
 from ser.features.columns import Array
 from ser.features.frame_features import frame_features
 from ser.features.functionals import functionals
 from ser.params import Features, read_params
 
-CLIPS, SECONDS, RATE = 100, 2.5, 16_000
+N_CLIPS, SECONDS, RATE = 100, 2.5, 16_000
 
 
-def clips() -> list[Array]:
-    """Make voices of a kind: a buzz whose pitch wanders, and noise."""
+def make_clips() -> list[Array]:
+    """Make harmonic signals with varying pitch and a little noise: arrays of shape (n_samples,)."""
     rng = np.random.default_rng(0)
-    time = np.arange(int(SECONDS * RATE)) / RATE
-    made = []
-    for pitch in rng.uniform(90, 250, size=CLIPS):
-        phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.1 * np.sin(2 * np.pi * time))) / RATE
-        buzz = sum(np.sin(n * phase) / n for n in range(1, 20))
-        made.append((0.05 * buzz + 0.002 * rng.standard_normal(len(time))).astype(np.float32))
-    return made
+    times = np.arange(int(SECONDS * RATE)) / RATE
+    clips = []
+    for pitch in rng.uniform(90, 250, size=N_CLIPS):
+        phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.1 * np.sin(2 * np.pi * times))) / RATE
+        voice = sum(np.sin(n * phase) / n for n in range(1, 20))
+        clips.append((0.05 * voice + 0.002 * rng.standard_normal(len(times))).astype(np.float32))
+    return clips
 
 
-def ours(settings: Features) -> Callable[[Array], Array]:
-    """Measure as the pipeline does."""
+def pipeline(settings: Features) -> Callable[[Array], Array]:
+    """Compute features as the pipeline does."""
     return lambda clip: functionals(frame_features(clip, settings, rate=RATE), settings)
 
 
-def plain(settings: Features) -> Callable[[Array], Array]:
-    """Measure as tutorials do, and take mean, deviation and percentiles."""
+def librosa_loop(settings: Features) -> Callable[[Array], Array]:
+    """Compute features by one librosa function each; then mean, standard deviation and percentiles."""
     from librosa import feature
 
-    hop, window = round(settings.hop_seconds * RATE), round(settings.window_seconds * RATE)
-    frame = {"n_fft": window, "hop_length": hop}
+    hop_length, n_fft = round(settings.hop_seconds * RATE), round(settings.window_seconds * RATE)
+    spectral = {"sr": RATE, "n_fft": n_fft, "hop_length": hop_length}
+    temporal = {"frame_length": n_fft, "hop_length": hop_length}
 
-    def measure(clip: Array) -> Array:
-        mfcc = feature.mfcc(y=clip, sr=RATE, n_mfcc=settings.mfcc.n_mfcc, **frame)
+    def extract(clip: Array) -> Array:
+        mfcc = feature.mfcc(y=clip, n_mfcc=settings.mfcc.n_mfcc, **spectral)
         rows = [
-            feature.melspectrogram(y=clip, sr=RATE, n_mels=settings.mel.n_mels, **frame),
+            feature.melspectrogram(y=clip, n_mels=settings.mel.n_mels, **spectral),
             *(mfcc, feature.delta(mfcc), feature.delta(mfcc, order=2)),
-            feature.chroma_stft(y=clip, sr=RATE, n_chroma=settings.chroma.n_chroma, tuning=0, **frame),
-            feature.rms(y=clip, frame_length=window, hop_length=hop),
-            feature.zero_crossing_rate(clip, frame_length=window, hop_length=hop),
-            feature.spectral_centroid(y=clip, sr=RATE, **frame),
-            feature.spectral_bandwidth(y=clip, sr=RATE, **frame),
-            feature.spectral_rolloff(y=clip, sr=RATE, **frame),
-            feature.spectral_flatness(y=clip, **frame),
-            feature.spectral_contrast(y=clip, sr=RATE, **frame),
+            feature.chroma_stft(y=clip, n_chroma=settings.chroma.n_chroma, tuning=0, **spectral),
+            feature.rms(y=clip, **temporal),
+            feature.zero_crossing_rate(clip, **temporal),
+            feature.spectral_centroid(y=clip, **spectral),
+            feature.spectral_bandwidth(y=clip, **spectral),
+            feature.spectral_rolloff(y=clip, **spectral),
+            feature.spectral_flatness(y=clip, n_fft=n_fft, hop_length=hop_length),
+            feature.spectral_contrast(y=clip, **spectral),
         ]
         frames = np.concatenate(rows)
         return np.concatenate([frames.mean(axis=1), frames.std(axis=1), *np.percentile(frames, [10, 50, 90], axis=1)])
 
-    return measure
+    return extract
 
 
-VARIANTS = {"ours": ours, "librosa loop": plain}
+VARIANTS = {"pipeline": pipeline, "librosa loop": librosa_loop}
 
 
 def measure(variant: str) -> dict[str, float]:
-    """Measure one clip to warm up, then all."""
-    work, made = VARIANTS[variant](read_params().features), clips()
+    """Process one clip to warm up, then time all."""
+    extract, clips = VARIANTS[variant](read_params().features), make_clips()
     with threadpool_limits(1):
-        size = len(work(made[0]))
-        seconds = min(measuring.timed(lambda: [work(clip) for clip in made]) for _ in range(2))
-    return {"seconds": seconds, "columns": size, "megabytes": measuring.peak_megabytes()}
+        n_features = len(extract(clips[0]))
+        seconds = min(timing.time_call(lambda: [extract(clip) for clip in clips]) for _ in range(2))
+    return {"seconds": seconds, "features": n_features, "megabytes": timing.memory_mb()}
 
 
 def main() -> None:
-    """Measure both, and write how they compare."""
-    found = {variant: measuring.in_a_process("benchmarks.features", variant) for variant in VARIANTS}
+    """Measure both variants, and write a table."""
+    results = {variant: timing.run_in_process("benchmarks.features", variant) for variant in VARIANTS}
     lines = [
-        f"{CLIPS} clips of {SECONDS:g} s, one process, one thread, `python -m benchmarks.features`.",
+        f"{N_CLIPS} clips of {SECONDS:g} s, one process, one thread, `python -m benchmarks.features`.",
         "",
-        "| | ms a clip | clips a second | real-time factor | functionals | peak MB |",
+        "| | ms per clip | clips per second | real-time factor | functionals | peak MB |",
         "|---|---|---|---|---|---|",
-        *(_row(name, one) for name, one in found.items()),
-        "",
-        f"Ours is {found['librosa loop']['seconds'] / found['ours']['seconds']:.2f} times as fast.",
     ]
-    measuring.write_section("Features", lines)
-    print("\n".join(lines))  # noqa: T201
-
-
-def _row(name: str, found: dict[str, float]) -> str:
-    seconds = found["seconds"] / CLIPS
-    cells = [f"{1000 * seconds:.1f}", f"{1 / seconds:.0f}", f"{seconds / SECONDS:.4f}"]
-    return f"| {name} | {' | '.join(cells)} | {found['columns']:.0f} | {found['megabytes']:.0f} |"
+    for variant, result in results.items():
+        seconds = result["seconds"] / N_CLIPS
+        cells = [variant, f"{1000 * seconds:.1f}", f"{1 / seconds:.0f}", f"{seconds / SECONDS:.4f}"]
+        lines.append(f"| {' | '.join(cells)} | {result['features']:.0f} | {result['megabytes']:.0f} |")
+    speedup = results["librosa loop"]["seconds"] / results["pipeline"]["seconds"]
+    timing.write_section("Features", [*lines, "", f"Speed-up: {speedup:.2f}."])
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(json.dumps(measure(sys.argv[1])))  # noqa: T201
-    else:
-        main()
+    timing.run_variant(measure, main)

@@ -1,10 +1,10 @@
-"""Every stage of the pipeline on the corpora of params.yaml, with all cores and with one process.
+"""Time every stage of the pipeline on the corpora of params.yaml, with all cores and with one process.
 
-    .venv/bin/dvc repro        # so that all inputs are there
+    .venv/bin/dvc repro        # creates all inputs
     .venv/bin/python -m benchmarks.pipeline
 
-Runs the stages' own scripts, in the order of dvc.yaml, in a copy of the project without Git, where nothing is lost and
-nothing is recorded. Peak memory is of the largest process; the real-time factor is of all recordings' length.
+The scripts of the stages run in the order of dvc.yaml, in a copy of the project without Git, and nothing is recorded.
+Peak memory is that of the largest process. The real-time factor refers to the duration of all recordings.
 """
 
 import os
@@ -21,104 +21,86 @@ import pandas as pd
 import typer
 import yaml
 
-from benchmarks import measuring
+from benchmarks import timing
 from ser import paths
 from ser.params import Params, read_params
 from ser.utils.errors import handle_user_errors
 
-LEFT = (".git", ".dvc", ".venv", "mlartifacts", "mlflow.db", "data", "models", "tests", "docs")
+EXCLUDED = (".git", ".dvc", ".venv", "mlartifacts", "mlflow.db", "data", "models", "tests", "docs")
 
 
 def commands(params: Params) -> Iterator[tuple[str, list[str]]]:
-    """Name the scripts of every stage that computes, in order, for all of its corpora or baselines."""
+    """List the command of every stage except `record`, in order, for all of its corpora or baselines."""
     items = {"corpus": params.corpora, "baseline": params.baselines}
-    for stage, declared in yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"].items():
-        command = declared.get("do", declared)["cmd"]
-        option = re.search(r"--(corpus|baseline|name|model)", command)
+    for stage, definition in yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"].items():
+        option = re.search(r"--(corpus|baseline)", definition.get("do", definition)["cmd"])
         if stage == "record":
             continue
         if option is None:
             yield stage, ["-m", f"stages.{stage}"]
         else:
-            chosen = items["corpus" if option[1] == "corpus" else "baseline"]
-            yield from ((stage, ["-m", f"stages.{stage}", option[0], item]) for item in chosen)
+            yield from ((stage, ["-m", f"stages.{stage}", option[0], item]) for item in items[option[1]])
 
 
-def run(command: list[str], folder: Path, *, processes: int) -> tuple[float, float]:
-    """Run a stage, and say how many seconds it took and how many MB its largest process had."""
-    environment = os.environ | {"SER_WORKERS": str(processes)}
-    start = time.perf_counter()
-    done = subprocess.Popen(
-        [sys.executable, *command], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    peak = 0.0
-    while done.poll() is None:
-        peak = max([peak, *map(_megabytes, _family(done.pid))])
+def run(command: list[str], folder: Path, *, n_processes: int) -> tuple[float, float]:
+    """Run a stage: its duration in seconds, and the peak memory of its largest process in MB."""
+    env = os.environ | {"SER_WORKERS": str(n_processes)}
+    output = subprocess.DEVNULL
+    start, peak = time.perf_counter(), 0.0
+    process = subprocess.Popen([sys.executable, *command], cwd=folder, env=env, stdout=output, stderr=output)
+    while process.poll() is None:
+        peak = max(peak, _largest_peak_mb(process.pid))
         time.sleep(0.05)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed; run `make repro` first, and see what it says.")
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed; run `make repro` first, and check its output.")
     return time.perf_counter() - start, peak
 
 
-def _family(pid: int) -> Iterator[int]:
-    yield pid
+def _largest_peak_mb(pid: int) -> float:
+    """Get the largest peak memory of a process and its descendants; 0 if it has ended."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
-    except OSError:
-        return
-    for child in children:
-        yield from _family(int(child))
-
-
-def _megabytes(pid: int) -> float:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except OSError:
+        return max([timing.memory_mb(process=pid), *map(_largest_peak_mb, map(int, children))])
+    except (OSError, ValueError):
         return 0.0
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return int(found[1]) / 1024 if found else 0.0
 
 
-def measure(params: Params, *, processes: int) -> pd.DataFrame:
-    """Run all stages in a copy of the project: a row a stage, with seconds and megabytes."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "project"
-        shutil.copytree(".", folder, ignore=shutil.ignore_patterns(*LEFT))
-        rows = [(stage, *run(command, folder, processes=processes)) for stage, command in commands(params)]
+def measure(params: Params, *, n_processes: int) -> pd.DataFrame:
+    """Run all stages in a copy of the project: one row per stage, with seconds and megabytes."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "project"
+        shutil.copytree(".", folder, ignore=shutil.ignore_patterns(*EXCLUDED))
+        rows = [(stage, *run(command, folder, n_processes=n_processes)) for stage, command in commands(params)]
     table = pd.DataFrame(rows, columns=["stage", "seconds", "megabytes"])
     return table.groupby("stage", sort=False).agg({"seconds": "sum", "megabytes": "max"})
 
 
-def heard(params: Params) -> tuple[int, float]:
-    """Count the recordings, and their seconds."""
-    tables = [pd.read_csv(paths.audio_stats(corpus)) for corpus in params.corpora]
-    return sum(map(len, tables)), float(sum(table.duration.sum() for table in tables))
-
-
 @handle_user_errors
 def main() -> None:
-    """Measure both, and write how they compare."""
-    params = read_params()
-    (recordings, seconds), cores = heard(params), len(os.sched_getaffinity(0))
-    many, one = measure(params, processes=cores), measure(params, processes=1)
-    among = f"{recordings} recordings ({', '.join(params.corpora)}), {seconds / 60:.0f} minutes"
-    heads = ["stage", f"seconds, {cores} processes", "recordings a second", "real-time factor", "peak MB of one"]
-    ratio = one.seconds.sum() / many.seconds.sum()
-    lines = [
-        f"{among}, `python -m benchmarks.pipeline`.",
-        "",
-        f"| {' | '.join([*heads, 'seconds, 1 process', 'ratio'])} |",
-        "|---|---|---|---|---|---|---|",
-        *(
-            f"| {stage} | {row.seconds:.1f} | {recordings / row.seconds:.0f} | {row.seconds / seconds:.4f} | "
-            f"{row.megabytes:.0f} | {one.seconds[stage]:.1f} | {one.seconds[stage] / row.seconds:.2f} |"
-            for stage, row in many.iterrows()
-        ),
-        "",
-        f"All together {many.seconds.sum():.0f} s; with one process {ratio:.2f} times that.",
+    """Measure both, and write a table."""
+    params, n_cores = read_params(), len(os.sched_getaffinity(0))
+    recordings = pd.concat([pd.read_csv(paths.audio_stats(corpus)) for corpus in params.corpora])
+    n_recordings, duration = len(recordings), recordings.duration.sum()
+    parallel, sequential = measure(params, n_processes=n_cores), measure(params, n_processes=1)
+    columns = ["stage", f"seconds, {n_cores} processes", "recordings per second", "real-time factor", "peak MB"]
+    columns += ["seconds, 1 process", "speed-up"]
+    rows = [
+        f"| {stage} | {row.seconds:.1f} | {n_recordings / row.seconds:.0f} | {row.seconds / duration:.4f} | "
+        f"{row.megabytes:.0f} | {sequential.seconds[stage]:.1f} | {sequential.seconds[stage] / row.seconds:.2f} |"
+        for stage, row in parallel.iterrows()
     ]
-    measuring.write_section("Pipeline", lines)
-    print("\n".join(lines))  # noqa: T201
+    total = parallel.seconds.sum()
+    lines = [
+        f"{n_recordings} recordings ({', '.join(params.corpora)}), {duration / 60:.0f} minutes, "
+        "`python -m benchmarks.pipeline`.",
+        "",
+        f"| {' | '.join(columns)} |",
+        "|---" * len(columns) + "|",
+        *rows,
+        "",
+        f"Total: {total:.0f} s; with one process {sequential.seconds.sum() / total:.2f} times as long.",
+    ]
+    timing.write_section("Pipeline", lines)
 
 
 if __name__ == "__main__":

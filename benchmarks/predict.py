@@ -1,11 +1,11 @@
-"""What an answer costs: cold start, memory, and a clip once all is loaded, beside plain TensorFlow and librosa.
+"""Measure the start-up time, memory and latency of a prediction, compared with plain Keras and librosa.
 
     python -m benchmarks.predict [RECORDING [FOLDER]]
 
-Ours is models/exported/lstm. The plain way loads the first member of models/checkpoints/lstm with
-keras.models.load_model and the recording with librosa.load; it computes the same features and does not denoise. Without
-a recording, both predict a synthetic voice of 3 s at 48 kHz; with a folder, ours also predicts every recording in it,
-on all cores. Members are averaged: the cost is that of as many models.
+The pipeline's variant predicts with models/exported/lstm. The baseline loads the first network of
+models/checkpoints/lstm with keras.models.load_model and the recording with librosa.load; it computes the same features
+and does not denoise. Without RECORDING, both predict a synthetic signal of 3 s at 48 kHz. With FOLDER, the pipeline's
+variant also predicts every recording in it, on all cores. The networks of an ensemble add up.
 """
 
 import contextlib
@@ -19,49 +19,42 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
 
-from benchmarks import measuring
+from benchmarks import timing
 from ser import paths
 from ser.params import read_params
+from ser.utils.wav import harmonic_tone, wav_bytes
 
 MODEL, REPEATS = paths.DEFAULT_MODEL, 30
-STARTED = "SER_BENCHMARK_STARTED"
+STARTED, RECORDING = "SER_BENCHMARK_STARTED", "SER_BENCHMARK_RECORDING"
+"""Environment variables: the start time of a process, and the file to predict."""
 
 
-def ours(recording: Path) -> dict[str, float]:
-    """Load and answer once, then measure an answer, and the networks' share of it."""
+def pipeline(recording: Path) -> dict[str, float]:
+    """Load the exported model and predict once, then time a prediction and its networks."""
     from ser import load
 
     model = load(MODEL)
     model.predict(recording)
-    found = _started() | _warm(lambda: model.predict(recording))
-    spent: list[float] = []
-    predict = model._predict_members
-    model._predict_members = lambda clips: _spent(spent, predict, clips)  # type: ignore[method-assign]
+    result = _startup() | _warm(lambda: model.predict(recording))
+    seconds: list[float] = []
+    predict_members = model._predict_members
+
+    def timed(clips: Any) -> Any:
+        start = time.perf_counter()
+        output = predict_members(clips)
+        seconds.append(time.perf_counter() - start)
+        return output
+
+    model._predict_members = timed  # type: ignore[method-assign]
     for _ in range(REPEATS):
         model.predict(recording)
-    return found | {"network": min(spent), "members": len(model.card.members)}
+    return result | {"network": min(seconds), "networks": len(model.card.members)}
 
 
-def _started() -> dict[str, float]:
-    return {"cold": time.time() - float(os.environ[STARTED]), "cold_cpu": time.process_time()}
-
-
-def _warm(work: Callable[[], Any]) -> dict[str, float]:
-    start = time.process_time()
-    seconds = min(measuring.timed(work) for _ in range(REPEATS))
-    return {"clip": seconds, "clip_cpu": (time.process_time() - start) / REPEATS}
-
-
-def _spent(spent: list[float], work: Any, inputs: Any) -> Any:
-    start = time.perf_counter()
-    found = work(inputs)
-    spent.append(time.perf_counter() - start)
-    return found
-
-
-def plain(recording: Path) -> dict[str, float]:
-    """Do as tutorials do, with the same kind of network."""
+def baseline(recording: Path) -> dict[str, float]:
+    """Predict with plain Keras and librosa, with the same features and network."""
     import keras
     import librosa
 
@@ -70,88 +63,78 @@ def plain(recording: Path) -> dict[str, float]:
     from ser.features.functionals import functionals
 
     params = read_params()
-    settings = params.features
-    seen = columns_of(
-        feature_names(settings), [*params.train_lstm.spectral_features, *params.train_lstm.prosody_features]
-    )
+    settings, network = params.features, params.train_lstm
+    columns = columns_of(feature_names(settings), [*network.spectral_features, *network.prosody_features])
     model = keras.models.load_model(sorted(paths.checkpoint("lstm").rglob("model.keras"))[0])
 
-    def inputs() -> Any:
+    def inputs() -> dict[str, Any]:
         signal, rate = librosa.load(recording, sr=16000)
         frames = frame_features(signal, settings, rate=int(rate))
-        given = {"frames": frames[None, :, seen]}
+        arrays = {"frames": frames[None, :, columns]}
         if len(model.inputs) > 1:
-            given["functionals"] = functionals(frames, settings)[None]
-        return given
+            arrays["functionals"] = functionals(frames, settings)[None]
+        return arrays
 
     model.predict(inputs(), verbose=0)
-    found, frames = _started(), inputs()
-    network = min(measuring.timed(lambda: model.predict(frames, verbose=0)) for _ in range(REPEATS))
-    return found | _warm(lambda: model.predict(inputs(), verbose=0)) | {"network": network, "members": 1}
+    result, arrays = _startup(), inputs()
+    seconds = min(timing.time_call(lambda: model.predict(arrays, verbose=0)) for _ in range(REPEATS))
+    return result | _warm(lambda: model.predict(inputs(), verbose=0)) | {"network": seconds, "networks": 1}
 
 
-VARIANTS = {"ours": ours, "plain": plain}
+VARIANTS = {"pipeline": pipeline, "baseline": baseline}
+
+
+def _startup() -> dict[str, float]:
+    return {"cold": time.time() - float(os.environ[STARTED]), "cold_cpu": time.process_time()}
+
+
+def _warm(predict: Callable[[], Any]) -> dict[str, float]:
+    start = time.process_time()
+    seconds = min(timing.time_call(predict) for _ in range(REPEATS))
+    return {"clip": seconds, "clip_cpu": (time.process_time() - start) / REPEATS}
 
 
 def folder_speed(folder: Path) -> str:
-    """Judge a folder on all cores."""
+    """Predict a folder on all cores, and format the speed."""
     from ser.inference.folder import predict_folder
 
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as temporary:
         start = time.perf_counter()
-        summary = predict_folder(MODEL, folder, Path(place) / "predictions.csv", min_confidence=0)
+        summary = predict_folder(MODEL, folder, Path(temporary) / "predictions.csv", min_confidence=0)
         seconds = time.perf_counter() - start
-    n_files = summary.n_files
-    return f"A folder of {n_files} recordings: {n_files / seconds:.0f} a second on {os.cpu_count()} cores."
-
-
-def write_voice(path: Path) -> None:
-    """Write three seconds of something voiced."""
-    import soundfile
-
-    times = np.arange(3 * 48000) / 48000
-    hum = sum(np.sin(2 * np.pi * 140 * n * times) / n for n in range(1, 20))
-    noise = np.random.default_rng(0).normal(size=len(times))
-    soundfile.write(path, 0.1 * hum * np.hanning(len(times)) + 0.001 * noise, 48000)
-
-
-def table(found: dict[str, Any]) -> list[str]:
-    """Write what was measured."""
-    return [
-        "One recording, from the start of Python to its answer, and again when all is loaded, `python -m "
-        "benchmarks.predict`. Where other programs run, seconds of the processor say more than those of the clock.",
-        "",
-        "| | start to answer, s | processor, s | peak MB | warm, ms a clip | processor, ms | network, ms | networks |",
-        "|---|---|---|---|---|---|---|---|",
-        *(
-            f"| {name} | {one['cold']:.2f} | {one['cold_cpu']:.2f} | {one['megabytes']:.0f} | "
-            f"{1000 * one['clip']:.1f} | {1000 * one['clip_cpu']:.1f} | "
-            f"{1000 * one['network']:.1f} | {one['members']} |"
-            for name, one in found.items()
-        ),
-    ]
+    return f"Folder: {summary.n_files} recordings, {summary.n_files / seconds:.0f} per second, {os.cpu_count()} cores."
 
 
 def main(arguments: list[str]) -> None:
-    """Measure both in processes of their own, and the folder, and write how they compare."""
-    with tempfile.TemporaryDirectory() as place:
-        recording = Path(arguments[0]) if arguments else Path(place) / "voice.wav"
+    """Measure both variants, and the folder, and write a table."""
+    results = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        recording = Path(arguments[0]) if arguments else Path(temporary) / "voice.wav"
         if not arguments:
-            write_voice(recording)
-        found = {}
+            tone = 3000 * harmonic_tone(seconds=3, rate=48000, n_harmonics=19, pitch=140)
+            recording.write_bytes(wav_bytes((tone * np.hanning(len(tone))).astype(np.int16), rate=48000))
         for name in VARIANTS:
-            os.environ |= {STARTED: str(time.time()), "SER_BENCHMARK_RECORDING": str(recording)}
-            found[name] = measuring.in_a_process("benchmarks.predict", name)
-    lines = table(found)
+            os.environ |= {STARTED: str(time.time()), RECORDING: str(recording)}
+            results[name] = timing.run_in_process("benchmarks.predict", name)
+    lines = [
+        "One recording: from the start of Python to the first prediction (cold), and a further prediction (warm), "
+        "`python -m benchmarks.predict`. CPU times depend less on other programs.",
+        "",
+        "| | cold, s | cold CPU, s | peak MB | warm, ms | warm CPU, ms | network, ms | networks |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, result in results.items():
+        cells = [name, f"{result['cold']:.2f}", f"{result['cold_cpu']:.2f}", f"{result['megabytes']:.0f}"]
+        cells += [f"{1000 * result[key]:.1f}" for key in ("clip", "clip_cpu", "network")]
+        lines.append(f"| {' | '.join(cells)} | {result['networks']} |")
     lines += ["", folder_speed(Path(arguments[1]))] if len(arguments) > 1 else []
-    measuring.write_section("Predicting", lines)
-    print("\n".join(lines))  # noqa: T201
+    timing.write_section("Prediction", lines)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in VARIANTS:
         with contextlib.redirect_stdout(sys.stderr):
-            measured = VARIANTS[sys.argv[1]](Path(os.environ["SER_BENCHMARK_RECORDING"]))
-        print(json.dumps(measured | {"megabytes": measuring.peak_megabytes()}))  # noqa: T201
+            measured = VARIANTS[sys.argv[1]](Path(os.environ[RECORDING]))
+        typer.echo(json.dumps(measured | {"megabytes": timing.memory_mb()}))
     else:
         main(sys.argv[1:])

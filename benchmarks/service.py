@@ -1,12 +1,13 @@
-"""What becomes of many requests at the same time: answered right, refused, or lost.
+"""Count the outcomes of many simultaneous requests to the HTTP service: correct, rejected, wrong or lost.
 
     python -m benchmarks.service FOLDER
 
-It serves models/exported/lstm in a separate process, and sends the first 200 recordings below FOLDER all at once,
-twice: first each asks once; then those who are refused come again when they are told to, until all are answered.
+This serves models/exported/lstm in a separate process and sends the first 200 recordings below FOLDER simultaneously,
+twice: first without retries, then with retries after the time that the service asks for.
 """
 
 import http.client
+import json
 import subprocess
 import sys
 import time
@@ -14,53 +15,43 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from json import loads
 from pathlib import Path
 from statistics import median
 
-from benchmarks import measuring
+from benchmarks import timing
 from ser import load, paths
 
-CLIPS = 200
-CLOSE = 1e-6
-"""Probabilities that differ by less are the same."""
+N_RECORDINGS = 200
+ATOL = 1e-6
+"""Tolerance of probabilities."""
 SUFFIXES = {".wav", ".flac", ".mp3", ".ogg"}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a request, after how many seconds."""
-
-    kind: str
-    seconds: float
 
 
 @contextmanager
 def serving() -> Iterator[int]:
-    """Serve on a free port until the block ends, and say which."""
+    """Serve on a free port until the block ends; yield the port."""
     command = [sys.executable, "-m", "stages.serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        place = process.stdout.readline().split("/ ")[0]
+        address = process.stdout.readline().split("/ ")[0]
         try:
-            yield int(place.rpartition(":")[2])
+            yield int(address.rpartition(":")[2])
         finally:
             process.terminate()
 
 
-def ask(port: int, content: bytes, expected: dict[str, float], *, patient: bool) -> Outcome:
-    """Send a recording, again and again if patient, and compare the answer."""
+def request(port: int, content: bytes, expected: dict[str, float], *, retry: bool) -> tuple[str, float]:
+    """Send a recording, again while the service rejects it if `retry`: the outcome, and its duration in seconds."""
     start = time.perf_counter()
-    status, answer, retry = post(port, content)
-    while patient and status in (429, 503):
-        time.sleep(retry)
-        status, answer, retry = post(port, content)
-    return Outcome(kind(status, answer, expected), time.perf_counter() - start)
+    status, body, wait = post(port, content)
+    while retry and status in (429, 503):
+        time.sleep(wait)
+        status, body, wait = post(port, content)
+    return classify(status, body, expected), time.perf_counter() - start
 
 
 def post(port: int, content: bytes) -> tuple[int, bytes, float]:
-    """Give status, answer and after how many seconds to come again; a connection that breaks has status 0."""
+    """Send a recording: status (0 if the connection broke), body, and seconds to wait before a retry."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request("POST", "/predict", content)
@@ -72,47 +63,47 @@ def post(port: int, content: bytes) -> tuple[int, bytes, float]:
         connection.close()
 
 
-def kind(status: int, answer: bytes, expected: dict[str, float]) -> str:
-    """Name an outcome."""
+def classify(status: int, body: bytes, expected: dict[str, float]) -> str:
+    """Classify a response."""
     if status != 200:
-        return {429: "refused", 503: "refused", 0: "lost"}.get(status, f"status {status}")
-    found = loads(answer)["probabilities"]
-    return "right" if all(abs(found[name] - share) < CLOSE for name, share in expected.items()) else "wrong"
+        return {429: "rejected", 503: "rejected", 0: "lost"}.get(status, f"status {status}")
+    probabilities = json.loads(body)["probabilities"]
+    is_correct = all(abs(probabilities[label] - value) < ATOL for label, value in expected.items())
+    return "correct" if is_correct else "wrong"
 
 
-def all_at_once(port: int, contents: Sequence[bytes], expected: Sequence[dict[str, float]], *, patient: bool) -> str:
-    """Send all at the same time, and write a row of the table."""
+def send_all(port: int, contents: Sequence[bytes], expected: Sequence[dict[str, float]], *, retry: bool) -> str:
+    """Send all recordings simultaneously, and format a row of the table."""
     with ThreadPoolExecutor(len(contents)) as pool:
         start = time.perf_counter()
-        futures = [pool.submit(ask, port, *pair, patient=patient) for pair in zip(contents, expected, strict=True)]
+        futures = [pool.submit(request, port, *pair, retry=retry) for pair in zip(contents, expected, strict=True)]
         outcomes = [future.result() for future in futures]
         seconds = time.perf_counter() - start
-    counts = Counter(outcome.kind for outcome in outcomes)
-    waited = sorted(outcome.seconds for outcome in outcomes if outcome.kind == "right")
-    kinds = " | ".join(str(counts.pop(name, 0)) for name in ("right", "refused", "wrong", "lost"))
+    counts = Counter(kind for kind, _ in outcomes)
+    latencies = sorted(latency for kind, latency in outcomes if kind == "correct")
+    cells = [str(counts.pop(kind, 0)) for kind in ("correct", "rejected", "wrong", "lost")]
     assert not counts, counts
-    how = "again when told to" if patient else "once"
-    return f"| {how} | {kinds} | {median(waited):.1f} | {waited[-1]:.1f} | {seconds:.1f} |"
+    cells += [f"{median(latencies):.1f}", f"{latencies[-1]:.1f}", f"{seconds:.1f}"]
+    return f"| {'yes' if retry else 'no'} | {' | '.join(cells)} |"
 
 
 def main(folder: str) -> None:
-    """Measure, and write what was found."""
-    files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)[:CLIPS]
+    """Measure, and write a table."""
+    files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)[:N_RECORDINGS]
     contents = [path.read_bytes() for path in files]
     model = load(paths.DEFAULT_MODEL)
     expected = [dict(model.predict(content).probabilities) for content in contents]
     with serving() as port:
-        rows = [all_at_once(port, contents, expected, patient=patient) for patient in (False, True)]
+        rows = [send_all(port, contents, expected, retry=retry) for retry in (False, True)]
     lines = [
-        f"{len(files)} recordings sent at the same time to `make serve` with its default limits, "
+        f"{len(files)} simultaneous requests to `make serve` with default limits, "
         "`python -m benchmarks.service FOLDER`.",
         "",
-        "| each asks | right | refused (503) | wrong | lost | median s to an answer | longest s | all, s |",
+        "| retries | correct | rejected (503) | wrong | lost | median latency, s | maximum latency, s | total, s |",
         "|---|---|---|---|---|---|---|---|",
         *rows,
     ]
-    measuring.write_section("Service", lines)
-    print("\n".join(lines))  # noqa: T201
+    timing.write_section("Service", lines)
 
 
 if __name__ == "__main__":
