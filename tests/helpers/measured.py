@@ -1,4 +1,4 @@
-"""Feature tables of small clips, measured as the stage measures them."""
+"""Feature tables of short clips, computed as the stage does."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ NAMES = ravdess_names(BATCH + 6)
 
 
 def write_features(folder: Path, *, settings: Features = SETTINGS) -> tuple[Path, Path]:
-    """Measure the clips and copies of a folder, as the stage does."""
+    """Write the features of the clips and copies in a folder: the tables of frames and functionals."""
     frames, vectors = folder / "frames.parquet", folder / "functionals.parquet"
     clips, copies = folder / "clips.parquet", folder / "copies.parquet"
     with clip_writer(vectors, **extraction.functionals_layout(settings)) as write:
@@ -30,7 +30,7 @@ def write_features(folder: Path, *, settings: Features = SETTINGS) -> tuple[Path
 
 
 def write_folder(folder: Path) -> Path:
-    """Write more clips than a batch holds, of different lengths, a copy of each, and the features of all."""
+    """Write more than a batch of clips of different lengths, a copy of each, and their features."""
     signals = {name: noise(seconds=0.05 + 0.002 * n, seed=n) for n, name in enumerate(NAMES)}
     write_clip_table(folder / "clips.parquet", signals)
     write_clip_table(folder / "copies.parquet", {k: v[::-1] for k, v in signals.items()}, copies="noise")
@@ -39,7 +39,7 @@ def write_folder(folder: Path) -> Path:
 
 
 def measure_each(folder: Path) -> dict[str, np.ndarray]:
-    """Measure every clip of such a folder by itself."""
+    """Compute the frame features of every clip of a folder separately: {clip_id: (n_frames, n_features)}."""
     rows = pd.concat([pd.read_parquet(folder / name) for name in ("clips.parquet", "copies.parquet")])
     return {
         row.clip_id: frame_features(audio_io.from_flac(row.audio), SETTINGS, rate=RATE) for row in rows.itertuples()

@@ -1,6 +1,7 @@
-"""An experiment is recorded in MLflow once and completely: a parent run, and a nested run for each model."""
+"""Test the recording of an experiment in MLflow: a parent run, and a nested run for each model."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -22,225 +23,193 @@ PARAMS = {
     "features.frame_features": ["mel", "mfcc"],
     "preprocess.trim_top_db": None,
 }
-MANY = {f"section.key{n}": n for n in range(150)}
-"""More settings than a server takes at once."""
+METRICS = {"test.uar": 0.6, "test.clips": 10, "robustness.level_-12db.uar": 0.5}
+MANY_PARAMS = {f"section.key{n}": n for n in range(150)}
+"""More than MLflow accepts in one request."""
 
 
 @pytest.mark.parametrize(
     ("nested", "expected"),
     [
         ({"seed": 1}, {"seed": 1}),
-        (
-            {"split": {"test_fraction": 0.2, "val_fraction": 0.1}},
-            {"split.test_fraction": 0.2, "split.val_fraction": 0.1},
-        ),
+        ({"split": {"test": 0.2, "val": 0.1}}, {"split.test": 0.2, "split.val": 0.1}),
         ({"a": {"b": {"c": [1, 2], "d": None}}}, {"a.b.c": [1, 2], "a.b.d": None}),
         ({"emotions": {"merge": {}}}, {}),
     ],
 )
-def test_settings_are_flattened(nested: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Nested settings become section.key, lists stay as they are."""
+def test_flatten(nested: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Nested settings become section.key; lists stay as they are."""
     assert flatten(nested) == expected
 
 
-# One run, looked at from all sides ------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, mlflow_db: Path) -> Path:
+    folder: Path = tmp_path_factory.mktemp("project")
+    shutil.copyfile(mlflow_db, folder / "mlflow.db")
+    return folder
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path: Path = tmp_path_factory.mktemp("project")
-    return path
-
-
-@pytest.fixture(scope="module")
-def runs(place: Path) -> Iterator[dict[str, Any]]:
+def runs(project: Path) -> Iterator[dict[str, Any]]:
     """Record an experiment with two models from a temporary folder, as `dvc exp run --temp` does."""
-    elsewhere = place / "tmp" / "experiment"
-    elsewhere.mkdir(parents=True)
+    temporary = project / "tmp" / "experiment"
+    temporary.mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(elsewhere)
-        patch.setenv("DVC_ROOT", str(place))
+        patch.chdir(temporary)
+        patch.setenv("DVC_ROOT", str(project))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert record(experiment="speech", key="abc:tepid-lynx")
-        yield by_model(experiment="speech")
+        assert record("speech", key="abc:tepid-lynx")
+        yield by_model("speech")
 
 
-def record(*, experiment: str, key: str, failed: bool = False) -> bool:
-    """Record two models, of which one has a history, a picture, a table and data."""
-    Path("picture.png").write_text("picture")
-    history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [2.0, 1.5, 1.2], "val_uar": [0.2, 0.5, None]})
+def record(experiment: str, *, key: str, failed: bool = False) -> bool:
+    """Record two models, one of which has a history, a figure, a table and a dataset."""
+    Path("figure.png").write_text("figure")
     lstm = Run(
         name="lstm: tepid-lynx",
         description="The best.",
         tags={"model": "lstm"},
         params=PARAMS,
-        metrics={"test.uar": 0.6, "test.clips": 10, "robustness.level_-12db.uar": 0.5},
-        history=history,
+        metrics=METRICS,
+        history=pd.DataFrame({"epoch": [1, 2, 3], "loss": [2.0, 1.5, 1.2], "val_uar": [0.2, 0.5, None]}),
         tables={"tables/roc.json": pd.DataFrame({"threshold": [float("inf"), 0.5]})},
-        files={Path("picture.png"): "figures"},
+        files={Path("figure.png"): "figures"},
         datasets=[Dataset("demo", "recordings", "data/raw/demo", "0" * 32 + ".dir")],
     )
-    svm = Run(name="svm: tepid-lynx", tags={"model": "svm"}, params=MANY, metrics={"test.uar": 0.5})
-    parent = Run(name="tepid-lynx", tags={"model": "leaderboard"}, files={Path("picture.png"): ""})
+    svm = Run(name="svm: tepid-lynx", tags={"model": "svm"}, params=MANY_PARAMS, metrics={"test.uar": 0.5})
+    parent = Run(name="tepid-lynx", tags={"model": "leaderboard"}, files={Path("figure.png"): ""})
     return mlflow_runs.record(experiment, parent, [lstm, svm], key=key, failed=failed)
 
 
-def client() -> Any:
-    return mlflow_runs.connect()
+def all_runs(experiment: str) -> list[Any]:
+    client = mlflow_runs.connect()
+    return list(client.search_runs([client.get_experiment_by_name(experiment).experiment_id]))
 
 
-def found(experiment: str) -> list[Any]:
-    return list(client().search_runs([client().get_experiment_by_name(experiment).experiment_id]))
-
-
-def by_model(*, experiment: str) -> dict[str, Any]:
-    runs = found(experiment)
+def by_model(experiment: str) -> dict[str, Any]:
+    runs = all_runs(experiment)
     assert len({run.data.tags["model"] for run in runs}) == len(runs)
     return {run.data.tags["model"]: run for run in runs}
 
 
 def artifacts(run: Any, folder: str | None = None) -> list[str]:
-    return sorted(file.path for file in client().list_artifacts(run.info.run_id, folder))
+    return sorted(file.path for file in mlflow_runs.connect().list_artifacts(run.info.run_id, folder))
 
 
-def test_one_run_for_the_experiment_and_one_for_each_model(runs: dict[str, Any]) -> None:
-    """The models' runs are nested in the experiment's, and all of them are finished."""
+def test_runs_of_models_are_nested(runs: dict[str, Any]) -> None:
+    """The models' runs are nested in the experiment's, and all are finished."""
     assert set(runs) == {"leaderboard", "lstm", "svm"}
+    parents = {model: run.data.tags.get("mlflow.parentRunId") for model, run in runs.items()}
     parent = runs["leaderboard"].info.run_id
-    assert "mlflow.parentRunId" not in runs["leaderboard"].data.tags
-    for model in ("lstm", "svm"):
-        assert runs[model].data.tags["mlflow.parentRunId"] == parent
+    assert parents == {"leaderboard": None, "lstm": parent, "svm": parent}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     assert runs["leaderboard"].data.tags[mlflow_runs.RECORD] == "abc:tepid-lynx"
 
 
-def test_settings_and_metrics_keep_their_names(runs: dict[str, Any]) -> None:
-    """Settings and metrics are called what DVC calls them, however many they are."""
+def test_params_and_metrics(runs: dict[str, Any]) -> None:
+    """All params and metrics are logged, in as many requests as needed; a history is one step per epoch."""
     data = runs["lstm"].data
     assert data.params == {key: str(value) for key, value in PARAMS.items()}
-    final = {key: value for key, value in data.metrics.items() if not key.startswith("epoch.")}
-    assert final == {"test.uar": 0.6, "test.clips": 10, "robustness.level_-12db.uar": 0.5}
-    assert runs["svm"].data.params == {key: str(value) for key, value in MANY.items()}
-
-
-def test_the_history_is_a_curve(runs: dict[str, Any]) -> None:
-    """Each epoch's numbers are steps of a metric; a number that is missing and a model without epochs have none."""
-    points = client().get_metric_history(runs["lstm"].info.run_id, "epoch.val_uar")
+    assert {key: value for key, value in data.metrics.items() if not key.startswith("epoch.")} == METRICS
+    assert runs["svm"].data.params == {key: str(value) for key, value in MANY_PARAMS.items()}
+    assert set(runs["svm"].data.metrics) == {"test.uar"}
+    client, run_id = mlflow_runs.connect(), runs["lstm"].info.run_id
+    points = client.get_metric_history(run_id, "epoch.val_uar")
     assert [(point.step, point.value) for point in points] == [(1, 0.2), (2, 0.5)]
-    assert len(client().get_metric_history(runs["lstm"].info.run_id, "epoch.loss")) == 3
-    assert not [name for name in runs["svm"].data.metrics if name.startswith("epoch.")]
+    assert len(client.get_metric_history(run_id, "epoch.loss")) == 3
 
 
-def test_pictures_tables_and_words_are_kept(runs: dict[str, Any]) -> None:
-    """Files lie in their folders, tables where MLflow's pages look for them, and the description is shown."""
-    assert artifacts(runs["lstm"]) == ["figures", "tables"]
-    assert artifacts(runs["lstm"], "figures") == ["figures/picture.png"]
-    assert "tables/roc.json" in runs["lstm"].data.tags["mlflow.loggedArtifacts"]
-    assert artifacts(runs["leaderboard"]) == ["picture.png"]
-    assert runs["lstm"].data.tags["mlflow.note.content"] == "The best."
-    assert runs["lstm"].info.run_name == "lstm: tepid-lynx"
+def test_artifacts(runs: dict[str, Any]) -> None:
+    """Files are in their folders, tables where MLflow shows them, and the description is the run's note."""
+    run = runs["lstm"]
+    assert artifacts(run) == ["figures", "tables"]
+    assert artifacts(run, "figures") == ["figures/figure.png"]
+    assert "tables/roc.json" in run.data.tags["mlflow.loggedArtifacts"]
+    assert artifacts(runs["leaderboard"]) == ["figure.png"]
+    assert (run.info.run_name, run.data.tags["mlflow.note.content"]) == ("lstm: tepid-lynx", "The best.")
+    [dataset_input] = run.inputs.dataset_inputs
+    assert (dataset_input.dataset.name, dataset_input.dataset.digest) == ("demo", "0" * 32 + ".dir")
+    assert [(tag.key, tag.value) for tag in dataset_input.tags] == [("mlflow.data.context", "recordings")]
+    assert "data/raw/demo" in dataset_input.dataset.source
 
 
-def test_datasets_have_dvc_s_digest(runs: dict[str, Any]) -> None:
-    """A run names what it was made from, with the hash by which DVC has it."""
-    [given] = runs["lstm"].inputs.dataset_inputs
-    assert (given.dataset.name, given.dataset.digest) == ("demo", "0" * 32 + ".dir")
-    assert [(tag.key, tag.value) for tag in given.tags] == [("mlflow.data.context", "recordings")]
-    assert "data/raw/demo" in given.dataset.source
+def test_artifacts_are_stored_in_the_project(runs: dict[str, Any], project: Path) -> None:
+    """Artifacts of a temporary experiment are in the project's root, not in the temporary folder."""
+    assert list((project / "mlartifacts").rglob("figure.png"))
+    assert [path.name for path in (project / "tmp" / "experiment").iterdir()] == ["figure.png"]
+    assert runs["lstm"].info.artifact_uri.startswith((project / "mlartifacts").resolve().as_uri())
 
 
-def test_the_store_outlives_a_temporary_folder(runs: dict[str, Any], place: Path) -> None:
-    """Store and artifacts lie in the project's root, and nothing of them in the folder the run took place in."""
-    assert (place / "mlflow.db").is_file()
-    assert list((place / "mlartifacts").rglob("picture.png"))
-    assert [path.name for path in (place / "tmp" / "experiment").iterdir()] == ["picture.png"]
-    assert runs["lstm"].info.artifact_uri.startswith((place / "mlartifacts").resolve().as_uri())
-
-
-# Once and whole -------------------------------------------------------------------------------------------------------
-
-
-def test_the_same_is_recorded_once(runs: dict[str, Any]) -> None:
-    """A second record of a result under the same name, or of the workspace, adds nothing; another name does."""
-    before = len(found("speech"))
+def test_result_is_recorded_once(runs: dict[str, Any]) -> None:
+    """A result is recorded once per experiment name; the workspace needs no run if an experiment has one."""
+    n_runs = len(all_runs("speech"))
     keys = ["abc:tepid-lynx", "abc:", "abc:owl", "abd:tepid-lynx", "abd:", "ab:"]
     assert [mlflow_runs.is_recorded("speech", key) for key in keys] == [True, True, False, False, False, False]
     assert not mlflow_runs.is_recorded("nothing", "abc:tepid-lynx")
-    assert not record(experiment="speech", key="abc:tepid-lynx")
-    assert not record(experiment="speech", key="abc:")
-    assert len(found("speech")) == before
-    assert record(experiment="speech", key="abc:other-name")
-    assert len(found("speech")) == before + 3
+    assert not record("speech", key="abc:tepid-lynx")
+    assert not record("speech", key="abc:")
+    assert len(all_runs("speech")) == n_runs
+    assert record("speech", key="abc:other-name")
+    assert len(all_runs("speech")) == n_runs + 3
 
 
-def test_an_interrupted_record_is_made_anew(runs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a record left that broke off is deleted by the next one, which is whole."""
+def test_interrupted_record_is_replaced(runs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs of an interrupted record are deleted by the next one, which is complete."""
     log = mlflow_runs._log
 
-    def breaking(client: Any, run_id: str, run: Run, **more: Any) -> None:
+    def interrupted(client: Any, run_id: str, run: Run, **options: Any) -> None:
         if run.name.startswith("svm"):
             raise KeyboardInterrupt
-        log(client, run_id, run, **more)
+        log(client, run_id, run, **options)
 
-    monkeypatch.setattr(mlflow_runs, "_log", breaking)
+    monkeypatch.setattr(mlflow_runs, "_log", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        record(experiment="broken", key="def:broken")
-    assert {run.data.tags["model"] for run in found("broken")} == {"leaderboard", "lstm", "svm"}
+        record("broken", key="def:broken")
+    assert len(all_runs("broken")) == 3
     assert not mlflow_runs.is_recorded("broken", "def:broken")
     monkeypatch.undo()
-    assert record(experiment="broken", key="def:broken")
-    assert set(by_model(experiment="broken")) == {"leaderboard", "lstm", "svm"}
-    assert {run.info.status for run in found("broken")} == {"FINISHED"}
+    assert record("broken", key="def:broken")
+    assert {model: run.info.status for model, run in by_model("broken").items()} == dict.fromkeys(runs, "FINISHED")
 
 
-def test_a_failure_is_marked(runs: dict[str, Any]) -> None:
-    """The run of an experiment that failed says so in the list of runs."""
-    assert record(experiment="sad", key="fed:sad", failed=True)
-    assert by_model(experiment="sad")["leaderboard"].info.status == "FAILED"
-    assert mlflow_runs.is_recorded("sad", "fed:sad")
+def test_failed_experiment(runs: dict[str, Any]) -> None:
+    """The run of a failed experiment is marked."""
+    assert record("failing", key="fed:failing", failed=True)
+    assert by_model("failing")["leaderboard"].info.status == "FAILED"
+    assert mlflow_runs.is_recorded("failing", "fed:failing")
 
 
-def test_another_store_is_honoured(runs: dict[str, Any], place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With MLFLOW_TRACKING_URI the runs go there, and the project's own store does not change."""
-    before = len(client().search_experiments())
-    other = place / "other"
-    other.mkdir()
-    monkeypatch.chdir(other)
-    # a copy of the store, as to make one takes seconds
-    (other / "team.db").write_bytes((place / "mlflow.db").read_bytes())
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other / 'team.db'}")
-    record(experiment="elsewhere", key="abc:elsewhere")
-    assert set(by_model(experiment="elsewhere")) == {"leaderboard", "lstm", "svm"}
+def test_tracking_uri_replaces_the_store(
+    runs: dict[str, Any], tmp_path: Path, mlflow_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs go to MLFLOW_TRACKING_URI, and the project's own store does not change."""
+    n_experiments = len(mlflow_runs.connect().search_experiments())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shutil.copyfile(mlflow_db, tmp_path / 'team.db')}")
+    record("team", key="abc:team")
+    assert set(by_model("team")) == set(runs)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert client().get_experiment_by_name("elsewhere") is None
-    assert len(client().search_experiments()) == before
+    assert mlflow_runs.connect().get_experiment_by_name("team") is None
+    assert len(mlflow_runs.connect().search_experiments()) == n_experiments
 
 
-def test_two_processes_may_be_the_first(tmp_path: Path) -> None:
-    """Of two processes that record the same at once on a new store both succeed, and one writes."""
+@pytest.mark.slow
+def test_concurrent_records(tmp_path: Path) -> None:
+    """Of two processes that record the same result in a new store, both succeed, and one writes."""
     code = "from ser.tracking import mlflow_runs as m; print(m.record('speech', m.Run(name='a'), key='abc:a'))"
-    without = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    env = without | {"DVC_ROOT": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            env=env,
-            cwd=tmp_path,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for _ in range(2)
-    ]
-    said = [process.communicate(timeout=120) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert sorted(out.splitlines()[-1] for out, _ in said) == ["False", "True"]
+    env = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    options: dict[str, Any] = {"env": env | {"DVC_ROOT": str(tmp_path), "PYTHONPATH": str(ROOT)}, "cwd": tmp_path}
+    options |= {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    processes = [subprocess.Popen([sys.executable, "-c", code], **options) for _ in range(2)]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert sorted(out.splitlines()[-1] for out, _ in outputs) == ["False", "True"]
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         assert database.execute("select count(*) from runs").fetchone() == (1,)
 
 
-def test_a_server_that_is_away_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing answers at the address: the error names it and the command that records the result later."""
+def test_unreachable_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the address and the command that records the result later."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
