@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
@@ -19,7 +19,7 @@ from ser.utils.files import write_text
 def main(
     against: Annotated[str, typer.Option(help="The Git revision to compare with.")] = "main",
     candidate: Annotated[str | None, typer.Option(help="The revision to check; by default the workspace.")] = None,
-    accept: Annotated[list[str] | None, typer.Option(help=f"Accept a change: {get_args(Change)}.")] = None,
+    accept: Annotated[list[Change] | None, typer.Option(help="Accept a change; repeatable.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write a comment for a pull request here.")] = None,
     picture: Annotated[list[str] | None, typer.Option(help="URL of a picture for the comment.")] = None,
 ) -> None:
@@ -28,7 +28,7 @@ def main(
     Reads metrics/metrics.json, dvc.lock and data/predictions of both revisions, and the limits in the section `check`
     of params.yaml. Exit code 0: not worse, 1: worse, 2: could not compare. See docs/regression.md for the checks.
     """
-    params, accepted = read_params(), regression_check.parse_accepted_changes(accept or [])
+    params = read_params()
     after, notes = revisions.read_result(candidate)
     before, others = revisions.read_result(against)
     if after is None:
@@ -36,12 +36,14 @@ def main(
     if regression_check.is_outdated(after.metrics):
         raise UserError(f"metrics of {after.name} were written by an earlier version; run `make repro` to update them.")
     if before is None:
-        report = regression_check.initial_result(against, after)
+        reason = f"{against} has no {paths.METRICS}: this is the first result, or it was stored elsewhere"
+        report = regression_check.skip_comparison(against, after, reason=reason)
     elif regression_check.is_outdated(before.metrics):
-        report = regression_check.not_comparable(before.name, after)
+        reason = f"not comparable: metrics of {before.name} were written by an earlier version under other names"
+        report = regression_check.skip_comparison(before.name, after, reason=reason)
     else:
         report = regression_check.compare(
-            before, after, params.check, evaluate=params.evaluate, seed=params.data_seed, accepted=accepted
+            before, after, params.check, evaluate=params.evaluate, seed=params.data_seed, accepted=accept or []
         )
     report.notes += [*notes, *others]
     if markdown is not None:

@@ -52,10 +52,9 @@ def test_drop(pair: ModelPair, metric: str, settings: TestSettings, *, alpha: fl
     difference = significance.paired_difference(
         new, old, metric=metric, resamples=settings.evaluate.n_resamples, level=1 - alpha, seed=settings.seed
     )
-    first_seed = [table[table.seed == table.seed.min()] for table in (old, new)]
     if metric.startswith("recall_"):
-        first_seed = [rows[rows.emotion == metric.removeprefix("recall_")] for rows in first_seed]
-    test = significance.mcnemar(*first_seed)
+        old, new = (rows[rows.emotion == metric.removeprefix("recall_")] for rows in (old, new))
+    test = significance.mcnemar(old, new)
     by_speakers = difference.speakers >= bootstrap.MIN_SPEAKERS and difference.ci_high < 0
     by_clips = test.p < alpha and test.only_a > test.only_b
     return TestResult(by_speakers or by_clips, difference.ci_low, difference.ci_high, test.p)

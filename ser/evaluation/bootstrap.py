@@ -1,10 +1,10 @@
-"""Compute confidence intervals of metrics by a cluster bootstrap over speakers, and means over seeds.
+"""Compute confidence intervals of metrics by a cluster bootstrap over speakers.
 
 A table holds the rows of one split of one model, with one or several folds and seeds. Clips of one speaker are
 correlated, so speakers are resampled, not clips. With one speaker, or if speakers are unknown, the limits are NaN.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,6 @@ import pandas as pd
 from scipy import stats
 
 from ser.dataset.clip_metadata import is_unknown_speaker, n_known_speakers
-from ser.evaluation.metrics import compute_metrics
 from ser.predictions.table import classes_of
 from ser.utils import seeding
 from ser.utils.errors import UserError
@@ -24,7 +23,6 @@ RESAMPLES = 2000
 LEVEL = 0.95
 MIN_SPEAKERS = 6
 """With fewer speakers, limits are a range and not a confidence interval, and no difference is significant."""
-METRICS = ("uar", "accuracy", "precision", "f1", "roc_auc")
 
 
 class Scores(NamedTuple):
@@ -93,10 +91,11 @@ def bootstrap_scores(table: pd.DataFrame, metrics: Sequence[str], *, resamples: 
     """
     counts = _counts(table)
     drawn = _draw(counts, resamples=resamples, seed=seed)
-    scores = [_score(metric, classes=classes_of(table)) for metric in metrics]
+    classes = classes_of(table)
     # clips of unknown speakers may be of one speaker or of several, so nothing can be resampled
     speakers = 0 if is_unknown_speaker(table).any() else n_known_speakers(table)
-    return [Scores(float(_mean(score(counts.sum(axis=1)))), _mean(score(drawn)), speakers) for score in scores]
+    scores = [[_mean(_score(metric, c, classes=classes)) for c in (counts.sum(axis=1), drawn)] for metric in metrics]
+    return [Scores(float(value), draws, speakers) for value, draws in scores]
 
 
 def _counts(table: pd.DataFrame) -> Array:
@@ -146,47 +145,31 @@ def expanded_percentiles(draws: Array, *, speakers: int, level: float) -> tuple[
     values = draws[~np.isnan(draws)]
     if speakers < 2 or not len(values):
         return float("nan"), float("nan")
-    tail = _expanded_percentile(speakers, level=level)
+    # the tail probability that gives the interval of a mean the width of its t interval
+    tail = stats.norm.sf(stats.t.ppf((1 + level) / 2, speakers - 1) * np.sqrt(speakers / (speakers - 1)))
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _expanded_percentile(speakers: int, *, level: float) -> float:
-    """Compute the tail probability that gives the interval of a mean the width of its t interval."""
-    t = stats.t.ppf((1 + level) / 2, speakers - 1)
-    return float(stats.norm.sf(t * np.sqrt(speakers / (speakers - 1))))
-
-
-# Metrics of many confusion matrices at once: (..., classes, predicted classes) -> (...) -------------------------------
-
-
-def _score(metric: str, *, classes: Sequence[str]) -> Callable[[Array], Array]:
-    scores: dict[str, Callable[[Array], Array]] = {
-        "uar": lambda counts: _mean(_recalls(counts)),
-        "accuracy": lambda counts: _divide(_hits(counts).sum(axis=-1), counts.sum(axis=(-2, -1))),
-        "precision": lambda counts: _over_present(counts, _divide(_hits(counts), counts.sum(axis=-2))),
-        "f1": lambda counts: _over_present(
-            counts, _divide(2 * _hits(counts), counts.sum(axis=-2) + counts.sum(axis=-1))
-        ),
-    }
-    recalls = {f"recall_{name}": lambda counts, n=n: _recalls(counts)[..., n] for n, name in enumerate(classes)}
-    known = scores | recalls
-    if metric not in known:
-        raise UserError(f"metric {metric} has no confidence interval; expected one of {', '.join(known)}.")
-    return known[metric]
-
-
-def _hits(counts: Array) -> Array:
-    return np.diagonal(counts, axis1=-2, axis2=-1)
-
-
-def _recalls(counts: Array) -> Array:
-    return _divide(_hits(counts), counts.sum(axis=-1))
-
-
-def _over_present(counts: Array, scores: Array) -> Array:
-    """Average over the classes that occur; a class that is never predicted scores 0, as in `compute_metrics`."""
-    return _mean(np.where(counts.sum(axis=-1) > 0, np.nan_to_num(scores), np.nan))
+def _score(metric: str, counts: Array, *, classes: Sequence[str]) -> Array:
+    """Compute a metric of many confusion matrices: (..., classes, predicted classes) -> (...)."""
+    hits, n_true, n_predicted = np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(axis=-1), counts.sum(axis=-2)
+    recalls = [f"recall_{name}" for name in classes]
+    if metric == "uar":
+        return _mean(_divide(hits, n_true))
+    if metric in recalls:
+        return _divide(hits, n_true)[..., recalls.index(metric)]
+    if metric == "accuracy":
+        return _divide(hits.sum(axis=-1), counts.sum(axis=(-2, -1)))
+    if metric == "precision":
+        by_class = _divide(hits, n_predicted)
+    elif metric == "f1":
+        by_class = _divide(2 * hits, n_predicted + n_true)
+    else:
+        known = ", ".join(["uar", "accuracy", "precision", "f1", *recalls])
+        raise UserError(f"metric {metric} has no confidence interval; expected one of {known}.")
+    # over the classes that occur; a class that is never predicted scores 0, as in `compute_metrics`
+    return _mean(np.where(n_true > 0, np.nan_to_num(by_class), np.nan))
 
 
 def _divide(numerator: Array, denominator: Array) -> Array:
@@ -197,36 +180,3 @@ def _divide(numerator: Array, denominator: Array) -> Array:
 def _mean(values: Array) -> Array:
     """Average along the last axis, ignoring NaN; without values the mean is NaN."""
     return _divide(np.nansum(values, axis=-1), (~np.isnan(values)).sum(axis=-1))
-
-
-# Seeds ----------------------------------------------------------------------------------------------------------------
-
-
-def mean_over_seeds(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Compute the mean and the standard deviation of metrics over seeds.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A prediction table of one split and several seeds.
-    metrics : sequence of str
-        Metrics of `ser.evaluation.metrics.compute_metrics`.
-
-    Returns
-    -------
-    DataFrame
-        One row per metric (index) with mean, sd (sample standard deviation; NaN with one seed) and seeds.
-
-    Raises
-    ------
-    UserError
-        If a metric is unknown.
-    """
-    classes = classes_of(table)
-    unknown = sorted(set(metrics) - {*METRICS, *(f"recall_{name}" for name in classes)})
-    if unknown:
-        raise UserError(f"metric {', '.join(unknown)} is unknown; expected {', '.join(METRICS)} or recall_<emotion>.")
-    scores = pd.DataFrame([compute_metrics(rows, classes=classes) for _, rows in table.groupby("seed")])
-    scores = scores.reindex(columns=list(metrics))
-    summary = pd.DataFrame({"mean": scores.mean(), "sd": scores.std(ddof=1), "seeds": scores.count()})
-    return summary.rename_axis("metric")

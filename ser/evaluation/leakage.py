@@ -30,13 +30,7 @@ _SEED_KEY = "probe"
 
 @dataclass(frozen=True)
 class _CrossValPredictor:
-    """Predict with random forests in cross-validation.
-
-    Attributes
-    ----------
-    vectors : ndarray of shape (n_rows, n_features)
-        Functionals. The column `row` of clip tables has the index of each clip.
-    """
+    """Predict with random forests in cross-validation; the column `row` of clip tables is an index of `vectors`."""
 
     vectors: npt.NDArray[np.float32]
     n_estimators: int
@@ -54,12 +48,8 @@ class _CrossValPredictor:
     ) -> "pd.Series[str]":
         """Predict the column `target` of the clips of each fold.
 
-        Parameters
-        ----------
-        balance_by : sequence of str
-            Columns besides the target whose combinations are weighted equally.
-        train_on : DataFrame
-            Training rows, by default `clips`. Rows whose `exclude_by` is a held-out clip are excluded.
+        Combinations of the target and the columns `balance_by` are weighted equally. Training rows are `train_on`, by
+        default `clips`, without those whose `exclude_by` is a held-out clip.
         """
         pool = clips if train_on is None else train_on
         predicted = pd.Series("", index=clips.index)
@@ -242,17 +232,15 @@ def describe_leakage(table: pd.DataFrame) -> list[str]:
     sentences = []
     if {"leak_clip", "leak_speaker"} <= set(uars.index):
         clip, speaker = uars.leak_clip, uars.leak_speaker
+        lower = round(100 * clip) < round(100 * speaker)  # which readers do not expect
+        explanation = (
+            "(If each speaker utters each sentence once per emotion, the training clips most similar to a test clip "
+            "have the same speaker and sentence but other emotions.) "
+        )
         sentences.append(
             f"A random forest has a UAR of {clip:.2f} on random clips and of {speaker:.2f} on unseen speakers: "
-            f"a random split {_describe_bias(clip, speaker)}. "
-            # readers do not expect this
-            + (
-                "(If each speaker utters each sentence once per emotion, the training clips most similar to a test "
-                "clip have the same speaker and sentence but other emotions.) "
-                if round(100 * clip) < round(100 * speaker)
-                else ""
-            )
-            + "The forest is not tuned and uses its own folds over the clips of all splits, so its scores are not "
+            f"a random split {_describe_bias(clip, speaker)}. {explanation * lower}"
+            "The forest is not tuned and uses its own folds over the clips of all splits, so its scores are not "
             "comparable with the leaderboard."
         )
     if "leak_augmented_before_split" in uars:

@@ -5,19 +5,17 @@ same test clips, these are compared; otherwise the confidence intervals in the m
 metric is never treated as passed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ser import paths
 from ser.dataset.clip_metadata import is_unknown_speaker
 from ser.evaluation import calibration, summary
 from ser.evaluation._drop_significance import ModelPair, Numbers, TestResult, TestSettings, permutation_p, test_drop
 from ser.params import Change, Check, Evaluate
-from ser.utils.errors import UserError
 
 COLUMNS = ("model", "number", "before", "after", "change", "ci_low", "ci_high", "p", "verdict")
 OK, WORSE = "ok", "worse"
@@ -96,42 +94,16 @@ class RegressionReport:
         return pd.DataFrame(self.rows, columns=list(COLUMNS))
 
 
-def parse_accepted_changes(names: Sequence[str]) -> list[Change]:
-    """Parse the names of accepted changes.
-
-    Raises
-    ------
-    UserError
-        If a name is unknown.
-    """
-    known = {str(change): change for change in get_args(Change)}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise UserError(f"accepted change {unknown[0]!r}: expected one of {', '.join(known)}.")
-    return [known[name] for name in names]
-
-
-def initial_result(before: str, after: Result) -> RegressionReport:
-    """Pass the first result; `before` is a revision without metrics."""
-    note = (
-        f"{before} has no {paths.METRICS}: this is the first result, or an earlier version stored it elsewhere. It "
-        f"passes without a comparison, with {', '.join(after.metrics)}; the next result is compared with it."
-    )
+def skip_comparison(before: str, after: Result, *, reason: str) -> RegressionReport:
+    """Pass a result that cannot be compared with the revision `before`, for a reason that a note gives."""
+    models = ", ".join(after.metrics)
+    note = f"{reason}. The result passes without a comparison, with {models}; the next result is compared with it."
     return RegressionReport(before, after.name, notes=[note])
 
 
 def is_outdated(metrics: Mapping[str, Mapping[str, Numbers]]) -> bool:
     """Check whether metrics have names of an earlier version."""
     return any(RETIRED_METRICS & set(splits["test"]) for splits in metrics.values())
-
-
-def not_comparable(before: str, after: Result) -> RegressionReport:
-    """Pass a result if the metrics of `before` were written by an earlier version."""
-    note = (
-        f"not comparable: metrics of {before} were written by an earlier version under other names. The result passes "
-        f"without a comparison, with {', '.join(after.metrics)}; the next result is compared with it."
-    )
-    return RegressionReport(before, after.name, notes=[note])
 
 
 def compare(
@@ -173,7 +145,11 @@ def compare(
         return report
     settings = TestSettings(limits, limits.alpha / (TESTS * len(models)), evaluate, seed)
     for model in models:
-        _check_model(report, _pair(model, before, after, settings), settings)
+        pair = _pair(model, before, after, settings)
+        _check_uar(report, pair, settings)
+        _check_recalls(report, pair, settings)
+        for check in PERMUTATION_CHECKS:
+            _check_without_interval(report, pair, settings, check)
     untested = [model for model in models if _tables(model, before, after)[0].empty]
     if untested:
         report.notes.append(
@@ -193,37 +169,27 @@ def _changes(before: Result, after: Result, models: Sequence[str]) -> dict[Chang
         "corpora": _settings_changed(before, after, ("corpora",)),
         "protocol": _settings_changed(before, after, ("data_seed", "split", "emotions")),
         "models": f"{', '.join(removed)}: in {before.name}, but not in {after.name}" if removed else "",
-        "classes": _first(_classes_changed(model, before, after) for model in models),
-        "test-clips": _first(_clips_changed(model, before, after) for model in models),
+        "classes": next(filter(None, (_classes_changed(model, before, after) for model in models)), ""),
+        "test-clips": next(filter(None, (_clips_changed(model, before, after) for model in models)), ""),
     }
     return {change: sentence for change, sentence in sentences.items() if sentence}
 
 
-def _first(sentences: Iterator[str]) -> str:
-    return next((sentence for sentence in sentences if sentence), "")
-
-
 def _settings_changed(before: Result, after: Result, sections: Sequence[str]) -> str:
-    old, new = (_flatten(side.settings, sections) for side in (before, after))
+    old, new = (_flatten({name: side.settings.get(name) for name in sections}) for side in (before, after))
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     return "; ".join(f"{key} was {old.get(key, 'not set')}, is {new.get(key, 'not set')}" for key in keys)
 
 
-def _flatten(settings: Mapping[str, Any], sections: Sequence[str]) -> dict[str, Any]:
-    """Flatten sections to {"section.key": value}; a section that is a value keeps its name."""
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten settings to {"section.key": value}; lists are sorted, as the order of names does not matter."""
     values: dict[str, Any] = {}
-    for name in sections:
-        section = _canonical(settings.get(name))
-        is_mapping = isinstance(section, Mapping)
-        values |= {f"{name}.{key}": value for key, value in section.items()} if is_mapping else {name: section}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            values |= _flatten(value, f"{prefix}{name}.")
+        else:
+            values[f"{prefix}{name}"] = sorted(value) if isinstance(value, (list, tuple)) else value
     return values
-
-
-def _canonical(section: Any) -> Any:
-    """Sort lists of names, whose order does not matter."""
-    if isinstance(section, Mapping):
-        return {key: _canonical(value) for key, value in section.items()}
-    return sorted(section) if isinstance(section, (list, tuple)) else section
 
 
 def _classes_changed(model: str, before: Result, after: Result) -> str:
@@ -293,28 +259,26 @@ def _pair(model: str, before: Result, after: Result, settings: TestSettings) -> 
 # One model ------------------------------------------------------------------------------------------------------------
 
 
-def _check_model(report: RegressionReport, pair: ModelPair, settings: TestSettings) -> None:
-    _check_uar(report, pair, settings)
-    _check_recalls(report, pair, settings)
-    _check_without_interval(
-        report, pair, settings, metric="ece", limit="max_ece_rise", worse=1, statistic=calibration.ece
-    )
-    _check_without_interval(
-        report,
-        pair,
-        settings,
-        metric="uar_worst_speaker",
-        limit="max_worst_speaker_drop",
-        worse=-1,
-        statistic=lambda rows: -_worst_speaker(rows),
-    )
-
-
 def _worst_speaker(rows: pd.DataFrame) -> float:
-    """Compute the lowest UAR of a speaker, fast enough for hundreds of permutations."""
+    """Compute the lowest UAR of a speaker, times -1, fast enough for hundreds of permutations."""
     known = rows[~is_unknown_speaker(rows)]
     recalls = (known.emotion == known.predicted).groupby([known.speaker, known.emotion]).mean()
-    return float(recalls.groupby("speaker").mean().min())
+    return -float(recalls.groupby("speaker").mean().min())
+
+
+class _PermutationCheck(NamedTuple):
+    """A metric, the key of its limit, the sign of a change for the worse, and a statistic that increases with it."""
+
+    metric: str
+    limit: str
+    worse: int
+    statistic: Callable[[pd.DataFrame], float]
+
+
+PERMUTATION_CHECKS = (
+    _PermutationCheck("ece", "max_ece_rise", 1, calibration.ece),
+    _PermutationCheck("uar_worst_speaker", "max_worst_speaker_drop", -1, _worst_speaker),
+)
 
 
 def _both(report: RegressionReport, pair: ModelPair, metric: str) -> tuple[float, float] | None:
@@ -373,30 +337,22 @@ def _check_recalls(report: RegressionReport, pair: ModelPair, settings: TestSett
 
 
 def _check_without_interval(
-    report: RegressionReport,
-    pair: ModelPair,
-    settings: TestSettings,
-    *,
-    metric: str,
-    limit: str,
-    worse: int,
-    statistic: Callable[[pd.DataFrame], float],
+    report: RegressionReport, pair: ModelPair, settings: TestSettings, check: _PermutationCheck
 ) -> None:
-    """Check a metric by a permutation test; `worse` is the sign of a change for the worse."""
-    sides = _both(report, pair, metric)
+    sides = _both(report, pair, check.metric)
     if sides is None:
         return
-    max_change = getattr(settings.limits, limit) * (1 if pair.rows is not None else UNTESTED_FACTOR)
-    if not _over(worse * (sides[1] - sides[0]), max_change):
-        _add_row(report, pair, metric, sides, TestResult(), fails=False)
+    max_change = getattr(settings.limits, check.limit) * (1 if pair.rows is not None else UNTESTED_FACTOR)
+    if not _over(check.worse * (sides[1] - sides[0]), max_change):
+        _add_row(report, pair, check.metric, sides, TestResult(), fails=False)
         return
-    p = permutation_p(pair, statistic, settings)
+    p = permutation_p(pair, check.statistic, settings)
     fails = not p >= settings.alpha  # without predictions p is NaN, and the limit alone decides
-    _add_row(report, pair, metric, sides, TestResult(fails, p=p), fails=fails)
+    _add_row(report, pair, check.metric, sides, TestResult(fails, p=p), fails=fails)
     test = f"permutation test p {p:.2g}" if np.isfinite(p) else "not tested: no predictions"
-    change = f"{pair.model}: {metric} changed from {sides[0]:.3f} to {sides[1]:.3f}"
+    change = f"{pair.model}: {check.metric} changed from {sides[0]:.3f} to {sides[1]:.3f}"
     if fails:
-        report.regressions.append(f"{change} (limit {max_change:g}, by check.{limit}; {test}).")
+        report.regressions.append(f"{change} (limit {max_change:g}, by check.{check.limit}; {test}).")
     else:
         report.notes.append(f"{change}, which is not significant ({test}).")
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.dataset.clip_metadata import ROBUSTNESS_PREFIX, is_corrupted, is_unknown_speaker
+from ser.dataset.clip_metadata import ROBUSTNESS_PREFIX, is_corrupted
 from ser.evaluation import bootstrap, significance
 
 COLUMNS = (
@@ -63,21 +63,16 @@ def _compare(corrupted: pd.DataFrame, originals: pd.DataFrame, *, resamples: int
     change = significance.paired_difference(corrupted, clean, resamples=resamples, seed=seed)
     uar = bootstrap.bootstrap(corrupted, ["uar"], resamples=resamples, seed=seed).loc["uar"]
     both = corrupted.merge(clean, on=["clip_id", "fold", "seed"], suffixes=("", "_clean"), validate="one_to_one")
-    limits = {
-        "uar_ci_low": uar.ci_low,
-        "uar_ci_high": uar.ci_high,
-        "uar_change_ci_low": change.ci_low,
-        "uar_change_ci_high": change.ci_high,
-    }
-    if is_unknown_speaker(corrupted).any():
-        limits = dict.fromkeys(limits, float("nan"))
     return {
         "clips": corrupted.clip_id.nunique(),
         "uar_clean": uar.value - change.difference,
         "uar": uar.value,
         "uar_change": change.difference,
         "agreement": float((both.predicted == both.predicted_clean).mean()),
-        **limits,
+        "uar_ci_low": uar.ci_low,
+        "uar_ci_high": uar.ci_high,
+        "uar_change_ci_low": change.ci_low,
+        "uar_change_ci_high": change.ci_high,
     }
 
 

@@ -23,12 +23,10 @@ PAIR_COLUMNS = ("a", "b", "only_a", "only_b", "p", "p_holm", "difference", "ci_l
 
 
 class McNemar(NamedTuple):
-    """Clips that both models, only one, or neither classified correctly, and the exact two-sided p-value."""
+    """Numbers of clips that only one model classified correctly, and the exact two-sided p-value."""
 
-    both: int
     only_a: int
     only_b: int
-    neither: int
     p: float
 
 
@@ -52,12 +50,12 @@ def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> McNemar:
     Parameters
     ----------
     a, b : DataFrame
-        Prediction tables of one split and one seed, of the same clips in any order.
+        Prediction tables of one split, of the same clips in any order. Only the first seed of each is used.
 
     Raises
     ------
     UserError
-        If a clip occurs twice, as with several seeds, or the clips or classes differ.
+        If the clips or classes differ.
 
     References
     ----------
@@ -65,35 +63,22 @@ def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> McNemar:
     learning algorithms: the test does not measure the variation between training runs.
     """
     _check_same_clips(a, b)
-    hits_a, hits_b = _hits(a), _hits(b)
-    hits_b = hits_b[hits_a.index]
+    first_a, first_b = (table[table.seed == table.seed.min()].set_index("clip_id") for table in (a, b))
+    hits_a, hits_b = (table.emotion == table.predicted for table in (first_a, first_b.loc[first_a.index]))
     only_a, only_b = int((hits_a & ~hits_b).sum()), int((~hits_a & hits_b).sum())
     p = stats.binomtest(only_a, only_a + only_b, 0.5).pvalue if only_a + only_b else 1.0
-    return McNemar(int((hits_a & hits_b).sum()), only_a, only_b, int((~hits_a & ~hits_b).sum()), float(p))
-
-
-def _hits(table: pd.DataFrame) -> "pd.Series[bool]":
-    repeated = table.clip_id[table.clip_id.duplicated()]
-    if len(repeated):
-        raise UserError(
-            f"predictions: {repeated.iloc[0]} occurs more than once (seeds {sorted(table.seed.unique().tolist())}); "
-            "McNemar's test compares two fitted models: pass the rows of one split and one seed."
-        )
-    return (table.emotion == table.predicted).set_axis(table.clip_id)
+    return McNemar(only_a, only_b, float(p))
 
 
 def _check_same_clips(a: pd.DataFrame, b: pd.DataFrame, *, names: tuple[str, str] = ("a", "b")) -> None:
-    differing = sorted(_clips(a) ^ _clips(b))
+    first, second = (set(zip(t.clip_id, t.speaker, t.emotion, strict=True)) for t in (a, b))
+    differing = sorted(first ^ second)
     if differing or set(classes_of(a)) != set(classes_of(b)):
         what = f"{len(differing)} differ, such as {' '.join(differing[0])}" if differing else "the classes differ"
         raise UserError(
             f"predictions of {names[0]} and {names[1]}: expected the same clips and classes, but {what}; train and "
             "evaluate both on one split."
         )
-
-
-def _clips(table: pd.DataFrame) -> set[tuple[str, str, str]]:
-    return set(zip(*(table[column].to_list() for column in ("clip_id", "speaker", "emotion")), strict=True))
 
 
 def paired_difference(
@@ -241,9 +226,8 @@ def compare(
     scores = _uar_scores(tables, resamples=resamples, seed=seed)
     rows = []
     for a, b in combinations(tables, 2):
-        test = mcnemar(*(tables[model][tables[model].seed == tables[model].seed.min()] for model in (a, b)))
-        counts = {"a": a, "b": b, "only_a": test.only_a, "only_b": test.only_b, "p": test.p}
-        rows.append(counts | _subtract(scores[a], scores[b], level=level)._asdict())
+        test = mcnemar(tables[a], tables[b])._asdict()
+        rows.append({"a": a, "b": b} | test | _subtract(scores[a], scores[b], level=level)._asdict())
     pairs = pd.DataFrame(rows, columns=[name for name in PAIR_COLUMNS if name != "p_holm"])
     return pairs.assign(p_holm=holm(pairs.p))[list(PAIR_COLUMNS)]
 

@@ -6,7 +6,6 @@ different emotions are not comparable. `clips` counts each clip once; averages c
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,16 +17,6 @@ from ser.utils.errors import UserError
 SUBGROUP_COLUMNS = ("value", "clips", "speakers", "classes", "uar", "accuracy")
 DURATION_EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 """Lower edges of the duration bins, in seconds; the last bin has no upper edge."""
-
-
-class BestAndWorst(NamedTuple):
-    """The subgroups with the lowest and the highest UAR, these UARs, and their difference."""
-
-    worst: Any
-    worst_uar: float
-    best: Any
-    best_uar: float
-    spread: float
 
 
 def evaluate_by_group(table: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -64,13 +53,6 @@ def evaluate_by_group(table: pd.DataFrame, column: str) -> pd.DataFrame:
         for value, rows in table.groupby(column, dropna=False, observed=True)
     ]
     return pd.DataFrame(rows, columns=list(SUBGROUP_COLUMNS)).sort_values("uar", kind="stable", ignore_index=True)
-
-
-def best_and_worst_group(table: pd.DataFrame, *, column: str = "speaker") -> BestAndWorst:
-    """Find the subgroups with the highest and the lowest UAR; see `evaluate_by_group`."""
-    groups = evaluate_by_group(table, column)
-    worst, best = groups.iloc[0], groups.iloc[-1]
-    return BestAndWorst(worst.value, float(worst.uar), best.value, float(best.uar), float(best.uar - worst.uar))
 
 
 def uar_sex_gap(table: pd.DataFrame) -> float:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ser.dataset.clip_metadata import is_unknown_speaker, n_known_speakers
 from ser.evaluation import binary_tasks, bootstrap, calibration, metrics, subgroups
-from ser.params import BinaryTask, Evaluate
+from ser.params import Evaluate
 from ser.predictions.table import classes_of
 from ser.predictions.temperature import undo_temperature
 
@@ -74,16 +74,19 @@ def test_summary(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[s
     classes = [name for name in classes_of(rows) if (rows.emotion == name).any()]
     names = [*METRICS_WITH_CI, *(f"recall_{name}" for name in classes)]
     intervals = bootstrap.bootstrap(rows, names, resamples=settings.n_resamples, seed=seed)
-    folds = [metrics.uar(fold.emotion, fold.predicted) for _, fold in rows.groupby("fold")]
-    known = rows[~is_unknown_speaker(rows)]
-    speakers = subgroups.best_and_worst_group(known) if len(known) else None
+    seeds, folds = (
+        [metrics.uar(group.emotion, group.predicted) for _, group in rows.groupby(column)]
+        for column in ("seed", "fold")
+    )
+    speakers = subgroups.evaluate_by_group(rows[~is_unknown_speaker(rows)], "speaker").uar
     tasks = {
         name: binary_tasks.binary(rows, positive=task.positive, negative=task.negative)
-        for name, task in applicable_tasks(settings.binary_tasks, classes).items()
+        for name, task in settings.binary_tasks.items()
+        if set(task.positive) & set(classes) and set(task.negative) & set(classes)
     }
     return {
         **{f"{name}_{side}": float(intervals.loc[name, side]) for name in names for side in ("ci_low", "ci_high")},
-        "uar_seed_sd": float(bootstrap.mean_over_seeds(rows, ["uar"]).loc["uar", "sd"]),
+        "uar_seed_sd": float(np.std(seeds, ddof=1)) if len(seeds) > 1 else float("nan"),
         "uar_fold_mean": float(np.mean(folds)),
         "uar_fold_sd": float(np.std(folds, ddof=1)) if len(folds) > 1 else float("nan"),
         "speakers": n_known_speakers(rows),
@@ -92,23 +95,14 @@ def test_summary(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[s
         "ece": calibration.ece(rows),
         "ece_uncalibrated": calibration.ece(undo_temperature(rows)),
         "nll": calibration.nll(rows),
-        "uar_worst_speaker": speakers.worst_uar if speakers else float("nan"),
-        "uar_best_speaker": speakers.best_uar if speakers else float("nan"),
+        "uar_worst_speaker": float(speakers.min()),  # NaN if there are none
+        "uar_best_speaker": float(speakers.max()),
         "uar_sex_gap": subgroups.uar_sex_gap(rows),
         **{
             f"{name}_{metric}": float(getattr(scores, metric))
             for name, scores in tasks.items()
             for metric in ("uar", "accuracy", "roc_auc")
         },
-    }
-
-
-def applicable_tasks(tasks: Mapping[str, BinaryTask], classes: list[str]) -> dict[str, BinaryTask]:
-    """Select the binary tasks with at least one of the classes on each side."""
-    return {
-        name: task
-        for name, task in tasks.items()
-        if set(task.positive) & set(classes) and set(task.negative) & set(classes)
     }
 
 
