@@ -29,13 +29,13 @@ def main() -> None:
     unknown = sorted(clips.corpus[is_unknown_speaker(clips)].unique())
     published = published_folds(corpora, params.split.fold_table)
     protocol = describe_protocol(corpora, params.split, unknown=unknown, published=published)
-    headlines = exporting.read_scores(paths.LEADERBOARD_CSV, protocol=protocol)
+    scores = exporting.read_scores(paths.LEADERBOARD_CSV, protocol=protocol)
     settings = PipelineSettings(params.preprocess, params.features, params.train_lstm)
-    usual = cache(exporting.training_statistics)
+    statistics = cache(exporting.training_statistics)
     for name in ["lstm", *params.baselines]:
         inputs = frames if name == "lstm" else functionals
         trained = TrainedModel(name, paths.checkpoint(name), inputs, paths.SPLITS)
-        exporting.export(paths.exported(name), trained, settings, headline=headlines[name], usual=usual)
+        exporting.export(paths.exported(name), trained, settings, scores=scores[name], statistics=statistics)
     exporting.write_model_index(paths.EXPORTED, paths.MODELS_CSV)
 
 
