@@ -148,7 +148,7 @@ def _load(model: Path, **windows: float) -> tuple[Any, Any]:
     from ser import load
     from ser.inference.sliding_window import WindowSettings
 
-    settings = WindowSettings.from_options(**windows, prefix="--")
+    settings = WindowSettings(**windows)  # an error before the model is loaded
     return load(model), settings
 
 

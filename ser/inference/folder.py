@@ -1,7 +1,7 @@
 """Predict all recordings of a folder in parallel and write a CSV file."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -26,14 +26,6 @@ class FolderSummary:
     n_files: int = 0
     n_failed: int = 0
     errors: dict[str, str] = field(default_factory=dict)
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Count a row of the CSV file."""
-        self.n_files += 1
-        if "error" in row:
-            self.n_failed += 1
-            if len(self.errors) < MAX_ERRORS:
-                self.errors[row["file"]] = row["error"]
 
 
 def predict_folder(model: Path, folder: Path, output: Path, *, min_confidence: float) -> FolderSummary:
@@ -67,15 +59,18 @@ def predict_folder(model: Path, folder: Path, output: Path, *, min_confidence: f
     results = map_batches(
         predict, batches(files, size=BATCH_SIZE), description=f"predict {folder.name}", total=n_batches
     )
+    columns = ["file", "label", "confidence", *(f"prob_{label}" for label in labels), "duration", "flags", "error"]
     summary = FolderSummary()
     try:
         with atomic_write(output) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as table:
-            writer = csv.DictWriter(table, _columns(labels), restval="", lineterminator="\n")
+            writer = csv.DictWriter(table, columns, restval="", lineterminator="\n")
             writer.writeheader()
             for rows in results:
                 writer.writerows(rows)
-                for row in rows:
-                    summary.add(row)
+                failed = [row for row in rows if "error" in row]
+                summary.n_files += len(rows)
+                summary.n_failed += len(failed)
+                summary.errors.update({row["file"]: row["error"] for row in failed[: MAX_ERRORS - len(summary.errors)]})
     except OSError as error:
         raise UserError(f"{output}: cannot be written ({error.strerror or error}); choose another --csv.") from None
     return summary
@@ -110,10 +105,6 @@ def _predict_batch(files: list[Path], *, model: Path, folder: Path, min_confiden
 @lru_cache(maxsize=1)
 def _load_once(model: Path) -> Model:
     return load(model)  # once per worker process
-
-
-def _columns(labels: Sequence[str]) -> list[str]:
-    return ["file", "label", "confidence", *(f"prob_{label}" for label in labels), "duration", "flags", "error"]
 
 
 def _row(outcome: PredictionOutcome) -> Mapping[str, Any]:

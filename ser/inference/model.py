@@ -29,8 +29,8 @@ Recording: TypeAlias = str | Path | bytes | BinaryIO | tuple[npt.ArrayLike, int]
 (n_samples, n_channels) and their sample rate in Hz."""
 ProbabilityMatrix: TypeAlias = npt.NDArray[np.floating[Any]]
 
-CHUNKING = {"whole": 10.0, "piece": 5.0}
-"""Recordings longer than `whole` seconds are split into chunks of `piece` seconds."""
+CHUNKING = {"max_duration": 10.0, "chunk_duration": 5.0}
+"""Recordings longer than `max_duration` are split into chunks of `chunk_duration`, in seconds."""
 UNCERTAIN = "uncertain"
 """Label of recordings without speech."""
 
@@ -62,8 +62,6 @@ class Prediction:
 
 @dataclass(frozen=True)
 class _ClipPrediction:
-    """Probabilities of shape (n_classes,), and flags."""
-
     probabilities: ProbabilityMatrix
     flags: tuple[str, ...]
 
@@ -174,6 +172,8 @@ class Model:
     def __init__(self, card: Card, members: Sequence[MemberPredictor]) -> None:
         self.card, self.labels, self._members = card, card.labels, members
         self.rate = card.preprocess.sample_rate
+        buckets = card.length_buckets
+        self._max_seconds = None if buckets is None else buckets.max_length * card.features.hop_seconds
         self._threads = ThreadpoolController()
         self._columns = columns_of(feature_names(card.features), card.inputs.frames)
 
@@ -183,8 +183,7 @@ class Model:
         Parameters
         ----------
         recording : str, Path, bytes, file object, or tuple of array and int
-            An audio file: its path, its bytes or a binary file object; or samples of shape (n_samples,) or
-            (n_samples, n_channels) and their sample rate in Hz. Integer samples are PCM.
+            See `Recording`. Integer samples are PCM.
 
         Returns
         -------
@@ -259,11 +258,7 @@ class Model:
         return np.mean(probabilities, axis=0), np.mean(scores, axis=0)
 
     def _with_flags(self, n_samples: int, probabilities: ProbabilityMatrix, score: float) -> _ClipPrediction:
-        card = self.card
-        max_seconds = None
-        if card.length_buckets is not None:
-            max_seconds = card.length_buckets.max_length * card.features.hop_seconds
-        flags = quality_flags.length_flags(n_samples / self.rate, max_seconds=max_seconds)
+        flags = quality_flags.length_flags(n_samples / self.rate, max_seconds=self._max_seconds)
         return _ClipPrediction(probabilities, (*(("out_of_distribution",) if score > 1 else ()), *flags))
 
     def _aggregate(self, clips: Sequence[_ClipPrediction], *, seconds: float, flags: Sequence[str]) -> Prediction:

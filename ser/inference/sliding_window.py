@@ -6,7 +6,6 @@ same predictions. Memory use does not depend on the duration.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,55 +24,35 @@ TIME_DECIMALS = 4
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """Length, hop and smoothing of windows.
+    """Length, hop and smoothing of windows; invalid values raise a `UserError`.
 
     Attributes
     ----------
-    window_seconds : float
-        Window length; the first windows are shorter.
-    hop_seconds : float
-        Hop length: distance between the ends of successive windows.
+    window : float
+        Window length in seconds; the first windows are shorter.
+    hop : float
+        Hop length in seconds: distance between the ends of successive windows.
     smoothing : float
         Weight of the previous windows in exponential smoothing, 0 (none) to below 1.
     """
 
-    window_seconds: float = 3.0
-    hop_seconds: float = 1.0
+    window: float = 3.0
+    hop: float = 1.0
     smoothing: float = 0.5
 
     def __post_init__(self) -> None:
-        _validate(vars(self))
-
-    @classmethod
-    def from_options(cls, *, window: float, hop: float, smoothing: float, prefix: str = "") -> Self:
-        """Create settings from options; errors name the options, with `prefix` in front."""
-        _validate({f"{prefix}window": window, f"{prefix}hop": hop, f"{prefix}smoothing": smoothing})
-        return cls(window_seconds=window, hop_seconds=hop, smoothing=smoothing)
-
-
-def _validate(values: Mapping[str, float]) -> None:
-    """Validate a window, a hop and a smoothing, in this order, given by their names in errors."""
-    (window_name, window), (hop_name, hop), (smoothing_name, smoothing) = values.items()
-    for name, value in ((window_name, window), (hop_name, hop)):
-        n_frames = value / FRAME_SECONDS
-        if not (0.1 <= value <= 60 and abs(n_frames - round(n_frames)) < 1e-6):
-            raise UserError(f"{name}: found {value:g}; expected 0.1 to 60 seconds, in steps of {FRAME_SECONDS:g}.")
-    if not 0 <= smoothing < 1:
-        raise UserError(f"{smoothing_name}: found {smoothing:g}; expected at least 0 and less than 1, such as 0.5.")
-    if hop > window:
-        raise UserError(f"{hop_name}: found {hop:g}; expected at most {window_name} ({window:g}).")
-
-
-class _AsDict:
-    probabilities: Mapping[str, float]
-
-    def as_dict(self) -> dict[str, object]:
-        """Convert to a dictionary of plain values."""
-        return {**vars(self), "probabilities": dict(self.probabilities)}
+        for name, value in (("window", self.window), ("hop", self.hop)):
+            n_frames = value / FRAME_SECONDS
+            if not (0.1 <= value <= 60 and abs(n_frames - round(n_frames)) < 1e-6):
+                raise UserError(f"{name}: found {value:g}; expected 0.1 to 60 seconds, in steps of {FRAME_SECONDS:g}.")
+        if not 0 <= self.smoothing < 1:
+            raise UserError(f"smoothing: found {self.smoothing:g}; expected at least 0 and less than 1, such as 0.5.")
+        if self.hop > self.window:
+            raise UserError(f"hop: found {self.hop:g}; expected at most the window ({self.window:g}).")
 
 
 @dataclass(frozen=True)
-class WindowPrediction(_AsDict):
+class WindowPrediction:
     """Prediction for a window.
 
     Attributes
@@ -96,7 +75,7 @@ class WindowPrediction(_AsDict):
 
 
 @dataclass(frozen=True)
-class Summary(_AsDict):
+class Summary:
     """Prediction for a whole signal: the mean over its windows before smoothing; durations in seconds."""
 
     seconds: float
@@ -117,9 +96,9 @@ class SlidingWindowPredictor:
 
     def __init__(self, model: Model, settings: WindowSettings) -> None:
         self._model, self._smoothing = model, settings.smoothing
-        self._hop_length = round(model.rate * settings.hop_seconds)
-        self._window_length = round(model.rate * settings.window_seconds)
-        self._n_frames = round(settings.window_seconds / FRAME_SECONDS)
+        self._hop_length = round(model.rate * settings.hop)
+        self._window_length = round(model.rate * settings.window)
+        self._n_frames = round(settings.window / FRAME_SECONDS)
         self._vad = EnergyVad()
         self._signal: Waveform = np.empty(0, dtype=np.float32)
         self._speech: Loud = np.empty(0, dtype=bool)

@@ -8,7 +8,8 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, BinaryIO, Protocol
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -29,17 +30,13 @@ MAX_QUEUED_BLOCKS = 600
 """Blocks of a microphone (30 s) that may wait for prediction."""
 
 
-class _Pipe(Protocol):
-    def read1(self, size: int = ..., /) -> bytes: ...
-
-
-def read_pcm(stream: BinaryIO | _Pipe, *, rate: int, to: int) -> Iterator[Waveform]:
+def read_pcm(stream: Any, *, rate: int, to: int) -> Iterator[Waveform]:
     """Read raw samples, 16-bit signed little-endian mono, as they arrive.
 
     Parameters
     ----------
-    stream : file object
-        Read to its end; an incomplete last sample is dropped.
+    stream : binary file object
+        Read by its method ``read1`` to its end; an incomplete last sample is dropped.
     rate, to : int
         Sample rates of the stream and of the output in Hz.
 
@@ -127,9 +124,9 @@ def json_lines(blocks: Iterable[Waveform], model: Model, settings: WindowSetting
     predictor = SlidingWindowPredictor(model, settings)
     with suppress(KeyboardInterrupt):
         for window in predictor.windows(blocks):
-            yield json.dumps(window.as_dict(), allow_nan=False)
-    segments = [vars(segment) for segment in predictor.segments]
-    yield json.dumps({"final": True, **predictor.summary().as_dict(), "segments": segments}, allow_nan=False)
+            yield json.dumps(asdict(window), allow_nan=False)
+    segments = [asdict(segment) for segment in predictor.segments]
+    yield json.dumps({"final": True, **asdict(predictor.summary()), "segments": segments}, allow_nan=False)
 
 
 def _import_sounddevice() -> Any:

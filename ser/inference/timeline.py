@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ser.audio import io as audio_io
 from ser.audio.types import Waveform
 from ser.audio.vad import Segment
 from ser.inference.model import Model
-from ser.inference.sliding_window import SlidingWindowPredictor, Summary, WindowPrediction, WindowSettings
+from ser.inference.sliding_window import SlidingWindowPredictor, Summary, WindowPrediction, WindowSettings, rechunk
 from ser.utils.files import write_text
 
 NO_SPEECH = "no speech"
@@ -47,11 +47,8 @@ class Timeline:
 
     def as_dict(self) -> dict[str, object]:
         """Convert to a dictionary of plain values, without the outline."""
-        return {
-            **self.summary.as_dict(),
-            "windows": [window.as_dict() for window in self.windows],
-            "segments": [vars(segment) for segment in self.segments],
-        }
+        parts = {"windows": [asdict(w) for w in self.windows], "segments": [asdict(s) for s in self.segments]}
+        return asdict(self.summary) | parts
 
 
 def predict_timeline(recording: Path | bytes, model: Model, settings: WindowSettings) -> Timeline:
@@ -67,30 +64,17 @@ def predict_timeline(recording: Path | bytes, model: Model, settings: WindowSett
 
 def predict_blocks(blocks: Iterable[Waveform], model: Model, settings: WindowSettings) -> Timeline:
     """Predict the windows of a signal given as blocks at the model's sample rate; see `predict_timeline`."""
-    outline = _PeakEnvelope(size=round(model.rate * OUTLINE_SECONDS))
-    predictor = SlidingWindowPredictor(model, settings)
-    windows = tuple(predictor.windows(outline.pass_through(blocks)))
-    return Timeline(
-        model.labels, windows, tuple(predictor.segments), predictor.summary(), np.concatenate(outline.peaks)
-    )
+    peaks: list[float] = []
 
-
-class _PeakEnvelope:
-    """Compute the peak of every `size` samples of a signal that passes through."""
-
-    def __init__(self, *, size: int) -> None:
-        self._size, self.peaks = size, [np.empty(0, dtype=np.float32)]
-
-    def pass_through(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
-        rest = np.empty(0, dtype=np.float32)
-        for block in blocks:
+    def with_peaks() -> Iterator[Waveform]:
+        for block in rechunk(blocks, size=round(model.rate * OUTLINE_SECONDS)):
+            peaks.append(np.abs(block).max())
             yield block
-            joined = np.concatenate([rest, np.abs(block)])
-            n_complete = len(joined) - len(joined) % self._size
-            self.peaks.append(joined[:n_complete].reshape(-1, self._size).max(axis=1))
-            rest = joined[n_complete:]
-        if len(rest):
-            self.peaks.append(rest.max(keepdims=True))
+
+    predictor = SlidingWindowPredictor(model, settings)
+    windows = tuple(predictor.windows(with_peaks()))
+    outline = np.array(peaks, dtype=np.float32)
+    return Timeline(model.labels, windows, tuple(predictor.segments), predictor.summary(), outline)
 
 
 def merge_equal_windows(windows: Iterable[WindowPrediction]) -> list[WindowPrediction]:

@@ -84,12 +84,8 @@ class Limits:
 
 def create_app(model: Model, *, limits: Limits) -> FastAPI:
     """Create the application; the model is called from several threads at once."""
-    handlers: dict[int | type[Exception], Any] = {
-        HTTPException: _http_error,
-        UserError: _invalid_input,
-        RequestValidationError: _invalid_input,
-        Exception: _internal_error,
-    }
+    expected = HTTPException, UserError, RequestValidationError
+    handlers: dict[Any, Any] = {**dict.fromkeys(expected, _client_error), Exception: _internal_error}
     # FastAPI's own documentation pages load scripts from other sites.
     app = FastAPI(title="Speech emotion", version="1", docs_url=None, redoc_url=None, exception_handlers=handlers)
     app.add_middleware(BaseHTTPMiddleware, dispatch=_add_security_headers)
@@ -129,7 +125,7 @@ async def predict(request: Request, options: Annotated[PredictOptions, Query()])
 @router.post("/timeline", response_model=TimelineResponse, **OPENAPI)
 async def predict_timeline(request: Request, options: Annotated[TimelineOptions, Query()]) -> Any:
     """Predict the emotions of a recording over time, in sliding windows."""
-    model, settings = request.app.state.model, WindowSettings.from_options(**options.model_dump())
+    model, settings = request.app.state.model, WindowSettings(**options.model_dump())
     return await _run_limited(
         request, lambda content: timeline_page.data(timeline.predict_timeline(content, model, settings))
     )
@@ -172,11 +168,9 @@ async def _add_security_headers(request: Request, call_next: RequestResponseEndp
     return response
 
 
-async def _http_error(_: Request, error: HTTPException) -> Response:
-    return _problem(error.status_code, str(error.detail), headers=error.headers)
-
-
-async def _invalid_input(_: Request, error: Any) -> Response:
+async def _client_error(_: Request, error: Any) -> Response:
+    if isinstance(error, HTTPException):
+        return _problem(error.status_code, str(error.detail), headers=error.headers)
     if isinstance(error, RequestValidationError):
         return _problem(422, "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in error.errors()))
     return _problem(422, str(error))

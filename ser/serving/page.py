@@ -32,11 +32,14 @@ def page(card: Mapping[str, Any], *, emotions: Sequence[str], limits: Mapping[st
         The page and its Content-Security-Policy.
     """
     origin = card.get("origin", {})
-    corpora = origin.get("corpora", [])
+    corpora, scores = origin.get("corpora", []), origin.get("headline") or {}
+    low, high = scores.get("uar_ci_low"), scores.get("uar_ci_high")
+    interval = "" if low is None or high is None else f" (95 % CI {low:.2f} to {high:.2f})"
     facts = {
         "Name": card.get("model"),
         "Trained on": ", ".join(corpora),
-        "Evaluation": _score(**origin["headline"]) if origin.get("headline") else None,
+        "Evaluation": scores
+        and f"UAR (mean recall over the emotions) {scores['uar']:.2f}{interval}: {scores['protocol']}",
         "Prediction": card.get("aggregation"),
     }
     notes = [html_page.Callout(title, text) for title, text in zip(TITLES, (*LIMITS, NOT_FOR), strict=True)]
@@ -53,10 +56,3 @@ def page(card: Mapping[str, Any], *, emotions: Sequence[str], limits: Mapping[st
             "limits": dict(limits),
         },
     )
-
-
-def _score(
-    *, uar: float, protocol: str, uar_ci_low: float | None = None, uar_ci_high: float | None = None, **_: Any
-) -> str:
-    interval = "" if uar_ci_low is None or uar_ci_high is None else f" (95 % CI {uar_ci_low:.2f} to {uar_ci_high:.2f})"
-    return f"UAR (mean recall over the emotions) {uar:.2f}{interval}: {protocol}"

@@ -47,26 +47,22 @@ def save(timeline: Timeline, stem: Path, *, recording: Path | bytes, name: str, 
     outline, step = _thin_outline(timeline)
     waveform = pd.Series(outline, index=np.arange(len(outline)) * step)
     segments = [(segment.start, segment.end) for segment in timeline.segments]
-    plots.plot_timeline(table, waveform, segments, figure, title=f"{name}: {describe_summary(timeline.summary)}")
+    headline = describe_summary(timeline.summary)
+    plots.plot_timeline(table, waveform, segments, figure, title=f"{name}: {headline}")
     audio = html_page.data_uri(audio_io.to_mp3(recording), kind="audio/mpeg")
-    write_text(page, _render(timeline, name=name, audio=audio, settings=settings))
-    return [figure, page]
-
-
-def _render(timeline: Timeline, *, name: str, audio: str, settings: WindowSettings) -> str:
-    summary = timeline.summary
-    headline = describe_summary(summary)
-    return html_page.render(
+    html = html_page.render(
         "timeline.html.j2",
         name=name,
         headline=f"{headline[0].upper()}{headline[1:]}.",
-        durations=f"{summary.seconds:.1f} seconds, {summary.speech:.1f} seconds of speech.",
+        durations=f"{timeline.summary.seconds:.1f} seconds, {timeline.summary.speech:.1f} seconds of speech.",
         audio=audio,
-        window_seconds=settings.window_seconds,
+        window_seconds=settings.window,
         table=_table(timeline),
         limits=LIMITS,
         data=data(timeline),
     )
+    write_text(page, html)
+    return [figure, page]
 
 
 def data(timeline: Timeline) -> dict[str, Any]:
