@@ -1,4 +1,4 @@
-"""Test the coverage of bootstrap intervals, and means over seeds."""
+"""Test the coverage of bootstrap intervals."""
 
 import numpy as np
 import pandas as pd
@@ -60,8 +60,9 @@ def test_correlated_clips_widen_the_interval() -> None:
 
 @pytest.mark.parametrize(("speakers", "tail"), [(5, 0.00095), (10_000, 0.025)])  # 5: beyond 2.776 x sqrt(5 / 4)
 def test_few_speakers_have_wider_intervals(speakers: int, tail: float) -> None:
-    """The tail probability gives the interval of a mean the width of its t interval."""
-    assert bootstrap._expanded_percentile(speakers, level=0.95) == pytest.approx(tail, abs=2e-5)
+    """The interval of a mean has the width of its t interval."""
+    limits = bootstrap.expanded_percentiles(np.linspace(0, 1, 1001), speakers=speakers, level=0.95)
+    assert limits == pytest.approx((tail, 1 - tail), abs=2e-5)
 
 
 @pytest.mark.parametrize(("speakers", "unknown", "known"), [(1, False, 1), (8, True, 7)])
@@ -92,21 +93,14 @@ def test_intervals_depend_on_the_seed_and_not_on_the_order_of_rows() -> None:
     assert not first.equals(bootstrap.bootstrap(table, ["uar", "f1"], seed=2))
 
 
+def test_seeds_are_averaged() -> None:
+    """The value is the mean of 1/4, 2/4 and 3/4."""
+    assert bootstrap.bootstrap(three_seeds(), ["uar"], seed=1).value["uar"] == pytest.approx(0.5)
+
+
 def test_invalid_input_is_rejected() -> None:
     """Metrics without interval, and repeated clips, are errors."""
     with pytest.raises(UserError, match=r"roc_auc .* uar"):
         bootstrap.bootstrap(random_predictions([0, 1]), ["roc_auc"], seed=1)
     with pytest.raises(UserError, match="twice for seed 1"):
         bootstrap.bootstrap(pd.concat([random_predictions([0, 1])] * 2), ["uar"], seed=1)
-
-
-def test_mean_over_seeds() -> None:
-    """The mean of 1/4, 2/4 and 3/4, their sample standard deviation, and NaN with one seed."""
-    scores = bootstrap.mean_over_seeds(three_seeds(), ["uar", "accuracy"])
-    assert scores.loc["uar"].to_list() == pytest.approx([0.5, 0.25, 3])
-    assert bootstrap.bootstrap(three_seeds(), ["uar"], seed=1).value["uar"] == pytest.approx(0.5)
-    second = three_seeds()[lambda table: table.seed == 2]
-    scores = bootstrap.mean_over_seeds(second, ["uar"])
-    assert scores.loc["uar"].to_list() == pytest.approx([0.5, np.nan, 1], nan_ok=True)
-    with pytest.raises(UserError, match="uaar"):
-        bootstrap.mean_over_seeds(second, ["uaar"])

@@ -39,26 +39,6 @@ def test_uar(true: list[object], predicted: list[object], expected: float) -> No
     assert metrics.uar(true, predicted) == pytest.approx(expected)
 
 
-# All metrics of some rows ---------------------------------------------------------------------------------------------
-
-
-def test_metrics_match_hand_computed_values() -> None:
-    """Eight clips; ROC AUC is the fraction of pairs in the right order, ties counting half."""
-    scores = metrics.compute_metrics(factories.predicted(TRUE, PREDICTED, classes=CLASSES), classes=CLASSES)
-    recalls = {"neutral": 3 / 4, "happy": 1 / 2, "sad": 1}
-    precisions = {"neutral": 3 / 4, "happy": 1, "sad": 2 / 3}
-    areas = [(3 * 3.5 + 1 * 1.5) / 16, (6 + 3) / 12, (2 * 5.5) / 12]
-    expected = {
-        "clips": 8,
-        "accuracy": 6 / 8,
-        "uar": np.mean(list(recalls.values())),
-        "precision": np.mean(list(precisions.values())),
-        "f1": np.mean([2 * p * recalls[name] / (p + recalls[name]) for name, p in precisions.items()]),
-        "roc_auc": np.mean(areas),
-    }
-    assert scores == pytest.approx(expected | {f"recall_{name}": recall for name, recall in recalls.items()})
-
-
 @pytest.mark.parametrize("absent", ["", "calm"])
 def test_metrics_equal_scikit_learn_macro_averages(absent: str) -> None:
     """Averages are over the classes that occur."""
@@ -68,25 +48,17 @@ def test_metrics_equal_scikit_learn_macro_averages(absent: str) -> None:
     scores = metrics.compute_metrics(table, classes=classes)
     assert {key for key in scores if key.startswith("recall_")} == {f"recall_{name}" for name in present}
     assert scores["accuracy"] == pytest.approx(sklearn_metrics.accuracy_score(table.emotion, table.predicted))
-    for name, function in (("precision", "precision_score"), ("uar", "recall_score"), ("f1", "f1_score")):
-        score = getattr(sklearn_metrics, function)(table.emotion, table.predicted, labels=present, average="macro")
-        assert scores[name] == pytest.approx(score), name
+    averages = {"labels": present, "average": "macro", "zero_division": 0}
+    precision, uar, f1, _ = sklearn_metrics.precision_recall_fscore_support(table.emotion, table.predicted, **averages)
+    assert (scores["precision"], scores["uar"], scores["f1"]) == pytest.approx((precision, uar, f1))
     areas = [sklearn_metrics.roc_auc_score(table.emotion == name, table[f"prob_{name}"]) for name in present]
     assert scores["roc_auc"] == pytest.approx(np.mean(areas))
-
-
-def test_perfect_model_scores_one() -> None:
-    """All metrics of correct predictions are 1."""
-    scores = metrics.compute_metrics(factories.predicted(TRUE, TRUE, classes=CLASSES), classes=CLASSES)
-    assert {value for key, value in scores.items() if key != "clips"} == {1.0}
 
 
 def test_one_class_has_no_roc_auc() -> None:
     """If all clips are of one class, ROC AUC is NaN."""
     table = factories.predicted(["sad"] * 3, ["sad", "sad", "happy"], classes=CLASSES)
-    scores = metrics.compute_metrics(table, classes=CLASSES)
-    assert math.isnan(scores["roc_auc"])
-    assert scores["uar"] == pytest.approx(2 / 3)
+    assert math.isnan(metrics.compute_metrics(table, classes=CLASSES)["roc_auc"])
 
 
 def test_splits_are_evaluated_without_augmented_clips() -> None:
@@ -109,9 +81,6 @@ def test_confusion_matrix_is_in_canonical_order() -> None:
     assert counts.index.to_list() == counts.columns.to_list() == classes
     assert (counts.index.name, counts.columns.name) == ("emotion", "predicted")
     assert counts.to_numpy().tolist() == [[3, 0, 0, 1], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 2]]
-
-
-# Curves, top k and kappa ----------------------------------------------------------------------------------------------
 
 
 def test_area_below_roc_curves_is_roc_auc() -> None:

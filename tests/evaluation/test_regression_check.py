@@ -1,9 +1,9 @@
 """Test the regression check: worse results fail, chance variation passes, and nothing is skipped without a note."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,7 +11,6 @@ from ser.evaluation import regression_check, summary
 from ser.evaluation.regression_check import RegressionReport, Result
 from ser.labels import EMOTIONS
 from ser.reporting import regression_report
-from ser.utils.errors import UserError
 from tests.helpers import factories, fake_predictions
 from tests.helpers.fake_predictions import degrade, replace_predictions
 
@@ -45,37 +44,18 @@ def compare(before: Result, after: Result, *accepted: Any, **limits: Any) -> Reg
     return regression_check.compare(before, after, check, evaluate=EVALUATE, seed=1, accepted=accepted)
 
 
-def shift(emotions: Iterable[str], by: int = 4) -> list[str]:
-    """Replace emotions by wrong ones."""
-    return [EMOTIONS[(EMOTIONS.index(name) + by) % 8] for name in emotions]
-
-
 TABLE = predicted()
 BEFORE = result(TABLE, "main")
 
-# Regressions ----------------------------------------------------------------------------------------------------------
 
-
-@pytest.mark.parametrize("points", [3, 6])
-def test_significant_drop_of_uar_fails(points: int) -> None:
+def test_significant_drop_of_uar_fails() -> None:
     """A loss of 3 points of UAR is reported with its size."""
-    report = compare(BEFORE, result(degrade(TABLE, points)))
+    report = compare(BEFORE, result(degrade(TABLE, 3)))
     assert report.code == 1
     [sentence] = report.regressions
-    assert f"lstm: test UAR fell by 0.0{points}" in sentence
+    assert "lstm: test UAR fell by 0.03" in sentence
     assert ", significant" in sentence
     assert report.table.set_index("number").verdict["uar"] == regression_check.WORSE
-
-
-def test_drop_among_other_changes_fails() -> None:
-    """A retrained model predicts 6 % of the clips differently, half of them better."""
-    rng = np.random.default_rng(1)
-    worse = degrade(TABLE, 3)
-    errors = rng.permutation(TABLE.index[TABLE.emotion != TABLE.predicted])[:22]
-    better = replace_predictions(worse, errors, list(worse.emotion[errors]))
-    lost = rng.permutation(better.index[(better.emotion == better.predicted) & ~better.index.isin(errors)])[:22]
-    retrained = replace_predictions(better, lost, shift(better.emotion[lost], 3))
-    assert compare(BEFORE, result(retrained)).code == 1
 
 
 def test_large_drop_without_a_test_fails() -> None:
@@ -94,8 +74,7 @@ def test_recall_of_zero_fails(keep: bool) -> None:
     limits = {"max_uar_drop": 1, "max_uar_drop_not_significant": 1, "max_ece_rise": 1, "max_worst_speaker_drop": 1}
     report = compare(*(sides if keep else without_predictions(sides)), **limits)
     assert report.code == 1
-    assert "lstm: recall of calm fell from 0." in report.regressions[0]
-    assert "to 0.000" in report.regressions[0]
+    assert re.search(r"lstm: recall of calm fell from 0\.\d+ to 0\.000", report.regressions[0])
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -121,7 +100,8 @@ def test_limits_without_a_test_are_wider() -> None:
 def test_drop_of_the_worst_speaker_fails(keep: bool) -> None:
     """One of 24 speakers without correct predictions fails, though UAR hardly changes."""
     rows = TABLE.index[(TABLE.speaker == "ravdess-07") & (TABLE.emotion == TABLE.predicted)]
-    sides = [BEFORE, result(replace_predictions(TABLE, rows, shift(TABLE.emotion[rows])))]
+    wrong = ["calm" if name == "neutral" else "neutral" for name in TABLE.emotion[rows]]
+    sides = [BEFORE, result(replace_predictions(TABLE, rows, wrong))]
     sides = sides if keep else without_predictions(sides)
     report = compare(*sides, max_uar_drop=0.5, max_uar_drop_not_significant=1)
     assert report.code == 1
@@ -131,27 +111,24 @@ def test_drop_of_the_worst_speaker_fails(keep: bool) -> None:
 
 def test_each_model_is_checked() -> None:
     """A model that is no worse does not hide one that is."""
-    bad = result(degrade(TABLE, 5))
+    bad = result(degrade(TABLE, 5), model="b")
     before = Result("main", dict.fromkeys("ab", BEFORE.metrics["lstm"]), SETTINGS, dict.fromkeys("ab", TABLE))
-    metrics = {"a": BEFORE.metrics["lstm"], "b": bad.metrics["lstm"]}
-    after = Result("after", metrics, SETTINGS, {"a": TABLE, "b": bad.predictions["lstm"]})
+    after = Result("after", before.metrics | bad.metrics, SETTINGS, before.predictions | bad.predictions)
     assert [sentence.split(":")[0] for sentence in compare(before, after).regressions] == ["b"]
 
 
-# Results that pass ----------------------------------------------------------------------------------------------------
-
-
 def test_identical_result_passes() -> None:
-    """There is nothing to report."""
-    report = compare(BEFORE, result(TABLE))
-    assert (report.code, report.regressions, report.missing, report.notes) == (0, [], [], [])
+    """There is nothing to report but unused accepted changes; the order of corpora does not matter."""
+    report = compare(result(TABLE, corpora=["a", "b"]), result(TABLE, corpora=["b", "a"]), "corpora")
+    assert (report.code, report.regressions, report.missing) == (0, [], [])
+    assert report.notes == ["accepted, but nothing changed: corpora."]
 
 
 @pytest.mark.parametrize(
     ("clips", "before", "after"),
     [
-        *((CLIPS, seed, seed + 1) for seed in (1, 3, 5, 7, 19)),
-        *((factories.ravdess(range(1, 3)), 1, seed) for seed in (2, 3, 4)),  # few clips vary by several points
+        *((CLIPS, seed, seed + 1) for seed in (1, 3, 5)),
+        *((factories.ravdess(range(1, 3)), 1, seed) for seed in (2, 3)),  # few clips vary by several points
     ],
 )
 def test_chance_variation_passes(clips: pd.DataFrame, before: int, after: int) -> None:
@@ -177,8 +154,6 @@ def test_intervals_are_compared_without_predictions() -> None:
     assert ", significant" in large.regressions[0]
 
 
-# Changes of the task --------------------------------------------------------------------------------------------------
-
 FOUR = ("neutral", "happy", "sad", "angry")
 
 
@@ -187,9 +162,7 @@ def test_fewer_test_clips_fail_unless_accepted() -> None:
     kept = TABLE[TABLE.speaker <= "ravdess-19"].reset_index(drop=True)
     report = compare(BEFORE, result(kept))
     assert report.code == 1
-    [sentence] = report.regressions
-    assert "unaccepted change of test-clips: lstm was tested on 1440 clips, is on 1140" in sentence
-    assert "--accept test-clips" in sentence
+    assert "unaccepted change of test-clips: lstm was tested on 1440 clips, is on 1140" in report.regressions[0]
     assert compare(BEFORE, result(kept), "test-clips").code == 0
     assert compare(BEFORE, result(kept), accepted_changes=("test-clips",)).code == 0
     worse = compare(BEFORE, result(degrade(kept, 5)), "test-clips")
@@ -197,44 +170,29 @@ def test_fewer_test_clips_fail_unless_accepted() -> None:
     assert "test UAR fell by 0.05" in worse.regressions[0]
 
 
-def test_other_clips_or_labels_fail() -> None:
-    """A test set of the same size with other speakers or labels is another one."""
-    tables = [predicted(factories.ravdess(speakers)) for speakers in (range(1, 21), range(5, 25))]
-    sentence = compare(*map(result, tables)).regressions[0]
-    assert "unaccepted change of test-clips" in sentence and "240 were removed and 240 added" in sentence
+def test_other_labels_fail() -> None:
+    """A test set of the same size with other labels is another one."""
     relabelled = TABLE.assign(emotion=TABLE.emotion.mask(TABLE.index == 3, "sad"))
-    assert "test-clips" in compare(BEFORE, result(relabelled)).regressions[0]
+    assert "lstm is tested on other clips: 1 were removed" in compare(BEFORE, result(relabelled)).regressions[0]
 
 
-CHANGES: dict[str, tuple[Callable[[], Result], str]] = {
-    "protocol": (
-        lambda: result(TABLE, split={"protocol": "random", "folds": 1}),
-        "split.protocol was speaker_independent, is random",
-    ),
-    "corpora": (lambda: result(TABLE, corpora=["ravdess", "tess"]), "corpora was ['ravdess'], is ['ravdess', 'tess']"),
-    "classes": (
-        lambda: result(fake_predictions.predictions(CLIPS[CLIPS.emotion.isin(FOUR)], skill=1.5, classes=FOUR)),
-        "lstm was tested on neutral, calm, happy, sad, angry, fearful, disgust, surprised, is on neutral, happy,",
-    ),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_changes_of_the_task_fail_unless_accepted(change: Any) -> None:
+@pytest.mark.parametrize(
+    ("change", "settings", "sentence"),
+    [
+        ("protocol", {"split": {"protocol": "random", "folds": 1}}, "protocol was speaker_independent, is random"),
+        ("corpora", {"corpora": ["ravdess", "tess"]}, "corpora was ['ravdess'], is ['ravdess', 'tess']"),
+        ("classes", {}, "lstm was tested on neutral, calm, happy, sad, angry, fearful, disgust, surprised, is on"),
+    ],
+)
+def test_changes_of_the_task_fail_unless_accepted(change: Any, settings: dict[str, Any], sentence: str) -> None:
     """If accepted, no metric is compared."""
-    make, sentence = CHANGES[change]
-    report = compare(BEFORE, make())
+    four = fake_predictions.predictions(CLIPS[CLIPS.emotion.isin(FOUR)], skill=1.5, classes=FOUR)
+    after = result(TABLE if settings else four, **settings)
+    report, accepted = compare(BEFORE, after), compare(BEFORE, after, change)
     assert report.code == 1
-    assert any(f"unaccepted change of {change}: {sentence}" in line for line in report.regressions)
-    accepted = compare(BEFORE, make(), change)
+    assert any(f"unaccepted change of {change}: " in line and sentence in line for line in report.regressions)
     assert (accepted.code, accepted.rows) == (0, [])
-    assert any(f"accepted change of {change}: {sentence}" in note for note in accepted.notes)
-    assert any("No metric was compared" in note for note in accepted.notes)
-
-
-def test_order_of_corpora_does_not_matter() -> None:
-    """[tess, ravdess] equals [ravdess, tess]."""
-    assert compare(result(TABLE, corpora=["a", "b"]), result(TABLE, corpora=["b", "a"])).code == 0
+    assert any(f"accepted change of {change}: " in note and sentence in note for note in accepted.notes)
 
 
 def test_removed_model_fails_unless_accepted() -> None:
@@ -250,16 +208,6 @@ def test_removed_model_fails_unless_accepted() -> None:
     assert "no model in common" in no_common.missing[0]
 
 
-def test_unused_and_unknown_accepted_changes() -> None:
-    """An accepted change that did not happen is noted; an unknown one is an error that lists the known ones."""
-    assert compare(BEFORE, result(TABLE), "corpora").notes == ["accepted, but nothing changed: corpora."]
-    with pytest.raises(UserError, match="'model': expected one of corpora, protocol, classes, test-clips"):
-        regression_check.parse_accepted_changes(["model"])
-
-
-# Missing metrics ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("metric", ["uar", "ece", "uar_worst_speaker"])
 def test_missing_metric_cannot_be_compared(metric: str) -> None:
     """A metric that one side lacks is reported."""
@@ -271,19 +219,13 @@ def test_missing_metric_cannot_be_compared(metric: str) -> None:
         assert f"lstm: {name} has no test metric {metric}" in report.missing[0]
 
 
-def test_results_without_comparable_metrics_pass() -> None:
-    """The first result, and metrics under retired names, are noted."""
-    initial = regression_check.initial_result("main", BEFORE)
-    assert initial.code == 0
-    assert "main has no metrics/metrics.json" in initial.notes[0]
+def test_results_that_cannot_be_compared_pass() -> None:
+    """Metrics under retired names are recognized, and the reason is noted."""
     assert regression_check.is_outdated({"lstm": {"test": {"uar": 0.5, "uar_low": 0.4, "kappa": 0.5}}})
     assert not regression_check.is_outdated(BEFORE.metrics)
-    outdated = regression_check.not_comparable("main", BEFORE)
-    assert outdated.code == 0
-    assert "not comparable: metrics of main" in outdated.notes[0]
-
-
-# Reports --------------------------------------------------------------------------------------------------------------
+    report = regression_check.skip_comparison("main", BEFORE, reason="main has no metrics")
+    assert report.code == 0
+    assert "main has no metrics" in report.notes[0]
 
 
 def test_reports_contain_metrics_and_reasons() -> None:

@@ -39,9 +39,6 @@ def summarize(*rows: pd.DataFrame, settings: Any = SETTINGS, split: str = "test"
     return summary.summarize(with_val(*rows), settings, seed=1)[split]
 
 
-# Intervals and spread -------------------------------------------------------------------------------------------------
-
-
 def test_summary_extends_the_metrics() -> None:
     """The test split has the metrics and more, the validation split only these; augmented clips are excluded."""
     rows = pd.concat([ALL_CORRECT, HALF, QUARTER], ignore_index=True)
@@ -65,36 +62,24 @@ def test_equal_models_have_equal_scores() -> None:
     assert scores == {0.325}
 
 
-def test_two_speakers_have_an_interval() -> None:
-    """The limits are the worst and the best speaker."""
+def test_intervals_need_two_known_speakers() -> None:
+    """The limits of two speakers are the worst and the best; otherwise limits are omitted."""
     scores = summarize(ALL_CORRECT, QUARTER)
-    assert scores["speakers"] == 2
-    assert scores["uar"] == pytest.approx(5 / 8)
-    for metric in ("uar", "accuracy"):
-        assert (scores[f"{metric}_ci_low"], scores[f"{metric}_ci_high"]) == (0.25, 1)
-    for metric in ("f1", *(f"recall_{name}" for name in CLASSES)):
-        assert 0 <= scores[f"{metric}_ci_low"] <= scores[metric] <= scores[f"{metric}_ci_high"] <= 1
-    assert (scores["recall_sad_ci_low"], scores["recall_sad_ci_high"]) == (1, 1)
-
-
-def test_one_or_unknown_speakers_have_no_interval() -> None:
-    """Limits are omitted."""
-    scores = summarize(HALF)
-    assert scores["speakers"] == 1
-    assert [name for name in scores if name.endswith(("_ci_low", "_ci_high"))] == []
-    unknown = summarize(pd.concat([ALL_CORRECT, QUARTER]).assign(speaker="ravdess-"))
-    assert unknown["speakers"] == 0
-    assert not [name for name in unknown if name.startswith(("uar_ci_low", "uar_worst", "uar_best"))]
+    for metric, limits in {"uar": (0.25, 1), "accuracy": (0.25, 1), "recall_sad": (1, 1)}.items():
+        assert (scores[f"{metric}_ci_low"], scores[f"{metric}_ci_high"]) == limits
+    unknown = pd.concat([ALL_CORRECT, QUARTER]).assign(speaker="ravdess-")
+    for rows, n_speakers in ((ALL_CORRECT, 1), (unknown, 0)):
+        scores = summarize(rows)
+        assert scores["speakers"] == n_speakers
+        assert not [name for name in scores if name.endswith(("_ci_low", "_ci_high"))]
+        assert ("uar_worst_speaker" in scores, "uar_best_speaker" in scores) == (n_speakers > 0,) * 2
 
 
 def test_seeds_are_averaged() -> None:
     """UAR of 1 and of 0.5 have a mean of 0.75 and a standard deviation of 0.354; clips are counted once."""
     second = HALF.assign(clip_id=ALL_CORRECT.clip_id, speaker=ALL_CORRECT.speaker, sex="f", seed=2)
     scores = summarize(ALL_CORRECT, second)
-    each = [metrics.compute_metrics(rows, classes=CLASSES) for rows in (ALL_CORRECT, second)]
-    for name in ("uar", "accuracy", "precision", "f1", "roc_auc", "recall_sad"):
-        assert scores[name] == pytest.approx((each[0][name] + each[1][name]) / 2), name
-    assert scores["uar"] == 0.75
+    assert scores["uar"] == scores["accuracy"] == 0.75
     assert scores["uar_seed_sd"] == pytest.approx(np.sqrt(0.125))
     assert scores["clips"] == summarize(ALL_CORRECT, second, split="val")["clips"] == 4
     assert isinstance(scores["clips"], int)
@@ -110,9 +95,6 @@ def test_folds_are_pooled() -> None:
     assert "uar_seed_sd" not in scores
 
 
-# Other metrics --------------------------------------------------------------------------------------------------------
-
-
 def test_other_metrics_match_hand_computed_values() -> None:
     """Speakers of UAR 1, 0.5 and 0.25, the first female: 7 of 12 predictions are correct, each with confidence 0.7."""
     scores = summarize(ALL_CORRECT, HALF, QUARTER)
@@ -125,7 +107,7 @@ def test_other_metrics_match_hand_computed_values() -> None:
     assert scores["top2_accuracy"] == pytest.approx((7 + 1) / 12)
 
 
-@pytest.mark.parametrize("temperature", [0.05, 0.5, 1.0, 3.0, 20.0])
+@pytest.mark.parametrize("temperature", [0.05, 1.0, 20.0])
 def test_uncalibrated_error_is_that_before_temperature_scaling(temperature: float) -> None:
     """The temperature of each row is undone."""
     raw = apply_temperature(pd.concat([ALL_CORRECT, HALF, QUARTER], ignore_index=True), 0.8)
@@ -142,41 +124,21 @@ def task(positive: Sequence[str], negative: Sequence[str]) -> Any:
     return factories.settings(evaluate={"n_resamples": 200, "binary_tasks": binary}).evaluate
 
 
-def test_binary_task() -> None:
-    """Happy against sad and angry: correct are 1/1 and 2/2, 1/1 and 0/2, 0/1 and 2/2."""
+def test_binary_tasks() -> None:
+    """Happy against sad and angry: correct are 1/1 and 2/2, 1/1 and 0/2, 0/1 and 2/2. Both sides need clips."""
     scores = summarize(ALL_CORRECT, HALF, QUARTER, settings=task(["happy"], ["sad", "angry"]))
-    assert scores["task_accuracy"] == pytest.approx(6 / 9)
-    assert scores["task_uar"] == pytest.approx((2 / 3 + 4 / 6) / 2)
+    assert (scores["task_accuracy"], scores["task_uar"]) == pytest.approx((6 / 9, (2 / 3 + 4 / 6) / 2))
     assert 0 <= scores["task_roc_auc"] <= 1
-
-
-@pytest.mark.parametrize(
-    ("positive", "negative"),
-    [
-        (["surprised"], ["sad"]),  # not a class of the run
-        (["happy"], ["calm", "fearful"]),
-        (["happy"], ["angry"]),  # a class without test clips
-        (["angry"], ["happy"]),
-        (["angry"], ["surprised"]),
-    ],
-)
-def test_binary_tasks_without_clips_on_one_side_are_omitted(positive: list[str], negative: list[str]) -> None:
-    """Tasks need a class and a clip on each side."""
     rows = [table[table.emotion != "angry"] for table in (ALL_CORRECT, HALF)]
-    scores = summarize(*rows, settings=task(positive, negative))
-    assert [name for name in scores if name.startswith("task")] == []
+    for positive, negative in ((["surprised"], ["sad"]), (["happy"], ["angry"]), (["angry"], ["happy"])):
+        scores = summarize(*rows, settings=task(positive, negative))
+        assert [name for name in scores if name.startswith("task")] == []
 
 
 @pytest.mark.parametrize(
     "rows",
-    [
-        ALL_CORRECT,
-        ALL_CORRECT[:1],
-        HALF,
-        pd.concat([ALL_CORRECT, QUARTER]).assign(sex=""),
-        ALL_CORRECT.assign(speaker="ravdess-"),
-    ],
-    ids=["perfect", "one clip", "one speaker", "unknown sex", "unknown speaker"],
+    [ALL_CORRECT[:1], pd.concat([ALL_CORRECT, QUARTER]).assign(sex=""), ALL_CORRECT.assign(speaker="ravdess-")],
+    ids=["one clip", "unknown sex", "unknown speaker"],
 )
 def test_metrics_are_finite_json_numbers(tmp_path: Any, rows: pd.DataFrame) -> None:
     """Metrics that are not defined are omitted, as JSON has no NaN."""
@@ -186,30 +148,19 @@ def test_metrics_are_finite_json_numbers(tmp_path: Any, rows: pd.DataFrame) -> N
     assert all(np.isfinite(list(numbers.values())).all() for numbers in scores.values())
 
 
-# The leaderboard ------------------------------------------------------------------------------------------------------
-
-
 def numbers(uar: float, **others: float) -> dict[str, dict[str, float]]:
     return {"test": {"uar": uar, "accuracy": 0.1} | others, "val": {"uar": 1 - uar, "accuracy": 0.2}}
 
 
 def test_leaderboard_is_sorted_by_test_uar() -> None:
-    """Accuracy and validation UAR do not matter; models not significantly worse than the best are marked."""
-    summaries = {"svm": numbers(0.5), "lstm": numbers(0.6, cohen_kappa=0.4), "knn": numbers(0.3, accuracy=0.9)}
+    """Ties are in alphabetical order; models not significantly worse than the best are marked."""
+    summaries = {"svm": numbers(0.5), "lstm": numbers(0.6, cohen_kappa=0.4), "knn": numbers(0.5, accuracy=0.9)}
     ranking = summary.leaderboard(summaries, not_significantly_worse=["lstm", "svm"])
     assert list(ranking)[:4] == ["rank", "model", "uar", "accuracy"]
     assert set(list(ranking)[4:]) == {"cohen_kappa", "val_uar", "not_significantly_worse", *summary.OPTIONAL_METRICS}
     assert ranking[["rank", "model", "uar", "val_uar", "not_significantly_worse"]].to_numpy().tolist() == [
         [1, "lstm", 0.6, 0.4, True],
-        [2, "svm", 0.5, 0.5, True],
-        [3, "knn", 0.3, 0.7, False],
+        [2, "knn", 0.5, 0.5, False],
+        [3, "svm", 0.5, 0.5, True],
     ]
     assert ranking.cohen_kappa.isna().tolist() == [False, True, True]
-
-
-def test_ties_are_sorted_by_name() -> None:
-    """The order of the models does not matter."""
-    models = {"svm": numbers(0.5), "knn": numbers(0.5), "lstm": numbers(0.9), "decision_tree": numbers(0.5)}
-    for summaries in (models, dict(reversed(models.items()))):
-        ranking = summary.leaderboard(summaries, not_significantly_worse=[])
-        assert list(ranking.model) == ["lstm", "decision_tree", "knn", "svm"]
