@@ -79,21 +79,12 @@ def test_real_clips_have_the_stored_predictions(corpora: Path, tmp_path: Path, m
 
 
 def _real(params: dict[str, Any], *, model: str) -> dict[str, Any]:
-    split = params["split"] | {"protocol": "random", "test_fraction": 0.55, "val_fraction": 0.15}
-    features = params["features"] | {
-        "frame_features": ["mel"] if model == "lstm" else ["mfcc", "pitch", "spectral", "chroma"]
-    }
-    inputs = {"spectral_features": ["mel"] if model == "lstm" else ["mfcc"], "epochs": 1}
-    robustness = params["augment"]["robustness"] | {"n_clips": 0}
-    augment = params["augment"] | {"copies_per_clip": 0, "robustness": robustness}
-    return params | {
-        "split": split,
-        "features": features,
-        "augment": augment,
-        "model_seeds": [1],
-        "baselines": ["svm"],
-        "train_lstm": params["train_lstm"] | inputs,
-    }
+    kinds = ["mel"] if model == "lstm" else ["mfcc", "pitch", "spectral", "chroma"]
+    params["split"] |= {"protocol": "random", "test_fraction": 0.55, "val_fraction": 0.15}
+    params["features"]["frame_features"] = kinds
+    params["train_lstm"] |= {"spectral_features": kinds[:1], "epochs": 1}
+    params["augment"]["copies_per_clip"] = params["augment"]["robustness"]["n_clips"] = 0
+    return params | {"model_seeds": [1], "baselines": ["svm"]}
 
 
 def test_members_are_averaged(built: Path, lstm: Model, voice: Any) -> None:
@@ -138,7 +129,7 @@ def test_the_baseline_of_the_benchmark_runs(built: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(built)
     monkeypatch.setattr(benchmark, "REPEATS", 1)
     monkeypatch.setenv(benchmark.STARTED, "0")
-    assert benchmark.plain(Path("voice.wav"))["network"] > 0
+    assert benchmark.baseline(Path("voice.wav"))["network"] > 0
 
 
 def test_package_exports_load() -> None:
@@ -183,8 +174,7 @@ def test_long_recordings_are_predicted_in_chunks(lstm: Model, voice: Any, tmp_pa
     dvc_project.write(tmp_path / "long.wav", signal)
     samples, rate = audio_io.decode(tmp_path / "long.wav")  # 16-bit rounding changes functionals
     prediction = lstm.predict((samples, rate))
-    assert "chunked" in prediction.flags
-    assert "silence" not in prediction.flags
+    assert ("chunked" in prediction.flags, "silence" in prediction.flags) == (True, False)
     assert prediction.seconds == pytest.approx(len(signal) / 16000)
     by_file = lstm.predict(tmp_path / "long.wav").probabilities
     np.testing.assert_allclose(list(by_file.values()), list(prediction.probabilities.values()), atol=1e-6)
@@ -195,7 +185,6 @@ def test_long_recordings_are_predicted_in_chunks(lstm: Model, voice: Any, tmp_pa
     [
         (b"", "empty"),
         (b"no audio at all", "not decodable as audio"),
-        ((np.array([]), 16000), "samples are an array"),
         ((np.array(["a"]), 16000), "samples are an array"),
         ((np.zeros((2, 2, 2)), 16000), "samples are an array"),
         ((np.zeros((9, 99)), 16000), "99 channels"),
@@ -229,8 +218,7 @@ def test_card_describes_the_model(lstm: Model) -> None:
     assert (card.inputs.frames, card.inputs.functionals) == (("mel",), True)
     assert card.features.frame_features == ("mel", "rms")  # for the functionals
     assert card.origin["corpora"] == ["ravdess"]
-    assert card.origin["headline"]["uar"] == 0.5
-    assert card.origin["headline"]["uar_ci_low"] is None
+    assert (card.origin["headline"]["uar"], card.origin["headline"]["uar_ci_low"]) == (0.5, None)
     assert [(member.fold, member.seed, len(member.weights)) for member in card.members] == [(1, 1, 2), (1, 2, 2)]
     assert all(member.training_speakers for member in card.members)
     made_from = card.origin["made_from"]
@@ -263,14 +251,8 @@ def change(path: Path, old: bytes, new: bytes) -> None:
         (lambda folder: (folder / "card.json").unlink(), "has no card.json"),
         (lambda folder: (folder / "card.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "card.json").write_text("[]"), "found list"),
-        (
-            lambda folder: change(folder / "card.json", b'"format": 4', b'"format": 3'),
-            "found format 3.*dvc repro export",
-        ),
-        (
-            lambda folder: change(folder / "card.json", b'"denoise_strength": 0.5', b'"denoise_strength": 0.6'),
-            "not match its SHA-256",
-        ),
+        (lambda folder: change(folder / "card.json", b'"format": 4', b'"format": 3'), "found format 3"),
+        (lambda folder: change(folder / "card.json", b'"fold": 1', b'"fold": 2'), "not match its SHA-256"),
         (lambda folder: (folder / "fold1_seed2/network1.onnx").unlink(), "network1.onnx: is missing"),
         (lambda folder: change(folder / "fold1_seed2/network2.onnx", b"Sub", b"Add"), "SHA-256 differs"),
         (shutil.rmtree, "not found; run `make repro`"),
