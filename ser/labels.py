@@ -1,4 +1,4 @@
-"""Define the canonical emotions, and select and merge them for a run."""
+"""Define the canonical emotions; validate, map and sort emotion labels."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from ser.utils.errors import UserError
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 """Canonical names, in the order of all tables, matrices and model outputs."""
 LABEL_PATTERN = "[a-z]+(_[a-z]+)*"
-"""Pattern of emotion names. Corpora may have others, such as ``bored``; a run excludes them unless it names them."""
+"""Pattern of emotion names. Corpora may have others than `EMOTIONS`, such as ``bored``."""
 
 
 def validate_labels(names: Sequence[str], *, where: str) -> None:
@@ -23,7 +23,7 @@ def validate_labels(names: Sequence[str], *, where: str) -> None:
     invalid = sorted(name for name in set(names) if not re.fullmatch(LABEL_PATTERN, name))
     if invalid:
         raise UserError(
-            f"{where}: {', '.join(map(repr, invalid))} cannot name an emotion; expected a lower-case word, such as "
+            f"{where}: invalid emotion {', '.join(map(repr, invalid))}; expected a lower-case word, such as "
             f"{', '.join(EMOTIONS)}."
         )
 

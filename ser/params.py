@@ -1,4 +1,4 @@
-"""Read params.yaml as frozen, validated settings. Errors name the full path of each unknown, missing or invalid key."""
+"""Read params.yaml as validated, immutable settings."""
 
 import difflib
 import re
@@ -36,30 +36,30 @@ Protocol = Literal["speaker_independent", "text_independent", "cross_corpus", "r
 Change = Literal["corpora", "protocol", "classes", "test-clips", "models"]
 
 
-def _list(value: Any) -> Any:
+def _require_list(value: Any) -> Any:
     if not isinstance(value, (list, tuple)):
         example = f"; write [{value}]" if isinstance(value, (str, int, float)) else ""
         raise ValueError(f"must be a list{example}")
     return value
 
 
-def _whole_numbers(value: Any) -> Any:
+def _require_integers(value: Any) -> Any:
     if not isinstance(value, (list, tuple)) or any(type(item) is not int for item in value):
         example = value if type(value) is int else 1
         raise ValueError(f"must be a list of whole numbers, such as [{example}]")
     return value
 
 
-def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _require_unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) != len(values):
-        raise ValueError("names something twice")
+        raise ValueError("must not contain duplicates")
     return values
 
 
 T = TypeVar("T")
-Many = Annotated[tuple[T, ...], BeforeValidator(_list), AfterValidator(_distinct)]
-Some = Annotated[Many[T], Field(min_length=1)]
-Word = Annotated[str, StringConstraints(pattern=f"^{LABEL_PATTERN}$")]
+UniqueTuple = Annotated[tuple[T, ...], BeforeValidator(_require_list), AfterValidator(_require_unique)]
+NonEmptyTuple = Annotated[UniqueTuple[T], Field(min_length=1)]
+Label = Annotated[str, StringConstraints(pattern=f"^{LABEL_PATTERN}$")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 FractionOrZero = Annotated[float, Field(ge=0, lt=1)]
 ClosedFraction = Annotated[float, Field(ge=0, le=1)]
@@ -70,9 +70,9 @@ CorpusName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$")]
 
 
 class Settings(BaseModel):
-    """A section of params.yaml: immutable, and without undeclared keys."""
+    """A section of params.yaml: immutable, without undeclared keys."""
 
-    # Validators are built on first use: a prediction needs few of the sections.
+    # Build validators on first use, as a prediction needs only some sections.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
@@ -90,11 +90,11 @@ class Range(Settings):
 
 
 class Emotions(Settings):
-    """The classes of a run: canonical emotions, extra emotions, and emotions that are merged into another."""
+    """Classes of a run: canonical emotions, extra emotions, and emotions that are merged into another class."""
 
-    use: Many[Emotion]
-    extra: Many[Word]
-    merge: dict[Word, Word]
+    use: UniqueTuple[Emotion]
+    extra: UniqueTuple[Label]
+    merge: dict[Label, Label]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -104,20 +104,20 @@ class Emotions(Settings):
     @model_validator(mode="after")
     def _valid(self) -> Self:
         if len(self.classes) < 2:
-            raise ValueError("use and extra name fewer than two emotions")
-        known = [word for word in self.extra if word in get_args(Emotion)]
-        if known:
-            raise ValueError(f"extra is for emotions other than the canonical eight; put {', '.join(known)} into use")
+            raise ValueError("use and extra have fewer than two emotions")
+        canonical = [label for label in self.extra if label in get_args(Emotion)]
+        if canonical:
+            raise ValueError(f"extra is for other than the canonical emotions; move {', '.join(canonical)} to use")
         for emotion, target in self.merge.items():
             if target not in self.classes:
-                raise ValueError(f"merge maps {emotion} to {target}, which is not in use; add it there")
+                raise ValueError(f"merge maps {emotion} to {target}, which is not in use; add it to use")
             if target in self.merge:
                 raise ValueError(f"merge maps {emotion} to {target}, which is itself merged into {self.merge[target]}")
         return self
 
 
 class Download(Settings):
-    """Where corpora come from: a folder that holds <corpus>/… or null, Kaggle, and whether incomplete ones pass."""
+    """Sources of corpora: a local folder with <corpus>/… or null, and Kaggle; whether to accept incomplete corpora."""
 
     data_dir: str | None
     kaggle: bool
@@ -125,27 +125,27 @@ class Download(Settings):
 
 
 class CustomCorpus(Settings):
-    """A user's own recordings: the folder, and where the labels are.
+    """Recordings of the user. `emotions` maps labels to emotions.
 
-    `labels` is a CSV file and `pattern` a regular expression of paths. With neither, labels come from labels.csv in the
-    folder, or else from the folder names. `emotions` maps labels to emotions.
+    Labels are from the CSV file `labels` or the regular expression `pattern` of paths. If both are null, they are from
+    labels.csv in the folder, or else from the names of subfolders.
     """
 
     folder: str | None
     labels: str | None
     pattern: str | None
-    emotions: dict[str, Word]
+    emotions: dict[str, Label]
     language: Annotated[str, StringConstraints(pattern="^[a-z]{2}$")]
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def _one_label_source(self) -> Self:
         if self.labels is not None and self.pattern is not None:
             raise ValueError("labels and pattern are both set; set one to null")
         return self
 
     @field_validator("emotions", mode="before")
     @classmethod
-    def _labels_are_text(cls, emotions: Any) -> Any:
+    def _require_text_labels(cls, emotions: Any) -> Any:
         other = [label for label in emotions if not isinstance(label, str)] if isinstance(emotions, dict) else []
         if other:  # YAML reads 01 as 1, and no as false
             raise ValueError(f"{other[0]!r} is not text; quote labels that YAML reads as something else")
@@ -153,7 +153,7 @@ class CustomCorpus(Settings):
 
     @field_validator("pattern")
     @classmethod
-    def _readable(cls, pattern: str | None) -> str | None:
+    def _valid_pattern(cls, pattern: str | None) -> str | None:
         try:
             groups = re.compile(pattern).groupindex if pattern is not None else {"emotion": 1}
         except re.error as error:
@@ -164,7 +164,7 @@ class CustomCorpus(Settings):
 
 
 class Preprocess(Settings):
-    """From recordings to clips. The sample rate is in Hz, levels in dB, times in seconds."""
+    """Conversion of recordings to clips. The sample rate is in Hz, levels are in dB, times in seconds."""
 
     sample_rate: Annotated[int, Field(ge=8000, le=48000)]
     denoise_strength: ClosedFraction
@@ -179,16 +179,16 @@ class Robustness(Settings):
     """Corruptions of test clips for robustness tests. Levels are in dB, times in seconds."""
 
     n_clips: CountOrZero
-    noise_snr_db: Many[Annotated[float, Field(ge=-40, le=80)]]
+    noise_snr_db: UniqueTuple[Annotated[float, Field(ge=-40, le=80)]]
     telephone: bool
-    rt60_seconds: Many[Annotated[float, Field(ge=0.05, le=10)]]
-    gain_db: Many[Annotated[float, Field(ge=-60, le=60)]]
+    rt60_seconds: UniqueTuple[Annotated[float, Field(ge=0.05, le=10)]]
+    gain_db: UniqueTuple[Annotated[float, Field(ge=-60, le=60)]]
 
 
 class Augment(Settings):
-    """Augmented clips for training, their number per clip, and corrupted clips for robustness tests."""
+    """Augmented clips for training, and corrupted clips for robustness tests."""
 
-    augmentations: Many[AugmentationName]
+    augmentations: UniqueTuple[AugmentationName]
     copies_per_clip: CountOrZero
     speed_perturb_copies: Count
     noise_snr_db: Range
@@ -204,14 +204,13 @@ class Augment(Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        for name in ("time_stretch_rate", "speed_factor"):
-            rate: Range = getattr(self, name)
-            if rate.min < 0.25 or rate.max > 4:
-                raise ValueError(f"{name} must lie within 0.25 and 4")
+        limits = {"time_stretch_rate": (0.25, 4), "speed_factor": (0.25, 4), "pitch_shift_semitones": (-24, 24)}
+        for name, (low, high) in limits.items():
+            interval: Range = getattr(self, name)
+            if interval.min < low or interval.max > high:
+                raise ValueError(f"{name} must lie within {low} and {high}")
         if max(abs(self.time_shift_fraction.min), abs(self.time_shift_fraction.max)) >= 1:
             raise ValueError("time_shift_fraction must lie within -1 and 1")
-        if max(abs(self.pitch_shift_semitones.min), abs(self.pitch_shift_semitones.max)) > 24:
-            raise ValueError("pitch_shift_semitones must lie within -24 and 24")
         return self
 
 
@@ -223,23 +222,23 @@ class Mfcc(Settings):
 
 
 class Mel(Settings):
-    """The mel filter bank of `mel` and `mfcc`. Frequencies are in Hz."""
+    """Mel filter bank of `mel` and `mfcc`. Frequencies are in Hz."""
 
     n_mels: Annotated[int, Field(ge=4, le=256)]
     fmin: Annotated[float, Field(ge=0)]
 
 
 class Chroma(Settings):
-    """Pitch classes per octave."""
+    """Number of pitch classes per octave."""
 
     n_chroma: Annotated[int, Field(ge=1, le=96)]
 
 
 class Features(Settings):
-    """Frame-level features and the functionals that summarize them per clip. Times are in seconds."""
+    """Frame-level features, and functionals of a clip. Times are in seconds."""
 
-    frame_features: Some[FrameFeature]
-    functionals: Some[Functional]
+    frame_features: NonEmptyTuple[FrameFeature]
+    functionals: NonEmptyTuple[Functional]
     window_seconds: Annotated[float, Field(ge=0.005, le=0.2)]
     hop_seconds: Annotated[float, Field(ge=0.001, le=0.2)]
     mfcc: Mfcc
@@ -254,11 +253,11 @@ class Features(Settings):
 
 
 class Split(Settings):
-    """The evaluation protocol and its folds. Fractions are of the speakers, texts or clips that the protocol splits."""
+    """Evaluation protocol and folds. Fractions are of the speakers, texts or clips that the protocol splits."""
 
     protocol: Protocol
     folds: Count
-    fold_table: Word | None
+    fold_table: Label | None
     test_fraction: Fraction
     val_fraction: Fraction
 
@@ -275,22 +274,22 @@ class Split(Settings):
 
 
 class TrainLstm(Settings):
-    """The recurrent network and its training."""
+    """Architecture and training of the network."""
 
     architecture: Literal["lstm", "bilstm", "cnn_bilstm"]
-    spectral_features: Some[FrameFeature]
-    prosody_features: Many[FrameFeature]
+    spectral_features: NonEmptyTuple[FrameFeature]
+    prosody_features: UniqueTuple[FrameFeature]
     use_augmented: bool
     class_weight: Literal["balanced"] | None
     n_networks: Count
-    conv_filters: Annotated[tuple[Count, ...], BeforeValidator(_list)]
+    conv_filters: Annotated[tuple[Count, ...], BeforeValidator(_require_list)]
     conv_stride: Count
     lstm_units: Count
     dense_units: Count
     functionals_units: CountOrZero
     functionals_dropout: FractionOrZero
     functionals_fusion_weight: Count
-    dynamic_functionals: Many[Functional]
+    dynamic_functionals: UniqueTuple[Functional]
     dropout: FractionOrZero
     epochs: Count
     batch_size: Count
@@ -312,7 +311,7 @@ class TrainBaselines(Settings):
 
     use_augmented: bool
     folds: Annotated[int, Field(ge=2)]
-    grids: dict[BaselineName, dict[str, Annotated[list[Any], BeforeValidator(_list), Field(min_length=1)]]]
+    grids: dict[BaselineName, dict[str, Annotated[list[Any], BeforeValidator(_require_list), Field(min_length=1)]]]
 
     def grid_of(self, baseline: str) -> dict[str, list[Any]]:
         """Look up the grid of a baseline.
@@ -324,41 +323,42 @@ class TrainBaselines(Settings):
         """
         grids = {str(name): grid for name, grid in self.grids.items()}
         if baseline not in grids:
-            known = ", ".join(grids)
-            raise UserError(f"params.yaml: train_baselines.grids has no grid for {baseline!r}; known are {known}.")
+            raise UserError(
+                f"params.yaml: train_baselines.grids has no grid for {baseline!r}; expected one of {', '.join(grids)}."
+            )
         return grids[baseline]
 
 
 class Leakage(Settings):
-    """The random forest of the leakage checks."""
+    """Random forest of the leakage checks."""
 
     n_estimators: Count
 
 
 class BinaryTask(Settings):
-    """A task of two classes, each a set of emotions. Clips of other emotions are excluded from it."""
+    """Binary task whose classes are sets of emotions. Clips of other emotions are excluded."""
 
-    positive: Some[Word]
-    negative: Some[Word]
+    positive: NonEmptyTuple[Label]
+    negative: NonEmptyTuple[Label]
 
     @model_validator(mode="after")
-    def _apart(self) -> Self:
-        both = [word for word in self.positive if word in self.negative]
+    def _disjoint(self) -> Self:
+        both = [label for label in self.positive if label in self.negative]
         if both:
-            raise ValueError(f"positive and negative both name {', '.join(both)}")
+            raise ValueError(f"positive and negative both contain {', '.join(both)}")
         return self
 
 
 class Evaluate(Settings):
-    """How results are evaluated, and the MLflow experiment that records them."""
+    """Bootstrap, binary tasks, and name of the MLflow experiment."""
 
     mlflow_experiment: Annotated[str, Field(min_length=1)]
     n_resamples: Annotated[int, Field(ge=100)]
-    binary_tasks: dict[Word, BinaryTask]
+    binary_tasks: dict[Label, BinaryTask]
 
 
 class Check(Settings):
-    """Limits of the regression check, as differences of metrics; `alpha` is shared by all tests."""
+    """Limits of the regression check, as differences of metrics; `alpha` is the family-wise significance level."""
 
     alpha: Fraction
     max_uar_drop: ClosedFraction
@@ -366,7 +366,7 @@ class Check(Settings):
     max_recall_drop: ClosedFraction
     max_ece_rise: ClosedFraction
     max_worst_speaker_drop: ClosedFraction
-    accepted_changes: Many[Change]
+    accepted_changes: UniqueTuple[Change]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -376,12 +376,12 @@ class Check(Settings):
 
 
 class Params(Settings):
-    """All of params.yaml. A stage passes only the sections that the library needs."""
+    """All settings in params.yaml."""
 
-    corpora: Some[str]
-    baselines: Many[BaselineName]
+    corpora: NonEmptyTuple[str]
+    baselines: UniqueTuple[BaselineName]
     data_seed: CountOrZero
-    model_seeds: Annotated[Some[CountOrZero], BeforeValidator(_whole_numbers)]
+    model_seeds: Annotated[NonEmptyTuple[CountOrZero], BeforeValidator(_require_integers)]
     emotions: Emotions
     download: Download
     custom_corpora: dict[CorpusName, CustomCorpus]
@@ -393,7 +393,7 @@ class Params(Settings):
     train_baselines: TrainBaselines
     leakage: Leakage
     evaluate: Evaluate
-    check: Check = Field(exclude=True)  # it compares results and changes none: no report shows it, no stage reads it
+    check: Check = Field(exclude=True)  # not recorded with results, as it does not affect them
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -407,36 +407,36 @@ class Params(Settings):
 
 
 def read_params(path: Path = paths.PARAMS) -> Params:
-    """Read and validate settings.
+    """Read and validate params.yaml.
 
     Raises
     ------
     UserError
-        If the file is missing or not YAML, or any key is unknown, missing or out of range.
+        If the file is missing or not YAML, or a key is unknown, missing or invalid; the message names all such keys.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path} was not found; run from the project's root, or restore it from Git.") from None
+        raise UserError(f"{path} was not found; change to the project root, or restore it from Git.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {error}") from None
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise UserError("; ".join(_sentence(path, problem) for problem in error.errors())) from None
+        raise UserError("; ".join(_format_error(path, details) for details in error.errors())) from None
 
 
-def _sentence(path: Path, problem: Any) -> str:
-    location = [str(part) for part in problem["loc"] if part != "[key]"]
+def _format_error(path: Path, error: Any) -> str:
+    location = [str(part) for part in error["loc"] if part != "[key]"]
     key = ".".join(location)
-    if problem["type"] == "extra_forbidden":
+    if error["type"] == "extra_forbidden":
         return f"{path}: {key} is not a known key{_suggestion(location)}"
-    if problem["type"] == "missing":
+    if error["type"] == "missing":
         return f"{path}: {key} is missing"
-    empty = problem["type"] == "too_short" and not problem["input"]
-    message = "must not be empty" if empty else problem["msg"].removeprefix("Value error, ")
-    found = "" if isinstance(problem["input"], dict) else f", found {problem['input']!r}"
-    return f"{path}: {key or 'the file'}: {message}{found}"
+    is_empty = error["type"] == "too_short" and not error["input"]
+    message = "must not be empty" if is_empty else error["msg"].removeprefix("Value error, ")
+    value = "" if isinstance(error["input"], dict) else f", found {error['input']!r}"
+    return f"{path}: {key or 'the file'}: {message}{value}"
 
 
 def _suggestion(location: Sequence[str]) -> str:
@@ -445,4 +445,4 @@ def _suggestion(location: Sequence[str]) -> str:
         model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[name].annotation
     known = list(model.model_fields)
     close = difflib.get_close_matches(location[-1], known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}"
+    return f"; did you mean {close[0]}?" if close else f"; expected one of {', '.join(known)}"

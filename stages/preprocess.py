@@ -7,7 +7,7 @@ import typer
 
 from ser import paths
 from ser.dataset.clips import AUDIO, clip_writer
-from ser.dataset.preprocess import STATS_COLUMNS, UNUSABLE, PreprocessingLog, make_clips
+from ser.dataset.preprocess import REJECTED_COLUMNS, STATS_COLUMNS, PreprocessingLog, make_clips
 from ser.dataset.recordings import read_recordings
 from ser.params import read_params
 from ser.utils.errors import handle_user_errors
@@ -23,15 +23,15 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     data/audio_stats/CORPUS.csv.
     """
     settings = read_params().preprocess
-    recordings, outcome = read_recordings(paths.recordings(corpus)), PreprocessingLog()
-    clips = make_clips(paths.raw(corpus), recordings, settings, corpus=corpus, outcome=outcome)
+    recordings, log = read_recordings(paths.recordings(corpus)), PreprocessingLog()
+    clips = make_clips(paths.raw(corpus), recordings, settings, corpus=corpus, log=log)
     with clip_writer(paths.clips(corpus), payload=AUDIO) as write:
         for rows in clips:
             write(rows)
-        write_csv(paths.rejected(corpus), map(asdict, outcome.unusable), columns=UNUSABLE)
-        outcome.check(corpus=corpus, most=settings.max_rejected_fraction)
-    write_csv(paths.audio_stats(corpus), outcome.measured, columns=STATS_COLUMNS)
-    write_json(paths.preprocess_metrics(corpus), outcome.counts())
+        write_csv(paths.rejected(corpus), map(asdict, log.rejected), columns=REJECTED_COLUMNS)
+        log.check(corpus=corpus, max_rejected_fraction=settings.max_rejected_fraction)
+    write_csv(paths.audio_stats(corpus), log.stats, columns=STATS_COLUMNS)
+    write_json(paths.preprocess_metrics(corpus), log.counts())
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ CORPUS = Corpus(
     url="https://github.com/espeak-ng/espeak-ng",
     language="en",
     pattern=r"(?P<speaker>\d\d)_(?P<emotion>[a-z]+)_(?P<sentence>[a-z]+)",
-    emotions={
-        emotion: emotion for emotion in ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
-    },
+    emotions={name: name for name in ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")},
     speaker_sex={f"{speaker:02}": "m" if speaker % 2 else "f" for speaker in range(1, 13)},
     n_recordings=288,
     is_synthetic=True,

@@ -1,8 +1,6 @@
-"""Interpret the columns `speaker` and `augmentation` of the clip table.
+"""Interpret the columns `speaker` and `augmentation` of clip tables.
 
-A speaker is ``<corpus>-<id>``, so that no two corpora share one, and ``<corpus>-`` where it is unknown who speaks.
-`augmentation` distinguishes two kinds of altered copies: those of training clips, to train on, and those of test clips,
-to measure robustness. Corpora import this module, so it does not import pandas.
+Corpora import this module, so it does not import pandas.
 """
 
 from __future__ import annotations
@@ -13,26 +11,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROBUSTNESS_PREFIX = "robustness_"
-"""How `augmentation` begins in the rows of copies that are made for testing only."""
+"""Prefix of `augmentation` for corrupted clips, which are for robustness tests only."""
 
 
-def speaker_id(corpus: str, who: str = "") -> str:
-    """Name a speaker of a corpus; nobody, where it is unknown who speaks."""
-    return f"{corpus}-{who}"
+def speaker_id(corpus: str, speaker: str = "") -> str:
+    """Build a speaker ID that is unique across corpora: ``<corpus>-<speaker>``; ``<corpus>-`` for unknown speakers."""
+    return f"{corpus}-{speaker}"
 
 
 def is_unknown_speaker(clips: pd.DataFrame) -> pd.Series[bool]:
-    """Check for each row of a table with the columns corpus and speaker whether the speaker is unknown."""
+    """Mark the rows of a table with the columns corpus and speaker whose speaker is unknown."""
     return clips.speaker == clips.corpus + "-"
 
 
 def n_known_speakers(clips: pd.DataFrame) -> int:
-    """Count the speakers of such a table who are told apart."""
+    """Count the known speakers of a table with the columns corpus and speaker."""
     return int(clips.speaker[~is_unknown_speaker(clips)].nunique())
 
 
 def describe_unknown_speakers(clips: pd.DataFrame) -> str:
-    """Describe unknown speakers of a table; empty if all are known."""
+    """Describe the unknown speakers of a table; empty if all speakers are known."""
     unknown = is_unknown_speaker(clips)
     if not unknown.any():
         return ""
@@ -40,5 +38,5 @@ def describe_unknown_speakers(clips: pd.DataFrame) -> str:
 
 
 def is_corrupted(clips: pd.DataFrame) -> pd.Series[bool]:
-    """Say which rows of a table with the column `augmentation` are copies for testing only."""
+    """Mark the corrupted clips of a table with the column augmentation."""
     return clips.augmentation.str.startswith(ROBUSTNESS_PREFIX).astype(bool)

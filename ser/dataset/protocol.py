@@ -1,4 +1,4 @@
-"""Describe a split in words: its evaluation protocol, and how many speakers and clips each split has."""
+"""Describe the evaluation protocol, and the number of speakers and clips of each split."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,14 +6,14 @@ import pandas as pd
 
 from ser.dataset.clip_metadata import is_unknown_speaker, n_known_speakers
 from ser.params import Protocol, Split
-from ser.utils.text import pluralize
+from ser.utils.text import join_names, pluralize
 
-TABLES = {
+PUBLISHED_FOLDS = {
     "emobox": "EmoBox's folds",
     "luna_jimenez": "the folds of Luna-Jiménez et al. (2021)",
     "swap_speakers": "training on one actress and testing on the other",
 }
-"""Published cross-validations, as a sentence names them."""
+"""Descriptions of the published cross-validations."""
 
 HELD_OUT: Mapping[Protocol, str] = {
     "speaker_independent": "speakers",
@@ -21,38 +21,39 @@ HELD_OUT: Mapping[Protocol, str] = {
     "cross_corpus": "corpora",
     "random": "random clips",
 }
-"""What is tested in turn under each protocol, as a sentence names it."""
-
-NOT_SPEAKER_INDEPENDENT = "the same speakers in training: optimistic, new voices will do worse"
+"""Units that each protocol holds out for testing."""
 
 
 def describe_protocol(
     corpora: Sequence[str], split: Split, *, unknown: Sequence[str], published: Mapping[str, int]
 ) -> str:
-    """Describe in one sentence what is tested on what.
+    """Describe the evaluation protocol of a run in one sentence.
 
     Parameters
     ----------
-    corpora
-        Of the run.
-    split
-        The section `split` of the settings.
-    unknown
-        Corpora whose speakers are unknown.
-    published
-        Speaker -> fold of the published cross-validation that `split.fold_table` names, as
-        `ser.corpora.base.published_folds` gives it; empty without a table.
+    corpora : sequence of str
+        Corpora of the run.
+    split : Split
+        Section `split` of the settings.
+    unknown : sequence of str
+        Corpora with unknown speakers.
+    published : mapping of str to int
+        Speaker -> fold; result of `ser.corpora.base.published_folds`.
     """
     protocol = effective_protocol(corpora, split, unknown=unknown)
     folds = count_folds(corpora, split, published=published)
-    once: Mapping[str, str] = {
-        "speaker_independent": "tested on speakers who are not in training",
-        "text_independent": f"tested on sentences that are not in training, {NOT_SPEAKER_INDEPENDENT}",
-        "random": f"random clips held out, {NOT_SPEAKER_INDEPENDENT}",
-    }
-    besides = f" (random clips of {' and '.join(unknown)})" if unknown and protocol == "speaker_independent" else ""
-    how = once[protocol] if folds == 1 else _cross_validation(protocol, split, folds=folds)
-    return f"{' + '.join(sorted(corpora))}, {how}{besides}"
+    if folds == 1:
+        unseen = "random clips" if protocol == "random" else f"unseen {HELD_OUT[protocol]}"
+        text = f"tested on {unseen}"
+    else:
+        text = f"{folds}-fold cross-validation over {HELD_OUT[protocol]}"
+        if split.fold_table is not None:
+            text += f", by {PUBLISHED_FOLDS.get(split.fold_table, f'the folds {split.fold_table}')}"
+    if protocol in ("text_independent", "random"):
+        text += ", with the same speakers in training and thus optimistic"
+    if unknown and protocol == "speaker_independent":
+        text += f" (random clips of {join_names(unknown)}, whose speakers are unknown)"
+    return f"{' + '.join(sorted(corpora))}, {text}"
 
 
 def effective_protocol(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> Protocol:
@@ -68,33 +69,18 @@ def count_folds(corpora: Sequence[str], split: Split, *, published: Mapping[str,
     return max(published.values(), default=split.folds)
 
 
-def _cross_validation(protocol: Protocol, split: Split, *, folds: int) -> str:
-    how: Mapping[Protocol, str] = {
-        "speaker_independent": "each tested by a model that never heard the voice",
-        "text_independent": NOT_SPEAKER_INDEPENDENT,
-        "cross_corpus": "each tested by a model that was trained on others",
-        "random": NOT_SPEAKER_INDEPENDENT,
-    }
-    by = "" if split.fold_table is None else f"by {TABLES.get(split.fold_table, f'the folds {split.fold_table}')}, "
-    return f"{folds}-fold cross-validation over {HELD_OUT[protocol]}, {by}{how[protocol]}"
-
-
 def format_split_summary(clips: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
-    """Count the speakers and clips, without copies, of train, val and test: a line per fold."""
-    table, folds = splits.merge(clips[["clip_id", "corpus", "speaker"]], on="clip_id"), splits.fold.nunique()
+    """Count the speakers and original clips of train, val and test: one line per fold."""
+    table, n_folds = splits.merge(clips[["clip_id", "corpus", "speaker"]], on="clip_id"), splits.fold.nunique()
     lines = []
     for fold, rows in table.groupby("fold"):
         subsets = {split: rows[rows.split == split] for split in ("train", "val", "test")}
-        sizes = [f"{split} {_voices(own)}, {pluralize(len(own), 'clip')}" for split, own in subsets.items()]
-        lines.append(f"{f'fold {fold}: ' if folds > 1 else ''}{'; '.join(sizes)}")
+        sizes = [f"{split} {_count_speakers(rows)}, {pluralize(len(rows), 'clip')}" for split, rows in subsets.items()]
+        lines.append(f"{f'fold {fold}: ' if n_folds > 1 else ''}{'; '.join(sizes)}")
     return lines
 
 
-def _voices(clips: pd.DataFrame) -> str:
-    """Count the speakers of some clips; unknown ones cannot be counted."""
-    known = (
-        [pluralize(n_known_speakers(clips), "speaker")]
-        if len(clips) == 0 or not is_unknown_speaker(clips).all()
-        else []
-    )
-    return " and ".join([*known, *(["unknown speakers"] if is_unknown_speaker(clips).any() else [])])
+def _count_speakers(clips: pd.DataFrame) -> str:
+    unknown = is_unknown_speaker(clips)
+    counts = [] if unknown.all() else [pluralize(n_known_speakers(clips), "speaker")]
+    return join_names([*counts, *(["unknown speakers"] if unknown.any() else [])])

@@ -1,4 +1,4 @@
-"""The recording table, a row a file of a corpus: what its name or its label says, before anybody listened."""
+"""Find the audio files of a corpus, and read and write recording tables, which have one row and the labels per file."""
 
 import csv
 import os
@@ -14,24 +14,24 @@ SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", "
 
 @dataclass(frozen=True)
 class Recording:
-    """A row of the table.
+    """A row of the recording table.
 
     Attributes
     ----------
     file
-        Path below the corpus's folder.
+        Path relative to the folder of the corpus.
     speaker
-        ``<corpus>-<id>``; no id where the speaker is unknown.
+        ``<corpus>-<id>``, or ``<corpus>-`` if the speaker is unknown.
     sex
         ``f``, ``m`` or empty.
     emotion
-        A canonical one, or another lower-case word.
+        Canonical emotion or another lower-case word.
     intensity, sentence
-        How strongly it was played, and which sentence or word was said, where that is known.
+        Intensity of the emotion, and identifier of the spoken sentence or word; empty if unknown.
     language
-        ISO 639-1.
+        ISO 639-1 code.
     rejection_reason
-        Why this can be no clip; empty for most.
+        Reason why the recording is rejected; empty otherwise.
     """
 
     file: str
@@ -45,7 +45,7 @@ class Recording:
 
     @property
     def name(self) -> str:
-        """The path without suffix, which with the corpus's name is the clip's id."""
+        """The path without suffix. The clip_id is ``<corpus>/<name>``."""
         return str(PurePosixPath(self.file).with_suffix(""))
 
 
@@ -53,69 +53,69 @@ COLUMNS = tuple(field.name for field in fields(Recording))
 
 
 def find_recordings(folder: Path) -> list[PurePosixPath]:
-    """List the audio files below a folder, by suffix, as sorted paths relative to it; hidden files are none.
+    """List the audio files in a folder and its subfolders, except hidden ones, as sorted relative paths.
 
     Raises
     ------
     UserError
-        If the folder is missing or holds no audio file.
+        If the folder is missing, has no audio files or cannot be listed.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder; expected one with a corpus's recordings.")
+        raise UserError(f"{folder} is not a folder; expected the folder of a corpus's recordings.")
     files = (PurePosixPath(path.relative_to(folder).as_posix()) for path in _walk(folder))
     files = (file for file in files if file.suffix.lower() in SUFFIXES)
     visible = [file for file in files if not any(part.startswith(".") for part in file.parts)]
     if not visible:
-        raise UserError(f"{folder} holds no recording ({', '.join(SUFFIXES)}); put the corpus's files there.")
+        raise UserError(f"{folder} contains no recordings ({', '.join(SUFFIXES)}); put the files of the corpus there.")
     return sorted(visible)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Find every file below a folder, through links too, but not through those that lead back up."""
+    """List all files of a folder. Follow links to folders, except to a parent folder."""
 
-    def refuse(error: OSError) -> None:
-        raise UserError(f"{error.filename} cannot be listed: {error.strerror}; mend its permissions.")
+    def reject(error: OSError) -> None:
+        raise UserError(f"{error.filename} cannot be listed: {error.strerror}; fix its permissions.")
 
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
-        above = {Path(place).resolve(), *Path(place).resolve().parents}
-        folders[:] = [name for name in folders if Path(place, name).resolve() not in above]
-        yield from (Path(place, name) for name in names)
+    for current, subfolders, names in os.walk(folder, followlinks=True, onerror=reject):
+        parents = {Path(current).resolve(), *Path(current).resolve().parents}
+        subfolders[:] = [name for name in subfolders if Path(current, name).resolve() not in parents]
+        yield from (Path(current, name) for name in names)
 
 
 def list_recordings(
-    folder: Path, parse: Callable[[PurePosixPath], Recording | None], *, grammar: str
+    folder: Path, parse: Callable[[PurePosixPath], Recording | None], *, corpus: str
 ) -> list[Recording]:
-    """Make the table of a folder's audio files.
+    """Build the recording table of a folder.
 
     Parameters
     ----------
-    folder
-        Where the files are.
-    parse
-        Reads a file's path; None where it does not follow the grammar.
-    grammar
-        Whose grammar that is, for people.
+    folder : Path
+        Folder of the audio files.
+    parse : callable
+        Parses the relative path of a file; returns None if the path does not follow the naming scheme.
+    corpus : str
+        Name of the corpus, for the rejection reason.
 
     Returns
     -------
     list of Recording
-        Sorted by name. Those that nobody can read, or whose name another has but for its suffix, have a
+        Sorted by name. Files that cannot be parsed, and files that differ from another one by the suffix only, have a
         `rejection_reason`.
     """
-    unread = f"the name does not follow the grammar of {grammar}"
+    reason = f"the file name does not follow the naming scheme of {corpus}"
     files = find_recordings(folder)
-    return in_order(parse(file) or Recording(str(file), rejection_reason=unread) for file in files)
+    return reject_repeated_names(parse(file) or Recording(str(file), rejection_reason=reason) for file in files)
 
 
-def in_order(recordings: Iterable[Recording]) -> list[Recording]:
-    """Sort recordings by name, and mark those whose name another has but for its suffix: they would share a clip_id."""
-    listed = sorted(recordings, key=lambda recording: (recording.name, recording.file))
+def reject_repeated_names(recordings: Iterable[Recording]) -> list[Recording]:
+    """Sort recordings by name, and reject those with the name, and thus the clip_id, of an earlier one."""
+    table = sorted(recordings, key=lambda recording: (recording.name, recording.file))
     first: dict[str, str] = {}
-    for position, recording in enumerate(listed):
+    for position, recording in enumerate(table):
         kept = first.setdefault(recording.name, recording.file)
         if kept != recording.file:
-            listed[position] = replace(recording, rejection_reason=f"has the same name as {kept}, but for its suffix")
-    return listed
+            table[position] = replace(recording, rejection_reason=f"has the same name as {kept}, except for the suffix")
+    return table
 
 
 def write_recordings(path: Path, recordings: Sequence[Recording]) -> None:
@@ -129,15 +129,15 @@ def read_recordings(path: Path) -> list[Recording]:
     Raises
     ------
     UserError
-        If it is missing or has other columns.
+        If the file is missing or has other columns.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
             if tuple(rows.fieldnames or ()) != COLUMNS:
                 raise UserError(
-                    f"{path}: columns are {rows.fieldnames}, expected {list(COLUMNS)}; run `dvc repro`, which makes it."
+                    f"{path}: columns are {rows.fieldnames}, expected {list(COLUMNS)}; run `dvc repro` to write it."
                 )
             return [Recording(**row) for row in rows]
     except FileNotFoundError:
-        raise UserError(f"{path} was not found; run `dvc repro`, which makes what a stage needs.") from None
+        raise UserError(f"{path} was not found; run `dvc repro` to create it.") from None

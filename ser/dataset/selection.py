@@ -1,4 +1,4 @@
-"""Select the clips of a run: originals of its emotions, each recording once."""
+"""Select the clips of a run: originals of its emotions, without duplicates."""
 
 import pandas as pd
 
@@ -10,53 +10,52 @@ EXCLUDED_COLUMNS = ("clip_id", "reason")
 
 
 def select_clips(clips: pd.DataFrame, emotions: Emotions) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Choose the clips of a run: originals of its classes, each sound once.
+    """Select the original clips of the classes of a run, and the first of clips with equal audio.
 
     Parameters
     ----------
-    clips
-        A clip table; copies in it are left aside.
-    emotions
-        The section `emotions` of the settings.
+    clips : DataFrame
+        Clip table; augmented clips are ignored.
+    emotions : Emotions
+        Section `emotions` of the settings.
 
     Returns
     -------
-    chosen : DataFrame
-        Clips with merged emotions renamed, sorted by clip_id.
-    left_out : DataFrame
+    selected : DataFrame
+        Clips with their class as `emotion`, sorted by clip_id.
+    excluded : DataFrame
         `EXCLUDED_COLUMNS` of the other originals, sorted by clip_id.
 
     Raises
     ------
     UserError
-        If fewer than two classes have clips, or the settings name an emotion beyond the usual that no corpus has.
+        If fewer than two classes have clips, or the settings name an emotion that is neither canonical nor in a corpus.
     """
     originals = clips[clips.augmentation == ""].sort_values("clip_id", ignore_index=True)
-    _check_named(originals, emotions)
+    _check_emotion_names(originals, emotions)
     labels = originals.emotion.map(label_map(emotions.classes, emotions.merge))
     first = originals.groupby("audio_sha256").clip_id.transform("first")
-    repeated = originals.clip_id != first
-    chosen = originals.assign(emotion=labels)[labels.notna() & ~repeated].reset_index(drop=True)
-    if chosen.emotion.nunique() < 2:
+    is_duplicate = originals.clip_id != first
+    selected = originals.assign(emotion=labels)[labels.notna() & ~is_duplicate].reset_index(drop=True)
+    if selected.emotion.nunique() < 2:
         raise UserError(
-            f"emotions.use leaves clips of {canonical_order(list(chosen.emotion)) or 'no emotion'}; "
-            f"at least two classes are needed, and the corpora have {', '.join(canonical_order(list(clips.emotion)))}."
+            f"emotions.use leaves clips of {canonical_order(list(selected.emotion)) or 'no emotion'}; expected at "
+            f"least two classes. The corpora have {', '.join(canonical_order(list(clips.emotion)))}."
         )
-    reasons = ("emotions: " + originals.emotion + " is none of this run's").where(
-        ~repeated, "holds the same sound as " + first
-    )
-    left_out = originals.assign(reason=reasons)[labels.isna() | repeated]
-    return chosen, left_out[list(EXCLUDED_COLUMNS)].reset_index(drop=True)
+    no_class = "emotion " + originals.emotion + " is not a class of this run"
+    reasons = no_class.where(~is_duplicate, "contains the same audio as " + first)
+    excluded = originals.assign(reason=reasons)[labels.isna() | is_duplicate]
+    return selected, excluded[list(EXCLUDED_COLUMNS)].reset_index(drop=True)
 
 
-def _check_named(clips: pd.DataFrame, emotions: Emotions) -> None:
-    """Refuse words that mean nothing here: of the usual emotions a corpus may lack some, other words must be found."""
-    named = {"extra": set(emotions.extra), "merge": set(emotions.merge) | set(emotions.merge.values())}
-    found = {*EMOTIONS, *emotions.extra, *clips.emotion}
-    for key, words in named.items():
-        unknown = sorted(words - (found if key == "merge" else set(clips.emotion)))
-        if unknown:
+def _check_emotion_names(clips: pd.DataFrame, emotions: Emotions) -> None:
+    """Check that emotions of `extra` occur in the corpora, and those of `merge` there, in `EMOTIONS` or in `extra`."""
+    available = set(clips.emotion)
+    merged = {*emotions.merge, *emotions.merge.values()}
+    unknown = {"extra": set(emotions.extra) - available, "merge": merged - {*EMOTIONS, *emotions.extra, *available}}
+    for key, names in unknown.items():
+        if names:
             raise UserError(
-                f"emotions.{key}: no clip is labelled {', '.join(unknown)}; the corpora have "
+                f"emotions.{key}: no clip has the label {', '.join(sorted(names))}; the corpora have "
                 f"{', '.join(canonical_order(list(clips.emotion)))}."
             )

@@ -89,7 +89,7 @@ def download_corpus(
     else:
         _bring(_local(corpus, settings) or _fetched(corpus, settings), folder, name=name)
         _drop_repeats(folder, corpus)
-    recordings = list_recordings(folder, corpus.parse, grammar=name)
+    recordings = list_recordings(folder, corpus.parse, corpus=name)
     return DownloadResult(recordings, validate_corpus(recordings, corpus, allow_incomplete=settings.allow_incomplete))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from ser.audio import io as audio_io
 from ser.dataset.clip_metadata import speaker_id
-from ser.dataset.recordings import Recording, find_recordings, in_order
+from ser.dataset.recordings import Recording, find_recordings, reject_repeated_names
 from ser.download.validation import name_some
 from ser.labels import EMOTIONS
 from ser.params import CustomCorpus
@@ -60,7 +60,7 @@ def import_custom_corpus(
     source = _folder(settings, name=name, root=root)
     files = find_recordings(source)
     labelled = _labelled(settings, source, files, root=root, name=name)
-    recordings = in_order(_normalize_row(one, settings, name=name) for one in labelled)
+    recordings = reject_repeated_names(_normalize_row(one, settings, name=name) for one in labelled)
     _check_emotions(recordings, settings, name=name)
     _check_speakers(recordings, name=name)
     notes = [*_notes(recordings, files, name=name), *_repeats(recordings, source, name=name)]
