@@ -24,15 +24,11 @@ def main() -> None:
     evaluation_report.write(
         paths.EVALUATION_REPORT,
         paths.EVALUATION_FIGURES,
-        tables=result.predictions,
-        ranking=result.leaderboard,
-        pairs=result.pairs,
-        humans=result.human_comparison,
-        robustness=result.robustness,
-        leakage=evaluate.read_leakage(paths.LEAKAGE_CSV),
-        **leaderboard.describe_run(
+        result=result,
+        description=leaderboard.describe_run(
             result, corpora=params.corpora, split=params.split, n_networks=params.train_lstm.n_networks
         ),
+        leakage=evaluate.read_leakage(paths.LEAKAGE_CSV),
         confusion=paths.CONFUSION,
         clips=[paths.clips(corpus) for corpus in params.corpora],
         settings=params.evaluate,

@@ -16,13 +16,13 @@ DEFAULTS = app.Limits()
 
 @handle_user_errors
 def main(
-    model: Annotated[Path, typer.Option(help="an exported model")] = paths.DEFAULT_MODEL,
-    host: Annotated[str, typer.Option(help="address; 0.0.0.0 allows access from the network")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0: any free port")] = 8000,
-    megabytes: Annotated[float, typer.Option(help="maximum size of an upload")] = DEFAULTS.megabytes,
-    minutes: Annotated[float, typer.Option(help="maximum duration of a recording")] = DEFAULTS.minutes,
-    seconds: Annotated[float, typer.Option(help="maximum time until the response")] = DEFAULTS.seconds,
-    max_queued: Annotated[int, typer.Option(help="maximum number of requests that wait")] = DEFAULTS.max_queued,
+    model: Annotated[Path, typer.Option(help="Folder of an exported model.")] = paths.DEFAULT_MODEL,
+    host: Annotated[str, typer.Option(help="Address; 0.0.0.0 allows access from the network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 selects a free one.")] = 8000,
+    megabytes: Annotated[float, typer.Option(help="Maximum size of an upload.")] = DEFAULTS.megabytes,
+    minutes: Annotated[float, typer.Option(help="Maximum duration of a recording.")] = DEFAULTS.minutes,
+    seconds: Annotated[float, typer.Option(help="Maximum time until the response.")] = DEFAULTS.seconds,
+    max_queued: Annotated[int, typer.Option(help="Maximum number of queued requests.")] = DEFAULTS.max_queued,
 ) -> None:
     """Serve a model over HTTP: a web page to record or upload a voice, and a JSON API."""
     workers = parallel.n_workers()

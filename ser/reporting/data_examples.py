@@ -1,39 +1,26 @@
 """Plot and play example clips of a corpus before and after preprocessing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ser.audio import effects
-from ser.audio import io as audio_io
 from ser.audio.types import Waveform
 from ser.dataset.clips import read_audio
 from ser.features.frame_features import FrameAnalysis
 from ser.params import Features
 from ser.reporting import data_plots, html_page
 from ser.reporting.data_tables import SEXES
+from ser.reporting.players import decode_beginning
 from ser.utils import seeding
 from ser.utils.text import shorten
 
 N_EXAMPLES = 3
 """Number of examples per corpus."""
-MAX_SECONDS = 10.0
-MAX_BYTES = 480_000
-"""Largest duration and size of a player; at 48 kHz, 5 s."""
-MAX_RATE = 48000
-"""Highest sample rate of a player in Hz."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """A clip: its name, figure, and audio players before and after preprocessing."""
-
-    name: str
-    picture: html_page.Picture
-    players: tuple[html_page.Player, html_page.Player]
+LIMITS: dict[str, Any] = {"max_seconds": 10.0, "max_bytes": 480_000, "max_rate": 48000}
+"""Limits of a player, of `ser.reporting.players.decode_beginning`; at 48 kHz, 5 s."""
 
 
 def select_examples(clips: pd.DataFrame, *, count: int = N_EXAMPLES) -> pd.DataFrame:
@@ -50,8 +37,8 @@ def select_examples(clips: pd.DataFrame, *, count: int = N_EXAMPLES) -> pd.DataF
 
 def make_examples(
     rows: pd.DataFrame, *, recordings: Path, clips: Path, pictures: Path, features: Features
-) -> list[Example]:
-    """Plot and embed examples of a corpus.
+) -> list[dict[str, Any]]:
+    """Plot and embed examples of a corpus, each with a picture and players before and after preprocessing.
 
     Parameters
     ----------
@@ -76,8 +63,7 @@ def make_examples(
     return [
         _example(
             clip,
-            recording=recordings / clip["file"],
-            content=audio[clip["clip_id"]],
+            recordings=(recordings / clip["file"], audio[clip["clip_id"]]),
             path=pictures / f"example_{clip['corpus']}_{n}.png",
             features=features,
         )
@@ -85,40 +71,33 @@ def make_examples(
     ]
 
 
-def _example(clip: Mapping[Any, Any], *, recording: Path, content: bytes, path: Path, features: Features) -> Example:
-    name = f"{clip['file']}: {clip['emotion']}, {_speaker_name(clip)}"
-    before, after = _decode_beginning(recording), _decode_beginning(content)
-    rate = max(before[1], after[1])  # one frequency scale for both spectrograms
+def _example(
+    clip: Mapping[Any, Any], *, recordings: tuple[Path, bytes], path: Path, features: Features
+) -> dict[str, Any]:
+    speaker = clip["speaker"].removeprefix(f"{clip['corpus']}-") or "unknown"
+    sex = f" ({SEXES[clip['sex']]})" if clip["sex"] in ("f", "m") else ""
+    name = f"{clip['file']}: {clip['emotion']}, speaker {speaker}{sex}"
+    (before, rate_before), (after, rate_after) = (decode_beginning(each, **LIMITS)[:2] for each in recordings)
+    rate = max(rate_before, rate_after)  # one frequency scale for both spectrograms
     panels = [
-        _panel(*before, f"before, {clip['original_rate'] / 1000:g} kHz", to=rate, features=features),
-        _panel(*after, f"after, {after[1] / 1000:g} kHz", to=rate, features=features),
+        _panel(before, rate_before, f"before, {clip['original_rate'] / 1000:g} kHz", to=rate, features=features),
+        _panel(after, rate_after, f"after, {rate_after / 1000:g} kHz", to=rate, features=features),
+    ]
+    players = [
+        _player("before", before, rate_before, clip["duration"]),
+        _player("after", after, rate_after, clip["clip_duration"]),
     ]
     title = shorten(f"{clip['corpus']}: {name}", max_length=80)
-    data_plots.plot_example(panels, path, mel_range=(features.mel.fmin, rate / 2), title=title)
+    options: dict[str, Any] = {"mel_range": (features.mel.fmin, rate / 2), "title": title}
     alt = f"Waveform and log-mel spectrogram before and after preprocessing, of {name}"
-    players = (_player("before", *before, clip["duration"]), _player("after", *after, clip["clip_duration"]))
-    return Example(name, html_page.picture(path, alt=alt, caption=name), players)
-
-
-def _speaker_name(clip: Mapping[Any, Any]) -> str:
-    speaker = clip["speaker"].removeprefix(f"{clip['corpus']}-")
-    sex = f" ({SEXES[clip['sex']]})" if clip["sex"] in ("f", "m") else ""
-    return (f"speaker {speaker}" if speaker else "speaker unknown") + sex
+    picture = html_page.plot(data_plots.plot_example, panels, path, alt=alt, caption=name, **options)
+    return {"picture": picture, "players": players}
 
 
 def _player(label: str, signal: Waveform, rate: int, duration: float) -> html_page.Player:
     played = len(signal) / rate
     length = f"{played:.1f} s" if played > duration - 0.05 else f"the first {played:.1f} of {duration:.1f} s"
     return html_page.audio_player(signal, rate=rate, label=f"{label}, {length}")
-
-
-def _decode_beginning(recording: Path | bytes) -> tuple[Waveform, int]:
-    """Decode the part of a recording that a player contains: samples of shape (n_samples,), and sample rate in Hz."""
-    samples, original = audio_io.decode(recording)
-    rate = min(original, MAX_RATE)
-    seconds = min(MAX_SECONDS, MAX_BYTES / (2 * rate))
-    signal = effects.to_mono(samples[: int(seconds * original)])
-    return effects.resample(signal, rate=original, to=rate), rate
 
 
 def _panel(signal: Waveform, rate: int, label: str, *, to: int, features: Features) -> data_plots.WaveformPanel:

@@ -1,6 +1,6 @@
 """Write the data report, an HTML page about the corpora of a run, from the tables of the earlier stages."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ser.params import CustomCorpus, Features, Preprocess
 from ser.reporting import data_examples, data_plots, data_tables, data_warnings, html_page
 from ser.reporting.data_tables import CorpusTables
 from ser.utils.errors import UserError
-from ser.utils.files import atomic_write
+from ser.utils.files import atomic_write, write_text
 from ser.utils.text import pluralize
 
 BOXES = "Boxes show quartiles, whiskers extend to the minimum and maximum."
@@ -38,7 +38,7 @@ def load_corpus_tables(corpora: Iterable[str], *, custom_corpora: Mapping[str, C
     return [
         CorpusTables(
             name=name,
-            **_metadata(name, custom_corpora.get(name)),
+            metadata=_metadata(name, custom_corpora.get(name)),
             folder=paths.raw(name),
             clips=paths.clips(name),
             recordings=_read(paths.recordings(name)),
@@ -115,21 +115,29 @@ def write(
             examples[source.name] = data_examples.make_examples(
                 group, recordings=source.folder, clips=source.clips, pictures=folder, features=features
             )
-    html_page.write(
-        path,
+    page = html_page.render(
         "data.html.j2",
         headline=_headline(rows, sources),
         used=_describe_used(rows, sources),
-        notes=_warnings(used, matrix, sources=sources, settings=settings),
+        notes=[
+            *data_warnings.synthetic([source.name for source in sources if source.metadata["is_synthetic"]]),
+            *data_warnings.unknown_speakers(used),
+            *data_warnings.missing_emotions(matrix),
+            *data_warnings.gender_confounds(used),
+            *data_warnings.bandwidth_confounds(used, sample_rate=settings.sample_rate),
+            *data_warnings.level_confounds(used),
+        ],
         merged={emotion: label for emotion, label in labels.items() if emotion != label},
         tables=data_tables.make_tables(rows, matrix, sources=sources, settings=settings),
         pictures=figures,
         examples={name: group for name, group in examples.items() if group},
         rejected=[summary for source in sources if (summary := data_tables.rejected_recordings(source))],
         excluded=data_tables.excluded_clips(rows, excluded, file=excluded_file),
-        preprocessing=_describe_preprocessing(settings),
-        sources=sources,
+        settings=settings,
+        target_level=html_page.format_number(settings.target_level_db, decimals=1),
+        sources={source.name: source.metadata for source in sources},
     )
+    write_text(path, page)
 
 
 def _headline(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> str:
@@ -148,67 +156,35 @@ def _describe_used(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> str:
     n_used = int(rows.used.sum())
     filtered = f"; {len(rows) - n_used:,} are excluded (filtered)" if n_used < len(rows) else ""
     emotions = pluralize(rows.label[rows.used].nunique(), "emotion")
-    verb = "is" if n_rejected == 1 else "are"
-    invalid = (
-        f"{pluralize(n_rejected, 'recording')} {verb} excluded (invalid)."
-        if n_rejected
-        else "All recordings are valid."
-    )
+    invalid = f"{pluralize(n_rejected, 'recording is', 'recordings are')} excluded (invalid)."
+    invalid = invalid if n_rejected else "All recordings are valid."
     return f"This run uses {n_used:,} of them, in {emotions}{filtered}. {invalid}"
 
 
-def _warnings(
-    used: pd.DataFrame, matrix: pd.DataFrame, *, sources: Sequence[CorpusTables], settings: Preprocess
-) -> list[html_page.Callout]:
-    return [
-        *data_warnings.synthetic([source.name for source in sources if source.is_synthetic]),
-        *data_warnings.unknown_speakers(used),
-        *data_warnings.missing_emotions(matrix),
-        *data_warnings.gender_confounds(used),
-        *data_warnings.bandwidth_confounds(used, sample_rate=settings.sample_rate),
-        *data_warnings.level_confounds(used),
-    ]
-
-
-def _describe_preprocessing(settings: Preprocess) -> str:
-    unit = "LUFS" if settings.normalize == "loudness" else "dBFS"
-    noise, trim, level = "no noise reduction", "no trimming", "no level normalization"
-    if settings.denoise_strength:
-        noise = f"stationary noise reduced by {settings.denoise_strength:.0%}"
-    if settings.trim_top_db is not None:
-        trim = f"leading and trailing silence trimmed ({settings.trim_top_db:g} dB below the maximum)"
-    if settings.normalize != "none":
-        target = html_page.format_decibels(settings.target_level_db)
-        level = f"level normalized to {target} {unit} ({settings.normalize})"
-    return f"mono, {settings.sample_rate / 1000:g} kHz, {noise}, {trim}, {level}"
-
-
 def _figures(rows: pd.DataFrame, folder: Path) -> dict[str, html_page.Picture]:
-    order = canonical_order(rows.emotion)
-    counts = rows.assign(sex=data_tables.sex_names(rows.sex)).groupby(["corpus", "emotion", "sex"]).size()
-    names = ", ".join(sorted(rows.corpus.unique()))
-    data_plots.plot_emotions(
-        counts.rename("clips").reset_index(), folder / "emotions.png", order=order, title="Clips by emotion"
-    )
-    if len(speakers := data_tables.count_speakers(rows)):
-        data_plots.plot_speakers(speakers, folder / "speakers.png", title="Clips by speaker")
-    for name, before, after, label in (
-        ("durations", "duration", "clip_duration", "Duration (s)"),
-        ("levels", "level_db", "clip_level_db", "RMS level (dBFS)"),
-    ):
-        table = pd.DataFrame({"corpus": rows.corpus, "before": rows[before], "after": rows[after]}).dropna()
-        title = f"{label.partition(' (')[0]} before and after preprocessing"
-        data_plots.plot_before_after(table, folder / f"{name}.png", label=label, title=title)
-    captions = {
-        "emotions": ("Clips by emotion and sex of the speaker", "The scale differs between corpora."),
-        "speakers": ("Clips by speaker", "The scale differs between corpora; speakers with most clips first."),
-        "durations": ("Box plots of the duration of recordings before and after preprocessing", BOXES),
-        "levels": ("Box plots of the RMS level of recordings before and after preprocessing", BOXES),
-    }
+    names, scale = ", ".join(sorted(rows.corpus.unique())), "The scale differs between corpora."
+    order, speakers = canonical_order(rows.emotion), data_tables.count_speakers(rows)
+    emotions = rows.assign(sex=data_tables.sex_names(rows.sex)).groupby(["corpus", "emotion", "sex"]).size()
+    emotions = emotions.rename("clips").reset_index()
+    durations = rows[["corpus", "duration", "clip_duration"]].set_axis(["corpus", "before", "after"], axis=1).dropna()
+    levels = rows[["corpus", "level_db", "clip_level_db"]].set_axis(["corpus", "before", "after"], axis=1).dropna()
+    both = "before and after preprocessing"
+    figures: list[tuple[str, Callable[..., None], pd.DataFrame, str, str, dict[str, Any]]] = [
+        ("emotions", data_plots.plot_emotions, emotions, "Clips by emotion", scale, {"order": order}),
+        ("speakers", data_plots.plot_speakers, speakers, "Clips by speaker, most clips first", scale, {}),
+        ("durations", data_plots.plot_before_after, durations, f"Duration {both}", BOXES, {"label": "Duration (s)"}),
+        ("levels", data_plots.plot_before_after, levels, f"RMS level {both}", BOXES, {"label": "RMS level (dBFS)"}),
+    ]
     return {
-        name: html_page.picture(
-            folder / f"{name}.png", alt=f"{title}, in {names}. The table below has the numbers.", caption=caption
+        name: html_page.plot(
+            function,
+            table,
+            folder / f"{name}.png",
+            title=title,
+            alt=f"{title}, in {names}. The table below has the numbers.",
+            caption=caption,
+            **options,
         )
-        for name, (title, caption) in captions.items()
-        if (folder / f"{name}.png").exists()
+        for name, function, table, title, caption, options in figures
+        if len(table)
     }

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 
@@ -18,6 +20,7 @@ MAX_LISTED = 50
 MAX_REASONS = 12
 """Largest number of reasons per corpus that are counted separately."""
 NO_CLASS = "its emotion is not a class of this run"
+_CHANNELS = {1: "mono", 2: "stereo"}
 SEXES = {"f": "female", "m": "male", "": "unknown"}
 
 
@@ -29,10 +32,8 @@ class CorpusTables:
     ----------
     name
         Name of the corpus in the clip table.
-    title, license_info, citation, url
-        Metadata for readers; empty if unknown.
-    is_synthetic
-        Whether the corpus contains synthetic speech.
+    metadata
+        title, license_info, citation and url for readers, empty if unknown, and is_synthetic.
     folder
         Folder of the recordings.
     clips
@@ -47,11 +48,7 @@ class CorpusTables:
     """
 
     name: str
-    title: str
-    license_info: str
-    citation: str
-    url: str
-    is_synthetic: bool
+    metadata: Mapping[str, Any]
     folder: Path
     clips: Path
     recordings: pd.DataFrame
@@ -98,29 +95,27 @@ def make_tables(
 ) -> dict[str, html_page.Table]:
     """Make the tables of the report; without clips, only the overview.
 
-    Parameters
-    ----------
-    rows
-        Result of `join_tables`.
-    matrix
-        Result of `count_classes`.
-    sources
-        Corpora of the run.
-    settings
-        The section `preprocess` of the settings.
+    `rows` and `matrix` are results of `join_tables` and `count_classes`.
     """
     tables = {"overview": _overview(rows, sources)}
     if rows.used.any():
         tables["matrix"] = _class_table(matrix)
     if len(rows):
+        target = f"{settings.sample_rate / 1000:g} kHz"
         tables |= {
             "emotions": _emotion_table(rows),
             "speakers": _speaker_table(rows),
             "durations": _duration_table(rows),
             "levels": _level_table(rows),
             "levels_by_emotion": _level_by_emotion_table(rows),
-            "rates": _rate_table(rows, settings=settings),
-            "channels": _channel_table(rows),
+            "rates": html_page.table(
+                pd.crosstab(rows.corpus, rows.original_rate).rename(columns=lambda rate: f"{rate / 1000:g} kHz"),
+                caption=f"Recordings by original sample rate; clips are resampled to {target}",
+            ),
+            "channels": html_page.table(
+                pd.crosstab(rows.corpus, rows.channels).rename(columns=lambda n: _CHANNELS.get(n, f"{n:g} channels")),
+                caption="Recordings by number of channels; clips are mono",
+            ),
         }
     return tables
 
@@ -148,12 +143,11 @@ def _class_table(matrix: pd.DataFrame) -> html_page.Table:
     shown = matrix.assign(**{"all emotions": matrix.sum(axis=1)})
     if len(matrix) > 1:
         shown.loc["all corpora"] = shown.sum(axis=0)
-    marked = data_warnings.is_missing(matrix).reindex(index=shown.index, columns=shown.columns, fill_value=False)
     return html_page.table(
         shown.rename_axis("corpus"),
         caption="Clips used, by corpus and class; marked: missing in this corpus only",
         formats=dict.fromkeys(matrix.columns, lambda count: f"{count:,}" if count else "none"),
-        marked=marked,
+        marked=data_warnings.is_missing(matrix),
     )
 
 
@@ -185,36 +179,22 @@ def count_speakers(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _duration_table(rows: pd.DataFrame) -> html_page.Table:
-    by = rows.groupby("corpus")
-    frame = pd.DataFrame(
-        {
-            "shortest before": by.duration.min(),
-            "median before": by.duration.median(),
-            "longest before": by.duration.max(),
-            "shortest after": by.clip_duration.min(),
-            "median after": by.clip_duration.median(),
-            "longest after": by.clip_duration.max(),
-            "removed": 1 - by.clip_duration.sum() / by.duration.sum(),
-        }
-    )
+    frame = _before_after(rows, "duration", "clip_duration", names=("shortest", "median", "longest"))
+    frame["removed"] = 1 - rows.groupby("corpus").clip_duration.sum() / rows.groupby("corpus").duration.sum()
     formats = dict.fromkeys(frame.columns, "{:.2f}".format) | {"removed": "{:.0%}".format}
     return html_page.table(frame, caption="Duration in seconds, before and after preprocessing", formats=formats)
 
 
 def _level_table(rows: pd.DataFrame) -> html_page.Table:
-    by = rows.groupby("corpus")
-    frame = pd.DataFrame(
-        {
-            "minimum before": by.level_db.min(),
-            "median before": by.level_db.median(),
-            "maximum before": by.level_db.max(),
-            "highest peak before": by.peak_db.max(),
-            "minimum after": by.clip_level_db.min(),
-            "median after": by.clip_level_db.median(),
-            "maximum after": by.clip_level_db.max(),
-        }
-    )
+    frame = _before_after(rows, "level_db", "clip_level_db", names=("minimum", "median", "maximum"))
+    frame.insert(3, "highest peak before", rows.groupby("corpus").peak_db.max())
     return _decibel_table(frame, caption="RMS level in dBFS, before and after preprocessing")
+
+
+def _before_after(rows: pd.DataFrame, before: str, after: str, *, names: Sequence[str]) -> pd.DataFrame:
+    """Compute minimum, median and maximum of two columns by corpus; `names` are the names of these statistics."""
+    frame = rows.groupby("corpus")[[before, after]].agg(["min", "median", "max"])
+    return frame.set_axis([f"{name} {when}" for when in ("before", "after") for name in names], axis=1)
 
 
 def _level_by_emotion_table(rows: pd.DataFrame) -> html_page.Table:
@@ -224,37 +204,11 @@ def _level_by_emotion_table(rows: pd.DataFrame) -> html_page.Table:
 
 
 def _decibel_table(frame: pd.DataFrame, *, caption: str) -> html_page.Table:
-    return html_page.table(frame, caption=caption, formats=dict.fromkeys(frame.columns, html_page.format_decibels))
+    decibels = partial(html_page.format_number, decimals=1)
+    return html_page.table(frame, caption=caption, formats=dict.fromkeys(frame.columns, decibels))
 
 
-def _rate_table(rows: pd.DataFrame, *, settings: Preprocess) -> html_page.Table:
-    known = rows[rows.original_rate.notna()]
-    counts = pd.crosstab(known.corpus, known.original_rate)
-    counts.columns = [f"{rate / 1000:g} kHz" for rate in counts.columns]
-    target = f"{settings.sample_rate / 1000:g} kHz"
-    return html_page.table(counts, caption=f"Recordings by original sample rate; clips are resampled to {target}")
-
-
-def _channel_table(rows: pd.DataFrame) -> html_page.Table:
-    known = rows[rows.channels.notna()]
-    counts = pd.crosstab(known.corpus, known.channels.astype(int))
-    counts.columns = [{1: "mono", 2: "stereo"}.get(n, f"{n} channels") for n in counts.columns]
-    return html_page.table(counts, caption="Recordings by number of channels; clips are mono")
-
-
-@dataclass(frozen=True)
-class ExclusionSummary:
-    """Excluded recordings or clips of a corpus: counts by reason, and the first ones; `file` has the full list."""
-
-    corpus: str
-    count: int
-    reasons: html_page.Table
-    listed: html_page.Table
-    more: int
-    file: str
-
-
-def rejected_recordings(source: CorpusTables) -> ExclusionSummary | None:
+def rejected_recordings(source: CorpusTables) -> dict[str, Any] | None:
     """Summarize the invalid recordings of a corpus, those without a clip; None if there are none."""
     if source.rejected.empty:
         return None
@@ -263,7 +217,7 @@ def rejected_recordings(source: CorpusTables) -> ExclusionSummary | None:
     return _summarize(table, corpus=source.name, file=str(paths.rejected(source.name)))
 
 
-def excluded_clips(rows: pd.DataFrame, reasons: pd.DataFrame, *, file: str) -> list[ExclusionSummary]:
+def excluded_clips(rows: pd.DataFrame, reasons: pd.DataFrame, *, file: str) -> list[dict[str, Any]]:
     """Summarize the clips that the run does not use, by corpus; `reasons` has clip_id and reason."""
     known = dict(zip(reasons.clip_id, reasons.reason, strict=True))
     unused = rows[~rows.used]
@@ -271,13 +225,18 @@ def excluded_clips(rows: pd.DataFrame, reasons: pd.DataFrame, *, file: str) -> l
     return [_summarize(group, corpus=str(corpus), file=file) for corpus, group in unused.groupby("corpus")]
 
 
-def _summarize(table: pd.DataFrame, *, corpus: str, file: str) -> ExclusionSummary:
-    """Summarize a table with an index of names and the columns reason and emotion."""
-    reasons = html_page.table(_count_reasons(table.reason), caption=f"{corpus}: excluded by reason")
+def _summarize(table: pd.DataFrame, *, corpus: str, file: str) -> dict[str, Any]:
+    """Count and list the exclusions of a table with an index of names and the columns reason and emotion."""
     listed = table[["reason", "emotion"]].sort_index()[:MAX_LISTED]
     more = len(table) - len(listed)
-    caption = f"{corpus}: the first {len(listed)} of {len(table):,} excluded" if more else f"{corpus}: all excluded"
-    return ExclusionSummary(corpus, len(table), reasons, html_page.table(listed, caption=caption), more, file)
+    title = f"the first {len(listed)} of {len(table):,}" if more else "all"
+    return {
+        "title": f"{corpus}: {title} excluded",
+        "reasons": html_page.table(_count_reasons(table.reason), caption=f"{corpus}: excluded by reason"),
+        "listed": html_page.table(listed, caption=f"{corpus}: {title} excluded"),
+        "more": more,
+        "file": file,
+    }
 
 
 def _count_reasons(reasons: pd.Series) -> pd.DataFrame:

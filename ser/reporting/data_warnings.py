@@ -59,63 +59,46 @@ def is_missing(matrix: pd.DataFrame) -> pd.DataFrame:
 
 def gender_confounds(clips: pd.DataFrame) -> list[Callout]:
     """Warn if the speakers' sex depends on the corpus or the emotion."""
-    known = clips[clips.sex.isin(["f", "m"])]
-    female = (known.sex == "f").astype(float)
-    return _fraction_confounds(female, known, name="Speakers' sex", fraction="Clips of female speakers")
+    female = (clips.sex == "f").astype(float).where(clips.sex.isin(["f", "m"]))
+    return _confounds(female, clips, name="Speakers' sex", text="Clips of female speakers")
 
 
 def bandwidth_confounds(clips: pd.DataFrame, *, sample_rate: int) -> list[Callout]:
     """Warn if recordings with a lower sample rate than the clips, in Hz, depend on the corpus or the emotion."""
-    known = clips[clips.original_rate.notna()]
-    narrow = (known.original_rate < sample_rate).astype(float)
-    fraction = f"Recordings below {sample_rate / 1000:g} kHz, without the upper frequencies"
-    return _fraction_confounds(narrow, known, name="Sample rate", fraction=fraction)
-
-
-def _fraction_confounds(flags: pd.Series, clips: pd.DataFrame, *, name: str, fraction: str) -> list[Callout]:
-    """Compare the fraction of flagged clips between corpora and, within each and in all, between emotions."""
-    notes = []
-    by_corpus = _aggregate(flags, clips.corpus, "mean")
-    if _spread(by_corpus) >= MIN_FRACTION_BY_CORPUS:
-        values = ", ".join(f"{value:.0%} of {corpus}" for corpus, value in by_corpus.items())
-        notes.append(Callout(f"{name} is confounded with the corpus", f"{fraction}: {values}."))
-    together = [("all corpora", clips)] if clips.corpus.nunique() > 1 else []
-    for corpus, rows in [*clips.groupby("corpus"), *together]:
-        by_emotion = _aggregate(flags[rows.index], rows.label, "mean")
-        if _spread(by_emotion) >= MIN_FRACTION_BY_EMOTION:
-            text = f"{fraction} in {corpus}: {_lowest_and_highest(by_emotion, '{:.0%} of {}')}."
-            notes.append(Callout(f"{name} is confounded with the emotion", text))
-    return notes
+    narrow = (clips.original_rate < sample_rate).astype(float).where(clips.original_rate.notna())
+    text = f"Recordings below {sample_rate / 1000:g} kHz, without the upper frequencies"
+    return _confounds(narrow, clips, name="Sample rate", text=text)
 
 
 def level_confounds(clips: pd.DataFrame) -> list[Callout]:
     """Warn if the level after preprocessing depends on the corpus or the emotion."""
-    notes = []
-    level, text = clips.clip_level_db, "Median level after preprocessing"
-    by_corpus = _aggregate(level, clips.corpus, "median")
-    if _spread(by_corpus) >= MIN_DB_BY_CORPUS:
-        values = ", ".join(f"{value:.1f} dBFS in {corpus}" for corpus, value in by_corpus.items())
-        notes.append(Callout("Level is confounded with the corpus", f"{text}: {values}."))
-    for corpus, rows in clips.groupby("corpus"):
-        by_emotion = _aggregate(level[rows.index], rows.label, "median")
-        if _spread(by_emotion) >= MIN_DB_BY_EMOTION:
-            values = _lowest_and_highest(by_emotion, "{:.1f} dBFS for {}")
-            cause = "The cause may be the speakers' loudness or the recording gain."
-            notes.append(Callout("Level is confounded with the emotion", f"{text} in {corpus}: {values}. {cause}"))
+    return _confounds(clips.clip_level_db, clips, name="Level", text="Median level after preprocessing", is_level=True)
+
+
+def _confounds(
+    values: pd.Series, clips: pd.DataFrame, *, name: str, text: str, is_level: bool = False
+) -> list[Callout]:
+    """Compare the median level, or the fraction of flagged clips, between corpora, and between emotions."""
+    statistic = "median" if is_level else "mean"
+    limits = (MIN_DB_BY_CORPUS, MIN_DB_BY_EMOTION) if is_level else (MIN_FRACTION_BY_CORPUS, MIN_FRACTION_BY_EMOTION)
+    formats = ("{:.1f} dBFS in {}", "{:.1f} dBFS for {}") if is_level else ("{:.0%} of {}", "{:.0%} of {}")
+    cause = " The cause may be the speakers' loudness or the recording gain." if is_level else ""
+    known, notes = clips[values.notna()], []
+    by_corpus = _aggregate(values, known.corpus, statistic)
+    if by_corpus.max() - by_corpus.min() >= limits[0]:
+        listed = ", ".join(formats[0].format(value, corpus) for corpus, value in by_corpus.items())
+        notes.append(Callout(f"{name} is confounded with the corpus", f"{text}: {listed}."))
+    pooled = [("all corpora", known)] if known.corpus.nunique() > 1 and not is_level else []
+    for corpus, rows in [*known.groupby("corpus"), *pooled]:
+        by_emotion = _aggregate(values, rows.label, statistic)
+        if by_emotion.max() - by_emotion.min() >= limits[1]:
+            ends = [formats[1].format(by_emotion[end], end) for end in (by_emotion.idxmin(), by_emotion.idxmax())]
+            title = f"{name} is confounded with the emotion"
+            notes.append(Callout(title, f"{text} in {corpus}: {', '.join(ends)}.{cause}"))
     return notes
 
 
-def _aggregate(values: pd.Series, groups: pd.Series, function: str) -> pd.Series:
+def _aggregate(values: pd.Series, groups: pd.Series, statistic: str) -> pd.Series:
     """Aggregate the values of each group of at least `MIN_CLIPS`."""
-    sizes = groups[values.notna()].value_counts()
-    enough = values.notna() & groups.isin(sizes.index[sizes >= MIN_CLIPS])
-    return values[enough].groupby(groups[enough]).agg(function).sort_index()
-
-
-def _spread(values: pd.Series) -> float:
-    return float(values.max() - values.min()) if len(values) > 1 else 0.0
-
-
-def _lowest_and_highest(values: pd.Series, text: str) -> str:
-    low, high = values.idxmin(), values.idxmax()
-    return f"{text.format(values[low], low)}, {text.format(values[high], high)}"
+    table = values[groups.index].groupby(groups).agg([statistic, "size"])
+    return table[statistic][table["size"] >= MIN_CLIPS]

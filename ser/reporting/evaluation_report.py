@@ -19,7 +19,7 @@ from ser.predictions.temperature import undo_temperature
 from ser.reporting import evaluation_tables, evaluation_text, html_page, players, plots
 from ser.reporting.leaderboard import RunDescription, describe_test_set
 from ser.utils import provenance
-from ser.utils.files import atomic_write
+from ser.utils.files import atomic_write, write_text
 from ser.utils.text import shorten
 
 MAX_ERRORS = 12
@@ -53,17 +53,14 @@ class _Run:
 
     @property
     def interval(self) -> str:
-        """Name of the intervals in captions."""
-        few = evaluation_tables.not_testable(self.ranking, unknown=self.unknown)
-        return "range over test speakers" if few else "95 % CI (cluster bootstrap over speakers)"
+        return evaluation_text.describe_interval(self.ranking, unknown=self.unknown)
 
     def plot(
         self, name: str, function: Callable[..., None], data: Any, *, title: str, alt: str, caption: str, **options: Any
     ) -> html_page.Picture:
         """Plot and embed a figure, with the protocol in its title."""
-        path = self.pictures / f"{name}.png"
-        function(data, path, title=f"{title}\n{self.caption}".lstrip(), **options)
-        return html_page.picture(path, alt=alt, caption=caption)
+        path, title = self.pictures / f"{name}.png", f"{title}\n{self.caption}".lstrip()
+        return html_page.plot(function, data, path, alt=alt, caption=caption, title=title, **options)
 
 
 def write(
@@ -115,8 +112,7 @@ def write(
         folder.mkdir()
         run = _Run(tested, ranking, classes, settings, seed, description["caption"], folder, confusion)
         best, unknown = tested[run.best], run.unknown
-        html_page.write(
-            path,
+        page = html_page.render(
             "evaluation.html.j2",
             headline=evaluation_text.headline(ranking, classes=len(classes), unknown=unknown),
             test_set=f"{describe_test_set(description['protocol'], best)}.",
@@ -139,24 +135,25 @@ def write(
             robustness=_robustness(run, result.robustness),
             errors=_errors(best, clips),
             reproduce={
-                "text": provenance.IDENTIFIED,
+                "text": provenance.INSTRUCTIONS,
                 "commands": provenance.commands(paths.EVALUATION_REPORT),
                 "settings": provenance.settings_text(all_settings),
             },
         )
+    write_text(path, page)
 
 
 def _leaderboard(run: _Run) -> dict[str, Any]:
     ranking = run.ranking
     not_testable = evaluation_tables.not_testable(ranking, unknown=run.unknown)
-    drawn = plots.leaderboard_rows(ranking.assign(not_significantly_worse=True) if not_testable else ranking)
-    filled = "" if drawn.strong.all() else " Filled: the best model, and models not significantly worse."
-    bars = f"Bars: {run.interval}. " if drawn.low.notna().any() else ""
+    plotted = plots.leaderboard_rows(ranking.assign(not_significantly_worse=True) if not_testable else ranking)
+    filled = "" if plotted.strong.all() else " Filled: the best model, and models not significantly worse."
+    bars = f"Bars: {run.interval}. " if plotted.low.notna().any() else ""
     caption = f"Dots: UAR. {bars}Dashed: chance level, {run.chance:.3f}.{filled}"
-    alt = evaluation_text.alt_text("UAR of each model", dict(zip(drawn.name, drawn.value, strict=True)))
-    options = {"chance": run.chance, "label": "UAR on test clips", "alt": alt, "caption": caption}
+    alt = evaluation_text.alt_text("UAR of each model", dict(zip(plotted.name, plotted.value, strict=True)))
+    options: dict[str, Any] = {"chance": run.chance, "label": "UAR on test clips", "alt": alt, "caption": caption}
     return {
-        "picture": run.plot("models", plots.plot_confidence_intervals, drawn, title="", **options),
+        "picture": run.plot("models", plots.plot_confidence_intervals, plotted, title="", **options),
         "table": evaluation_tables.leaderboard_table(ranking, unknown=run.unknown),
         "other_metrics": evaluation_tables.other_metrics_table(ranking),
     }
@@ -177,7 +174,7 @@ def _model(run: _Run, model: str) -> dict[str, Any]:
         "pictures": [
             _recalls(run, model, scores),
             _roc(run, model, scores, rows),
-            *([_binary_tasks(run, model, tasks.curves)] if tasks.curves else []),
+            *([_binary_tasks(run, model, tasks["curves"])] if tasks["curves"] else []),
             _reliability(run, model, rows),
         ],
         "classes": evaluation_tables.class_table(scores, model=model),
@@ -196,12 +193,12 @@ def _confusion(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture:
 
 
 def _recalls(run: _Run, model: str, scores: pd.DataFrame) -> html_page.Picture:
-    drawn = scores.rename(columns={"recall": "value"}).rename_axis("name").reset_index().assign(strong=True)
+    plotted = scores.rename(columns={"recall": "value"}).rename_axis("name").reset_index().assign(strong=True)
     alt = evaluation_text.alt_text(f"Recall of {model} by emotion", dict(scores.recall))
     interval = f", with {run.interval}" if scores.low.notna().any() else ""
     caption = f"Recall of each emotion{interval}; dashed: chance level."
-    options = {"chance": run.chance, "label": "Recall", "width": 4.6, "alt": alt, "caption": caption}
-    return run.plot(f"{model}_recall", plots.plot_confidence_intervals, drawn, title=model, **options)
+    options: dict[str, Any] = {"chance": run.chance, "label": "Recall", "width": 4.6, "alt": alt, "caption": caption}
+    return run.plot(f"{model}_recall", plots.plot_confidence_intervals, plotted, title=model, **options)
 
 
 def _roc(run: _Run, model: str, scores: pd.DataFrame, rows: pd.DataFrame) -> html_page.Picture:
@@ -238,7 +235,7 @@ def _reliability(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture
 def _subgroups(run: _Run) -> dict[str, Any]:
     rows, n_classes, names = run.tested[run.best], len(run.classes), evaluation_tables.SUBGROUPS
     speakers = evaluation_tables.evaluate_by_speaker(rows)
-    missing = [name for name in names if name not in rows or rows[name].fillna("").eq("").all()]
+    missing = [name for name in names if name not in rows or (rows[name].isna() | (rows[name] == "")).all()]
     scores = {
         name: evaluation_tables.evaluate_subgroups(rows, name, resamples=run.settings.n_resamples, seed=run.seed)
         for name in names
@@ -263,26 +260,26 @@ def _subgroups(run: _Run) -> dict[str, Any]:
 
 
 def _uar_by_speaker(run: _Run, scores: pd.DataFrame) -> html_page.Picture:
-    drawn = scores.assign(speaker=[shorten(name) for name in scores.value])
+    plotted = scores.assign(speaker=[shorten(name) for name in scores.value])
     low, high = scores.iloc[0], scores.iloc[-1]
     ends = {f"lowest {low.value}": low.uar, f"highest {high.value}": high.uar}
     alt = evaluation_text.alt_text(f"UAR of {run.best} by speaker", ends)
-    options = {"overall": float(run.ranking.uar.iloc[0]), "chance": run.chance, "alt": alt}
+    options: dict[str, Any] = {"overall": float(run.ranking.uar.iloc[0]), "chance": run.chance, "alt": alt}
     caption = "One dot per speaker, lowest UAR first."
-    return run.plot("speakers", plots.plot_uar_by_speaker, drawn, title=run.best, caption=caption, **options)
+    return run.plot("speakers", plots.plot_uar_by_speaker, plotted, title=run.best, caption=caption, **options)
 
 
 def _robustness(run: _Run, scores: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
     best = scores[run.best]
     if best.empty:
         return None
-    drawn, title = evaluation_tables.corruption_rows(best), f"{run.best}, corrupted test clips"
-    alt = evaluation_text.alt_text(f"UAR of {title}", dict(zip(drawn.name, drawn.value, strict=True)))
+    plotted, title = evaluation_tables.corruption_rows(best), f"{run.best}, corrupted test clips"
+    alt = evaluation_text.alt_text(f"UAR of {title}", dict(zip(plotted.name, plotted.value, strict=True)))
     caption = f"UAR of the same clips without and with corruption; bars: {run.interval}; dashed: chance level."
-    options = {"chance": run.chance, "label": "UAR", "alt": alt, "caption": caption}
+    options: dict[str, Any] = {"chance": run.chance, "label": "UAR", "alt": alt, "caption": caption}
     return {
         "model": run.best,
-        "picture": run.plot("robustness", plots.plot_confidence_intervals, drawn, title=title, **options),
+        "picture": run.plot("robustness", plots.plot_confidence_intervals, plotted, title=title, **options),
         "table": evaluation_tables.robustness_table(best, model=run.best),
         "changes": evaluation_tables.uar_changes_table(scores),
     }
@@ -292,10 +289,10 @@ def _errors(rows: pd.DataFrame, clips: Sequence[Path]) -> dict[str, Any]:
     errors = evaluation_tables.most_confident_errors(rows, n=MAX_ERRORS)
     if errors.empty:
         return {"most_confident": None}
-    playable = players.make_players(errors, clips)
+    playable, missing_audio = players.make_players(errors, clips)
     return {
         "confusions": evaluation_tables.confusions_table(rows),
         "most_confident": evaluation_tables.errors_table(errors),
-        "players": playable.players,
-        "missing_audio": playable.missing_audio,
+        "players": playable,
+        "missing_audio": missing_audio,
     }

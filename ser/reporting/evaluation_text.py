@@ -1,11 +1,10 @@
-"""Sentences of the evaluation report: main result, warnings, descriptions of results and the glossary.
+"""Sentences of the evaluation report: main result, warnings and descriptions of results.
 
-`ranking` has one row per model, best first, as `ser.reporting.evaluation_report.write` takes it. `unknown` is the text
-of `ser.dataset.clip_metadata.describe_unknown_speakers`, empty if all speakers are known.
+`ranking` is a leaderboard of `ser.evaluation.summary.leaderboard`. `unknown` is the text of
+`ser.dataset.clip_metadata.describe_unknown_speakers`, empty if all speakers are known.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -15,73 +14,22 @@ from ser.reporting import html_page
 from ser.reporting.evaluation_tables import format_score, not_testable
 from ser.utils.text import join_names, shorten
 
-LEAKAGE_CHECKS = {
-    "leak_clip": "random split: seen speakers",
-    "leak_augmented_after_split": "random split, then augmentation of the training clips",
-    "leak_augmented_before_split": "augmentation before the random split: augmented test clips in training",
-    "leak_speaker": "speaker-independent split: unseen speakers",
-    "shortcut_corpus": "corpus identification",
-    "shortcut_corpus_shared_emotions": "corpus identification, emotions of all corpora only",
-}
-"""Checks in reports/leakage.csv, and their names in the report."""
 
-GLOSSARY = {
-    "UAR": (
-        "Unweighted average recall (balanced accuracy): the mean of the recalls of all emotions, so that frequent "
-        "emotions do not dominate. Chance level is 1 divided by the number of emotions.",
-        "Schuller, Steidl & Batliner (2009), The Interspeech 2009 emotion challenge.",
-    ),
-    "95 % CI": (
-        "Confidence interval by a cluster bootstrap over speakers: speakers are resampled with all their clips. It "
-        "covers the variation between speakers, not other languages, recording conditions or training runs.",
-        "Bisani & Ney (2004), Bootstrap estimates for confidence intervals in ASR performance evaluation; "
-        "Field & Welsh (2007), Bootstrapping clustered data.",
-    ),
-    "p (McNemar, Holm)": (
-        "Exact McNemar test on the clips that only one of two models classifies correctly, with Holm correction for "
-        "the number of pairs. It treats clips as independent, although clips of one speaker are correlated; "
-        "significance therefore also requires that the confidence interval excludes zero.",
-        "McNemar (1947); Dietterich (1998), Approximate statistical tests for comparing supervised classification "
-        "learning algorithms; Holm (1979), A simple sequentially rejective multiple test procedure.",
-    ),
-    "ECE": (
-        "Expected calibration error: the mean absolute difference between confidence and accuracy over bins of "
-        "confidence. Temperature scaling, fitted on validation clips, changes the probabilities but not the predicted "
-        "emotions.",
-        "Guo, Pleiss, Sun & Weinberger (2017), On calibration of modern neural networks.",
-    ),
-    "ROC-AUC": (
-        "Area under the ROC curve, one emotion versus the rest: the probability that a clip of the emotion is ranked "
-        "above a clip of another emotion. 1 is perfect, 0.5 is chance level.",
-        "Hanley & McNeil (1982), The meaning and use of the area under a receiver operating characteristic curve.",
-    ),
-    "Cohen's kappa": (
-        "Agreement with the labels beyond chance: 1 is perfect, 0 is chance level.",
-        "Cohen (1960), A coefficient of agreement for nominal scales.",
-    ),
-    "Top-2 accuracy": ("Fraction of clips whose emotion is among the two most probable ones.", ""),
-}
-"""Term, its definition and a reference."""
+def describe_interval(ranking: pd.DataFrame, *, unknown: str) -> str:
+    """Name the intervals of the scores, and the number of test speakers; or give the reason why there are none."""
+    speakers = int(ranking.speakers.iloc[0])
+    if unknown or speakers < 2:
+        return f"no confidence interval: {unknown or 'one test speaker'}"
+    return f"{'95 % CI' if speakers >= MIN_SPEAKERS else 'range'} over {speakers} test speakers"
 
 
 def headline(ranking: pd.DataFrame, *, classes: int, unknown: str) -> str:
     """Describe the best model: UAR, confidence interval and chance level."""
     best = ranking.iloc[0]
-    subject = f"{best.model}{' has the highest UAR,' if len(ranking) > 1 else ': UAR'}"
-    chance = format_score(1 / classes)
-    return f"{subject} {format_score(best.uar)} ({_interval(best, unknown=unknown)}); chance level {chance}."
-
-
-def _interval(scores: Any, *, unknown: str) -> str:
-    speakers = int(scores.speakers)
-    limits = f"{format_score(scores.uar_ci_low)} to {format_score(scores.uar_ci_high)}"
-    if unknown:
-        return f"no confidence interval: {unknown}"
-    if speakers < 2:
-        return "no confidence interval: one test speaker"
-    if speakers < MIN_SPEAKERS:
-        return f"range over {speakers} speakers: {limits}"
-    return f"95 % CI over {speakers} speakers: {limits}"
+    subject = f"{best.model}{' has the highest UAR,' if len(ranking) > 1 else ': UAR'} {format_score(best.uar)}"
+    limits = f": {format_score(best.uar_ci_low)} to {format_score(best.uar_ci_high)}"
+    interval = f"{describe_interval(ranking, unknown=unknown)}{'' if pd.isna(best.uar_ci_low) else limits}"
+    return f"{subject} ({interval}); chance level {format_score(1 / classes)}."
 
 
 def describe_ties(ranking: pd.DataFrame, *, unknown: str) -> str:
@@ -95,31 +43,17 @@ def describe_ties(ranking: pd.DataFrame, *, unknown: str) -> str:
     return f"Not significantly worse: {join_names(equal)}." if equal else "All other models are significantly worse."
 
 
-def describe_leakage_checks(leakage: pd.DataFrame) -> str:
-    """Explain what the leakage checks compare."""
-    if (leakage.probe == "leak_speaker").any():
-        design = (
-            "on a random split with the same speakers in training and test, and on a speaker-independent split. The "
-            "difference is the optimism of the random split."
-        )
-    else:
-        design = (
-            "on a random split with the same speakers in training and test. Its optimism cannot be measured: a "
-            "speaker-independent split needs at least two known speakers."
-        )
-    return (
-        f"A random forest is trained and tested {design} These scores are comparable with each other, but not with the "
-        "leaderboard, whose models are tuned and evaluated on the test split only."
-    )
-
-
 # Warnings -------------------------------------------------------------------------------------------------------------
 
 
 def warnings(ranking: pd.DataFrame, notes: Sequence[str], *, classes: int, unknown: str) -> list[html_page.Callout]:
     """Collect the warnings: those given, too few or unknown speakers, and scores near chance level."""
-    few = _few_speakers(int(ranking.speakers.iloc[0]), unknown=unknown)
-    return [*map(_note, notes), *few, *_near_chance(ranking.iloc[0], chance=1 / classes)]
+    best, chance = ranking.iloc[0], 1 / classes
+    collected = [*map(_note, notes), *_few_speakers(ranking, unknown=unknown)]
+    if best.uar <= chance or best.uar_ci_low <= chance:
+        text = f"The UAR of the best model is not significantly above {format_score(chance)}."
+        collected.append(html_page.Callout("Not significantly better than chance", text))
+    return collected
 
 
 def _note(text: str) -> html_page.Callout:
@@ -128,14 +62,15 @@ def _note(text: str) -> html_page.Callout:
     return html_page.Callout(title, f"{rest[:1].upper()}{rest[1:]}") if colon else html_page.Callout("Note", text)
 
 
-def _few_speakers(speakers: int, *, unknown: str) -> Iterator[html_page.Callout]:
+def _few_speakers(ranking: pd.DataFrame, *, unknown: str) -> Iterator[html_page.Callout]:
+    title, speakers = describe_interval(ranking, unknown=unknown).capitalize(), int(ranking.speakers.iloc[0])
     remedy = "More folds test more speakers (split.folds in params.yaml)."
     if unknown:
         text = "The variation between speakers cannot be estimated, and differences between models are not testable."
-        yield html_page.Callout(f"No confidence interval: {unknown}", text)
+        yield html_page.Callout(title, text)
     elif speakers < 2:
         text = f"Scores apply to this speaker only. Differences between models are not testable. {remedy}"
-        yield html_page.Callout("No confidence interval: one test speaker", text)
+        yield html_page.Callout(title, text)
     elif speakers < MIN_SPEAKERS:
         coverage = 100 * (1 - 2.0 ** (1 - speakers))
         text = (
@@ -143,12 +78,6 @@ def _few_speakers(speakers: int, *, unknown: str) -> Iterator[html_page.Callout]
             f"{coverage:.0f} %. A 95 % CI needs at least {MIN_SPEAKERS} speakers. {remedy}"
         )
         yield html_page.Callout(f"Only {speakers} test speakers", text)
-
-
-def _near_chance(best: Any, *, chance: float) -> Iterator[html_page.Callout]:
-    if best.uar <= chance or best.uar_ci_low <= chance:
-        text = f"The UAR of the best model is not significantly above {format_score(chance)}."
-        yield html_page.Callout("Not significantly better than chance", text)
 
 
 # Results of a model ---------------------------------------------------------------------------------------------------
@@ -184,8 +113,7 @@ def describe_sex_gap(rows: pd.DataFrame) -> str:
     return f"{text} With few speakers, the gap may be due to chance."
 
 
-def alt_text(title: str, numbers: Mapping[str, float], *, max_numbers: int = 8) -> str:
+def alt_text(title: str, numbers: Mapping[str, float]) -> str:
     """Describe a figure by its title and key numbers, for screen readers."""
-    shown = [f"{name} {format_score(value)}" for name, value in numbers.items() if not pd.isna(value)][:max_numbers]
-    more = " and others" if len(numbers) > max_numbers else ""
-    return f"{title}: {', '.join(shown)}{more}." if shown else f"{title}."
+    listed = [f"{name} {format_score(value)}" for name, value in numbers.items() if not pd.isna(value)]
+    return f"{title}: {', '.join(listed)}." if listed else f"{title}."

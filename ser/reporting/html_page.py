@@ -1,13 +1,13 @@
-"""Render HTML reports: single files without external resources. Only this module imports jinja2.
+"""Render reports from templates in ser/reporting/templates. Only this module imports jinja2.
 
-A report is a template in ser/reporting/templates that extends ``base.html.j2``. Templates escape all values.
+HTML pages extend ``base.html.j2``, are single files without external resources, and escape all values.
 """
 
 import base64
 import hashlib
 import re
 import struct
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ser.utils.files import write_text
 from ser.utils.wav import wav_bytes
 
 if TYPE_CHECKING:
@@ -90,42 +89,40 @@ def table(
     formats
         Functions that format the values of a column, such as ``"{:.1f}".format``; `format_value` by default.
     marked
-        Boolean frame of the same shape: cells to highlight. Their text must give the reason, not color alone.
+        Boolean frame with some of the rows and columns: cells to highlight. Their text must give the reason, not color
+        alone.
     """
     names = [", ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.index]
-    marks = np.zeros(frame.shape, dtype=bool) if marked is None else marked.to_numpy(dtype=bool)
-    numeric = [_is_numeric(frame.iloc[:, i]) for i in range(frame.shape[1])]
-    writers = [(formats or {}).get(str(name), format_value) for name in frame.columns]
-    rows = [
-        tuple(map(_cell, values, writers, numeric, row_marks))
-        for values, row_marks in zip(frame.itertuples(index=False, name=None), marks, strict=True)
+    columns = [
+        # a missing value in a column of text is a float, but not a number
+        Cell(str(name), any(isinstance(value, (int, float, np.number)) and not pd.isna(value) for value in column))
+        for name, column in frame.items()
     ]
-    columns = tuple(Cell(str(name), number) for name, number in zip(frame.columns, numeric, strict=True))
+    writers = [(formats or {}).get(column.text, format_value) for column in columns]
+    marks = np.zeros(frame.shape, dtype=bool)
+    if marked is not None:
+        marks = marked.reindex(index=frame.index, columns=frame.columns, fill_value=False).to_numpy(bool)
+    cells = [
+        tuple(
+            Cell(MISSING if pd.isna(value) else writer(value), column.number, bool(mark))
+            for value, writer, column, mark in zip(row, writers, columns, row_marks, strict=True)
+        )
+        for row, row_marks in zip(frame.itertuples(index=False, name=None), marks, strict=True)
+    ]
     corner = ", ".join(str(name) for name in frame.index.names if name is not None)
-    return Table(caption, corner, columns, tuple(zip(names, rows, strict=True)))
-
-
-def _is_numeric(column: pd.Series) -> bool:
-    """Check for numbers; a missing value in a column of text is a float, but not a number."""
-    return any(isinstance(value, (int, float, np.number)) and not pd.isna(value) for value in column)
-
-
-def _cell(value: Hashable, writer: Callable[[Any], str], number: bool, marked: bool) -> Cell:
-    return Cell(MISSING if pd.isna(value) else writer(value), number, bool(marked))
+    return Table(caption, corner, tuple(columns), tuple(zip(names, cells, strict=True)))
 
 
 def format_value(value: Any) -> str:
-    """Format an integer with thousands separators, another number with three digits, anything else as text."""
-    if isinstance(value, (bool, np.bool_)):
-        return "yes" if value else "no"
+    """Format an integer with thousands separators, another number with three decimals, anything else as text."""
     if isinstance(value, (int, np.integer)):
         return f"{value:,}"
-    return f"{value:.3g}" if isinstance(value, (float, np.floating)) else str(value)
+    return f"{value:.3f}" if isinstance(value, (float, np.floating)) else str(value)
 
 
-def format_decibels(value: float) -> str:
-    """Format a level with one decimal, a true minus sign, and no negative zero."""
-    return f"{round(value, 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
+def format_number(value: float, *, decimals: int, sign: str = "") -> str:
+    """Format a number with a true minus sign, and no negative zero; with the sign ``+``, positive numbers too."""
+    return f"{round(value, decimals) + 0.0:{sign}.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def picture(path: Path, *, alt: str, caption: str) -> Picture:
@@ -133,6 +130,12 @@ def picture(path: Path, *, alt: str, caption: str) -> Picture:
     content = path.read_bytes()
     width, height = struct.unpack(">II", content[16:24])  # of the PNG header
     return Picture(data_uri(content, kind="image/png"), alt, caption, width, height)
+
+
+def plot(function: Callable[..., None], data: Any, path: Path, *, alt: str, caption: str, **options: Any) -> Picture:
+    """Write a figure by a function of `ser.reporting.plots` with its options, and embed it."""
+    function(data, path, **options)
+    return picture(path, alt=alt, caption=caption)
 
 
 def audio_player(signal: npt.NDArray[np.float32], *, rate: int, label: str) -> Player:
@@ -144,11 +147,6 @@ def audio_player(signal: npt.NDArray[np.float32], *, rate: int, label: str) -> P
 def data_uri(content: bytes, *, kind: str) -> str:
     """Encode bytes of a media type as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def write(path: Path, template: str, **content: Any) -> None:
-    """Render a template, see `render`, and write the page atomically."""
-    write_text(path, render(template, **content))
 
 
 def render(template: str, **content: Any) -> str:
@@ -197,7 +195,7 @@ def _environment() -> "Environment":
 
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
+        autoescape=lambda name: name is None or not name.endswith(".md.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

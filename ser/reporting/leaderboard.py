@@ -1,4 +1,9 @@
-"""Write the leaderboard, the confusion matrices and the model card, and describe the evaluation protocol."""
+"""Write the leaderboard, the confusion matrices and the model card, and describe the evaluation protocol.
+
+`ranking` is a leaderboard of `ser.evaluation.summary.leaderboard`, and `unknown` the text of
+`ser.dataset.clip_metadata.describe_unknown_speakers`; of the functions that take `corpora`, the corpora with unknown
+speakers.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +16,11 @@ from ser.corpora.base import is_synthetic, published_folds
 from ser.dataset.clip_metadata import describe_unknown_speakers
 from ser.dataset.protocol import HELD_OUT, count_folds, describe_protocol, effective_protocol
 from ser.evaluation import metrics, summary
-from ser.evaluation.bootstrap import MIN_SPEAKERS
 from ser.evaluation.evaluate import EvaluationResult
 from ser.params import Split, TrainLstm
 from ser.predictions.table import classes_of
-from ser.reporting import model_card, plots
+from ser.reporting import evaluation_text, model_card, plots
+from ser.reporting.evaluation_tables import NAMES, not_testable
 from ser.utils.errors import UserError
 from ser.utils.files import atomic_write, write_json, write_text
 from ser.utils.text import pluralize
@@ -24,11 +29,6 @@ SYNTHETIC = (
     "The demo corpus contains synthetic speech: these scores only show that the pipeline works; they say nothing about "
     "human speech."
 )
-UNKNOWN = (
-    "Speaker identity unknown in {corpora}: the same speakers may occur in training and test, so these scores are not "
-    "speaker-independent and overestimate the performance on unseen speakers."
-)
-ENSEMBLE = "lstm is an ensemble: it averages the probabilities of {networks} networks."
 
 
 class RunDescription(TypedDict):
@@ -65,41 +65,40 @@ def write(
     """
     write_json(paths.METRICS, result.metrics)
     run = describe_run(result, corpora=corpora, split=split, n_networks=lstm.n_networks)
-    name, notes = str(result.leaderboard.model.iloc[0]), [*run["notes"], *leaks[:1]]
-    best, chance = summary.select_test_rows(result.predictions[name]), 1 / len(result.classes)
-    unknown = describe_unknown_speakers(best)
-    test_set = describe_test_set(run["protocol"], best)
-    page = leaderboard_markdown(result.leaderboard, test_set=test_set, chance=chance, unknown=unknown, notes=notes)
+    ranking, title, notes = result.leaderboard, run["caption"], [*run["notes"], *leaks[:1]]
+    name, chance = str(ranking.model.iloc[0]), 1 / len(result.classes)
+    best = summary.select_test_rows(result.predictions[name])
+    unknown, test_set = describe_unknown_speakers(best), describe_test_set(run["protocol"], best)
+    page = leaderboard_markdown(ranking, test_set=test_set, chance=chance, unknown=unknown, notes=notes)
     write_text(paths.LEADERBOARD_MD, page + human_comparison_markdown(result.human_comparison))
-    write_text(paths.LEADERBOARD_CSV, result.leaderboard.to_csv(index=False, lineterminator="\n"))
+    write_text(paths.LEADERBOARD_CSV, ranking.to_csv(index=False, lineterminator="\n"))
     write_text(paths.PAIRWISE_TESTS_CSV, result.pairs.to_csv(index=False, lineterminator="\n"))
     card = model_card.markdown(
         best,
-        result.leaderboard,
+        ranking,
         robustness=result.robustness[name],
         protocol=run["protocol"],
         notes=notes,
         corpora=corpora,
     )
     write_text(paths.MODEL_CARD_MD, card)
-    limits = interval_legend(result.leaderboard, unknown=unknown)
-    plots.plot_leaderboard(
-        result.leaderboard, paths.LEADERBOARD_PNG, chance=chance, title=run["caption"], limits=limits
-    )
+    label = f"UAR on test clips (dashed: chance)\n{interval_legend(ranking, unknown=unknown)}".rstrip()
+    plotted = plots.leaderboard_rows(ranking)
+    plots.plot_confidence_intervals(plotted, paths.LEADERBOARD_PNG, chance=chance, label=label, title=title)
     history, last = pd.read_csv(paths.HISTORY_CSV), lstm.early_stopping_patience is None
-    plots.plot_history(history, paths.HISTORY_PNG, title=run["caption"], last=last)
+    plots.plot_history(history, paths.HISTORY_PNG, title=title, last=last)
     with atomic_write(paths.CONFUSION) as folder:
         for model, table in result.predictions.items():
             for split_name, rows in table[table.augmentation == ""].groupby("split"):
-                title, stem = f"{model}, {split_name} clips\n{run['caption']}", folder / f"{model}_{split_name}"
                 counts = metrics.confusion(rows, classes=result.classes)
-                plots.plot_confusion(counts, stem.with_name(f"{stem.name}.png"), title=title)
+                path, subject = folder / f"{model}_{split_name}", f"{model}, {split_name} clips"
+                plots.plot_confusion(counts, Path(f"{path}.png"), title=f"{subject}\n{title}")
                 pairs = rows[["emotion", "predicted"]].to_csv(index=False, lineterminator="\n")
-                write_text(stem.with_name(f"{stem.name}.csv"), pairs)
+                write_text(Path(f"{path}.csv"), pairs)
 
 
 def figure_caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
-    """Describe the evaluation protocol for the title of a figure; `unknown` are corpora with unknown speakers."""
+    """Describe the evaluation protocol for the title of a figure."""
     protocol = effective_protocol(corpora, split, unknown=unknown)
     folds = count_folds(corpora, split, published=published_folds(corpora, split.fold_table))
     once: Mapping[str, str] = {
@@ -115,20 +114,14 @@ def figure_caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[st
 
 
 def warnings(corpora: Sequence[str], *, unknown: Sequence[str], n_networks: int) -> list[str]:
-    """List the warnings of a run.
-
-    Parameters
-    ----------
-    corpora
-        Corpora of the run.
-    unknown
-        Those with unknown speakers.
-    n_networks
-        Number of networks of the model `lstm`.
-    """
-    synthetic = [SYNTHETIC] if any(map(is_synthetic, corpora)) else []
-    speakers = [UNKNOWN.format(corpora=" and ".join(unknown))] if unknown else []
-    return synthetic + speakers + ([ENSEMBLE.format(networks=n_networks)] if n_networks > 1 else [])
+    """List the warnings of a run; `n_networks` is the size of the ensemble `lstm`."""
+    texts = {
+        SYNTHETIC: any(map(is_synthetic, corpora)),
+        f"Speaker identity unknown in {' and '.join(unknown)}: the same speakers may occur in training and test, so "
+        "these scores are not speaker-independent and overestimate the performance on unseen speakers.": unknown,
+        f"lstm is an ensemble: it averages the probabilities of {n_networks} networks.": n_networks > 1,
+    }
+    return [text for text, applies in texts.items() if applies]
 
 
 def describe_test_set(protocol: str, rows: pd.DataFrame) -> str:
@@ -141,103 +134,72 @@ def describe_test_set(protocol: str, rows: pd.DataFrame) -> str:
 
 
 def leaderboard_markdown(
-    table: pd.DataFrame, *, test_set: str, chance: float, unknown: str, notes: Sequence[str]
+    ranking: pd.DataFrame, *, test_set: str, chance: float, unknown: str, notes: Sequence[str]
 ) -> str:
     """Write the leaderboard as Markdown.
 
     Parameters
     ----------
-    table
-        Leaderboard, of `ser.evaluation.summary.leaderboard`.
     test_set
         Text of `describe_test_set`.
     chance
         UAR of random guessing.
-    unknown
-        Text of `ser.dataset.clip_metadata.describe_unknown_speakers`.
     notes
         Warnings, placed above the scores.
     """
+    few = not_testable(ranking, unknown=unknown)
+    interval = evaluation_text.describe_interval(ranking, unknown=unknown)
     lines = [
         "# Leaderboard",
         "",
         f"{test_set}, chance UAR {chance:.3f}.",
         *(line for note in notes for line in ("", f"**{note}**")),
         "",
-        _displayed_columns(table, unknown=unknown).to_markdown(index=False, floatfmt=".3f"),
+        _displayed_columns(ranking, few=few).to_markdown(index=False, floatfmt=".3f"),
         "",
-        *(f"{sentence}\n" for sentence in _explanations(table, unknown=unknown)),
+        "UAR: unweighted average recall (balanced accuracy). F1: macro average. ECE: expected calibration error.",
+        "",
+        f"{interval[0].upper()}{interval[1:]}." if few else f"{interval} (cluster bootstrap).",
+        "",
+        "Differences between models are not testable."
+        if few
+        else "`=`: the best model, or not significantly different from the best.",
+        "",
     ]
     return "\n".join(lines)
 
 
-def _displayed_columns(table: pd.DataFrame, *, unknown: str) -> pd.DataFrame:
-    limits = table.reindex(columns=["uar_ci_low", "uar_ci_high"])
-    interval = [f"{low:.3f} to {high:.3f}" if low == low else "none" for low, high in limits.itertuples(index=False)]
-    enough = int(table.speakers.iloc[0]) >= MIN_SPEAKERS and not unknown
-    names = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC-AUC", "ece": "ECE", "val_uar": "validation UAR"}
-    shown = table[["rank", "model", "uar"]].rename(columns={"uar": "UAR"})
+def _displayed_columns(ranking: pd.DataFrame, *, few: bool) -> pd.DataFrame:
+    limits = ranking.reindex(columns=["uar_ci_low", "uar_ci_high"])
+    table = ranking[["rank", "model", "uar"]].copy()
     if limits.notna().any(axis=None):
-        shown["95 % CI" if enough else "range over speakers"] = interval
-    if enough:
-        shown["best"] = table.not_significantly_worse.map({True: "=", False: ""})
-    if table.uar_seed_sd.notna().any():
-        shown["SD over seeds"] = table.uar_seed_sd
-    if table.uar_fold_sd.notna().any():
-        shown["SD over folds"] = table.uar_fold_sd
-    return shown.join(table.reindex(columns=list(names)).rename(columns=names))
+        ends = limits.itertuples(index=False)
+        interval = [f"{low:.3f} to {high:.3f}" if low == low else "none" for low, high in ends]
+        table["range over speakers" if few else "95 % CI"] = interval
+    if not few:
+        table["best"] = ranking.not_significantly_worse.map({True: "=", False: ""})
+    deviations = ranking[["uar_seed_sd", "uar_fold_sd"]].set_axis(["SD over seeds", "SD over folds"], axis=1)
+    scores = ranking.reindex(columns=["accuracy", "f1", "roc_auc", "ece", "val_uar"])
+    return pd.concat([table, deviations.dropna(axis="columns", how="all"), scores], axis=1).rename(columns=NAMES)
 
 
-def _explanations(table: pd.DataFrame, *, unknown: str) -> list[str]:
-    speakers = int(table.speakers.iloc[0])
-    metric_names = (
-        "UAR: unweighted average recall (balanced accuracy). F1: macro average. ECE: expected calibration error."
-    )
-    if unknown:
-        return [metric_names, f"No confidence intervals: {unknown}."]
-    if speakers < 2:
-        return [metric_names, "No confidence intervals: one test speaker. The scores apply to this speaker only."]
-    if speakers < MIN_SPEAKERS:
-        few = f"{speakers} test speakers: the range over speakers is not a CI, and differences are not testable."
-        return [metric_names, few]
-    interval = f"95 % CI: cluster bootstrap over the {speakers} test speakers."
-    return [metric_names, interval, "`=`: the best model, or not significantly different from the best."]
-
-
-def interval_legend(table: pd.DataFrame, *, unknown: str) -> str:
-    """Describe the intervals and colors of the leaderboard figure; empty without intervals.
-
-    Parameters
-    ----------
-    table
-        Leaderboard, of `ser.evaluation.summary.leaderboard`.
-    unknown
-        Text of `ser.dataset.clip_metadata.describe_unknown_speakers`.
-    """
-    speakers = int(table.speakers.iloc[0])
-    if unknown or table.reindex(columns=["uar_ci_low", "uar_ci_high"]).isna().all(axis=None):
+def interval_legend(ranking: pd.DataFrame, *, unknown: str) -> str:
+    """Describe the intervals and dots of the leaderboard figure; empty without intervals."""
+    if unknown or ranking.reindex(columns=["uar_ci_low", "uar_ci_high"]).isna().all(axis=None):
         return ""
-    if speakers < MIN_SPEAKERS:
-        return f"lines: range over {speakers} test speakers, too few for significance tests"
-    pale = "" if table.not_significantly_worse.all() else "; pale: significantly worse than the best"
-    return f"lines: 95 % CI over {speakers} test speakers{pale}"
+    bars = f"bars: {evaluation_text.describe_interval(ranking, unknown=unknown)}"
+    if not_testable(ranking):
+        return f"{bars}, too few for significance tests"
+    return bars if ranking.not_significantly_worse.all() else f"{bars}; hollow: significantly worse than the best"
 
 
 def human_comparison_markdown(table: pd.DataFrame) -> str:
-    """Write the comparison with human listeners as a section of the leaderboard; empty without rows.
-
-    Parameters
-    ----------
-    table
-        model, uar, uar_ci_low, uar_ci_high, accuracy and clips.
-    """
+    """Write the comparison with human listeners as a section of the leaderboard; empty without rows."""
     if table.empty:
         return ""
-    names = {"model": "classifier", "uar": "UAR", "uar_ci_low": "lower", "uar_ci_high": "upper"}
-    columns = [*names.values(), "accuracy"]
-    shown = table.rename(columns=names)[columns].to_markdown(index=False, floatfmt=".3f")
+    scores = table.drop(columns="clips").rename(columns=NAMES | {"model": "classifier"})
     about = f"Scores on the {int(table.clips.iloc[0])} test clips with published ratings of human listeners."
-    return f"\n## Human performance\n\n{about}\n\n{shown}\n"
+    return f"\n## Human performance\n\n{about}\n\n{scores.to_markdown(index=False, floatfmt='.3f')}\n"
 
 
 def console_summary(root: Path = Path()) -> str:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ser.audio import io as audio_io
-from ser.reporting import data_examples, data_report, data_tables
+from ser.reporting import data_examples, data_report, data_tables, players
 from ser.reporting.data_tables import CorpusTables
 from tests.helpers import factories, signals
 from tests.reporting.test_html_page import Page
@@ -44,7 +44,8 @@ def corpus(folder: Path, name: str, emotions: Sequence[str], *, speakers: Mappin
     clips = pd.DataFrame(rows).assign(original_id=lambda table: table.clip_id).sort_values("clip_id", ignore_index=True)
     pq.write_table(pa.Table.from_pandas(clips), folder / f"{name}.parquet")
     source = CorpusTables(
-        **({"name": name, "title": f"Corpus {name}"} | METADATA | metadata),
+        name=name,
+        metadata={"title": f"Corpus {name}"} | METADATA | metadata,
         folder=folder / "raw" / name,
         clips=folder / f"{name}.parquet",
         recordings=pd.DataFrame({"file": files, "emotion": [emotion for _, emotion in keys]}),
@@ -92,9 +93,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Path]:
     return write(folder, one, own, excluded=excluded), folder
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_report_has_counts_warnings_and_exclusions(two: tuple[Page, Path]) -> None:
+    """Names are escaped, and the list of exclusions is truncated."""
+    texts = [
         "6 clips by 2 known speakers, 0.0 minutes, from 2 corpora: one, own.",
         "This run uses 4 of them, in 3 emotions; 2 are excluded (filtered). 121 recordings are excluded (invalid).",
         "own: scores are not speaker-independent",
@@ -103,30 +104,20 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Path]:
         "bad 049",
         "the same recording as own/x1",
         EVIL,
-    ],
-)
-def test_report_has_text(two: tuple[Page, Path], text: str) -> None:
-    """Counts, warnings, exclusions, and names with markup."""
-    assert text in two[0].text
-
-
-def test_report_has_no_markup_of_names(two: tuple[Page, Path]) -> None:
-    """Names are escaped, and the list of exclusions is truncated."""
-    assert not two[0].outline.all("script")
+    ]
+    assert [text for text in texts if text not in two[0].text] == []
     assert "bad 050" not in two[0].text
+    assert not two[0].outline.all("script")
 
 
-@pytest.mark.parametrize(
-    ("row", "count"), [("too short", 120), ("the file is empty (0 bytes)", 1), ("the same recording as …", 2)]
-)
-def test_reasons_are_counted(two: tuple[Page, Path], row: str, count: int) -> None:
-    """Reasons that differ only in a number or a name are counted together."""
-    assert f'<th scope="row">{row}</th><td class="number">{count}</td>' in two[0].html
-
-
-def test_missing_emotions_are_marked(two: tuple[Page, Path]) -> None:
-    """The text of the cell says so too, not color alone."""
-    assert two[0].html.count('class="number marked">none</td>') == 2
+def test_tables_of_the_report(two: tuple[Page, Path]) -> None:
+    """Missing emotions are marked, and reasons that differ only in a number or a name are counted together."""
+    html = two[0].html
+    assert html.count('class="number marked">none</td>') == 2
+    for reason, count in (("too short", 120), ("the file is empty (0 bytes)", 1), ("the same recording as …", 2)):
+        assert f'<th scope="row">{reason}</th><td class="number">{count}</td>' in html
+    assert html.count("<dd>unknown</dd>") == 2  # custom recordings have no license and no citation
+    assert [a["href"] for a in two[0].outline.all("a") if "://" in str(a["href"])] == ["https://example.org/"]
 
 
 def test_figures_and_players_have_labels(two: tuple[Page, Path]) -> None:
@@ -137,12 +128,6 @@ def test_figures_and_players_have_labels(two: tuple[Page, Path]) -> None:
     assert all(player["aria-label"] for player in players)
     assert len(images) == len(list((folder / "data").glob("*.png"))) == 4 + 3 + 2
     assert len(players) == 2 * (3 + 2)
-
-
-def test_missing_license_is_unknown(two: tuple[Page, Path]) -> None:
-    """Custom recordings have no license, citation and URL."""
-    assert two[0].html.count("<dd>unknown</dd>") == 2
-    assert [a["href"] for a in two[0].outline.all("a") if "://" in str(a["href"])] == ["https://example.org/"]
 
 
 def test_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
@@ -194,5 +179,6 @@ def test_examples_differ_and_do_not_depend_on_the_order_of_rows() -> None:
 def test_long_recordings_are_truncated(tmp_path: Path, rate: int, seconds: float) -> None:
     """Players are limited in duration, size and sample rate."""
     (tmp_path / "long.wav").write_bytes(signals.encode(signals.sine(99, seconds=12, rate=rate), rate=rate))
-    signal, played = data_examples._decode_beginning(tmp_path / "long.wav")
-    assert (played, len(signal) / played) == (min(rate, 48000), pytest.approx(seconds, abs=0.01))
+    signal, played, is_complete = players.decode_beginning(tmp_path / "long.wav", **data_examples.LIMITS)
+    assert (played, is_complete) == (min(rate, 48000), False)
+    assert len(signal) / played == pytest.approx(seconds, abs=0.01)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, get_args
 
 import pandas as pd
@@ -85,21 +84,16 @@ def test_description_names_folds(
     assert ("optimistic" in description) == optimistic
 
 
-def test_unknown_speakers_have_a_warning() -> None:
+def test_unknown_speakers_and_ensembles_have_a_warning() -> None:
     """A result is optimistic if all speakers are unknown, and not speaker-independent if some are."""
     split = factories.split("speaker_independent")
     assert "not speaker-independent" in leaderboard.figure_caption(["mine"], split, unknown=["mine"])
     for describe in (protocol, leaderboard.figure_caption):
         assert "optimistic" in describe(["mine"], split, unknown=["mine"])
         assert "optimistic" not in describe(["mine", "tess"], split, unknown=["mine"])
-    [warning] = leaderboard.warnings(["mine", "tess"], unknown=["mine"], n_networks=1)
-    assert "mine" in warning and "tess" not in warning
-
-
-def test_ensemble_has_a_note() -> None:
-    """It names the number of networks."""
-    [note] = leaderboard.warnings(["ravdess"], unknown=[], n_networks=5)
-    assert "5 networks" in note
+    speakers, ensemble = leaderboard.warnings(["mine", "tess"], unknown=["mine"], n_networks=5)
+    assert "mine" in speakers and "tess" not in speakers
+    assert "5 networks" in ensemble
 
 
 def test_leaderboard_has_one_row_per_model() -> None:
@@ -119,37 +113,35 @@ def test_leaderboard_has_one_row_per_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("speakers", "unknown", "text"),
+    ("speakers", "unknown", "interval", "legend"),
     [
-        (8, "", "95 % CI: cluster bootstrap over the 8 test speakers."),
-        (5, "", "5 test speakers: the range over speakers is not a CI"),
-        (1, "", "No confidence intervals: one test speaker."),
-        (0, "speaker identity unknown", "No confidence intervals: speaker identity unknown."),
-        (24, "speaker identity unknown for some clips", "No confidence intervals: speaker identity unknown for some"),
+        (8, "", "95 % CI over 8 test speakers", "; hollow: significantly worse than the best"),
+        (5, "", "Range over 5 test speakers", ", too few for significance tests"),
+        (1, "", "No confidence interval: one test speaker", None),
+        (0, "speaker identity unknown", "No confidence interval: speaker identity unknown", None),
+        (24, "speaker identity unknown for some clips", "No confidence interval: speaker identity unknown for", None),
     ],
 )
-def test_leaderboard_explains_its_intervals(speakers: int, unknown: str, text: str) -> None:
-    """Too few or unknown speakers have no confidence interval."""
-    limits = {"uar_ci_low": NAN, "uar_ci_high": NAN} if unknown or speakers < 2 else {}
-    page = markdown(ranking(speakers=speakers, **limits), unknown=unknown)
-    assert text in page
-    assert ("95 % CI" in header(page)) == (speakers == 8)
+def test_few_or_unknown_speakers_have_no_confidence_interval(
+    speakers: int, unknown: str, interval: str, legend: str | None
+) -> None:
+    """The leaderboard and its figure name the interval; models are compared if there are enough speakers."""
+    table = ranking(speakers=speakers, **({} if legend else {"uar_ci_low": NAN, "uar_ci_high": NAN}))
+    page = markdown(table, unknown=unknown)
+    assert interval in page
+    assert ("95 % CI" in header(page), "best" in header(page)) == (speakers == 8, speakers == 8)
     assert ("range over speakers" in header(page)) == (speakers == 5)
-    assert ("best" in header(page)) == (speakers == 8)
+    about = f"bars: {interval.replace('Range', 'range')}{legend}" if legend else ""
+    assert leaderboard.interval_legend(table, unknown=unknown) == about
 
 
-def test_model_without_interval() -> None:
-    """A missing interval is not nan; a column without values is not shown."""
+def test_columns_without_values_are_left_out() -> None:
+    """A missing interval is not nan; deviations are listed if there are several seeds or folds."""
     page = markdown(ranking(uar_ci_low=[0.4, None], uar_ci_high=[0.6, None]))
     assert "nan to" not in page
     assert page.count("| none ") == 1
     names = header(markdown(ranking(speakers=1).drop(columns=["uar_ci_low", "uar_ci_high"])))
     assert names[2:4] == ["UAR", "accuracy"]
-    assert not [name for name in names if name.startswith("SD")]
-
-
-def test_standard_deviations_over_seeds_and_folds() -> None:
-    """They have a column each, if there are several seeds or folds."""
     page = markdown(ranking(uar_seed_sd=0.011, uar_fold_sd=0.022))
     assert {"SD over seeds", "SD over folds"} <= set(header(page))
     assert page.count("0.011") == page.count("0.022") == 2
@@ -165,21 +157,6 @@ def test_test_set_names_seeds_and_folds() -> None:
         "So. 8 test clips, 8 emotions, mean of 2 seeds",
         "So. 8 test clips, 8 emotions, mean of 2 seeds, 2 folds pooled",
     ]
-
-
-@pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        ({}, "lines: 95 % CI over 8 test speakers; pale: significantly worse than the best"),
-        ({"not_significantly_worse": True}, "lines: 95 % CI over 8 test speakers"),
-        ({"speakers": 5}, "lines: range over 5 test speakers, too few for significance tests"),
-        ({"uar_ci_low": NAN, "uar_ci_high": NAN}, ""),
-    ],
-)
-def test_interval_legend(changes: dict[str, object], text: str) -> None:
-    """A range over few speakers is not called a confidence interval."""
-    assert leaderboard.interval_legend(ranking(**changes), unknown="") == text
-    assert leaderboard.interval_legend(ranking(**changes), unknown="speaker identity unknown") == ""
 
 
 def test_console_summary_lists_existing_results(tmp_path: Path) -> None:
@@ -213,9 +190,8 @@ def titles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         path.touch()
         collected.append(title)
 
-    monkeypatch.setattr(
-        leaderboard, "plots", SimpleNamespace(plot_leaderboard=plot, plot_history=plot, plot_confusion=plot)
-    )
+    for name in ("plot_confidence_intervals", "plot_history", "plot_confusion"):
+        monkeypatch.setattr(plots, name, plot)
     return collected
 
 
@@ -241,15 +217,17 @@ def write(folder: Path, *models: str, corpora: Sequence[str] = ("ravdess",)) -> 
     return {str(path): path.read_bytes() for path in files}
 
 
-def test_write_creates_all_files(folder: Path) -> None:
-    """Tables have the values of the evaluation."""
+def test_write_creates_all_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables have the values of the evaluation, and the same results give the same bytes, figures included."""
+    monkeypatch.undo()
+    monkeypatch.chdir(folder.parents[1])
     files = write(folder)
-    matrices = {
-        f"confusion/{model}_{end}" for model in PREDICTED for end in ("val.png", "val.csv", "test.png", "test.csv")
-    }
+    assert write(folder) == files
+    ends = ("val.png", "val.csv", "test.png", "test.csv")
     names = {"leaderboard.md", "leaderboard.csv", "leaderboard.png", "pairwise_tests.csv", "model_card.md"}
-    names |= {"history.png", "lstm/history.csv", *matrices}
+    names |= {"history.png", "lstm/history.csv"} | {f"confusion/{model}_{end}" for model in PREDICTED for end in ends}
     assert set(files) == {"metrics/metrics.json", *(f"reports/{name}" for name in names)}
+    assert all(content.startswith(b"\x89PNG") for name, content in files.items() if name.endswith(".png"))
     result = evaluate(folder)
     assert json.loads(files["metrics/metrics.json"]) == result.metrics
     pd.testing.assert_frame_equal(pd.read_csv("reports/leaderboard.csv"), result.leaderboard)
@@ -261,30 +239,16 @@ def test_write_creates_all_files(folder: Path) -> None:
     assert "**A leak.**" in page and "Others" not in page
 
 
-def test_same_results_give_the_same_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures included."""
-    monkeypatch.setattr(leaderboard, "plots", plots)
-    files = write(folder)
-    assert write(folder) == files
-    assert all(content.startswith(b"\x89PNG") for name, content in files.items() if name.endswith(".png"))
-
-
-def test_fewer_models_leave_no_old_files(folder: Path) -> None:
-    """With one model, there are no pairs."""
+def test_files_of_earlier_runs_are_removed(folder: Path) -> None:
+    """With one model, there are no pairs; augmented samples are in no confusion matrix."""
     write(folder)
+    augmented = table("lstm").assign(augmentation="noise", clip_id=lambda rows: rows.clip_id + "+noise.1")
+    pd.concat([table("lstm"), augmented]).to_parquet(folder / "lstm.parquet")
     write(folder, "lstm")
     assert {path.stem for path in Path("reports/confusion").iterdir()} == {"lstm_test", "lstm_val"}
+    assert len(pd.read_csv("reports/confusion/lstm_test.csv")) == 6
     assert len(pd.read_csv("reports/leaderboard.csv")) == 1
     assert list(pd.read_csv("reports/pairwise_tests.csv")) == list(significance.PAIR_COLUMNS)
-
-
-def test_confusion_matrices_have_no_augmented_samples(folder: Path) -> None:
-    """Only original clips are counted."""
-    augmented = table("svm").assign(augmentation="noise", clip_id=lambda rows: rows.clip_id + "+noise.1")
-    for model in PREDICTED:
-        pd.concat([table(model), augmented]).to_parquet(folder / f"{model}.parquet")
-    write(folder)
-    assert len(pd.read_csv("reports/confusion/svm_test.csv")) == 6
 
 
 @pytest.mark.parametrize(("corpora", "warned"), [(["demo"], True), (["demo", "tess"], True), (["ravdess"], False)])
