@@ -1,4 +1,4 @@
-"""The worked example of docs/adding-a-corpus.md works: its code is the corpus, and a run does what the page says."""
+"""Test the example of docs/adding-a-corpus.md: its code defines a corpus that the stages process as described."""
 
 import re
 import shutil
@@ -10,19 +10,19 @@ import pandas as pd
 import pytest
 import yaml
 
-from ser.labels import EMOTIONS as EIGHT
+from ser.labels import EMOTIONS as CANONICAL
 from tests.helpers import signals
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "adding-a-corpus.md").read_text(encoding="utf-8")
 SEXES = {"03": "m", "08": "f", "10": "m", "13": "f", "16": "f"}
 EMOTIONS = {"W": "angry", "L": "bored", "E": "disgust", "A": "fearful", "F": "happy", "T": "sad", "N": "neutral"}
-TEXTS = ("a01", "b10")
-BORED = len(SEXES) * len(TEXTS)
+SENTENCES = ("a01", "b10")
+N_BORED = len(SEXES) * len(SENTENCES)
 
 
 class Project:
-    """A copy of this project that has the example's corpus, and some of its recordings."""
+    """A copy of this project with the module of the example and some recordings."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,15 +30,19 @@ class Project:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
         (folder / "ser" / "corpora" / "emodb.py").write_text("".join(blocks), encoding="utf-8")
-        files = [f"wav/{who}{text}{code}a.wav" for who in SEXES for text in TEXTS for code in EMOTIONS]
-        signals.write_recordings(folder / "corpora" / "emodb", files)
+        names = [f"wav/{speaker}{text}{code}a.wav" for speaker in SEXES for text in SENTENCES for code in EMOTIONS]
+        signals.write_recordings(folder / "corpora" / "emodb", names)
+        self.write_params()
+        self.download_output = self.run("-m", "stages.download", "--corpus", "emodb")
+        for stage in ("preprocess", "augment", "featurize"):
+            self.run("-m", f"stages.{stage}", "--corpus", "emodb")
 
-    def settle(self, **emotions: object) -> None:
+    def write_params(self, **emotions: object) -> None:
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         params["corpora"] = ["emodb"]
         params["download"] |= {"data_dir": "corpora", "allow_incomplete": True}
         params["preprocess"]["denoise_strength"] = 0  # slow, and not needed here
-        params["emotions"] = {"use": list(EIGHT), "extra": [], "merge": {}} | emotions
+        params["emotions"] = {"use": list(CANONICAL), "extra": [], "merge": {}} | emotions
         params["augment"]["augmentations"] = []
         params["augment"]["robustness"]["n_clips"] = 0
         params["features"] |= {"frame_features": ["rms"], "functionals": ["mean"]}
@@ -51,72 +55,54 @@ class Project:
         return done.stdout
 
     def split(self, **emotions: object) -> tuple[str, pd.DataFrame, pd.DataFrame]:
-        """Split with these settings: what was said, and the tables of clips in a split and in none."""
-        self.settle(**emotions)
-        said = self.run("-m", "stages.split")
-        return said, pd.read_csv(self.folder / "data/splits.csv"), pd.read_csv(self.folder / "data/excluded.csv")
+        """Run the stage split; return its output, the splits and the excluded clips."""
+        self.write_params(**emotions)
+        output = self.run("-m", "stages.split")
+        return output, pd.read_csv(self.folder / "data/splits.csv"), pd.read_csv(self.folder / "data/excluded.csv")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project(tmp_path_factory.mktemp("emodb"))
-    project.settle()
-    project.downloaded = project.run("-m", "stages.download", "--corpus", "emodb")
-    for stage in ("preprocess", "augment", "featurize"):
-        project.run("-m", f"stages.{stage}", "--corpus", "emodb")
-    return project
+    return Project(tmp_path_factory.mktemp("emodb"))
 
 
-def test_the_example_reads_the_files(project: Project) -> None:
-    """Every file becomes a clip with the label, speaker, sex, sentence and language that its name says."""
+def test_recordings_are_parsed(project: Project) -> None:
+    """Each file is a clip with the labels of its name; the incomplete corpus is reported."""
     clips = pd.read_parquet(project.folder / "data/interim/emodb.parquet").set_index("clip_id")
-    assert len(clips) == len(SEXES) * len(TEXTS) * len(EMOTIONS)
+    assert len(clips) == len(SEXES) * len(SENTENCES) * len(EMOTIONS)
     for clip_id, clip in clips.iterrows():
-        who, text, code = re.fullmatch(r"emodb/wav/(\d\d)(...)(.)a", clip_id).groups()
-        expected = (f"emodb-{who}", SEXES[who], text, EMOTIONS[code], "de")
+        speaker, text, code = re.fullmatch(r"emodb/wav/(\d\d)(...)(.)a", clip_id).groups()
+        expected = (f"emodb-{speaker}", SEXES[speaker], text, EMOTIONS[code], "de")
         assert (clip.speaker, clip.sex, clip.sentence, clip.emotion, clip.language) == expected
+    assert "emodb: Berlin Database of Emotional Speech (EMO-DB). Licence: CC0" in project.download_output
+    assert "70 of 535 recordings, 5 of 10 speakers, 7 of 7 emotions" in project.download_output
 
 
-def test_the_download_counts_what_is_there(project: Project) -> None:
-    """A part of the corpus is said to be one, after title, licence and citation."""
-    assert "emodb: Berlin Database of Emotional Speech (EMO-DB). Licence: CC0" in project.downloaded
-    assert "70 of 535 recordings, 5 of 10 speakers, 7 of 7 emotions" in project.downloaded
+def test_additional_emotion_is_excluded(project: Project) -> None:
+    """The message is that of the page."""
+    output, splits, excluded = project.split()
+    [message] = re.findall(r"^81 (clips are in no split: .*)$", PAGE, flags=re.MULTILINE)
+    assert f"{N_BORED} {message}" in output
+    assert (len(excluded), set(excluded.clip_id.str[-2])) == (N_BORED, {"L"})
+    assert set(splits.emotion) == set(EMOTIONS.values()) - {"bored"}
 
 
-def test_another_emotion_is_left_out_and_reported(project: Project) -> None:
-    """Unless settings name it, the clips of an emotion beyond the eight are in no split, and the run says so."""
-    said, rows, left_out = project.split()
-    assert f"{BORED} clips are in no split: emotions: bored is none of this run's (data/excluded.csv)" in said
-    assert set(left_out.clip_id.str[-2]) == {"L"}
-    assert len(left_out) == BORED
-    assert set(rows.emotion) == set(EMOTIONS.values()) - {"bored"}
+def test_additional_emotion_is_a_class_or_merged(project: Project) -> None:
+    """The settings are those of the commands of the page."""
+    assert "-S 'emotions.extra=[bored]'" in PAGE
+    assert "-S '+emotions.merge={bored: neutral}'" in PAGE
+    output, splits, excluded = project.split(extra=["bored"])
+    assert "in no split" not in output and excluded.empty
+    assert all("bored" in set(clips.emotion) for _, clips in splits.groupby("split"))
+    _, splits, excluded = project.split(merge={"bored": "neutral"})
+    assert excluded.empty
+    assert set(splits.emotion[splits.clip_id.str[-2] == "L"]) == {"neutral"}
+    assert (splits.emotion == "neutral").sum() == 2 * N_BORED
 
 
-def test_another_emotion_becomes_a_class(project: Project) -> None:
-    """Named in emotions.extra, it is one in every split."""
-    said, rows, left_out = project.split(extra=["bored"])
-    assert "in no split" not in said
-    assert len(left_out) == 0
-    assert all("bored" in set(clips.emotion) for _, clips in rows.groupby("split"))
-
-
-def test_another_emotion_is_counted_as_a_usual_one(project: Project) -> None:
-    """Merged, its clips have the label of the other."""
-    _, rows, left_out = project.split(merge={"bored": "neutral"})
-    assert len(left_out) == 0
-    assert set(rows.emotion[rows.clip_id.str[-2] == "L"]) == {"neutral"}
-    assert (rows.emotion == "neutral").sum() == 2 * BORED
-
-
-def test_the_page_about_corpora_has_it(project: Project) -> None:
-    """A corpus without an address to fetch from, and with an emotion of its own, gets a section and a column."""
+def test_page_about_corpora_has_the_corpus(project: Project) -> None:
+    """It has a section, and a column for the additional emotion."""
     page = project.run("-c", "from tools.make_corpora import corpora_markdown as page; print(page())")
     assert "## `emodb`" in page
     assert "disgust | surprised | bored |" in page
     assert "| `emodb` | yes | none | yes | yes | yes | yes | yes | none | yes |" in page
-
-
-def test_the_commands_are_those_of_the_page() -> None:
-    """What is tested here as settings stands in the page as overrides."""
-    assert "-S 'emotions.extra=[bored]'" in PAGE
-    assert "-S '+emotions.merge={bored: neutral}'" in PAGE

@@ -1,4 +1,4 @@
-"""Emotions have one set of names and one order, and a run chooses and merges them."""
+"""Test the canonical emotions, their order, and the mapping of emotions to the classes of a run."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from ser.labels import EMOTIONS, canonical_order, label_map, validate_labels
 from ser.utils.errors import UserError
 
 
-def test_the_canonical_names() -> None:
-    """Models, tables and matrices rely on these names in this order."""
+def test_canonical_emotions() -> None:
+    """Models and tables rely on these names and this order."""
     assert EMOTIONS == ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 
 
@@ -22,21 +22,15 @@ def test_the_canonical_names() -> None:
         (["tired", "sad", "bored"], ["sad", "bored", "tired"]),
     ],
 )
-def test_in_order(names: list[str], expected: list[str]) -> None:
-    """Any collection of emotions comes out in canonical order, others by the alphabet after them, each once."""
-    assert canonical_order(list(names)) == expected
+def test_canonical_order(names: list[str], expected: list[str]) -> None:
+    """Other emotions follow alphabetically; duplicates are removed."""
+    assert canonical_order(names) == expected
 
 
-def test_words_pass() -> None:
-    """Nothing happens where every name is a word, canonical or not."""
+def test_labels_are_lower_case_words() -> None:
+    """The error has the place and the invalid labels."""
     validate_labels(["angry", "calm", "angry", "bored", "pleasant_surprise"], where="here")
-
-
-def test_what_is_no_word_is_refused() -> None:
-    """The error names the place, what was found, and what is expected."""
-    with pytest.raises(
-        UserError, match=r"^tess\.csv: '', 'Angry', 'p s' cannot name .* such as neutral, calm, .*surpr"
-    ):
+    with pytest.raises(UserError, match=r"^tess\.csv: .*'', 'Angry', 'p s'.* such as neutral, calm, .*surprised"):
         validate_labels(["p s", "angry", "", "Angry"], where="tess.csv")
 
 
@@ -50,5 +44,5 @@ def test_what_is_no_word_is_refused() -> None:
     ],
 )
 def test_label_map(use: list[str], merge: dict[str, str], expected: dict[str, str]) -> None:
-    """A merged emotion is counted as its target, also where it is a class itself; what has no class is left out."""
+    """A merged emotion has the class of its target, also if it is a class itself."""
     assert label_map(use, merge) == expected

@@ -1,6 +1,5 @@
-"""Every recording of a table becomes a clip or is named with its reason."""
+"""Test that each recording becomes a clip or is rejected with a reason."""
 
-import re
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -21,11 +20,9 @@ from tests.helpers import factories
 from tests.helpers.fake_corpora import RAVDESS, TESS
 from tests.helpers.signals import RATE, encode, silence, sine, write_recordings
 
-GOOD = "Actor_01/03-01-05-01-01-01-01.wav"
-
-
-def preprocess(**changes: Any) -> Preprocess:
-    usual = {
+VALID = "Actor_01/03-01-05-01-01-01-01.wav"
+SETTINGS = factories.settings(
+    preprocess={
         "sample_rate": RATE,
         "min_duration": 0.3,
         "denoise_strength": 0,
@@ -33,33 +30,32 @@ def preprocess(**changes: Any) -> Preprocess:
         "normalize": "rms",
         "target_level_db": -23,
     }
-    return factories.settings(preprocess=usual | changes).preprocess
+).preprocess
 
 
 def make(folder: Path, corpus: str = "ravdess") -> tuple[list[dict[str, Any]], PreprocessingLog]:
-    """Make all clips of a folder; return them and what was noted."""
-    outcome = PreprocessingLog()
-    recordings = list_recordings(folder, load_corpus(corpus).parse, grammar=corpus)
-    made = preprocessing.make_clips(folder, recordings, preprocess(), corpus=corpus, outcome=outcome)
-    return list(chain.from_iterable(made)), outcome
+    """Make all clips of a folder, with the log."""
+    log = PreprocessingLog()
+    recordings = list_recordings(folder, load_corpus(corpus).parse, corpus=corpus)
+    batches = preprocessing.make_clips(folder, recordings, SETTINGS, corpus=corpus, log=log)
+    return list(chain.from_iterable(batches)), log
 
 
 @pytest.mark.parametrize(("corpus", "files"), [("ravdess", RAVDESS), ("tess", TESS)])
 def test_every_recording_becomes_a_clip(corpus: str, files: list[str], fake_corpora: Path) -> None:
-    """Clips come sorted, named by their paths, described by their names, with the sound of their files."""
-    clips, outcome = make(fake_corpora / corpus, corpus)
-    assert outcome.unusable == []
+    """Clips are sorted and named by their paths, and have the audio of their files."""
+    clips, log = make(fake_corpora / corpus, corpus)
+    assert log.rejected == []
     assert [clip["clip_id"] for clip in clips] == [f"{corpus}/{file.removesuffix('.wav')}" for file in sorted(files)]
-    assert all(clip["original_id"] == clip["clip_id"] and clip["augmentation"] == "" for clip in clips)
     for clip in clips:
         file = fake_corpora / f"{clip['clip_id']}.wav"
-        assert clip["audio"] == audio_io.to_flac(audio_clean.clean(file, preprocess()), rate=RATE)
+        assert clip["audio"] == audio_io.to_flac(audio_clean.clean_and_measure(file, SETTINGS)[0], rate=RATE)
         assert clip["n_samples"] == len(audio_io.from_flac(clip["audio"]))
-        assert clip["sample_rate"] == RATE
+        assert (clip["original_id"], clip["augmentation"], clip["sample_rate"]) == (clip["clip_id"], "", RATE)
 
 
-def test_clips_are_sorted_by_their_ids(tmp_path: Path) -> None:
-    """Clips come in the order of clip_id, also where that of folders and suffixes is another."""
+def test_clips_are_sorted_by_id(tmp_path: Path) -> None:
+    """The order of paths, which depends on folders and suffixes, does not matter."""
     name = "03-01-05-01-01-01-01.wav"
     write_recordings(tmp_path, [f"{folder}/{name}" for folder in ("Actor_01", "Actor_01 (copy)", "Actor_01-b")])
     clip_ids = [clip["clip_id"] for clip in make(tmp_path)[0]]
@@ -67,83 +63,71 @@ def test_clips_are_sorted_by_their_ids(tmp_path: Path) -> None:
     assert len(clip_ids) == 3
 
 
-def test_a_clip_says_what_its_name_says(fake_corpora: Path) -> None:
-    """Speaker, sex, language, emotion and sentence are read from the file's name."""
+def test_clip_has_the_labels_of_its_file_name(fake_corpora: Path) -> None:
+    """Labels are those of the recording table."""
+    labels = {"corpus": "ravdess", "speaker": "ravdess-02", "sex": "f", "language": "en", "emotion": "happy"}
+    labels |= {"intensity": "strong", "sentence": "02"}
     clips, _ = make(fake_corpora / "ravdess")
-    described = {
-        name: clips[2][name] for name in ("corpus", "speaker", "sex", "language", "emotion", "intensity", "sentence")
-    }
-    assert described == {
-        "corpus": "ravdess",
-        "speaker": "ravdess-02",
-        "sex": "f",
-        "language": "en",
-        "emotion": "happy",
-        "intensity": "strong",
-        "sentence": "02",
-    }
+    assert {name: clips[2][name] for name in labels} == labels
 
 
-UNUSABLE: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "Actor_01/notes about the recording.wav": (lambda file: file.write_bytes(encode(sine(440))), "grammar of ravdess"),
-    "Actor_01/03-02-05-01-01-01-01.wav": (lambda file: file.write_bytes(encode(sine(440))), "grammar of ravdess"),
-    "Actor_01/03-01-09-01-01-01-01.wav": (lambda file: file.write_bytes(encode(sine(440))), "grammar of ravdess"),
-    "Actor_25/03-01-05-01-01-01-25.wav": (lambda file: file.write_bytes(encode(sine(440))), "grammar of ravdess"),
-    "Actor_01/03-01-01-01-01-01-01.wav": (lambda file: file.write_text("no audio"), "not decodable as audio"),
-    "Actor_01/03-01-02-01-01-01-01.wav": (lambda file: file.touch(), "the file is empty"),
-    "Actor_01/03-01-03-01-01-01-01.wav": (lambda file: file.write_bytes(encode(sine(440))[:-9]), "cut short"),
-    "Actor_01/03-01-04-01-01-01-01.wav": (lambda file: file.write_bytes(encode(silence(1))), "all silence"),
+REJECTED: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "Actor_01/notes about the recording.wav": (lambda file: file.write_bytes(encode(sine(440))), "ravdess"),
+    "Actor_25/03-01-05-01-01-01-25.wav": (lambda file: file.write_bytes(encode(sine(440))), "ravdess"),
+    "Actor_01/03-01-01-01-01-01-01.wav": (lambda file: file.write_text("no audio"), ""),
+    "Actor_01/03-01-02-01-01-01-01.wav": (lambda file: file.touch(), ""),
+    "Actor_01/03-01-03-01-01-01-01.wav": (lambda file: file.write_bytes(encode(sine(440))[:-9]), ""),
+    "Actor_01/03-01-04-01-01-01-01.wav": (lambda file: file.write_bytes(encode(silence(1))), "silence"),
     "Actor_01/03-01-06-01-01-01-01.FLAC": (lambda file: file.write_bytes(encode(sine(440)[:99])), "too short"),
-    "Actor_01/03-01-07-01-01-01-01.wav": (lambda file: file.symlink_to("gone.wav"), "."),
+    "Actor_01/03-01-07-01-01-01-01.wav": (lambda file: file.symlink_to("gone.wav"), ""),
 }
 
 
-@pytest.mark.parametrize("name", UNUSABLE)
-def test_an_unusable_recording_is_named_with_its_reason(name: str, tmp_path: Path) -> None:
-    """A file that gives no clip is reported by its path and a reason, and does not keep the others from theirs."""
-    write_recordings(tmp_path, [GOOD])
-    spoil, reason = UNUSABLE[name]
+@pytest.mark.parametrize("name", REJECTED)
+def test_rejected_recording_has_a_reason(name: str, tmp_path: Path) -> None:
+    """Names outside the naming scheme and unreadable audio do not affect other recordings."""
+    write_recordings(tmp_path, [VALID])
+    write_file, reason = REJECTED[name]
     (tmp_path / name).parent.mkdir(exist_ok=True)
-    spoil(tmp_path / name)
-    clips, outcome = make(tmp_path)
+    write_file(tmp_path / name)
+    clips, log = make(tmp_path)
     assert [clip["clip_id"] for clip in clips] == ["ravdess/Actor_01/03-01-05-01-01-01-01"]
-    assert [one.file for one in outcome.unusable] == [name]
-    assert outcome.counts() == {"recordings": 2, "usable": 1, "unusable": 1}
-    assert re.search(reason, outcome.unusable[0].reason)
+    assert log.counts() == {"recordings": 2, "usable": 1, "unusable": 1}
+    [rejected] = log.rejected
+    assert rejected.file == name
+    assert rejected.reason and reason in rejected.reason
 
 
-def test_a_recording_in_two_formats_is_one_clip(tmp_path: Path) -> None:
-    """The same name with another suffix would be the same clip_id: one is used, the other reported."""
-    write_recordings(tmp_path, [GOOD, GOOD.replace(".wav", ".flac")])
-    clips, outcome = make(tmp_path)
-    assert (len(clips), len(outcome.unusable)) == (1, 1)
+def test_repeated_name_is_rejected(tmp_path: Path) -> None:
+    """Two formats of a name would have the same clip_id."""
+    write_recordings(tmp_path, [VALID, VALID.replace(".wav", ".flac")])
+    assert make(tmp_path)[1].counts() == {"recordings": 2, "usable": 1, "unusable": 1}
 
 
-def test_the_same_sound_under_two_names_is_one_clip(tmp_path: Path) -> None:
-    """It is found whatever the format; the first is used, the other named, with its label where that is another."""
+def test_repeated_audio_is_rejected(tmp_path: Path) -> None:
+    """The format does not matter; the reason names the first recording, and its label if it is another one."""
     first = "Actor_01/03-01-05-01-01-01-01"
     same, other = first.replace("-05-01-01-01-", "-05-02-01-01-"), first.replace("-05-", "-06-")
     tone = np.round(sine(440) * 2**15) / 2**15
     for name, kind in ((first, "WAV"), (same, "FLAC"), (other, "AIFF")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.wav").write_bytes(encode(tone, kind=kind))
-    clips, outcome = make(tmp_path)
+    clips, log = make(tmp_path)
     assert [clip["clip_id"] for clip in clips] == [f"ravdess/{first}"]
-    assert [one["file"] for one in outcome.measured] == [f"{first}.wav"]
-    assert [one.reason for one in outcome.unusable] == [
-        f"holds the same sound as {first}.wav",
-        f"holds the same sound as {first}.wav, which is labelled angry",
-    ]
+    assert [row["file"] for row in log.stats] == [f"{first}.wav"]
+    reasons = [recording.reason for recording in log.rejected]
+    assert all(f"{first}.wav" in reason for reason in reasons)
+    assert ["angry" in reason for reason in reasons] == [False, True]
 
 
-def test_a_recording_is_measured_before_and_after(tmp_path: Path) -> None:
-    """Rate, channels, length and levels of the original, and length and level of the clip."""
+def test_statistics_of_recording_and_clip(tmp_path: Path) -> None:
+    """Rejected recordings have none."""
     tone = sine(440, seconds=1, amplitude=0.25, rate=22050)
     (tmp_path / "03-01-05-01-01-01-01.wav").write_bytes(encode(tone[:, None].repeat(2, axis=1), rate=22050))
-    (tmp_path / "03-01-06-01-01-01-01.wav").write_bytes(b"no audio, nothing to measure")
-    measured = make(tmp_path)[1].measured
-    assert [tuple(row) for row in measured] == [STATS_COLUMNS]
-    assert measured[0] == {
+    (tmp_path / "03-01-06-01-01-01-01.wav").write_bytes(b"no audio")
+    [stats] = make(tmp_path)[1].stats
+    assert tuple(stats) == STATS_COLUMNS
+    assert stats == {
         "file": "03-01-05-01-01-01-01.wav",
         "sample_rate": 22050,
         "channels": 2,
@@ -155,18 +139,18 @@ def test_a_recording_is_measured_before_and_after(tmp_path: Path) -> None:
     }
 
 
-def test_any_number_of_workers_makes_the_same_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two processes make what one makes, in the same order, unusable ones included."""
+def test_clips_do_not_depend_on_the_number_of_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes give the same clips and log, in the same order."""
     write_recordings(tmp_path, [f"Actor_{n:02}/03-01-05-01-01-01-{n:02}.wav" for n in range(1, 25)], seconds=0.4)
     write_recordings(tmp_path, [f"Actor_{n:02}/03-01-06-01-01-01-{n:02}.wav" for n in range(1, 25)], seconds=0.2)
-    one = make(tmp_path)
+    expected = make(tmp_path)
     monkeypatch.setenv("SER_WORKERS", "2")
-    assert make(tmp_path) == one
-    assert (len(one[0]), one[1].counts()["unusable"]) == (24, 24)
+    assert make(tmp_path) == expected
+    assert (len(expected[0]), expected[1].counts()["unusable"]) == (24, 24)
 
 
-def test_clips_are_made_as_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A corpus is worked off batch by batch: no more recordings are in memory than have been asked for."""
+def test_recordings_are_read_lazily(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory does not grow with the number of recordings."""
     cleaned: list[Path] = []
 
     def clean(file: Path, _settings: Preprocess) -> tuple[Any, audio_clean.AudioStats]:
@@ -174,19 +158,17 @@ def test_clips_are_made_as_they_are_asked_for(tmp_path: Path, monkeypatch: pytes
         return sine(300 + len(cleaned)), audio_clean.AudioStats(RATE, 1, 1.0, -20.0, -10.0)
 
     monkeypatch.setattr(audio_clean, "clean_and_measure", clean)
-    listed = [Recording(f"{n}.wav", speaker="mine-a", emotion="sad") for n in range(3 * preprocessing.BATCH)]
-    batches = preprocessing.make_clips(tmp_path, listed, preprocess(), corpus="mine", outcome=PreprocessingLog())
+    recordings = [Recording(f"{n}.wav", speaker="mine-a", emotion="sad") for n in range(3 * preprocessing.BATCH)]
+    batches = preprocessing.make_clips(tmp_path, recordings, SETTINGS, corpus="mine", log=PreprocessingLog())
     assert len(cleaned) == 0
     assert len(next(batches)) == preprocessing.BATCH
     assert len(cleaned) <= 2 * preprocessing.BATCH
 
 
-def test_too_many_unusable_recordings_are_refused() -> None:
-    """Above the share of the settings the first is named with its reason; at the share all is well."""
-    unusable = [RejectedRecording("b.wav", "all silence"), RejectedRecording("c.wav", "too short")]
-    PreprocessingLog(unusable, measured=[{}] * 38).check(corpus="ravdess", most=0.05)
-    PreprocessingLog(measured=[{}]).check(corpus="ravdess", most=0)
-    with pytest.raises(
-        UserError, match=r"^ravdess: 2 of 39 .*\(5\.1%\).*max_rejected_fraction allows 5\.0%.*b\.wav: all silence"
-    ):
-        PreprocessingLog(unusable, measured=[{}] * 37).check(corpus="ravdess", most=0.05)
+def test_too_many_rejected_recordings_are_an_error() -> None:
+    """The limit itself is allowed; the error has the first recording with its reason."""
+    rejected = [RejectedRecording("b.wav", "all silence"), RejectedRecording("c.wav", "too short")]
+    PreprocessingLog(rejected, stats=[{}] * 38).check(corpus="ravdess", max_rejected_fraction=0.05)
+    PreprocessingLog(stats=[{}]).check(corpus="ravdess", max_rejected_fraction=0)
+    with pytest.raises(UserError, match=r"^ravdess: 2 of 39 .*5\.1%.*5\.0%.*b\.wav: all silence"):
+        PreprocessingLog(rejected, stats=[{}] * 37).check(corpus="ravdess", max_rejected_fraction=0.05)

@@ -1,6 +1,4 @@
-"""A split is described by its protocol, and by how many speakers and clips each split has."""
-
-import re
+"""Test the descriptions of the evaluation protocol and of the sizes of splits."""
 
 import pandas as pd
 import pytest
@@ -16,59 +14,57 @@ def split_of(clips: pd.DataFrame, settings: Split) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("corpora", "settings", "expected", "n_folds"),
+    ("corpora", "settings", "n_folds"),
     [
-        (["ravdess"], factories.split("speaker_independent"), "speaker_independent", 1),
-        (["ravdess"], factories.split("text_independent", folds=5), "text_independent", 5),
-        (["ravdess", "tess", "demo"], factories.split("cross_corpus"), "cross_corpus", 3),
-        (["savee", "ravdess"], factories.split("speaker_independent", published="emobox"), "speaker_independent", 6),
+        (["ravdess"], factories.split("speaker_independent"), 1),
+        (["ravdess"], factories.split("text_independent", folds=5), 5),
+        (["ravdess", "tess", "demo"], factories.split("cross_corpus"), 3),
+        (["savee", "ravdess"], factories.split("speaker_independent", published="emobox"), 6),
     ],
 )
-def test_folds_are_counted(corpora: list[str], settings: Split, expected: str, n_folds: int) -> None:
-    """Folds are those of the settings, of a published table, or the corpora in turn."""
+def test_folds_are_counted(corpora: list[str], settings: Split, n_folds: int) -> None:
+    """The number is that of the settings, the published table or the corpora."""
     published = published_folds(corpora, settings.fold_table)
     assert protocol.count_folds(corpora, settings, published=published) == n_folds
-    assert protocol.effective_protocol(corpora, settings, unknown=[]) == expected
+    assert protocol.effective_protocol(corpora, settings, unknown=[]) == settings.protocol
 
 
-def test_clips_are_held_out_where_all_speakers_are_unknown() -> None:
-    """Speakers cannot be held out where no corpus knows them; with one that does, they are."""
+def test_protocol_is_random_if_all_speakers_are_unknown() -> None:
+    """One corpus with known speakers is enough for speaker independence."""
     settings = factories.split("speaker_independent")
     assert protocol.effective_protocol(["mine"], settings, unknown=["mine"]) == "random"
     assert protocol.effective_protocol(["mine", "tess"], settings, unknown=["mine"]) == "speaker_independent"
 
 
-def test_published_folds_are_credited() -> None:
-    """The page says whose folds they are."""
+def test_published_folds_are_described() -> None:
+    """All tables have a description, which is part of that of the protocol."""
     settings = factories.split("speaker_independent", published="emobox")
     folds = published_folds(["ravdess"], "emobox")
     sentence = protocol.describe_protocol(["ravdess"], settings, unknown=[], published=folds)
-    assert sentence.startswith("ravdess, 6-fold cross-validation over speakers, by EmoBox's folds, ")
-    assert set(protocol.TABLES) == {table for name in known_corpora() for table in load_corpus(name).folds}
+    assert sentence.startswith("ravdess, 6-fold cross-validation over speakers, by EmoBox's folds")
+    assert set(protocol.PUBLISHED_FOLDS) == {table for name in known_corpora() for table in load_corpus(name).folds}
 
 
-def test_what_is_told_of_a_split() -> None:
-    """A line a fold says who is in each split; of random clips, that speakers are in all."""
-    (line,) = protocol.format_split_summary(
-        factories.ravdess(), split_of(factories.ravdess(), factories.split("random"))
-    )
-    assert re.fullmatch(
-        r"train 24 speakers, [\d,]+ clips; val 24 speakers, \d+ clips; test 24 speakers, \d+ clips", line
-    )
-    clips, made = factories.ravdess(), split_of(factories.ravdess(), factories.split("speaker_independent", folds=3))
-    lines = protocol.format_split_summary(clips, made)
+def test_split_summary_counts_speakers_and_clips() -> None:
+    """There is one line per fold."""
+    clips = factories.ravdess()
+    [line] = protocol.format_split_summary(clips, split_of(clips, factories.split("random")))
+    assert line == "train 24 speakers, 1,008 clips; val 24 speakers, 216 clips; test 24 speakers, 216 clips"
+    table = split_of(clips, factories.split("speaker_independent", folds=3))
+    lines = protocol.format_split_summary(clips, table)
     assert [line.partition(":")[0] for line in lines] == ["fold 1", "fold 2", "fold 3"]
-    own = splits.assign_splits(clips, made[made.fold == 2], augmented=False)
-    sizes = own.groupby("split").agg({"speaker": "nunique", "clip_id": "size"})
+    fold = splits.assign_splits(clips, table[table.fold == 2], augmented=False)
+    sizes = fold.groupby("split").agg({"speaker": "nunique", "clip_id": "size"})
     assert f"test {sizes.speaker.test} speakers, {sizes.clip_id.test} clips" in lines[1]
 
 
 @pytest.mark.parametrize(
-    ("everybody", "told"), [(True, "unknown speakers"), (False, "23 speakers and unknown speakers")]
+    ("all_unknown", "expected"), [(True, "unknown speakers"), (False, "23 speakers and unknown speakers")]
 )
-def test_speakers_whom_nobody_knows_are_not_counted(everybody: bool, told: str) -> None:
-    """Clips whose speaker nobody knows are no speaker, and never "0 speakers"."""
-    clips, made = factories.ravdess(), split_of(factories.ravdess(), factories.split("random"))
-    clips.loc[(clips.speaker == "ravdess-24") | everybody, "speaker"] = "ravdess-"
-    (line,) = protocol.format_split_summary(clips, made)
-    assert [part.split(",")[0].split(maxsplit=1)[1] for part in line.split("; ")] == [told] * 3
+def test_unknown_speakers_are_not_counted(all_unknown: bool, expected: str) -> None:
+    """They are mentioned instead."""
+    clips = factories.ravdess()
+    table = split_of(clips, factories.split("random"))
+    clips.loc[(clips.speaker == "ravdess-24") | all_unknown, "speaker"] = "ravdess-"
+    [line] = protocol.format_split_summary(clips, table)
+    assert [part.split(",")[0].split(maxsplit=1)[1] for part in line.split("; ")] == [expected] * 3

@@ -1,136 +1,110 @@
-"""Audio files of a folder are found, whatever the order of the file system, and make one table."""
+"""Test that all audio files of a folder are found in a fixed order, and that recording tables are read and written."""
 
 import os
-from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ser.corpora.base import load_corpus
 from ser.dataset import recordings
-from ser.dataset.recordings import Recording, list_recordings, read_recordings
+from ser.dataset.recordings import Recording, find_recordings, list_recordings, read_recordings
 from ser.utils.errors import UserError
 from tests.helpers.fake_corpora import RAVDESS
-from tests.helpers.signals import encode, sine, write_recordings
+from tests.helpers.signals import write_recordings
 
-SCANDIR = os.scandir
 PARSE = load_corpus("ravdess").parse
 
 
-@pytest.mark.parametrize(
-    "suffix", ["wav", "WAV", "flac", "ogg", "mp3", "aiff", "aif", "opus", "oga", "aifc", "au", "caf", "w64"]
-)
-def test_audio_is_found_by_any_usual_suffix(suffix: str, tmp_path: Path) -> None:
-    """What libsndfile decodes is not passed over because of its suffix."""
-    (tmp_path / f"03-01-05-01-01-01-01.{suffix}").write_bytes(encode(sine(440)))
-    assert [str(file) for file in recordings.find_recordings(tmp_path)] == [f"03-01-05-01-01-01-01.{suffix}"]
+def relative_paths(folder: Path) -> list[str]:
+    return list(map(str, find_recordings(folder)))
 
 
-def test_recordings_are_found_at_any_depth(tmp_path: Path) -> None:
-    """Folders within folders hold recordings; hidden ones and other files are none."""
-    write_recordings(tmp_path, ["deep/er/b.wav", "a.wav", ".hidden.wav", ".trash/c.wav", "deep/._b.wav"])
+def test_all_audio_suffixes_are_found(tmp_path: Path) -> None:
+    """Upper case does not matter."""
+    suffixes = ["WAV", "aif", "aifc", "aiff", "au", "caf", "flac", "mp3", "oga", "ogg", "opus", "w64", "wav"]
+    write_recordings(tmp_path, [f"a.{suffix}" for suffix in suffixes])
+    assert relative_paths(tmp_path) == [f"a.{suffix}" for suffix in suffixes]
+
+
+def test_subfolders_are_searched(tmp_path: Path) -> None:
+    """Hidden files and other files are ignored; a folder may have the name of an audio file."""
+    write_recordings(tmp_path, ["deep/er/b.wav", "a.wav", ".hidden.wav", ".trash/c.wav", "deep/._b.wav", "t.wav/a.wav"])
     (tmp_path / "README.txt").write_text("not audio")
-    assert recordings.find_recordings(tmp_path) == [PurePosixPath("a.wav"), PurePosixPath("deep/er/b.wav")]
+    assert relative_paths(tmp_path) == ["a.wav", "deep/er/b.wav", "t.wav/a.wav"]
 
 
-def test_linked_folders_are_followed(tmp_path: Path) -> None:
-    """A corpus put together from links to folders is not passed over."""
+def test_linked_folders_are_searched_once(tmp_path: Path) -> None:
+    """A link to a parent folder is not followed."""
     write_recordings(tmp_path / "elsewhere", ["a.wav"])
-    write_recordings(tmp_path / "corpus", ["b.wav"])
+    write_recordings(tmp_path / "corpus", ["speech/b.wav"])
     (tmp_path / "corpus" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    assert recordings.find_recordings(tmp_path / "corpus") == [PurePosixPath("b.wav"), PurePosixPath("link/a.wav")]
+    (tmp_path / "corpus" / "speech" / "all").symlink_to(tmp_path / "corpus", target_is_directory=True)
+    assert relative_paths(tmp_path / "corpus") == ["link/a.wav", "speech/b.wav"]
 
 
-def test_a_link_to_a_folder_above_adds_nothing(tmp_path: Path) -> None:
-    """Links that lead round in a circle are not followed round and round."""
-    write_recordings(tmp_path, ["speech/a.wav"])
-    (tmp_path / "speech" / "all").symlink_to(tmp_path, target_is_directory=True)
-    assert recordings.find_recordings(tmp_path) == [PurePosixPath("speech/a.wav")]
-
-
-def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Recordings that nobody may see are not passed over in silence."""
+def test_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its recordings would be missing silently."""
     write_recordings(tmp_path, ["Actor_01/a.wav", "Actor_02/b.wav"])
+    scandir = os.scandir
 
-    def scandir(folder: str | Path) -> Any:
+    def failing(folder: str | Path) -> Any:
         if Path(folder).name == "Actor_02":
             raise PermissionError(13, "Permission denied", str(folder))
-        return SCANDIR(folder)
+        return scandir(folder)
 
-    monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises((UserError, OSError), match="Actor_02"):
-        recordings.find_recordings(tmp_path)
-
-
-def test_a_folder_is_no_recording(tmp_path: Path) -> None:
-    """A folder whose name ends like a recording's is looked into, and is none itself."""
-    write_recordings(tmp_path, ["take.wav/a.wav"])
-    assert recordings.find_recordings(tmp_path) == [PurePosixPath("take.wav/a.wav")]
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(UserError, match="Actor_02"):
+        find_recordings(tmp_path)
 
 
-def test_a_hidden_folder_above_does_not_matter(tmp_path: Path) -> None:
-    """Experiments run below .dvc/tmp: what counts is hidden within the corpus."""
+def test_hidden_parent_folder_does_not_matter(tmp_path: Path) -> None:
+    """Experiments of DVC run below .dvc/tmp."""
     write_recordings(tmp_path / ".dvc" / "raw", ["a.wav"])
-    assert recordings.find_recordings(tmp_path / ".dvc" / "raw") == [PurePosixPath("a.wav")]
+    assert relative_paths(tmp_path / ".dvc" / "raw") == ["a.wav"]
 
 
-class Listing:
-    """What `os.scandir` returns, in an order that a file system might have."""
-
-    def __init__(self, folder: str | Path, *, reverse: bool) -> None:
-        with SCANDIR(folder) as entries:
-            self.entries = iter(sorted(entries, key=lambda entry: entry.name, reverse=reverse))
-
-    def __enter__(self) -> "Listing":
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        pass
-
-    def __iter__(self) -> "Listing":
-        return self
-
-    def __next__(self) -> os.DirEntry[str]:
-        return next(self.entries)
-
-
-def test_the_order_of_the_file_system_does_not_matter(fake_corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Recordings are found and listed in one order however folders are listed."""
+def test_order_of_the_file_system_does_not_matter(fake_corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recordings are sorted; those that cannot be parsed have a rejection reason."""
     folder = fake_corpora / "ravdess"
     for name in ("x.wav", "Actor_01/y.wav", "Actor_02.wav"):
         (folder / name).touch()
-    made = []
+    walk, tables = os.walk, []
     for reverse in (False, True):
-        monkeypatch.setattr(os, "scandir", partial(Listing, reverse=reverse))
-        assert recordings.find_recordings(folder) == sorted(recordings.find_recordings(folder))
-        made.append(list_recordings(folder, PARSE, grammar="ravdess"))
-    assert made[0] == made[1]
-    assert [bool(one.rejection_reason) for one in made[0]].count(True) == 3
+
+        def sorted_walk(*args: Any, _reverse: bool = reverse, **options: Any) -> Any:
+            for current, subfolders, names in walk(*args, **options):
+                subfolders.sort(reverse=_reverse)
+                yield current, subfolders, sorted(names, reverse=_reverse)
+
+        monkeypatch.setattr(os, "walk", sorted_walk)
+        assert find_recordings(folder) == sorted(find_recordings(folder))
+        tables.append(list_recordings(folder, PARSE, corpus="ravdess"))
+    assert tables[0] == tables[1]
+    assert [bool(recording.rejection_reason) for recording in tables[0]].count(True) == 3
 
 
-def test_a_folder_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:
-    """One sentence names the folder and what is expected there."""
-    with pytest.raises(UserError, match=f"{tmp_path}/gone is not a folder; expected"):
-        recordings.find_recordings(tmp_path / "gone")
+def test_missing_or_empty_folder_is_an_error(tmp_path: Path) -> None:
+    """The error names the folder."""
     (tmp_path / "README.txt").write_text("not audio")
-    with pytest.raises(UserError, match=f"{tmp_path} holds no recording .*put the corpus's files there"):
-        recordings.find_recordings(tmp_path)
+    for folder in (tmp_path / "gone", tmp_path):
+        with pytest.raises(UserError, match=f"^{folder} "):
+            find_recordings(folder)
 
 
-def test_a_table_reads_back_as_it_was_written(fake_corpora: Path, tmp_path: Path) -> None:
-    """Every field survives, whatever characters a name holds."""
-    listed = list_recordings(fake_corpora / "ravdess", PARSE, grammar="ravdess")
-    assert [one.file for one in listed] == sorted(RAVDESS)
-    listed.append(Recording('ä, "b".wav', speaker="mine-Zoë", emotion="sad", rejection_reason="a\nb"))
-    recordings.write_recordings(tmp_path / "table.csv", listed)
-    assert read_recordings(tmp_path / "table.csv") == listed
+def test_written_table_is_read(fake_corpora: Path, tmp_path: Path) -> None:
+    """Fields may have any characters."""
+    table = list_recordings(fake_corpora / "ravdess", PARSE, corpus="ravdess")
+    assert [recording.file for recording in table] == sorted(RAVDESS)
+    table.append(Recording('ä, "b".wav', speaker="mine-Zoë", emotion="sad", rejection_reason="a\nb"))
+    recordings.write_recordings(tmp_path / "table.csv", table)
+    assert read_recordings(tmp_path / "table.csv") == table
 
 
-def test_a_foreign_table_is_refused(tmp_path: Path) -> None:
-    """One that is missing, or has other columns, is named."""
+def test_missing_or_other_table_is_an_error(tmp_path: Path) -> None:
+    """The error names the file, and the columns found and expected."""
     with pytest.raises(UserError, match=r"table\.csv was not found"):
         read_recordings(tmp_path / "table.csv")
     (tmp_path / "table.csv").write_text("file,emotion\n")
-    with pytest.raises(UserError, match=r"table\.csv: columns are \['file', 'emotion'\], expected \['file', 'speaker'"):
+    with pytest.raises(UserError, match=r"table\.csv: .*\['file', 'emotion'\].*\['file', 'speaker'"):
         read_recordings(tmp_path / "table.csv")

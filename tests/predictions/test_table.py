@@ -17,13 +17,6 @@ def valid() -> pd.DataFrame:
     return factories.predicted(["happy", "sad", "angry"], ["happy", "angry", "angry"], classes=CLASSES)
 
 
-def error_message(table: pd.DataFrame) -> str:
-    with pytest.raises(UserError) as error:
-        prediction_table.validate(table, name="svm")
-    assert str(error.value).startswith("predictions of svm: ")
-    return str(error.value)
-
-
 def test_prediction_table() -> None:
     """The table has the metadata of the clips, their probabilities, and the first class with the highest one."""
     clips = factories.ravdess(actors=[2]).iloc[[3, 0, 5]].assign(fold=1, split="test", emotion=["sad", "happy", "sad"])
@@ -51,38 +44,32 @@ def test_classes_are_in_canonical_order() -> None:
     assert prediction_table.classes_of(valid()) == CLASSES
 
 
-@pytest.mark.parametrize("column", prediction_table.COLUMNS)
-def test_missing_column_is_rejected(column: str) -> None:
-    """The error names the column."""
-    assert f"columns {column} are missing; found " in error_message(valid().drop(columns=column))
-
-
-def test_missing_rows_or_probabilities_are_rejected() -> None:
-    """A table needs rows and a probability per class."""
-    assert "no rows" in error_message(valid().iloc[:0])
-    assert "no prob_<emotion> column" in error_message(valid().drop(columns=PROBS))
-
-
-@pytest.mark.parametrize(
-    "row", [[0.5, 0.5, 0.5], [0.2, 0.2, 0.2], [-0.1, 0.6, 0.5], [np.nan, 0.5, 0.5], [np.nan] * 3, [np.inf, 0, 0]]
-)
-def test_invalid_probabilities_are_rejected(row: list[float]) -> None:
-    """Probabilities must not be negative and must sum to 1, except for rounding in 32 bits."""
+def with_probabilities(row: list[float]) -> pd.DataFrame:
     table = valid()
-    table["prob_happy"] += 1e-5
-    prediction_table.validate(table, name="lstm")
     table.loc[1, PROBS] = row
-    assert "must sum to 1" in error_message(table)
+    return table
 
 
-def test_repeated_clip_is_rejected() -> None:
-    """The error names the clip."""
-    assert "03-01-01-01-01-01-00" in error_message(pd.concat([valid(), valid().iloc[:1]], ignore_index=True))
+INVALID_PROBABILITIES = [[0.5] * 3, [0.2] * 3, [-0.1, 0.6, 0.5], [np.nan, 0.5, 0.5], [np.nan] * 3, [np.inf, 0, 0]]
+INVALID = [
+    *((valid().drop(columns=column), f"columns {column} are missing") for column in prediction_table.COLUMNS),
+    (valid().iloc[:0], "no rows"),
+    (valid().drop(columns=PROBS), "no prob_<emotion> column"),
+    *((with_probabilities(row), "must sum to 1") for row in INVALID_PROBABILITIES),
+    (pd.concat([valid(), valid().iloc[:1]], ignore_index=True), "03-01-01-01-01-01-00"),
+    (valid().assign(emotion="disgust"), "disgust"),
+    (valid().assign(predicted="disgust"), "disgust"),
+]
 
 
-@pytest.mark.parametrize("column", ["emotion", "predicted"])
-def test_unknown_class_is_rejected(column: str) -> None:
-    """Every emotion needs a column of probabilities."""
-    table = valid()
-    table.loc[0, column] = "disgust"
-    assert "disgust" in error_message(table)
+@pytest.mark.parametrize(("table", "text"), INVALID)
+def test_invalid_table_is_rejected(table: pd.DataFrame, text: str) -> None:
+    """The error has the name of the model, and the column, clip or class."""
+    with pytest.raises(UserError) as error:
+        prediction_table.validate(table, name="svm")
+    assert str(error.value).startswith("predictions of svm: ") and text in str(error.value)
+
+
+def test_rounded_probabilities_are_valid() -> None:
+    """Probabilities of 32 bits do not sum to 1 exactly."""
+    prediction_table.validate(valid().assign(prob_happy=lambda table: table.prob_happy + 1e-5), name="lstm")
