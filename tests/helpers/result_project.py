@@ -1,5 +1,6 @@
-"""A project with Git, DVC and a pipeline that takes a second, which leaves predictions, metrics and a model."""
+"""A project with Git, DVC and a pipeline that takes a second: predictions, metrics and a model."""
 
+import copy
 import shutil
 import sys
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 import yaml
 
 from ser import paths
@@ -48,7 +50,7 @@ IGNORED = ["data", "models", "runs.txt", "check.md", "mlflow.db*", "mlartifacts"
 
 
 class ResultProject(Project):
-    """A project on branch main whose outputs are files that tests put beside it, which no stage declares."""
+    """A project on branch main. Its stages copy their outputs from the folder `source`, which tests may change."""
 
     def __init__(self, folder: Path, table: pd.DataFrame) -> None:
         self.folder, self.source = folder / "project", folder / "source"
@@ -66,11 +68,18 @@ class ResultProject(Project):
         self.commit("a result")
 
     def copy(self, folder: Path) -> "ResultProject":
-        """Copy the project, for a test that changes it."""
+        """Copy the project to another folder."""
         shutil.copytree(self.folder.parent, folder, symlinks=True)
-        copied = object.__new__(ResultProject)
+        copied = copy.copy(self)
         copied.folder, copied.source = folder / "project", folder / "source"
         return copied
+
+    def enter(self, patch: pytest.MonkeyPatch) -> None:
+        """Make this the current project."""
+        patch.chdir(self.folder)
+        patch.setenv("RESULT_SOURCE", str(self.source))
+        for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
 
     def environment(self, **more: str) -> dict[str, str]:
         return super().environment(PYTHONPATH=str(ROOT), RESULT_SOURCE=str(self.source), COLUMNS="200", **more)
@@ -81,14 +90,14 @@ class ResultProject(Project):
         (self.folder / "params.yaml").write_text(yaml.safe_dump(content))
 
     def evaluate(self, table: pd.DataFrame) -> None:
-        """Leave what training and evaluation leave of a prediction table."""
+        """Run all stages with a prediction table and its metrics."""
         settings = factories.settings(evaluate={"n_resamples": 100}).evaluate
         table.to_parquet(self.source / "lstm.parquet", index=False)
         write_json(self.source / "metrics.json", {"lstm": summary.summarize(table, settings, seed=1)})
         self.dvc("repro", "-q", "--force")
 
     def rewrite_metrics(self, old: str, new: str) -> None:
-        """Replace a part of the metrics as if the stage had written it so."""
+        """Replace a part of the metrics, and run `evaluate`."""
         metrics = self.source / "metrics.json"
         assert old in metrics.read_text()
         metrics.write_text(metrics.read_text().replace(old, new))

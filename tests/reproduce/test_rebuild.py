@@ -1,5 +1,6 @@
-"""A result is rebuilt in a worktree from a commit or an MLflow run, and what differs is listed file by file."""
+"""Test the rebuilding of a commit or an MLflow run in a worktree, and its comparison with the original."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from ser.tracking.mlflow_runs import RunInfo, find_run
 from ser.utils.errors import UserError
 from stages import reproduce
 from tests.helpers.result_project import ResultProject
-from tests.reproduce.conftest import enter
 
 FOLDER = paths.REPRODUCTION
 OUTPUTS = {"data/raw.txt", "models/exported/lstm", "data/predictions/lstm.parquet", "metrics/metrics.json"}
 
 
-def test_an_identical_result(project: ResultProject) -> None:
+@pytest.mark.slow
+def test_identical_result(project: ResultProject) -> None:
     """Every stage runs in a worktree, the exit code is 0, and the workspace does not change."""
     (project.folder / "runs.txt").unlink(missing_ok=True)
     done = project.run(sys.executable, "-m", "stages.reproduce", "--rev", "main", check=False)
@@ -32,7 +33,7 @@ def test_an_identical_result(project: ResultProject) -> None:
 
 
 @pytest.mark.parametrize("is_cached", [True, False])
-def test_a_different_result(project: ResultProject, is_cached: bool) -> None:
+def test_different_result(project: ResultProject, is_cached: bool) -> None:
     """Outputs that differ are listed with their metrics, and with their files if the original is in the cache."""
     (project.source / "noise").write_text("1")
     metrics = project.source / "metrics.json"
@@ -46,16 +47,16 @@ def test_a_different_result(project: ResultProject, is_cached: bool) -> None:
     files = ["models/exported/lstm/weights"] if is_cached else []
     assert result.changed == {"metrics/metrics.json": [], "models/exported/lstm": files}
     by_metric = result.metrics.set_index("metric")
-    assert by_metric.after["lstm.test.uar"] == 0.25
-    assert by_metric.change["lstm.test.uar"] == by_metric.after["lstm.test.uar"] - by_metric.before["lstm.test.uar"]
     assert "lstm.val.uar" not in by_metric.index
+    row = by_metric.loc["lstm.test.uar"]
+    assert (row.after, row.change) == (0.25, row.after - row.before)
     text = diff.format_diff(result)
-    assert all(part in text for part in ("2 of 4 outputs", "differs: models/exported/lstm", *files, "lstm.test.uar"))
+    assert all(part in text for part in ("2 of 4 outputs", "models/exported/lstm", *files, "lstm.test.uar"))
 
 
 @pytest.mark.parametrize("options", [{"stages": ["train", "evaluate"]}, {"keep": ["download"]}])
-def test_some_stages_only(inside: ResultProject, tmp_path: Path, options: dict[str, list[str]]) -> None:
-    """What other stages make comes from the project's cache, and is not compared."""
+def test_some_stages(shared: ResultProject, tmp_path: Path, options: dict[str, list[str]]) -> None:
+    """Outputs of other stages come from the project's cache, and are not compared."""
     rebuild.create_worktree("main", tmp_path / "worktree")
     hashes = rebuild.rebuild(tmp_path / "worktree", **options)
     assert set(hashes) == OUTPUTS - {"data/raw.txt"}
@@ -63,11 +64,11 @@ def test_some_stages_only(inside: ResultProject, tmp_path: Path, options: dict[s
     assert not (tmp_path / "worktree" / "runs.txt").exists()
 
 
-def test_what_cannot_be_rebuilt(project: ResultProject) -> None:
-    """A stage whose input is not in the cache, an unknown stage, no stage, a broken pipeline and no dvc.lock."""
-    Path(".dvc/cache").rename("cache")
+def test_errors(project: ResultProject) -> None:
+    """An input that is not in the cache, an unknown stage, no stage, a broken pipeline and no dvc.lock are errors."""
+    shutil.rmtree(".dvc/cache")
     rebuild.create_worktree("main", FOLDER)
-    with pytest.raises(UserError, match=r"dvc checkout .*data/raw\.txt"):
+    with pytest.raises(UserError, match=r"data/raw\.txt"):
         rebuild.rebuild(FOLDER, stages=["train"])
     with pytest.raises(UserError, match=r"'trian'.*download, train, evaluate"):
         rebuild.rebuild(FOLDER, keep=["trian"])
@@ -82,8 +83,8 @@ def test_what_cannot_be_rebuilt(project: ResultProject) -> None:
         rebuild.create_worktree("main", FOLDER)
 
 
-def test_the_folder_of_a_worktree(inside: ResultProject, tmp_path: Path) -> None:
-    """A worktree is replaced, and no other folder; recordings that settings name are linked."""
+def test_worktree(shared: ResultProject, tmp_path: Path) -> None:
+    """A worktree is replaced, but no other folder; recordings that settings name are linked."""
     folder = tmp_path / "folder"
     settings = {"download": {"data_dir": "corpora"}, "mine": {"folder": "/elsewhere", "labels": None}}
     Path("corpora").mkdir()
@@ -95,12 +96,12 @@ def test_the_folder_of_a_worktree(inside: ResultProject, tmp_path: Path) -> None
     assert not (folder / "corpora").is_symlink()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
-    with pytest.raises(UserError, match=r"git.* failed"):
+    with pytest.raises(UserError):
         rebuild.create_worktree("main", tmp_path / "other")
     assert (tmp_path / "other" / "file").exists()
 
 
-def test_warnings_of_other_packages(project: ResultProject) -> None:
+def test_other_requirements_are_a_warning(project: ResultProject) -> None:
     """A commit that pins other packages than the workspace is reported."""
     Path("requirements.txt").write_text("numpy==1\n")
     project.commit("pinned")
@@ -110,25 +111,16 @@ def test_warnings_of_other_packages(project: ResultProject) -> None:
     assert "requirements.txt" in warning
 
 
-@pytest.mark.parametrize("options", [{}, {"rev": "main", "run": "abc"}, {"rev": "nowhere"}, {"run": "abc"}])
-def test_wrong_options(inside: ResultProject, capsys: pytest.CaptureFixture[str], options: dict[str, str]) -> None:
-    """Exit code 2 and an error without traceback."""
-    with pytest.raises(SystemExit) as ended:
-        reproduce.main(**options)
-    assert ended.value.code == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
-
-
-# A run of MLflow ------------------------------------------------------------------------------------------------------
+# MLflow runs ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def runs(original: ResultProject, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Record runs of a commit: as committed, of seed 60, one of seed 60 with wrong metrics, and a nested one."""
+def runs(original: ResultProject, mlflow_db: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Record runs of a commit: as committed, with seed 60, with seed 60 and wrong metrics, and nested ones."""
+    shutil.copyfile(mlflow_db, original.folder / "mlflow.db")
     committed = yaml.safe_load((original.folder / "params.yaml").read_text())
-    ids = {}
     with pytest.MonkeyPatch.context() as patch:
-        enter(original, patch)
+        original.enter(patch)
         for name, seed, uar in (("committed", committed["data_seed"], None), ("changed", 60, 0.6), ("wrong", 60, 0.9)):
             params = tmp_path_factory.mktemp(name) / "params.yaml"
             params.write_text(yaml.safe_dump(committed | {"data_seed": seed}))
@@ -140,42 +132,46 @@ def runs(original: ResultProject, tmp_path_factory: pytest.TempPathFactory) -> d
         client = mlflow_runs.connect()
         experiment = client.get_experiment_by_name("speech").experiment_id
         ids = {run.info.run_name: run.info.run_id for run in client.search_runs([experiment])}
-        ids["foreign"] = client.create_run(experiment).info.run_id
-    return ids
+        return ids | {"foreign": client.create_run(experiment).info.run_id}
 
 
-@pytest.mark.parametrize(("run", "code", "seed"), [("committed", 0, 1), ("changed", 0, 60), ("wrong", 1, 60)])
-def test_a_run(
-    inside: ResultProject,
-    runs: dict[str, str],
-    capsys: pytest.CaptureFixture[str],
-    run: str,
-    code: int,
-    seed: int,
+@pytest.mark.parametrize(("name", "code", "seed"), [("committed", 0, 1), ("changed", 0, 60), ("wrong", 1, 60)])
+def test_run_is_rebuilt(
+    shared: ResultProject, runs: dict[str, str], capsys: pytest.CaptureFixture[str], name: str, code: int, seed: int
 ) -> None:
-    """A run is rebuilt with its settings, and its metrics are compared; outputs too if settings are the commit's."""
+    """A run is rebuilt with its settings; its metrics are compared, and its outputs if the commit has its settings."""
     with pytest.raises(typer.Exit) as ended:
-        reproduce.main(run=runs[run], folder=FOLDER)
+        reproduce.main(run=runs[name], folder=FOLDER)
     text = capsys.readouterr().out
     assert ended.value.exit_code == code
-    assert ("4 of 4 outputs" in text) == (run == "committed")
-    assert ("lstm.val.uar" in text) == (run == "wrong")
+    assert ("4 of 4 outputs" in text) == (name == "committed")
+    assert ("lstm.val.uar" in text) == (name == "wrong")
     assert yaml.safe_load((FOLDER / "params.yaml").read_text())["data_seed"] == seed
 
 
-def test_the_content_of_a_run(inside: ResultProject, runs: dict[str, str]) -> None:
+def test_find_run(shared: ResultProject, runs: dict[str, str]) -> None:
     """Commit, model, metrics and settings are read; the settings of a nested run are its parent's."""
     info = find_run(runs["wrong"])
-    assert (info.revision, info.model) == (inside.head(), "lstm")
+    assert (info.revision, info.model) == (shared.head(), "lstm")
     assert info.metrics == {"val.uar": 0.9, "epoch.loss": 3}
     nested = find_run(runs["changed nested"])
     assert (nested.model, yaml.safe_load(nested.params)["data_seed"]) == ("svm", 60)
     for run_id in ("abc", runs["foreign"]):
-        with pytest.raises(UserError, match=f"run '{run_id}'"):
+        with pytest.raises(UserError, match=run_id):
             find_run(run_id)
 
 
-def test_metrics_of_another_model(inside: ResultProject) -> None:
-    """A run of a model that was not rebuilt cannot be compared, and the error lists those that were."""
+def test_run_of_another_model(shared: ResultProject) -> None:
+    """A run of a model that was not rebuilt cannot be compared, and the error lists the rebuilt ones."""
     with pytest.raises(UserError, match=r"'svm'.*lstm"):
         diff.compare(Path(), "main", {}, info=RunInfo("c", "svm", "", {"test.uar": 0.5}))
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("options", [{}, {"rev": "main", "run": "abc"}, {"rev": "nowhere"}, {"run": "abc"}])
+def test_invalid_options(shared: ResultProject, capsys: pytest.CaptureFixture[str], options: dict[str, str]) -> None:
+    """Invalid options end with exit code 2 and an error without traceback."""
+    with pytest.raises(SystemExit) as ended:
+        reproduce.main(**options)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
