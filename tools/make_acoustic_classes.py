@@ -1,8 +1,7 @@
 """Write ser/features/acoustic_classes.csv: python -m tools.make_acoustic_classes.
 
-Nobody's recordings are in them: the voices of the demo corpus read the first twenty of the Harvard sentences (IEEE,
-1969), which are made to have the sounds of English as often as speech does. Denoised, trimmed and measured by the
-settings of params.yaml, their frames are sorted into classes by k-means.
+The classes are the k-means clusters of the MFCC of synthetic speech. The voices of the demo corpus read the first
+twenty Harvard sentences (IEEE, 1969), which are phonetically balanced. params.yaml sets preprocessing and features.
 """
 
 from collections.abc import Iterator
@@ -15,8 +14,8 @@ from threadpoolctl import threadpool_limits
 from ser.audio import clean as audio_clean
 from ser.audio import io as audio_io
 from ser.download import demo_speech
-from ser.features.acoustic_classes import CENTROIDS, COEFFICIENTS, Posteriors, cmvn
-from ser.features.columns import columns_of, feature_names
+from ser.features.acoustic_classes import CENTROIDS, N_COEFFICIENTS, cmvn
+from ser.features.columns import Floats, columns_of, feature_names
 from ser.features.frame_features import frame_features
 from ser.params import Params, read_params
 
@@ -33,21 +32,21 @@ man's fall. The salt breeze came across from the sea. The girl at the booth sold
 
 
 def texts() -> dict[str, str]:
-    """Give each sentence a number."""
+    """Split the sentences: number -> sentence."""
     sentences = " ".join(SENTENCES.split()).rstrip(".").split(". ")
     return {f"{number:02}": sentence for number, sentence in enumerate(sentences, start=1)}
 
 
-def spoken(params: Params) -> Iterator[Posteriors]:
-    """Give the standardised cepstra of what each voice says: (frames, coefficients) each."""
-    chosen = columns_of(feature_names(params.features), ["mfcc"])[1 : 1 + COEFFICIENTS]
+def normalized_mfcc(params: Params) -> Iterator[Floats]:
+    """Yield the normalized MFCC of each synthesized sentence: (n_frames, n_coefficients)."""
+    chosen = columns_of(feature_names(params.features), ["mfcc"])[1 : 1 + N_COEFFICIENTS]
     for speaker in demo_speech.SPEAKERS:
         for text in texts():
             utterance = demo_speech.Utterance(speaker, "neutral", text)
-            speech = demo_speech.synthesise(utterance, seed=params.data_seed, texts=texts())
+            speech = demo_speech.synthesize(utterance, seed=params.data_seed, texts=texts())
             try:
                 clip = audio_clean.clean_signal(speech, params.preprocess, rate=demo_speech.SAMPLE_RATE)
-            except audio_io.NoSpeechError:  # two voices stumble over a sentence
+            except audio_io.NoSpeechError:  # the synthesizer fails at a sentence for two voices
                 continue
             frames = frame_features(clip, params.features, rate=params.preprocess.sample_rate)
             yield cmvn(frames[:, chosen])
@@ -55,17 +54,16 @@ def spoken(params: Params) -> Iterator[Posteriors]:
 
 def write(rows: npt.NDArray[np.float64]) -> None:
     """Write one row per class, with a header."""
-    lines = [[f"mfcc_{number}" for number in range(1, COEFFICIENTS + 1)], *rows.tolist()]
+    lines = [[f"mfcc_{number}" for number in range(1, N_COEFFICIENTS + 1)], *rows.tolist()]
     CENTROIDS.write_text("".join(f"{','.join(map(str, line))}\n" for line in lines), encoding="utf-8")
 
 
 def main() -> None:
-    """Sort frames into classes, and write these by their first coefficient."""
-    frames = np.concatenate(list(spoken(read_params()))).astype(np.float64)
+    """Cluster the frames and write the centroids, sorted by their first coefficient."""
+    frames = np.concatenate(list(normalized_mfcc(read_params()))).astype(np.float64)
     with threadpool_limits(1):
-        centres = KMeans(CLASSES, n_init=3, random_state=0).fit(frames).cluster_centers_
-    rows = centres[centres[:, 0].argsort()].round(2) + 0.0  # and no -0.0
-    write(rows)
+        centroids = KMeans(CLASSES, n_init=3, random_state=0).fit(frames).cluster_centers_
+    write(centroids[centroids[:, 0].argsort()].round(2) + 0.0)  # + 0.0 turns -0.0 into 0.0
 
 
 if __name__ == "__main__":

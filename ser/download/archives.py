@@ -18,33 +18,33 @@ MIN_BYTES_FOR_RATIO = 100 * 1000**2
 """Below this unpacked size any ratio is accepted, as silence compresses well."""
 
 _ERRORS = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, ValueError, RuntimeError)
-"""RuntimeError: encrypted, or an unsupported compression."""
+"""Raised by zipfile; RuntimeError if the archive is encrypted or its compression is unsupported."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip archive into a folder, which then holds its files and nothing else.
+    """Unpack a zip archive into a folder, and remove what the folder contained before.
 
-    The folder appears, and replaces an existing one, only when all files are unpacked and their checksums are right.
+    The folder is created or replaced atomically, after all files are unpacked and their checksums verified.
     Files that macOS adds (``__MACOSX/``, ``._*``, ``.DS_Store``), empty folders and permissions are ignored.
 
     Parameters
     ----------
-    archive
+    archive : Path
         Zip file.
-    folder
+    folder : Path
         Target folder; created or replaced.
 
     Raises
     ------
     UserError
-        If the archive is missing, damaged, encrypted, empty or too large, or an entry is a link or a device, or has a
-        path outside the folder.
+        If the archive is missing, damaged, encrypted, empty or too large, or if an entry is a link or a device, or has
+        a path outside the folder.
     """
     try:
-        with zipfile.ZipFile(archive) as opened, atomic_write(folder) as unfinished:
-            files = _select_files(opened.infolist(), archive=archive)
+        with zipfile.ZipFile(archive) as zip_file, atomic_write(folder) as unfinished:
+            files = _select_files(zip_file.infolist(), archive=archive)
             _check_size(files, archive=archive, folder=folder)
-            opened.extractall(unfinished, files)
+            zip_file.extractall(unfinished, files)
     except UserError:
         raise
     except _ERRORS as error:
@@ -54,7 +54,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _select_files(entries: list[zipfile.ZipInfo], *, archive: Path) -> list[zipfile.ZipInfo]:
-    """Select the files to unpack; refuse unsafe entries."""
+    """Select the files to unpack; reject unsafe entries."""
     files = []
     for entry in entries:
         path = PureWindowsPath(entry.filename)  # splits at / and \, and recognizes drives
@@ -69,16 +69,16 @@ def _select_files(entries: list[zipfile.ZipInfo], *, archive: Path) -> list[zipf
 
 
 def _check_size(files: list[zipfile.ZipInfo], *, archive: Path, folder: Path) -> None:
-    """Limit the announced size; zipfile unpacks no more than that."""
+    """Limit the size in the archive's directory; zipfile unpacks no more than that."""
     total = sum(entry.file_size for entry in files)
     ratio = total / archive.stat().st_size
     free = shutil.disk_usage(folder.parent).free
     if not files:
-        raise UserError(f"{archive}: the archive holds no files. Download it again.")
+        raise UserError(f"{archive}: the archive contains no files. Download it again.")
     if total > MAX_BYTES or (total > MIN_BYTES_FOR_RATIO and ratio > MAX_RATIO):
         raise UserError(
             f"{archive}: the unpacked size would be {total} bytes, {ratio:.0f} times that of the archive; expected at "
             f"most {MAX_BYTES} bytes and {MAX_RATIO} times. Unpack the archive by hand if you trust it."
         )
     if total > free:
-        raise UserError(f"{archive}: unpacking needs {total} bytes; {folder.parent} has {free}. Free space.")
+        raise UserError(f"{archive}: unpacking needs {total} bytes; {folder.parent} has {free}. Free disk space.")

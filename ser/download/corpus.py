@@ -1,14 +1,13 @@
-"""Get a corpus from a local folder, its official source, Kaggle, the synthesizer or a user's own folder."""
+"""Get a corpus from a local folder, its official source, Kaggle, speech synthesis or a user's own folder."""
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ser.audio import io as audio_io
-from ser.corpora.base import Corpus, RemoteFile, known_corpora, load_corpus
+from ser.corpora.base import Corpus, known_corpora, load_corpus
 from ser.dataset.recordings import Recording, find_recordings, list_recordings
 from ser.download import custom, dataverse, demo_speech, fetch, kaggle
 from ser.download.archives import unpack
@@ -18,14 +17,14 @@ from ser.params import CustomCorpus, Download
 from ser.utils.errors import UserError, how_to_set
 from ser.utils.files import file_hash
 from ser.utils.parallel import batches, map_batches
-from ser.utils.progress import progress
 
 BATCH = 16
+"""Number of utterances that a worker synthesizes at a time."""
 
 
 @dataclass(frozen=True)
 class DownloadResult:
-    """The recordings, and notes for the user."""
+    """Recording table, and notes for the user."""
 
     recordings: Sequence[Recording]
     notes: Sequence[str]
@@ -49,8 +48,8 @@ def describe_corpus(name: str, custom_corpora: Mapping[str, CustomCorpus]) -> st
             raise UserError(f"custom_corpora.{name}: this is the name of a published corpus; choose another name.")
         folder = custom_corpora[name].folder
         return f"{name}: your own recordings{f' in {folder}' if folder else ''}."
-    facts = load_corpus(name, custom=custom_corpora)
-    return f"{name}: {facts.title}. Licence: {facts.license_info}. Cite: {facts.citation}. {facts.url}"
+    corpus = load_corpus(name, custom=custom_corpora)
+    return f"{name}: {corpus.title}. Licence: {corpus.license_info}. Cite: {corpus.citation}. {corpus.url}"
 
 
 def download_corpus(
@@ -58,20 +57,20 @@ def download_corpus(
 ) -> DownloadResult:
     """Copy, download or synthesize a corpus into a folder, and list its recordings.
 
-    Recordings keep the bytes that were published.
+    Published recordings are copied byte for byte.
 
     Parameters
     ----------
-    name
+    name : str
         Name of the corpus.
-    folder
+    folder : Path
         Target folder; created.
-    settings
-        The section `download`. Where `data_dir`, relative to the project's root, holds ``<corpus>/…``, at any depth,
-        or ``<corpus>.zip``, nothing is fetched.
-    custom_corpora
-        The section `custom_corpora`.
-    seed
+    settings : Download
+        Section `download`. If `data_dir`, relative to the project's root, contains ``<corpus>/…``, at any depth, or
+        ``<corpus>.zip``, nothing is downloaded.
+    custom_corpora : mapping of str to CustomCorpus
+        Section `custom_corpora`.
+    seed : int
         Seed of the demo corpus.
 
     Raises
@@ -80,29 +79,19 @@ def download_corpus(
         If the corpus cannot be found, downloaded or unpacked, or differs from the published one.
     """
     if name in custom_corpora:
-        return DownloadResult(
-            *custom.import_custom_corpus(custom_corpora[name], folder, name=name, root=project_root())
-        )
+        recordings, notes = custom.import_custom_corpus(custom_corpora[name], folder, name=name, root=project_root())
+        return DownloadResult(recordings, notes)
     corpus = load_corpus(name)
     if corpus.is_synthetic:
-        _synthesise(corpus, folder, seed=seed)
+        _synthesize(folder, name=name, seed=seed)
     else:
-        _bring(_local(corpus, settings) or _fetched(corpus, settings), folder, name=name)
-        _drop_repeats(folder, corpus)
+        _import(_find_local(corpus, settings) or _fetch(corpus, settings), folder, name=name)
+        _remove_duplicates(folder, corpus)
     recordings = list_recordings(folder, corpus.parse, corpus=name)
     return DownloadResult(recordings, validate_corpus(recordings, corpus, allow_incomplete=settings.allow_incomplete))
 
 
-def _drop_repeats(folder: Path, corpus: Corpus) -> None:
-    """Keep one of several copies of a recording; some archives in circulation contain every file twice."""
-    kept: dict[tuple[str, str], PurePosixPath] = {}
-    for file in find_recordings(folder):
-        content = file_hash(folder / file, "sha256")
-        if kept.setdefault((corpus.recording_key(file) or str(file), content), file) != file:
-            (folder / file).unlink()
-
-
-def _local(corpus: Corpus, settings: Download) -> Path | None:
+def _find_local(corpus: Corpus, settings: Download) -> Path | None:
     if settings.data_dir is None:
         return None
     data_dir = project_root() / Path(settings.data_dir).expanduser()
@@ -111,69 +100,66 @@ def _local(corpus: Corpus, settings: Download) -> Path | None:
     return next((path for path in (data_dir / corpus.name, data_dir / f"{corpus.name}.zip") if path.exists()), None)
 
 
-def _fetched(corpus: Corpus, settings: Download) -> Path:
-    """Download a corpus into the cache, and get its folder there."""
-    instead = f"put it into FOLDER/{corpus.name}/ and {how_to_set('download.data_dir', 'FOLDER')}"
-    copy = f"; or take the copy at kaggle.com/datasets/{corpus.kaggle}: {how_to_set('download.kaggle', 'true')}"
-    from_kaggle = copy if corpus.kaggle else ""
+def _fetch(corpus: Corpus, settings: Download) -> Path:
+    """Download a corpus into the cache, and return its folder there."""
+    alternative = f"put it into FOLDER/{corpus.name}/ and {how_to_set('download.data_dir', 'FOLDER')}"
+    if corpus.kaggle:
+        set_kaggle = how_to_set("download.kaggle", "true")
+        alternative += f"; or use the copy at kaggle.com/datasets/{corpus.kaggle}: {set_kaggle}"
     try:
         if settings.kaggle and corpus.kaggle:
             return kaggle.fetch(corpus.kaggle)
-        if remotes := _remotes(corpus):
+        source = corpus.dataverse
+        remotes = dataverse.list_files(source.doi, server=source.server) if source else corpus.published()
+        if remotes:
             folder = fetch.cache() / corpus.name
             fetch.fetch_all(remotes, folder)
             return folder
     except UserError as error:
-        raise UserError(f"{error} Or get it from {corpus.url}, {instead}{from_kaggle}.") from None
+        raise UserError(f"{error} Or get it from {corpus.url}, {alternative}.") from None
     place = f"in download.data_dir ({settings.data_dir})" if settings.data_dir else "here"
     raise UserError(
         f"{corpus.name} is not {place} and cannot be downloaded without registration: get it from {corpus.url} "
-        f"({corpus.license_info}), {instead}{from_kaggle}."
+        f"({corpus.license_info}), {alternative}."
     )
 
 
-def _remotes(corpus: Corpus) -> Sequence[RemoteFile]:
-    if corpus.dataverse is not None:
-        return dataverse.files_of(corpus.dataverse.doi, server=corpus.dataverse.server)
-    return corpus.published()
-
-
-def _bring(source: Path, folder: Path, *, name: str) -> None:
-    """Copy the recordings of a folder, or unpack a zip archive; archives in a folder are unpacked too."""
+def _import(source: Path, folder: Path, *, name: str) -> None:
+    """Unpack a zip archive, or copy the recordings of a folder and unpack its archives."""
     if source.is_file():
         unpack(source, folder)
         return
     archives = sorted(path for path in source.rglob("*") if path.suffix.lower() == ".zip" and path.is_file())
     for archive in archives:
         unpack(archive, folder / archive.relative_to(source).with_suffix(""))
-    if not archives or _has_recordings(source):
-        _copy(source, folder, name=name)
-
-
-def _has_recordings(folder: Path) -> bool:
     try:
-        return bool(find_recordings(folder))
+        files = find_recordings(source)
     except UserError:
-        return False
+        if archives:
+            return
+        raise
+    custom.copy_recordings(source, folder, files, name=name)
 
 
-def _copy(source: Path, folder: Path, *, name: str) -> None:
-    files = find_recordings(source)
-    for file in progress(files, description=f"download {name}", total=len(files), unit="file"):
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / file, folder / file)
+def _remove_duplicates(folder: Path, corpus: Corpus) -> None:
+    """Keep one of several copies of a recording, as some archives in circulation contain every file twice."""
+    kept: dict[tuple[str, str], PurePosixPath] = {}
+    for file in find_recordings(folder):
+        content = file_hash(folder / file, "sha256")
+        if kept.setdefault((corpus.recording_key(file) or str(file), content), file) != file:
+            (folder / file).unlink()
 
 
-def _synthesise(corpus: Corpus, folder: Path, *, seed: int) -> None:
+def _synthesize(folder: Path, *, name: str, seed: int) -> None:
     folder.mkdir(parents=True)
     utterances = demo_speech.utterances()
-    work = partial(_speak, folder=folder, seed=seed)
+    work = partial(_write_speech, folder=folder, seed=seed)
     total = -(-len(utterances) // BATCH)
-    for _ in map_batches(work, batches(utterances, size=BATCH), description=f"download {corpus.name}", total=total):
+    for _ in map_batches(work, batches(utterances, size=BATCH), description=f"download {name}", total=total):
         pass
 
 
-def _speak(utterances: Sequence[Utterance], *, folder: Path, seed: int) -> None:
+def _write_speech(utterances: Sequence[Utterance], *, folder: Path, seed: int) -> None:
     for utterance in utterances:
-        signal = demo_speech.synthesise(utterance, seed=seed)
+        signal = demo_speech.synthesize(utterance, seed=seed)
         (folder / f"{utterance.name}.flac").write_bytes(audio_io.to_flac(signal, rate=demo_speech.SAMPLE_RATE))

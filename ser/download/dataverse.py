@@ -19,18 +19,18 @@ _ALGORITHMS = {"MD5": "md5", "SHA-256": "sha256"}
 """Checksums of Dataverse that a `RemoteFile` can have."""
 
 
-def files_of(doi: str, *, server: str) -> list[RemoteFile]:
+def list_files(doi: str, *, server: str) -> list[RemoteFile]:
     """List the files of a dataset's latest published version.
 
-    Tabular files, which Dataverse converts, are listed as they were deposited. SHA-1 and SHA-512 checksums are ignored;
-    only the size is then verified.
+    Tabular files, which Dataverse converts, are listed in their original format. SHA-1 and SHA-512 checksums are
+    ignored; then only the size is verified.
 
     Parameters
     ----------
-    doi
+    doi : str
         DOI of the dataset, such as ``doi:10.5683/SP2/E8H2MF``, with or without ``doi:``.
-    server
-        Address of the Dataverse, such as ``https://borealisdata.ca``.
+    server : str
+        Address of the Dataverse server, such as ``https://borealisdata.ca``.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def files_of(doi: str, *, server: str) -> list[RemoteFile]:
         remotes = [_remote_file(file, server=server) for file in files]
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{page}: the list of files is not as documented ({error!r}). Check that the dataset is published, and "
+            f"{page}: the list of files has an unknown format ({error!r}). Check that the dataset is published, and "
             "download it by hand."
         ) from error
     if restricted:  # without them it would be another corpus
@@ -60,7 +60,7 @@ def files_of(doi: str, *, server: str) -> list[RemoteFile]:
             "there and download the files by hand."
         )
     if not remotes:
-        raise UserError(f"{page}: the dataset has no files. Check there whether it has moved.")
+        raise UserError(f"{page}: the dataset has no files. Check whether it has moved.")
     return remotes
 
 

@@ -1,4 +1,4 @@
-"""A synthetic demo corpus: eight emotions by rule, spoken offline by espeak-ng."""
+"""Synthesize the demo corpus: speech in eight emotions by rules for prosody, with espeak-ng and without a network."""
 
 import contextlib
 import ctypes
@@ -15,60 +15,51 @@ from ser.utils.errors import UserError
 from ser.utils.seeding import make_rng
 
 SAMPLE_RATE = 22050
-"""Sampling rate of espeak-ng's formant voices, in Hz."""
+"""Sample rate of espeak-ng's formant voices in Hz."""
 
-_RETRIEVE, _NO_EXIT = 1, 0x8000  # espeak_Initialize: output to the callback; report, don't exit
+_RETRIEVE, _NO_EXIT = 1, 0x8000  # espeak_Initialize: output to the callback; return errors instead of exiting
 _UTF8, _SSML = 1, 0x10  # espeak_Synth
-_WORDS_PER_MINUTE = 175  # espeak's tempo unless told otherwise
-_TEMPOS = (80, 450)  # words per minute between which espeak changes tempo itself
+_WORDS_PER_MINUTE = 175  # default tempo of espeak
+_TEMPO_RANGE = (80, 450)  # in words per minute; outside, espeak changes the tempo itself
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-# Unloading the library is process-wide, so two threads must not speak at the same time.
 _LOCK = threading.Lock()
+"""Unloading the library affects the whole process, so only one thread may use it at a time."""
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """A voice and its neutral way of speaking.
+    """A voice and its neutral speech.
 
-    ``floor`` and ``ceiling`` (Hz) repeat the ``pitch`` line of the voice's file in
-    espeak-ng-data/voices/!v; the formants are set there too. ``pitch`` is the wanted median
-    F0 (Hz), ``range`` espeak's pitch range (0-99, 50 as in the voice file), ``tempo`` a ratio
-    to 175 words/min, ``volume`` espeak's (100 is normal), ``hiss`` the noise floor
-    (dB re full scale).
+    `pitch` is low in the range of the voice, as espeak can at most double the pitch of the voice's file.
     """
 
-    voice: str
+    voice: str  # file in espeak-ng-data/voices/!v, which sets the formants
     sex: Literal["f", "m"]
-    floor: int
-    ceiling: int
-    pitch: float
-    range: float
-    tempo: float
-    volume: float
-    hiss: float
+    floor: int  # in Hz, as in the line "pitch" of the voice's file
+    ceiling: int  # likewise
+    pitch: float  # median F0 in Hz
+    range: float  # pitch range of espeak: 0-99, 50 as in the voice's file
+    tempo: float  # ratio to 175 words per minute
+    volume: float  # volume of espeak, 100 is normal
+    hiss: float  # noise floor in dB re full scale
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prosody:
-    """An emotion's acoustic correlates, relative to the same speaker's neutral speech.
+    """Acoustic correlates of an emotion, relative to neutral speech of the same speaker."""
 
-    Ratios of median F0, F0 range (Hz) and tempo; ``level`` in dB; ``pause`` in the middle of
-    the sentence in ms; ``jitter``, the standard deviation of pitch and of rate from word to
-    word, and ``rise``, the climb of pitch from the first word to the last, in octaves.
-    """
-
-    pitch: float = 1.0
-    range: float = 1.0
-    tempo: float = 1.0
-    level: float = 0.0
-    pause: float = 0.0
-    jitter: float = 0.02
-    rise: float = 0.0
+    pitch: float = 1.0  # ratio of median F0
+    range: float = 1.0  # ratio of F0 range in Hz
+    tempo: float = 1.0  # ratio of tempo
+    level: float = 0.0  # in dB
+    pause: float = 0.0  # in the middle of the sentence, in ms
+    jitter: float = 0.02  # standard deviation of pitch and tempo between words, in octaves
+    rise: float = 0.0  # of the pitch from the first word to the last, in octaves
 
 
 @dataclass(frozen=True, order=True)
 class Utterance:
-    """One clip of the corpus: keys into `SPEAKERS`, `PROSODIES` and `TEXTS`."""
+    """A clip of the corpus: keys of `SPEAKERS`, `PROSODIES` and `TEXTS`."""
 
     speaker: str
     emotion: str
@@ -80,7 +71,6 @@ class Utterance:
         return f"{self.speaker}_{self.emotion}_{self.text}"
 
 
-# Neutral pitch lies low in each voice's compass: espeak can only double the voice file's.
 SPEAKERS: Mapping[str, Speaker] = MappingProxyType({
     # voice, sex, floor, ceiling, pitch, range, tempo, volume, hiss
     "01": Speaker("en-us+m1", "m", 75, 109, 74, 48, 1.00, 52, -76),
@@ -116,26 +106,26 @@ PROSODIES: Mapping[str, Prosody] = MappingProxyType({
 
 
 def utterances() -> list[Utterance]:
-    """List every clip of the corpus, sorted: each speaker, emotion and text."""
+    """List all clips of the corpus, sorted: each speaker, emotion and text."""
     return sorted(Utterance(s, e, t) for s in SPEAKERS for e in PROSODIES for t in TEXTS)
 
 
-def synthesise(utterance: Utterance, *, seed: int, texts: Mapping[str, str] = TEXTS) -> np.ndarray:
-    """Speak one clip.
+def synthesize(utterance: Utterance, *, seed: int, texts: Mapping[str, str] = TEXTS) -> np.ndarray:
+    """Synthesize a clip.
 
     Parameters
     ----------
-    utterance
-        Who says what, and how.
-    seed
-        The run's seed. The samples depend on it and on the utterance, and on nothing else.
-    texts
-        What is said, by the utterance's key.
+    utterance : Utterance
+        Speaker, emotion and text.
+    seed : int
+        Seed of the run. The samples depend only on it and on the utterance.
+    texts : mapping of str to str
+        Texts by key.
 
     Returns
     -------
-    numpy.ndarray
-        Shape (n_samples,), float32, full scale [-1, 1], at `SAMPLE_RATE` Hz.
+    ndarray of float32, shape (n_samples,)
+        Signal in [-1, 1], at `SAMPLE_RATE`.
 
     Raises
     ------
@@ -151,16 +141,16 @@ def synthesise(utterance: Utterance, *, seed: int, texts: Mapping[str, str] = TE
     """
     speaker = SPEAKERS[utterance.speaker]
     rng = make_rng(seed, "synthesis", utterance.name)
-    habit = make_rng(seed, "synthesis", utterance.speaker, utterance.emotion)
-    prosody = _vary(PROSODIES[utterance.emotion], habit, amount=0.20)
+    speaker_rng = make_rng(seed, "synthesis", utterance.speaker, utterance.emotion)
+    prosody = _vary(PROSODIES[utterance.emotion], speaker_rng, amount=0.20)
     prosody = _vary(prosody, rng, amount=0.20)
     ssml = _ssml(texts[utterance.text], speaker=speaker, prosody=prosody, rng=rng)
-    speech = _speak(ssml, voice=speaker.voice, seed=int(rng.integers(2**31)))
-    return _record(speech, hiss=speaker.hiss, rng=rng)
+    speech = _run_espeak(ssml, voice=speaker.voice, seed=int(rng.integers(2**31)))
+    return _add_silence_and_noise(speech, hiss=speaker.hiss, rng=rng)
 
 
 def _vary(prosody: Prosody, rng: np.random.Generator, *, amount: float) -> Prosody:
-    """Express the emotion more or less strongly, and each correlate a little off."""
+    """Vary the strength of the emotion and each acoustic correlate at random."""
     strength = np.clip(1.0 + amount * rng.standard_normal(), 0.3, 1.6)
     pitch, spread, tempo, level = amount * rng.standard_normal(4)
     return replace(
@@ -173,37 +163,30 @@ def _vary(prosody: Prosody, rng: np.random.Generator, *, amount: float) -> Proso
 
 
 def _ssml(text: str, *, speaker: Speaker, prosody: Prosody, rng: np.random.Generator) -> str:
-    """Mark up every word with its own pitch, range, rate and volume."""
+    """Format SSML in which each word has its own pitch, range, rate and volume."""
     words = text.split()
-    climb = prosody.rise * np.linspace(-0.5, 0.5, len(words))
-    pitches = prosody.pitch * 2.0 ** (climb + prosody.jitter * rng.standard_normal(len(words)))
+    rise = prosody.rise * np.linspace(-0.5, 0.5, len(words))
+    pitches = prosody.pitch * 2.0 ** (rise + prosody.jitter * rng.standard_normal(len(words)))
     tempos = prosody.tempo * 2.0 ** (prosody.jitter * rng.standard_normal(len(words)))
-    marked = [
-        _word(w, speaker=speaker, prosody=replace(prosody, pitch=float(p), tempo=float(t)))
-        for w, p, t in zip(words, pitches, tempos, strict=True)
-    ]
+    spread = min(speaker.range * prosody.range, 99.0)
+    volume = speaker.volume * 10.0 ** (prosody.level / 20.0)
+    marked = []
+    for word, pitch, tempo in zip(words, pitches, tempos, strict=True):
+        value = _pitch_value(speaker.pitch * pitch, speaker=speaker, spread=spread)
+        rate = 100 * np.clip(_WORDS_PER_MINUTE * speaker.tempo * tempo, *_TEMPO_RANGE) / _WORDS_PER_MINUTE
+        attributes = f'pitch="{value}" range="{spread:.0f}" rate="{rate:.0f}%" volume="{volume:.0f}"'
+        marked.append(f"<prosody {attributes}>{word}</prosody>")
     if prosody.pause:
         marked.insert(len(words) // 2, f'<break time="{prosody.pause:.0f}ms"/>')
     return f"<speak>{' '.join(marked)}</speak>"
 
 
-def _word(word: str, *, speaker: Speaker, prosody: Prosody) -> str:
-    spread = min(speaker.range * prosody.range, 99.0)
-    pitch = _pitch_value(speaker.pitch * prosody.pitch, speaker=speaker, spread=spread)
-    rate = np.clip(_WORDS_PER_MINUTE * speaker.tempo * prosody.tempo, *_TEMPOS)
-    volume = speaker.volume * 10.0 ** (prosody.level / 20.0)
-    return (
-        f'<prosody pitch="{pitch}" range="{spread:.0f}" rate="{100 * rate / _WORDS_PER_MINUTE:.0f}%"'
-        f' volume="{volume:.0f}">{word}</prosody>'
-    )
-
-
 def _pitch_value(f0: float, *, speaker: Speaker, spread: float) -> int:
-    """Invert espeak's pitch control (0-101, clamped) for a wanted median F0 in Hz.
+    """Compute the pitch control of espeak (0-101) for a median F0 in Hz.
 
-    wavegen.c multiplies the voice's base, ``floor - 9`` Hz, by ``2 ** ((value - 50) / 50)``
-    (``pitch_adjust_tab``) and adds 18 * 108 / 4096 of the voice's span so that the range
-    widens about its middle; that the median then still grows with the range was measured.
+    wavegen.c multiplies the voice's base, ``floor - 9`` Hz, by ``2 ** ((value - 50) / 50)`` (``pitch_adjust_tab``) and
+    adds 18 * 108 / 4096 of the voice's span, so that the range widens around its middle. The median still grows with
+    the range, by a measured factor.
     """
     span = speaker.ceiling - speaker.floor
     offset = span * (18 * 108 / 4096 + 0.22 * spread / 50.0)
@@ -211,8 +194,8 @@ def _pitch_value(f0: float, *, speaker: Speaker, spread: float) -> int:
     return int(np.clip(np.rint(50.0 + 50.0 * np.log2(ratio)), 0, 101))
 
 
-def _speak(ssml: str, *, voice: str, seed: int) -> np.ndarray:
-    """Synthesise SSML with a fresh engine: shape (n_samples,), float32 in [-1, 1)."""
+def _run_espeak(ssml: str, *, voice: str, seed: int) -> np.ndarray:
+    """Synthesize SSML with a new engine: float32 in [-1, 1), shape (n_samples,)."""
     chunks: list[bytes] = []
 
     def collect(samples: int | None, n: int, _events: int | None) -> int:
@@ -220,13 +203,13 @@ def _speak(ssml: str, *, voice: str, seed: int) -> np.ndarray:
             chunks.append(ctypes.string_at(samples, 2 * n))
         return 0
 
-    callback = _CALLBACK(collect)  # must outlive the call to espeak
+    callback = _CALLBACK(collect)  # must not be deleted before espeak returns
     text = ssml.encode()
     with _LOCK, _engine() as espeak:
         espeak.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         espeak.espeak_SetSynthCallback(callback)
         if espeak.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise UserError(f"espeak-ng has no voice {voice!r}; reinstall espeakng-loader")
+            raise UserError(f"espeak-ng has no voice {voice!r}; reinstall espeakng-loader.")
         espeak.espeak_Synth(text, len(text) + 1, 0, 0, 0, _UTF8 | _SSML, None, None)
         espeak.espeak_Synchronize()
     return np.frombuffer(b"".join(chunks), "<i2").astype(np.float32) / np.float32(32768.0)
@@ -234,17 +217,17 @@ def _speak(ssml: str, *, voice: str, seed: int) -> np.ndarray:
 
 @contextlib.contextmanager
 def _engine() -> Iterator[ctypes.CDLL]:
-    """Load espeak-ng for one clip and unload it again.
+    """Load espeak-ng for a clip and unload it.
 
-    Its oscillator phases and flutter live in static variables which neither a new seed nor
-    espeak_Terminate resets; unloading the library does, and takes about 3 ms.
+    Oscillator phases and flutter are static variables, which neither a new seed nor espeak_Terminate resets. Unloading
+    the library does, and takes about 3 ms.
     """
     espeak, data = _load()
     try:
         rate = espeak.espeak_Initialize(_RETRIEVE, 0, data.encode(), _NO_EXIT)
         if rate != SAMPLE_RATE:
             raise UserError(
-                f"espeak-ng started from {data} with {rate} instead of {SAMPLE_RATE} Hz; reinstall espeakng-loader"
+                f"espeak-ng started from {data} with {rate} Hz; expected {SAMPLE_RATE} Hz. Reinstall espeakng-loader."
             )
         yield espeak
         espeak.espeak_Terminate()
@@ -259,15 +242,12 @@ def _load() -> tuple[ctypes.CDLL, str]:
 
         path, data = str(espeakng_loader.get_library_path()), str(espeakng_loader.get_data_path())
         if _is_loaded(path):
-            raise UserError(
-                f"{path} is in use by another part of this process, on which the samples would "
-                "depend; synthesise in a process of its own"
-            )
+            raise UserError(f"{path} is in use in this process, which would change the samples; use a new process.")
         return ctypes.CDLL(path), data
     except (ImportError, OSError) as error:
         raise UserError(
-            f"espeak-ng could not be loaded ({error}); the demo corpus is spoken by the wheel "
-            "espeakng-loader: install it, or prepare a corpus of recordings instead"
+            f"espeak-ng cannot be loaded ({error}); the demo corpus needs it: install the package espeakng-loader, or "
+            "choose another corpus."
         ) from error
 
 
@@ -283,8 +263,8 @@ def _unload(library: ctypes.CDLL) -> None:
     ctypes.CDLL(None).dlclose(ctypes.c_void_p(library._handle))
 
 
-def _record(speech: np.ndarray, *, hiss: float, rng: np.random.Generator) -> np.ndarray:
-    """Put a pause before and after the speech, and the speaker's noise floor under it all."""
+def _add_silence_and_noise(speech: np.ndarray, *, hiss: float, rng: np.random.Generator) -> np.ndarray:
+    """Add silence before and after the speech, and the speaker's noise floor."""
     before, after = rng.integers(SAMPLE_RATE // 8, SAMPLE_RATE // 3, size=2)
     padded = np.pad(speech, (int(before), int(after)))
     noise = rng.standard_normal(len(padded), dtype=np.float32) * np.float32(10 ** (hiss / 20))

@@ -1,7 +1,7 @@
 """Download files with retries, resume and checksums into a cache that DVC does not clear.
 
-pooch provides the cache folder and the checksums. Its own downloader cannot resume, and opens one connection per file,
-which took six times as long for the 7,442 small files of CREMA-D.
+pooch provides the cache folder and the checksums. Its downloader cannot resume, and opens a connection per file, which
+took six times as long for the 7,442 small files of CREMA-D.
 """
 
 import threading
@@ -28,12 +28,12 @@ from ser.utils.progress import Bar, progress
 CONNECTIONS = 8
 RETRIES = 5
 BACKOFF_FACTOR = 1.0
-"""Seconds; urllib3 waits 0, 2, 4, 8 and 16 times this before the retries."""
+"""In seconds; urllib3 waits 0, 2, 4, 8 and 16 times this before the retries."""
 MAX_RETRY_AFTER = 60
-"""Longest wait in seconds that a server may ask for."""
+"""Maximum wait in seconds that a server may request."""
 RETRY_STATUS = (408, 425, 429, *range(500, 600))
 TIMEOUT = 30.0
-"""Seconds without a byte."""
+"""Maximum time in seconds without a received byte."""
 CHUNK_SIZE = 65536
 HEADERS = {
     "Accept-Encoding": "identity",  # checksums and ranges refer to the bytes as published
@@ -50,15 +50,15 @@ def fetch_all(remotes: Sequence[RemoteFile], folder: Path, *, connections: int =
     """Download files that are not in a folder yet, and verify all of them.
 
     Existing files with the right size and checksum are kept. Interrupted downloads are resumed, also those of a killed
-    process. A file appears under its name only when it is complete and verified.
+    process. A file gets its name only after it is complete and verified.
 
     Parameters
     ----------
-    remotes
+    remotes : sequence of RemoteFile
         Files to download.
-    folder
+    folder : Path
         Target folder; created if missing. It is locked, so that a second call waits.
-    connections
+    connections : int
         Number of parallel downloads.
 
     Returns
@@ -74,8 +74,23 @@ def fetch_all(remotes: Sequence[RemoteFile], folder: Path, *, connections: int =
     repeated = [name for name, count in Counter(remote.filename for remote in remotes).items() if count > 1]
     if repeated:
         raise UserError(f"{repeated[0]} is listed more than once; expected unique file names. Download them by hand.")
-    with _folder_lock(folder), _session(connections) as session, _progress_bar(remotes, folder) as bar:
-        return _run(_DownloadJob(folder, session, bar), remotes, connections=connections)
+    sizes = [remote.size for remote in remotes if remote.size is not None]
+    total = sum(sizes) if len(sizes) == len(remotes) else None
+    with (
+        _folder_lock(folder),
+        _session(connections) as session,
+        progress((), description=f"download {folder.name}", total=total, unit="B") as bar,
+        ThreadPoolExecutor(connections) as threads,
+    ):
+        job = _DownloadJob(folder, session, bar)
+        futures = [threads.submit(_download_file, remote, job) for remote in remotes]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        finally:  # the first error, or Ctrl-C, stops the other downloads
+            job.stop.set()
+            threads.shutdown(cancel_futures=True)
+        return [future.result() for future in futures]
 
 
 def get_json(url: str) -> Any:
@@ -84,7 +99,7 @@ def get_json(url: str) -> Any:
     Raises
     ------
     UserError
-        If the request fails or the answer is not JSON.
+        If the request fails or the response is not JSON.
     """
     try:
         with _session() as session, session.get(url, timeout=TIMEOUT) as response:
@@ -96,8 +111,6 @@ def get_json(url: str) -> Any:
 
 @dataclass(frozen=True)
 class _DownloadJob:
-    """What the files of one call share."""
-
     folder: Path
     session: requests.Session
     bar: Bar
@@ -105,7 +118,7 @@ class _DownloadJob:
 
 
 class _PartialFile:
-    """The downloaded start of a file, which survives interruptions; updates the progress bar."""
+    """Downloaded first bytes of a file, kept after interruptions; updates the progress bar."""
 
     def __init__(self, path: Path, *, bar: Bar) -> None:
         self.path = path
@@ -130,14 +143,14 @@ class _PartialFile:
 
 @contextmanager
 def _folder_lock(folder: Path) -> Iterator[None]:
-    """Lock a folder: two processes that append to one partial file would corrupt it."""
+    """Lock a folder, as two processes that append to the same partial file would corrupt it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
             yield
     except OSError as error:
         raise UserError(
-            f"{error.filename or folder}: cannot write the download ({error.strerror}). Free space or fix the "
+            f"{error.filename or folder}: cannot write the download ({error.strerror}). Free disk space or fix the "
             "permissions, or choose another folder with the environment variable SER_CACHE."
         ) from error
 
@@ -161,24 +174,6 @@ def _session(connections: int = 1) -> requests.Session:
     return session
 
 
-def _progress_bar(remotes: Sequence[RemoteFile], folder: Path) -> Bar:
-    sizes = [remote.size for remote in remotes if remote.size is not None]
-    total = sum(sizes) if len(sizes) == len(remotes) else None
-    return progress((), description=f"download {folder.name}", total=total, unit="B")
-
-
-def _run(job: _DownloadJob, remotes: Sequence[RemoteFile], *, connections: int) -> list[Path]:
-    with ThreadPoolExecutor(connections) as threads:
-        futures = [threads.submit(_download_file, remote, job) for remote in remotes]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        finally:  # the first error, or Ctrl-C, stops the other downloads
-            job.stop.set()
-            threads.shutdown(cancel_futures=True)
-    return [future.result() for future in futures]
-
-
 def _download_file(remote: RemoteFile, job: _DownloadJob) -> Path:
     path = job.folder / remote.filename
     if _is_valid(path, remote):
@@ -186,16 +181,22 @@ def _download_file(remote: RemoteFile, job: _DownloadJob) -> Path:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _PartialFile(path.with_name(f".{path.name}.part"), bar=job.bar)
+    if remote.known_hash is None:  # a file joined from two versions would not be detected
+        part.clear()
     try:
-        _complete(part, remote, job)
+        if not _is_valid(part.path, remote):
+            resumed = _receive(part, remote, job)
+            if resumed and not _is_valid(part.path, remote):  # the partial file was of another version
+                part.clear()
+                _receive(part, remote, job)
     except requests.RequestException as error:
         raise _error(remote.url, error, path=path) from error
     if not _is_valid(part.path, remote):
         algorithm = hash_algorithm(remote.known_hash)
-        found = f"{part.size()} bytes, {algorithm}:{file_hash(part.path, alg=algorithm)}"
+        received = f"{part.size()} bytes, {algorithm}:{file_hash(part.path, alg=algorithm)}"
         expected = f"{remote.size or 'any number of'} bytes, {remote.known_hash or 'any checksum'}"
         part.clear()
-        raise _error(remote.url, f"found {found}; expected {expected}", path=path)
+        raise _error(remote.url, f"found {received}; expected {expected}", path=path)
     return part.path.replace(path)
 
 
@@ -205,22 +206,11 @@ def _is_valid(path: Path, remote: RemoteFile) -> bool:
     return bool(hash_matches(path, remote.known_hash))
 
 
-def _complete(part: _PartialFile, remote: RemoteFile, job: _DownloadJob) -> None:
-    """Resume a partial file; if the result is not valid, download it again from the start."""
-    if remote.known_hash is None:  # nothing would detect a file joined from two versions
-        part.clear()
-    elif _is_valid(part.path, remote):
-        return
-    if _receive(part, remote, job) and not _is_valid(part.path, remote):
-        part.clear()
-        _receive(part, remote, job)
-
-
 def _receive(part: _PartialFile, remote: RemoteFile, job: _DownloadJob) -> bool:
-    """Request the missing bytes until the file is complete; return whether it has been resumed.
+    """Request the missing bytes until the file is complete; return whether the last request resumed it.
 
-    The session retries requests that get no answer. Connections lost within an answer are retried here, without limit
-    as long as each brings new bytes.
+    The session retries requests without a response. Connections lost within a response are retried here, without limit
+    as long as each delivers new bytes.
     """
     retries, longest = _retry(), part.size()
     while True:

@@ -8,12 +8,12 @@ from ser.utils.errors import UserError
 def fetch(handle: str) -> Path:
     """Download a dataset into kagglehub's cache, unpacked.
 
-    kagglehub resumes interrupted downloads and verifies each one once, by the MD5 that Kaggle sends. Two processes must
-    not download the same dataset at a time.
+    kagglehub resumes interrupted downloads and verifies each one once, by the MD5 from Kaggle. Two processes must not
+    download the same dataset at the same time.
 
     Parameters
     ----------
-    handle
+    handle : str
         ``OWNER/NAME`` for the latest version, or ``OWNER/NAME/versions/NUMBER``.
 
     Returns

@@ -9,7 +9,7 @@ from ser.params import Params, read_params
 
 
 def check(path: Path = paths.PARAMS) -> Params:
-    """Read the settings, and validate what stages would only reject later.
+    """Read the settings, and validate corpora and published folds, which stages would only reject later.
 
     Raises
     ------
