@@ -1,4 +1,4 @@
-"""An archive is unpacked completely and inside its folder, or refused with nothing left behind."""
+"""An archive is unpacked completely and inside its folder, or refused without changes on disk."""
 
 import io
 import random
@@ -21,10 +21,15 @@ FILES = {"Actor_01/a.wav": random.Random(1).randbytes(3000), "Actor_01/b.wav": b
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Make a folder with an older version."""
-    path = tmp_path / "here" / "corpus"
+    path = tmp_path / "parent" / "corpus"
     path.mkdir(parents=True)
     (path / "old.wav").write_bytes(b"old")
     return path
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    return tmp_path / "corpus.zip"
 
 
 def zipped(entries: Mapping[str, bytes]) -> bytes:
@@ -33,12 +38,6 @@ def zipped(entries: Mapping[str, bytes]) -> bytes:
         for name, content in entries.items():
             file.writestr(name, content)
     return buffer.getvalue()
-
-
-def archive(tmp_path: Path, content: bytes) -> Path:
-    path = tmp_path / "corpus.zip"
-    path.write_bytes(content)
-    return path
 
 
 def with_entry(name: str, *, mode: int = 0) -> bytes:
@@ -56,144 +55,125 @@ def content_of(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def refusal(path: Path, folder: Path) -> str:
+def error_of(archive: Path, folder: Path, content: bytes | None) -> str:
     """Get the error message; check that it names the archive and that nothing has changed on disk."""
-    around = folder.parents[1]
-    before = content_of(around)
-    with pytest.raises(UserError) as raised:
-        unpack(path, folder)
-    assert content_of(around) == before
-    assert {file.name for file in folder.parent.iterdir()} == {"corpus"}
-    message = str(raised.value)
-    assert str(path) in message
+    if content is not None:
+        archive.write_bytes(content)
+    before = content_of(folder.parents[1])
+    with pytest.raises(UserError) as error:
+        unpack(archive, folder)
+    assert content_of(folder.parents[1]) == before
+    assert list(folder.parent.iterdir()) == [folder]
+    message = str(error.value)
+    assert str(archive) in message
     assert "\n" not in message
     return message
 
 
-def test_every_file_is_unpacked(tmp_path: Path, folder: Path) -> None:
+def test_every_file_is_unpacked(archive: Path, folder: Path) -> None:
     """Content and paths are those of the archive; the older version and the files that macOS adds are not there."""
     ignored = ["__MACOSX/Actor_01/._a.wav", "__MACOSX/x.wav", "Actor_01/._a.wav", ".DS_Store", "a/"]
-    unpack(archive(tmp_path, zipped({**dict.fromkeys(ignored, b""), **FILES})), folder)
+    archive.write_bytes(zipped({**dict.fromkeys(ignored, b""), **FILES}))
+    unpack(archive, folder)
     assert content_of(folder) == FILES
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_permissions_are_not_taken_over(tmp_path: Path, folder: Path) -> None:
+def test_permissions_are_ignored(archive: Path, folder: Path) -> None:
     """An archive makes no executable or set-user-ID files."""
-    unpack(archive(tmp_path, with_entry("tool", mode=stat.S_IFREG | 0o4700)), folder)
+    archive.write_bytes(with_entry("tool", mode=stat.S_IFREG | 0o4700))
+    unpack(archive, folder)
     (folder / "plain").touch()
     assert (folder / "tool").stat().st_mode == (folder / "plain").stat().st_mode
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../x.wav",
-        "a/../../x.wav",
-        "..",
-        "../",
-        "/etc/x.wav",
-        "//server/share/x.wav",
-        "C:/x.wav",
-        "c:x.wav",
-        "..\\x.wav",
-        "a\\..\\..\\x.wav",
-        "\\\\server\\x.wav",
-        "__MACOSX/../../x.wav",
-        ".",
-    ],
+UNSAFE = (
+    r"../x.wav a/../../x.wav .. ../ /etc/x.wav //server/share/x.wav C:/x.wav c:x.wav ..\x.wav a\..\..\x.wav "
+    r"\\server\x.wav __MACOSX/../../x.wav ."
 )
-def test_no_entry_leaves_the_folder(name: str, tmp_path: Path, folder: Path) -> None:
-    """A path outside the folder, on this system or another, refuses the whole archive."""
-    refusal(archive(tmp_path, with_entry(name)), folder)
+
+
+@pytest.mark.parametrize("name", UNSAFE.split())
+def test_no_entry_leaves_the_folder(name: str, archive: Path, folder: Path) -> None:
+    """If a path is outside the folder, on this system or another, the whole archive is refused."""
+    error_of(archive, folder, with_entry(name))
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK])
-def test_links_and_devices_are_refused(kind: int, tmp_path: Path, folder: Path) -> None:
-    """A corpus consists of files and folders."""
-    assert "link.wav" in refusal(archive(tmp_path, with_entry("link.wav", mode=kind | 0o777)), folder)
+def test_links_and_devices_are_refused(kind: int, archive: Path, folder: Path) -> None:
+    """Only files and folders are unpacked."""
+    assert "link.wav" in error_of(archive, folder, with_entry("link.wav", mode=kind | 0o777))
 
 
-def test_a_zip_bomb_is_refused(tmp_path: Path, folder: Path) -> None:
-    """An archive that would become a thousand times as large is not unpacked; a few silent files may be."""
+def test_a_zip_bomb_is_refused(archive: Path, folder: Path) -> None:
+    """A large archive with a compression ratio of 1000 is not unpacked; a few silent files are."""
     size = archives.MIN_BYTES_FOR_RATIO + 1
-    assert str(size) in refusal(archive(tmp_path, zipped({"zeros.wav": bytes(size)})), folder)
-    unpack(archive(tmp_path, zipped({"silence.wav": bytes(10**6)})), folder)
+    assert str(size) in error_of(archive, folder, zipped({"zeros.wav": bytes(size)}))
+    archive.write_bytes(zipped({"silence.wav": bytes(10**6)}))
+    unpack(archive, folder)
     assert content_of(folder) == {"silence.wav": bytes(10**6)}
 
 
-def test_the_unpacked_size_is_limited(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No corpus is larger than the limit."""
-    monkeypatch.setattr(archives, "MAX_BYTES", 1000)
-    assert "1000" in refusal(archive(tmp_path, zipped(FILES)), folder)
-
-
-def test_a_wrong_size_does_not_evade_the_limits(tmp_path: Path, folder: Path) -> None:
-    """No more bytes than announced are written."""
+def test_the_unpacked_size_is_limited(archive: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the maximum size nor the free disk space is exceeded, also if the archive states a wrong size."""
     content = bytes(100_000)
     changed = zipped({"zeros.wav": content}).replace(struct.pack("<L", len(content)), struct.pack("<L", 10))
-    assert "zeros.wav" in refusal(archive(tmp_path, changed), folder)
-
-
-def test_free_space_is_checked_first(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk is not filled up to find that it is too small."""
+    assert "zeros.wav" in error_of(archive, folder, changed)
+    with monkeypatch.context() as patch:
+        patch.setattr(archives, "MAX_BYTES", 1000)
+        assert "1000" in error_of(archive, folder, zipped(FILES))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
-    assert str(folder.parent) in refusal(archive(tmp_path, zipped(FILES)), folder)
+    assert str(folder.parent) in error_of(archive, folder, zipped(FILES))
 
 
-def test_a_truncated_archive_is_refused(tmp_path: Path, folder: Path) -> None:
-    """Not one byte may be missing at the end."""
+def test_a_truncated_archive_is_refused(archive: Path, folder: Path) -> None:
+    """An archive is incomplete if one byte at its end is missing."""
     content = zipped(FILES)
     for length in [0, 1, *range(10, len(content), 97), len(content) - 1]:
-        refusal(archive(tmp_path, content[:length]), folder)
+        error_of(archive, folder, content[:length])
 
 
-def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_archive_is_refused(archive: Path, tmp_path: Path) -> None:
     """If any byte changes, no damaged content is unpacked: the archive is refused, or the content is right."""
     files = {"a.wav": b"speech" * 9, "b/c.wav": b"more"}
     content = zipped(files)
-    for at in range(len(content)):
-        changed = content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :]
-        target = tmp_path / f"{at}" / "corpus"
+    for position in range(len(content)):
+        archive.write_bytes(content[:position] + bytes([content[position] ^ 0x55]) + content[position + 1 :])
+        target = tmp_path / f"{position}" / "corpus"
         try:
-            unpack(archive(tmp_path, changed), target)
+            unpack(archive, target)
         except UserError:
             assert not target.exists()
         else:
             assert set(content_of(target).values()) <= set(files.values())
 
 
-def test_an_encrypted_archive_is_refused(tmp_path: Path, folder: Path) -> None:
-    """The error says that a password is needed."""
+def test_an_encrypted_archive_is_refused(archive: Path, folder: Path) -> None:
+    """The error gives the reason."""
     content = bytearray(zipped({"a.wav": b"secret"}))
     for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         content[content.index(signature) + flags] |= 1
-    assert "encrypted" in refusal(archive(tmp_path, content), folder)
+    assert "encrypted" in error_of(archive, folder, content)
 
 
-@pytest.mark.parametrize("content", [b"<html>Please log in</html>", b"", zipped({"a/": b"", "__MACOSX/a": b""})])
-def test_what_holds_no_files_is_refused(content: bytes, tmp_path: Path, folder: Path) -> None:
-    """A login page that was saved as a zip archive is none, and an empty folder is no corpus."""
-    refusal(archive(tmp_path, content), folder)
+@pytest.mark.parametrize("content", [b"<html>Please log in</html>", b"", zipped({"a/": b"", "__MACOSX/a": b""}), None])
+def test_an_archive_without_files_is_refused(content: bytes | None, archive: Path, folder: Path) -> None:
+    """A saved login page is no zip archive, an archive may contain only folders, and the path may not exist."""
+    error_of(archive, folder, content)
 
 
-def test_a_missing_archive_is_an_error(tmp_path: Path, folder: Path) -> None:
-    """The error names the path."""
-    refusal(tmp_path / "corpus.zip", folder)
-
-
-def test_an_interrupted_unpacking_is_repeated(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After Ctrl-C the older version is still there; what a killed process leaves is replaced."""
+def test_an_interrupted_unpacking_is_repeated(archive: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Ctrl-C the older version is still there; leftovers of a killed process are replaced."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    path = archive(tmp_path, zipped(FILES))
-    with monkeypatch.context() as patched:
-        patched.setattr(shutil, "copyfileobj", interrupt)
+    archive.write_bytes(zipped(FILES))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfileobj", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            unpack(path, folder)
+            unpack(archive, folder)
     assert content_of(folder.parent) == {"corpus/old.wav": b"old"}
     (folder.parent / ".corpus.unfinished" / "half").mkdir(parents=True)
-    unpack(path, folder)
+    unpack(archive, folder)
     assert content_of(folder.parent) == {f"corpus/{name}": content for name, content in FILES.items()}

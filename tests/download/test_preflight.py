@@ -1,4 +1,4 @@
-"""`make repro` refuses settings that no run can have before DVC clears anything."""
+"""`make repro` rejects invalid settings before DVC removes outputs."""
 
 import re
 import subprocess
@@ -13,8 +13,6 @@ from ser.download.preflight import check
 from ser.utils.errors import UserError
 from tests.helpers import factories
 
-ROOT = Path(__file__).parents[2]
-
 
 def write(folder: Path, **changes: Any) -> Path:
     path = folder / "params.yaml"
@@ -22,31 +20,32 @@ def write(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def test_settings_that_a_run_can_have(tmp_path: Path) -> None:
-    """Published corpora and one's own pass, and are given back."""
+def test_valid_settings_are_returned(tmp_path: Path) -> None:
+    """Published and custom corpora are accepted."""
     assert check(write(tmp_path, corpora=["ravdess", "mine"])).corpora == ("ravdess", "mine")
 
 
-@pytest.mark.parametrize(("name", "meant"), [("demoo", "demo"), ("mien", "mine"), ("tes", "tess")])
-def test_an_unknown_corpus_is_named_with_the_nearest_known_one(tmp_path: Path, name: str, meant: str) -> None:
-    """A misspelt corpus, or own recordings, are refused with what was meant."""
-    with pytest.raises(UserError, match=f"unknown corpus '{name}' .*, mine. Did you mean {meant}\\? "):
+@pytest.mark.parametrize(("name", "suggestion"), [("demoo", "demo"), ("mien", "mine"), ("tes", "tess")])
+def test_an_unknown_corpus_is_an_error(tmp_path: Path, name: str, suggestion: str) -> None:
+    """The error names the corpus, the known ones and the most similar one."""
+    with pytest.raises(UserError, match=rf"'{name}' .*, mine.* {suggestion}\?"):
         check(write(tmp_path, corpora=["ravdess", name]))
 
 
-def test_folds_that_nobody_published(tmp_path: Path) -> None:
-    """A table that a corpus of the run does not have is found before recordings are fetched."""
+def test_unpublished_folds_are_an_error(tmp_path: Path) -> None:
+    """A fold table that a corpus lacks is reported before recordings are downloaded."""
     split = factories.split("speaker_independent", published="emobox").model_dump()
     with pytest.raises(UserError, match="'emobox' of demo"):
         check(write(tmp_path, corpora=["demo"], split=split))
 
 
-def test_make_checks(tmp_path: Path) -> None:
-    """What the Makefile runs before DVC ends with one sentence and a failure."""
+def test_make_checks_the_settings(tmp_path: Path) -> None:
+    """The command of the Makefile prints a one-line error and fails."""
     write(tmp_path, corpora=["demoo"])
-    [command] = re.findall("^CHECK := (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {command}"
+    [command] = re.findall("^CHECK := (.*)$", (factories.ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    program = f"import sys; sys.path.insert(0, {str(factories.ROOT)!r}); {command}"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: unknown corpus 'demoo'")
+    assert done.stderr.startswith("error: ")
+    assert "'demoo'" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -1,6 +1,6 @@
-"""Write stand-ins for corpora that are not at hand: every published name, and bursts of noise for voices.
+"""Write stand-ins for corpora: every published file name, with noise instead of speech.
 
-As a script: PYTHONPATH=. python tests/fake_corpora.py FOLDER crema_d savee. With real recordings beside them,
+As a script: python -m tests.helpers.fake_corpora FOLDER crema_d savee. With real corpora in the same folder,
 -S download.data_dir=FOLDER then runs the pipeline at its full size.
 """
 
@@ -24,8 +24,8 @@ RAVDESS = [
 TESS = ["OAF_angry/OAF_back_angry.wav", "OAF_neutral/OA_bite_neutral.wav", "YAF_pleasant_surprise/YAF_dog_ps.wav"]
 
 
-def burst(name: str) -> np.ndarray:
-    """Make one to three seconds of noise under an envelope of its own: (n_samples,) float32."""
+def noise_burst(name: str) -> np.ndarray:
+    """Make one to three seconds of noise with an envelope that depends on the name: (n_samples,) float32."""
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
     n_samples = int(RATE * rng.uniform(1, 3))
     envelope = np.sin(np.pi * np.linspace(0, 1, n_samples)) * (
@@ -39,7 +39,7 @@ def main(folder: Path, corpora: list[str]) -> None:
     for corpus in corpora:
         (folder / corpus).mkdir(parents=True, exist_ok=True)
         for name in load_corpus(corpus).expected_files():
-            soundfile.write(folder / corpus / f"{name}.wav", burst(name), RATE)
+            soundfile.write(folder / corpus / f"{name}.wav", noise_burst(name), RATE)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A local web server that misbehaves as planned: it breaks off, stalls, refuses or sends other content."""
+"""A local web server with planned faults: it breaks off, stalls, refuses requests or sends other content."""
 
 import threading
 import time
@@ -12,36 +12,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Reply:
-    """How to answer one request; by default correctly.
+    """A response to one request; by default the correct one."""
 
-    Attributes
-    ----------
-    status
-        If not 200, the file is not sent.
-    headers
-        Additional headers.
-    content
-        Content instead of the file's.
-    ranges
-        Whether the requested range is sent, or the whole file.
-    skew
-        Offset in bytes of the range that is sent from the requested one.
-    cut
-        Number of bytes after which the connection is closed.
-    stall
-        Number of bytes after which nothing is sent until the server closes.
-    trickle
-        Seconds between chunks of 8 kB.
-    """
-
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes | None = None
-    ranges: bool = True
-    skew: int = 0
-    cut: int | None = None
-    stall: int | None = None
-    trickle: float = 0.0
+    status: int = 200  # the file is only sent with 200
+    headers: Mapping[str, str] = field(default_factory=dict)  # in addition
+    content: bytes | None = None  # instead of the file's
+    ranges: bool = True  # whether the requested range is sent, or the whole file
+    skew: int = 0  # bytes between the requested range and the one that is sent
+    close_after: int | None = None  # bytes after which the connection is closed
+    stall_after: int | None = None  # bytes after which nothing is sent until the server stops
+    delay: float = 0.0  # seconds between chunks of 8 kB
 
 
 class Server(ThreadingHTTPServer):
@@ -53,8 +33,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self, files: Mapping[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files = dict(files)
-        self.plan: defaultdict[str, deque[Reply]] = defaultdict(deque)
-        self.asked: list[tuple[str, str | None]] = []
+        self.planned: defaultdict[str, deque[Reply]] = defaultdict(deque)
+        self.requests: list[tuple[str, str | None]] = []
         self.headers: list[Message] = []
         self.connections = 0
         self.closing = threading.Event()
@@ -62,9 +42,9 @@ class Server(ThreadingHTTPServer):
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{name}"
 
-    def will(self, name: str, *replies: Reply) -> None:
+    def plan(self, name: str, *replies: Reply) -> None:
         """Plan the replies to the next requests for a file."""
-        self.plan[name].extend(replies)
+        self.planned[name].extend(replies)
 
     def get_request(self):
         self.connections += 1
@@ -76,50 +56,50 @@ class Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else every small file takes 40 ms
+    disable_nagle_algorithm = True  # otherwise each small file takes 40 ms
     server: Server
 
     def do_GET(self) -> None:
         name = self.path.lstrip("/")
-        wanted = self.headers["Range"]
-        self.server.asked.append((name, wanted))
+        byte_range = self.headers["Range"]
+        self.server.requests.append((name, byte_range))
         self.server.headers.append(self.headers)
-        reply = self.server.plan[name].popleft() if self.server.plan[name] else Reply()
+        reply = self.server.planned[name].popleft() if self.server.planned[name] else Reply()
         content = self.server.files.get(name) if reply.content is None else reply.content
         if reply.status != 200 or content is None:
-            self._head(404 if content is None else reply.status, {"Content-Length": "0", **reply.headers})
+            self._send_head(404 if content is None else reply.status, {"Content-Length": "0", **reply.headers})
             return
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) + reply.skew if wanted and reply.ranges else 0
-        if start >= len(content) > 0:
-            self._head(416, {"Content-Range": f"bytes */{len(content)}", "Content-Length": "0"})
+        start, total = 0, len(content)
+        if byte_range and reply.ranges:
+            start = int(byte_range.removeprefix("bytes=").removesuffix("-")) + reply.skew
+        if start >= total > 0:
+            self._send_head(416, {"Content-Range": f"bytes */{total}", "Content-Length": "0"})
             return
-        self._head(206 if start else 200, self._headers(reply, start=start, total=len(content)))
-        self._body(content[start:], reply)
-
-    def _headers(self, reply: Reply, *, start: int, total: int) -> dict[str, str]:
         headers = {"Content-Range": f"bytes {start}-{total - 1}/{total}"} if start else {}
-        return headers | {"Content-Length": str(total - start)} | dict(reply.headers)
+        headers |= {"Content-Length": str(total - start)} | dict(reply.headers)
+        self._send_head(206 if start else 200, headers)
+        self._send_body(content[start:], reply)
 
-    def _head(self, status: int, headers: Mapping[str, str]) -> None:
+    def _send_head(self, status: int, headers: Mapping[str, str]) -> None:
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
         self.end_headers()
 
-    def _body(self, content: bytes, reply: Reply) -> None:
-        if reply.trickle:
-            for at in range(0, len(content), 8192):
-                self.wfile.write(content[at : at + 8192])
-                time.sleep(reply.trickle)
-        elif reply.stall is not None:
-            self.wfile.write(content[: reply.stall])
+    def _send_body(self, content: bytes, reply: Reply) -> None:
+        if reply.delay:
+            for start in range(0, len(content), 8192):
+                self.wfile.write(content[start : start + 8192])
+                time.sleep(reply.delay)
+        elif reply.stall_after is not None:
+            self.wfile.write(content[: reply.stall_after])
             self.server.closing.wait(30)
         else:
-            self.wfile.write(content[: reply.cut])
-        self.close_connection |= reply.cut is not None or reply.stall is not None
+            self.wfile.write(content[: reply.close_after])
+        self.close_connection |= reply.close_after is not None or reply.stall_after is not None
 
     def log_message(self, format, *args) -> None:
-        """Stay silent."""
+        """Write no log."""
 
 
 @contextmanager
