@@ -1,56 +1,46 @@
-"""A fault that a user can mend ends in one sentence, any other in its traceback."""
+"""A user error ends a command with a one-line message, any other error with its traceback."""
 
 import inspect
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from ser.utils.errors import UserError, handle_user_errors
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers.factories import ROOT
 
 
 @handle_user_errors
-def command(fault: str = "") -> str:
-    """Do what was asked."""
-    if fault == "input":
+def command(error: str = "") -> str:
+    """Return or raise."""
+    if error == "user":
         raise UserError("params.yaml: seed is missing; add it.")
-    if fault:
-        raise ValueError(fault)
+    if error:
+        raise ValueError(error)
     return "done"
 
 
-def test_without_a_fault() -> None:
-    """A command that succeeds returns what it returns."""
+def test_other_results_are_unchanged() -> None:
+    """Return value, other errors, name, documentation and parameters are those of the command."""
     assert command() == "done"
+    with pytest.raises(ValueError, match="unexpected"):
+        command(error="unexpected")
+    assert (command.__name__, command.__doc__) == ("command", "Return or raise.")
+    assert list(inspect.signature(command).parameters) == ["error"]
 
 
 @pytest.mark.parametrize("code", [1, 2])
-def test_an_input_error_becomes_an_exit(code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """The sentence goes to standard error, and the exit code is the one that was asked for."""
+def test_a_user_error_becomes_an_exit_code(code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message is printed to standard error, and the exit code can be chosen."""
     with pytest.raises(SystemExit) as exit_:
-        handle_user_errors(command.__wrapped__, code=code)(fault="input")
+        handle_user_errors(command.__wrapped__, code=code)(error="user")
     assert exit_.value.code == code
     assert capsys.readouterr().err == "error: params.yaml: seed is missing; add it.\n"
 
 
-def test_other_errors_pass() -> None:
-    """A fault of the program itself is not hidden behind a sentence."""
-    with pytest.raises(ValueError, match="unforeseen"):
-        command(fault="unforeseen")
-
-
-def test_the_command_line_is_kept() -> None:
-    """Name, documentation and parameters are those of the command, from which typer makes its help."""
-    assert (command.__name__, command.__doc__) == ("command", "Do what was asked.")
-    assert list(inspect.signature(command).parameters) == ["fault"]
-
-
-@pytest.mark.parametrize(("kind", "lines"), [("UserError", 1), ("ValueError", None)])
-def test_at_the_terminal(kind: str, lines: int | None) -> None:
-    """Exit code 1 and one line for an UserError, a traceback for others."""
+@pytest.mark.parametrize("kind", ["UserError", "ValueError"])
+def test_a_process_fails(kind: str) -> None:
+    """The exit code is 1; a user error is one line, another error a traceback."""
     code = f"""
 from ser.utils.errors import UserError, handle_user_errors
 @handle_user_errors
@@ -58,8 +48,9 @@ def main():
     raise {kind}("corpora: unknown corpus 'tes'")
 main()
 """
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.splitlines()[-1].endswith("rror: corpora: unknown corpus 'tes'")
-    assert ("Traceback" in ended.stderr) == (lines is None)
-    assert lines is None or len(ended.stderr.splitlines()) == lines
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    lines = done.stderr.splitlines()
+    assert lines[-1].endswith("corpora: unknown corpus 'tes'")
+    assert (len(lines) == 1) == (kind == "UserError")
+    assert ("Traceback" in done.stderr) == (kind != "UserError")

@@ -1,10 +1,10 @@
-"""The garbage collector runs rarely, and not over everything when Python ends."""
+"""The garbage collector runs rarely, and not when Python exits."""
 
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.factories import ROOT
+
 CODE = """
 import atexit, gc
 atexit.register(lambda: print(gc.get_freeze_count() > 1000))  # functions run in reverse order: this one is the last
@@ -16,6 +16,6 @@ print(gc.get_threshold()[0] == garbage.THRESHOLD, gc.isenabled())
 
 
 def test_collections_are_rare() -> None:
-    """The threshold is raised, the collector stays on, and objects are frozen at the end."""
+    """The threshold is raised, the collector is enabled, and objects are frozen at the end."""
     done = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True", "True"]

@@ -1,4 +1,4 @@
-"""Freed memory is kept: what asks for as much again is not given pages to clear once more."""
+"""Freed memory is reused without new page faults."""
 
 import subprocess
 import sys
@@ -19,11 +19,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def page_faults(first: str) -> int:
-    """Count them while an array is made ten times, after it was made once."""
+    """Count page faults while an array is allocated ten times, after a first time."""
     return int(subprocess.check_output([sys.executable, "-c", COUNT.format(first=first)], text=True))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="is the C library's of Linux")
-def test_freed_memory_is_used_again() -> None:
-    """Without it each array's pages are new (fewer of them where the system has larger ones)."""
+@pytest.mark.skipif(sys.platform != "linux", reason="the options exist in Linux's C library only")
+def test_freed_memory_is_reused() -> None:
+    """Without the options the pages of each array are new (fewer with huge pages)."""
     assert page_faults("malloc.tune_malloc()") < page_faults("") / 10

@@ -9,7 +9,7 @@ from ser.utils.progress import LogProgress, progress
 
 
 class Clock:
-    """The time that tqdm sees."""
+    """Replacement of the clock of tqdm."""
 
     now = 1000.0
 
@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def lines(clock: Clock, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
-    """Process items that take some seconds each, and return the lines that a log gets."""
+    """Process items that take some seconds each, and return the lines of the log."""
 
     def work(n: int, *, seconds: float, total: int | None) -> list[str]:
         for _ in LogProgress(iter(range(n)), desc="train svm", total=total, unit="model"):
@@ -38,49 +38,42 @@ def lines(clock: Clock, capsys: pytest.CaptureFixture[str]) -> Callable[..., lis
     return work
 
 
-def test_a_log_gets_at_most_a_line_per_half_minute(lines: Callable[..., list[str]]) -> None:
-    """Lines show count, total, elapsed and remaining time; the last one is written when the work ends."""
-    written = lines(20, seconds=12.5, total=20)
-    assert [line.split(",")[0] for line in written] == [f"train svm: {n}/20" for n in (3, 6, 9, 12, 15, 18, 20)]
-    assert written[0] == "train svm: 3/20, 00:37 elapsed, 03:32 left, 12.50s/model"
-    assert written[-1] == "train svm: 20/20, 04:10 elapsed, 00:00 left, 12.50s/model"
-
-
-def test_no_count_is_written_twice(lines: Callable[..., list[str]]) -> None:
-    """Items that take longer than half a minute get one line each."""
+def test_a_log_has_at_most_one_line_per_half_minute(lines: Callable[..., list[str]]) -> None:
+    """Lines show count, total, elapsed and remaining time; the last one is written at the end, none twice."""
+    log = lines(20, seconds=12.5, total=20)
+    assert [line.split(",")[0] for line in log] == [f"train svm: {n}/20" for n in (3, 6, 9, 12, 15, 18, 20)]
+    assert log[0] == "train svm: 3/20, 00:37 elapsed, 03:32 left, 12.50s/model"
+    assert log[-1] == "train svm: 20/20, 04:10 elapsed, 00:00 left, 12.50s/model"
     assert [line.split(",")[0] for line in lines(2, seconds=61, total=2)] == ["train svm: 1/2", "train svm: 2/2"]
 
 
 def test_short_work_writes_nothing(lines: Callable[..., list[str]]) -> None:
-    """Work of less than half a minute writes no line, however many items it has."""
+    """Work of less than half a minute writes no line, for any number of items."""
     assert lines(99, seconds=0.1, total=99) == []
     assert lines(0, seconds=1, total=0) == []
 
 
 def test_an_unknown_total_has_no_remaining_time(lines: Callable[..., list[str]]) -> None:
     """Without a total only the count and the elapsed time are written."""
-    written = lines(4, seconds=20, total=None)
-    assert written == ["train svm: 2model [00:40, 20.00s/model]", "train svm: 4model [01:20, 20.00s/model]"]
+    log = lines(4, seconds=20, total=None)
+    assert log == ["train svm: 2model [00:40, 20.00s/model]", "train svm: 4model [01:20, 20.00s/model]"]
 
 
-def test_bytes_can_be_taken_back(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    """Bytes that are dropped no longer count, and a line ends with the last values of the postfix."""
+def test_the_count_may_decrease(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    """Discarded bytes are subtracted, and a line ends with the last values of the postfix."""
     with LogProgress((), desc="fetch a.zip", total=208_000_000, unit="B", unit_scale=True) as bar:
         bar.update(104_000_000)
         bar.set_postfix(retries="1", refresh=False)
         clock.now += 40
         bar.update(-52_000_000)
-    written = capsys.readouterr().err
-    assert written.startswith("fetch a.zip: 52.0M/208M, 00:40 elapsed, ")
-    assert written.endswith("B/s, retries=1\n")
-    assert written.count("\n") == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("fetch a.zip: 52.0M/208M, 00:40 elapsed, ")
+    assert line.endswith("B/s, retries=1")
 
 
 @pytest.mark.parametrize(("terminal", "ci", "bar"), [(True, "", True), (True, "true", False), (False, "", False)])
-def test_a_terminal_gets_a_bar_and_a_log_lines(
-    monkeypatch: pytest.MonkeyPatch, terminal: bool, ci: str, bar: bool
-) -> None:
-    """A bar is for those who watch; in CI, as in a file, it would fill the log."""
+def test_only_a_terminal_has_a_bar(monkeypatch: pytest.MonkeyPatch, terminal: bool, ci: str, bar: bool) -> None:
+    """In CI and in a file a bar would fill the log."""
     monkeypatch.setattr("ser.utils.progress.sys.stderr.isatty", lambda: terminal)
     monkeypatch.setenv("CI", ci)
     with progress([1], description="test", total=1) as shown:
@@ -90,15 +83,15 @@ def test_a_terminal_gets_a_bar_and_a_log_lines(
 def test_a_bar_is_refreshed_while_an_item_takes_long(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A terminal shows that something happens although nothing is finished, and nothing more after the end."""
+    """The elapsed time is updated although no item is finished, until the bar is closed."""
     monkeypatch.setattr("ser.utils.progress.sys.stderr.isatty", lambda: True)
     monkeypatch.setattr("ser.utils.progress.REFRESH_SECONDS", 0.01)
     monkeypatch.setenv("CI", "")
-    written, end = "", time.monotonic() + 60
+    output, end = "", time.monotonic() + 60
     for _ in progress([1], description="test", total=1):
-        while written.count("0/1") < 3 and time.monotonic() < end:
-            written += capsys.readouterr().err
-    assert written.count("0/1") >= 3
+        while output.count("0/1") < 3 and time.monotonic() < end:
+            output += capsys.readouterr().err
+    assert output.count("0/1") >= 3
     capsys.readouterr()
     time.sleep(0.1)
     assert capsys.readouterr().err == ""

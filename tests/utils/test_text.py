@@ -6,12 +6,12 @@ from ser.utils.text import join_names, pluralize, shorten
 
 
 @pytest.mark.parametrize(
-    ("number", "many", "expected"),
+    ("number", "plural", "expected"),
     [(1, "", "1 clip"), (0, "", "0 clips"), (2000, "", "2,000 clips"), (2, "all", "2 all")],
 )
-def test_counts(number: int, many: str, expected: str) -> None:
+def test_counts(number: int, plural: str, expected: str) -> None:
     """The noun is singular for 1 only, and thousands are separated."""
-    assert pluralize(number, "clip", many) == expected
+    assert pluralize(number, "clip", plural) == expected
 
 
 @pytest.mark.parametrize(
