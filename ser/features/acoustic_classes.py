@@ -1,60 +1,60 @@
-"""What sound a frame of speech is likely of, among classes of sounds that were found once, in synthetic speech.
+"""Compute the posterior probabilities of acoustic classes, a codebook of centroids in the space of MFCC.
 
-How a frame sounds depends more on what is said than on how: an s has another spectrum than an a in any mood. Where
-frames are compared with others of the same class, what is said counts less, and how it is said counts more. The classes
-are made by tools/make_acoustic_classes.py.
+The spectrum of a frame depends more on the phone than on the emotion. Comparisons within a class of similar phones
+reduce the effect of the spoken text. The codebook is made by tools/make_acoustic_classes.py.
 """
 
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Posteriors: TypeAlias = npt.NDArray[np.floating[Any]]
+from ser.features.columns import Floats
 
-COEFFICIENTS = 12
-"""MFCC that tell sounds apart, from the first on; the zeroth is the level."""
-SMALLEST = 1e-3
-"""Deviation that a coefficient has at least, or one that never changes would be divided by 0."""
+N_COEFFICIENTS = 12
+"""Number of MFCC, from the first on; the zeroth is the level."""
+MIN_STD = 1e-3
+"""Added to standard deviations, so that a constant coefficient is not divided by 0."""
 CENTROIDS = Path(__file__).with_name("acoustic_classes.csv")
-"""The classes, one per row, one column per coefficient: written by tools/make_acoustic_classes.py, not by hand."""
+"""One row per class, one column per coefficient; generated, not to be edited."""
 
 
 @cache
 def centroids() -> npt.NDArray[np.float64]:
-    """Read the centroids of the classes: (classes, coefficients), read-only."""
+    """Read the centroids: a read-only array of shape (n_classes, n_coefficients)."""
     values = np.loadtxt(CENTROIDS, delimiter=",", skiprows=1)
     values.flags.writeable = False
     return values
 
 
-def cmvn(cepstra: Posteriors) -> Posteriors:
-    """Take a clip's mean and deviation out of each coefficient, and so much of its voice: (frames, coefficients)."""
-    return np.asarray((cepstra - cepstra.mean(axis=0)) / (cepstra.std(axis=0) + SMALLEST))
+def cmvn(mfcc: Floats) -> Floats:
+    """Normalize the mean and variance of each coefficient over a clip: (n_frames, n_coefficients)."""
+    return np.asarray((mfcc - mfcc.mean(axis=0)) / (mfcc.std(axis=0) + MIN_STD))
 
 
-def posteriors(cepstra: Posteriors) -> Posteriors:
-    """Say how likely each frame is of each class.
+def posteriors(mfcc: Floats) -> Floats:
+    """Compute the posterior probability of each acoustic class in each frame of a clip.
+
+    The model is a Gaussian mixture of equal weights and equal spherical covariances, after `cmvn`.
 
     Parameters
     ----------
-    cepstra : (frames, coefficients)
-        MFCC of a clip, from the first on. Those beyond `COEFFICIENTS` do not count; where there are fewer, these do.
+    mfcc : ndarray of shape (n_frames, n_coefficients)
+        MFCC without the zeroth. Coefficients beyond `N_COEFFICIENTS` are ignored; there may be fewer.
 
     Returns
     -------
-    (frames, classes)
-        Shares, 1 together in each frame.
+    ndarray of shape (n_frames, n_classes)
+        Probabilities, which sum to 1 in each frame.
 
     References
     ----------
     Reynolds & Rose (1995), Robust text-independent speaker identification using Gaussian mixture speaker models,
-    doi:10.1109/89.365379: here of equal weights and variances.
+    doi:10.1109/89.365379.
     """
-    own = cmvn(cepstra[:, :COEFFICIENTS])
-    centres = centroids().astype(own.dtype)[:, : own.shape[1]]
-    nearness = own @ centres.T - np.square(centres).sum(axis=1) / 2  # what all classes have in common is left out
-    shares = np.exp(nearness - nearness.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+    normalized = cmvn(mfcc[:, :N_COEFFICIENTS])
+    means = centroids().astype(normalized.dtype)[:, : normalized.shape[1]]
+    log_likelihood = normalized @ means.T - np.square(means).sum(axis=1) / 2  # without the term equal for all classes
+    likelihood = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
+    return np.asarray(likelihood / likelihood.sum(axis=1, keepdims=True))

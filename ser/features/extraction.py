@@ -1,4 +1,4 @@
-"""Measure clips and write feature tables: clips with a (frames, features) matrix or a vector of functionals."""
+"""Extract features of clips and write feature tables: a (n_frames, n_features) matrix or a vector per clip."""
 
 import heapq
 import json
@@ -19,60 +19,59 @@ from ser.params import Features
 from ser.utils.parallel import batches, map_batches
 
 CLIPS_PER_FILE = 128
-"""Clips whose frames share a file."""
 
 
 class ColumnSpec(TypedDict):
-    """How `ser.dataset.clips.clip_writer` is told what a table carries."""
+    """Keyword arguments of `ser.dataset.clips.clip_writer`."""
 
     payload: pa.Field
     metadata: dict[str, str]
 
 
 def frames_layout(settings: Features) -> ColumnSpec:
-    """Declare the column ``frames``: a list of frames, each a list of as many numbers as there are features."""
+    """Specify the column ``frames``: per clip, a list of frames, each a list of ``n_features`` float32."""
     names = feature_names(settings)
     payload = pa.field("frames", pa.list_(pa.list_(pa.float32(), len(names))))
     return {"payload": payload, "metadata": {"features": json.dumps(names)}}
 
 
 def functionals_layout(settings: Features) -> ColumnSpec:
-    """Declare the column ``functionals``: one list of numbers a clip."""
+    """Specify the column ``functionals``: per clip, a list of float32."""
     names = functional_names(settings)
     payload = pa.field("functionals", pa.list_(pa.float32(), len(names)))
     return {"payload": payload, "metadata": {"features": json.dumps(names)}}
 
 
-def extract_features(clips: Path, copies: Path, settings: Features, *, frames: Path) -> Iterator[pa.Table]:
-    """Measure every clip of two tables, in parallel.
+def extract_features(clips: Path, augmented: Path, settings: Features, *, frames: Path) -> Iterator[pa.Table]:
+    """Extract the features of every clip of two tables, in parallel.
 
     Parameters
     ----------
-    clips, copies
-        Clip tables with audio: the originals of a corpus, and their copies.
-    settings
-        The section `features` of the settings.
-
-    frames
-        Folder that is made and filled with the same clips with their frames, a file for every `CLIPS_PER_FILE` of
-        them: workers
-        write these themselves, since handing so much back would cost half of what a second core gains.
+    clips, augmented : Path
+        Clip tables with audio: the originals of a corpus, and their augmented clips.
+    settings : Features
+        Section `features` of the parameters.
+    frames : Path
+        Folder to create, for the table of frames: a file per `CLIPS_PER_FILE` clips. The workers write the files,
+        because returning the matrices would cost half of what a second core gains.
 
     Yields
     ------
     Table
-        The same clips with functionals, sorted by original_id and clip_id, as are the frames.
+        The same clips with functionals. Both tables are sorted by original_id and clip_id.
     """
     frames.mkdir(parents=True)
-    rows = heapq.merge(iterate_rows(clips), iterate_rows(copies), key=lambda row: (row["original_id"], row["clip_id"]))
-    parts = ([(number, part)] for number, part in enumerate(batches(rows, size=CLIPS_PER_FILE)))
-    total = -(-(count_clips(clips) + count_clips(copies)) // CLIPS_PER_FILE)
-    work = partial(_measure_part, settings=settings, folder=frames)
+    rows = heapq.merge(
+        iterate_rows(clips), iterate_rows(augmented), key=lambda row: (row["original_id"], row["clip_id"])
+    )
+    parts = ([part] for part in enumerate(batches(rows, size=CLIPS_PER_FILE)))
+    total = -(-(count_clips(clips) + count_clips(augmented)) // CLIPS_PER_FILE)
+    work = partial(_extract_part, settings=settings, folder=frames)
     yield from map_batches(work, parts, description=f"featurize {clips.stem}", total=total)
 
 
-def _measure_part(numbered: list[tuple[int, list[dict[str, Any]]]], *, settings: Features, folder: Path) -> pa.Table:
-    [(number, rows)] = numbered
+def _extract_part(parts: list[tuple[int, list[dict[str, Any]]]], *, settings: Features, folder: Path) -> pa.Table:
+    [(number, rows)] = parts
     matrices = [frame_features(audio_io.from_flac(row["audio"]), settings, rate=row["sample_rate"]) for row in rows]
     vectors = np.stack([functionals(matrix, settings) for matrix in matrices])
     clips = pa.Table.from_pylist([{column: row[column] for column in COLUMNS} for row in rows], schema=SCHEMA)

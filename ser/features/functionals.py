@@ -1,45 +1,36 @@
-"""Functionals: (frames, features) -> one vector, which sums a clip up. Nothing here knows files or models."""
+"""Compute functionals, which summarize the frames of a clip: (n_frames, n_features) -> (n_functionals,)."""
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from ser.features import acoustic_classes
-from ser.features.columns import Array, columns_of, feature_names
+from ser.features.columns import Array, Floats, columns_of, feature_names
 from ser.features.frame_features import linear_slope
 from ser.params import Features
 
-Numbers: TypeAlias = npt.NDArray[np.floating[Any]]
-
 BANDS_PER_CONTOUR = 8
-"""Neighbouring mel bands whose mean is one contour."""
+"""Adjacent mel bands averaged to one contour."""
 MODULATION_BANDS_HZ = (0.3, 1.5, 3.0, 5.0, 8.0, 12.0, 20.0, 35.0)
-"""Edges in Hz of the bands of modulation: phrases and words, syllables (3 to 5 Hz), sounds, roughness."""
+"""Edges of the modulation bands in Hz: phrases and words, syllables (3 to 5 Hz), phones, roughness."""
 MODULATION_FLOOR = 1e-4
-"""Power that is added to that of each band of modulation, or the logarithm of none would be without bounds."""
+"""Added to the power of each modulation band before the logarithm."""
 MIN_FRAMES = 3
-"""Frames of a part of a clip that are worth summing up."""
+"""Minimum number of voiced (or unvoiced) frames to compute functionals of these alone."""
 PRIOR_COUNT = 2
-"""Frames like the clip's mean that each class of sounds has besides its own: of a rare one little is known."""
+"""Frames at the clip's mean added to each acoustic class, so that rare classes deviate little."""
 
 
 def _linear_trend(frames: Array) -> Array:
-    """Compute how much a line fitted to a column rises from the first frame to the last: (features,)."""
+    """Compute the rise of a fitted line from the first frame to the last: (n_features,)."""
     return linear_slope(frames, np.linspace(0, 1, len(frames)))
 
 
 def _curvature(frames: Array) -> Array:
-    """Compute how much lower the middle of a parabola fitted to a column is than its ends: (features,)."""
-    # A parabola's bend does not depend on its rise: both are fitted alone.
+    """Compute the height of the ends of a fitted parabola above its middle: (n_features,)."""
+    # Independent of the linear term, so that each can be fitted alone.
     return linear_slope(frames, np.square(np.linspace(-1, 1, len(frames))))
-
-
-def _mean_abs_delta(frames: Array) -> Array:
-    """Compute the mean distance of neighbouring frames: (features,)."""
-    return np.abs(np.diff(frames, axis=0)).sum(axis=0) / max(len(frames) - 1, 1)
 
 
 COLUMN_FUNCTIONALS: Mapping[str, Callable[[Array], Array]] = {
@@ -54,94 +45,86 @@ COLUMN_FUNCTIONALS: Mapping[str, Callable[[Array], Array]] = {
     "max": lambda frames: frames.max(axis=0),
     "slope": _linear_trend,
     "curvature": _curvature,
-    "mean_abs_delta": _mean_abs_delta,
+    "mean_abs_delta": lambda frames: np.abs(np.diff(frames, axis=0)).sum(axis=0) / max(len(frames) - 1, 1),
 }
-"""Name -> function from a (frames, features) array to (features,)."""
+"""Name -> function from an array of shape (n_frames, n_features) to (n_features,)."""
 
 
 class _Clip:
-    """Frames of a clip, by what they are. What the settings do not measure has no columns."""
+    """Access the frames of a clip by feature. Features that are not in the settings have no columns."""
 
     def __init__(self, frames: Array, settings: Features) -> None:
         self.frames, self.settings, self._names = frames, settings, feature_names(settings)
 
-    def of(self, kind: str) -> Array:
-        """Take the columns of a kind."""
-        return self.frames[:, columns_of(self._names, [kind])]
+    def select(self, feature: str) -> Array:
+        return self.frames[:, columns_of(self._names, [feature])]
 
-    def derivatives(self, order: int) -> Array:
-        """Take the MFCC's derivatives of an order; order 0 are the MFCC themselves."""
+    def mfcc(self, *, order: int) -> Array:
+        """Select the MFCC (order 0) or their derivatives of an order."""
         size = self.settings.mfcc.n_mfcc
-        return self.of("mfcc")[:, order * size : (order + 1) * size]
+        return self.select("mfcc")[:, order * size : (order + 1) * size]
 
-    def bands(self, together: int) -> Array:
-        """Take loudness by mel bands, the mean of some neighbours: (frames, bands)."""
-        mel = self.of("mel")
-        means = [mel[:, start : start + together].mean(axis=1) for start in range(0, mel.shape[1], together)]
+    def mel_bands(self, width: int) -> Array:
+        """Average groups of `width` adjacent mel bands: (n_frames, n_groups)."""
+        mel = self.select("mel")
+        means = [mel[:, start : start + width].mean(axis=1) for start in range(0, mel.shape[1], width)]
         return np.column_stack(means) if means else mel
 
-    def contours(self) -> Array:
-        """Take loudness by mel bands, some `BANDS_PER_CONTOUR`, level and pitch: (frames, contours)."""
-        return np.column_stack([self.bands(BANDS_PER_CONTOUR), self.of("rms"), self.of("pitch")[:, :1]])
-
-    def voice(self) -> Array:
-        """Take what a voice does in a frame, without how it changes and without which note it is: (frames, columns)."""
-        others = [self.of(kind) for kind in ("rms", "zcr", "pitch", "spectral")]
-        return np.column_stack([self.bands(2), self.derivatives(0), *others])
-
-    def part(self, *, voiced: bool) -> Array:
-        """Take the frames with a voice or those without, and all where there are hardly any of these."""
-        chosen = (self.of("pitch")[:, 1:2] > 0.5).any(axis=1) == voiced
-        return self.frames[chosen] if chosen.sum() >= MIN_FRAMES else self.frames
+    def voiced_frames(self, *, voiced: bool) -> Array:
+        """Select the voiced or the unvoiced frames; all frames if these are fewer than `MIN_FRAMES`."""
+        mask = (self.select("pitch")[:, 1:2] > 0.5).any(axis=1) == voiced
+        return self.frames[mask] if mask.sum() >= MIN_FRAMES else self.frames
 
 
-def _covariances(clip: _Clip) -> Numbers:
-    """Compute how MFCC vary together: (pairs,)."""
-    return _upper_triangle(_covariance(clip.derivatives(0)))
+def _covariances(clip: _Clip) -> Floats:
+    """Compute the covariances of pairs of MFCC: (n_pairs,)."""
+    return _upper_triangle(_covariance(clip.mfcc(order=0)))
 
 
-def _correlations(clip: _Clip) -> Numbers:
-    """Compute how the first derivatives of MFCC move together, from -1 to 1: (pairs,)."""
-    together = _covariance(clip.derivatives(1))
-    spread = np.sqrt(np.diag(together)) + 1e-3  # what hardly moves is correlated with nothing
-    return _upper_triangle(together / np.outer(spread, spread))
+def _correlations(clip: _Clip) -> Floats:
+    """Compute the correlations of pairs of first derivatives of MFCC: (n_pairs,)."""
+    covariance = _covariance(clip.mfcc(order=1))
+    std = np.sqrt(np.diag(covariance)) + 1e-3  # a constant column has a correlation of 0
+    return _upper_triangle(covariance / np.outer(std, std))
 
 
-def _covariance(columns: Array) -> Numbers:
+def _covariance(columns: Array) -> Floats:
     centred = columns - columns.mean(axis=0, dtype=np.float64)
     return np.asarray(centred.T @ centred / len(columns))
 
 
-def _upper_triangle(matrix: Numbers) -> Numbers:
+def _upper_triangle(matrix: Floats) -> Floats:
     return matrix[np.triu_indices(len(matrix), 1)]
 
 
-def _modulation_spectrum(clip: _Clip) -> Numbers:
-    """Compute how strongly the contours go up and down in each band of `MODULATION_BANDS_HZ`: (bands * contours,).
+def _modulation_spectrum(clip: _Clip) -> Floats:
+    """Compute the log mean power of each contour in each of `MODULATION_BANDS_HZ`: (n_bands * n_contours,).
 
-    That is the logarithm of the mean power of the windowed contour's spectrum in the band.
+    The contours are groups of mel bands, level and pitch.
     """
-    contours = clip.contours()
-    moving = (contours - contours.mean(axis=0)) * np.hanning(len(contours))[:, None]
-    size = max(1024, len(contours))
-    power = np.square(np.abs(np.fft.rfft(moving, size, axis=0))) / len(contours)
-    edges = np.searchsorted(np.fft.rfftfreq(size, clip.settings.hop_seconds), MODULATION_BANDS_HZ)
+    contours = np.column_stack([clip.mel_bands(BANDS_PER_CONTOUR), clip.select("rms"), clip.select("pitch")[:, :1]])
+    windowed = (contours - contours.mean(axis=0)) * np.hanning(len(contours))[:, None]
+    n_fft = max(1024, len(contours))
+    power = np.square(np.abs(np.fft.rfft(windowed, n_fft, axis=0))) / len(contours)
+    edges = np.searchsorted(np.fft.rfftfreq(n_fft, clip.settings.hop_seconds), MODULATION_BANDS_HZ)
     bands = [power[low : max(high, low + 1)].mean(axis=0) for low, high in itertools.pairwise(edges)]
     return np.log(np.stack(bands) + MODULATION_FLOOR).ravel()
 
 
-def _acoustic_classes(clip: _Clip) -> Numbers:
-    """Compute how far the voice is from its mean in each class of sounds, and how frequent these are: (numbers,).
+def _acoustic_classes(clip: _Clip) -> Floats:
+    """Compute the mean deviation from the clip's mean in each acoustic class, followed by the class frequencies.
 
-    The mean itself, which tells voices apart, is among the other functionals.
+    Frames are weighted by the posterior of the class. The clip's mean, which depends most on the speaker, is excluded.
     """
-    cepstra = clip.derivatives(0)[:, 1:]
-    if not cepstra.size:
+    mfcc = clip.mfcc(order=0)[:, 1:]
+    if not mfcc.size:
         return np.empty(0)
-    shares, voice = acoustic_classes.posteriors(cepstra), clip.voice()
-    counts = shares.sum(axis=0)
-    away = shares.T @ (voice - voice.mean(axis=0)) / (counts[:, None] + PRIOR_COUNT)
-    return np.concatenate([away.ravel(), counts / len(voice)])
+    others = [clip.select(feature) for feature in ("rms", "zcr", "pitch", "spectral")]
+    descriptors = np.column_stack([clip.mel_bands(2), clip.mfcc(order=0), *others])
+    posteriors = acoustic_classes.posteriors(mfcc)
+    counts = posteriors.sum(axis=0)
+    deviations = posteriors.T @ (descriptors - descriptors.mean(axis=0)) / (counts[:, None] + PRIOR_COUNT)
+    return np.concatenate([deviations.ravel(), counts / len(descriptors)])
 
 
 VOICED_FUNCTIONALS: Mapping[str, tuple[bool, str]] = {
@@ -150,47 +133,48 @@ VOICED_FUNCTIONALS: Mapping[str, tuple[bool, str]] = {
     "unvoiced_mean": (False, "mean"),
     "unvoiced_std": (False, "std"),
 }
-"""Name -> which part of a clip, with a voice or without, and which of `COLUMN_FUNCTIONALS` is computed of it."""
-CLIP_FUNCTIONALS: Mapping[str, Callable[[_Clip], Numbers]] = {
+"""Name -> voiced or unvoiced frames, and the name in `COLUMN_FUNCTIONALS`."""
+CLIP_FUNCTIONALS: Mapping[str, Callable[[_Clip], Floats]] = {
     "covariance": _covariances,
     "correlation": _correlations,
     "modulation_spectrum": _modulation_spectrum,
     "acoustic_classes": _acoustic_classes,
 }
-"""Name -> function from a clip to as many numbers as there are: none where the settings lack the features for it."""
+"""Name -> function that returns a vector, which is empty if the settings lack the features for it."""
 
 
-def _compute(name: str, clip: _Clip) -> Numbers:
-    """Compute one functional, which may be many numbers; of parts there are none without pitch, which tells them."""
+def _compute(name: str, clip: _Clip) -> Floats:
     if name in COLUMN_FUNCTIONALS:
         return COLUMN_FUNCTIONALS[name](clip.frames)
     if name in CLIP_FUNCTIONALS:
         return CLIP_FUNCTIONALS[name](clip)
-    voiced, of = VOICED_FUNCTIONALS[name]
-    return COLUMN_FUNCTIONALS[of](clip.part(voiced=voiced)) if clip.of("pitch").size else np.empty(0)
+    voiced, column_functional = VOICED_FUNCTIONALS[name]
+    if not clip.select("pitch").size:
+        return np.empty(0)
+    return COLUMN_FUNCTIONALS[column_functional](clip.voiced_frames(voiced=voiced))
 
 
 def functionals(frames: Array, settings: Features) -> Array:
-    """Sum up the frames of a clip in one vector.
+    """Summarize the frames of a clip in one vector.
 
     Parameters
     ----------
-    frames : (frames, features) float32
-        As `ser.features.frame_features` makes them by the same settings.
-    settings
-        The section `features` of the settings, of which ``functionals`` are the names.
+    frames : ndarray of shape (n_frames, n_features), float32
+        Output of `ser.features.frame_features` for the same settings.
+    settings : Features
+        Section `features` of the parameters; ``functionals`` selects the functionals.
 
     Returns
     -------
-    (functionals,) float32
-        All features' first functional, then all features' second, and so on; `functional_names` names them.
+    ndarray of shape (n_functionals,), float32
+        The first functional of all features, then the second, and so on; named by `functional_names`.
     """
     clip = _Clip(frames, settings)
     return np.concatenate([_compute(name, clip) for name in settings.functionals]).astype(np.float32)
 
 
 def functional_names(settings: Features) -> list[str]:
-    """Name what `functionals` gives, such as ``mel.0.mean``, ``mel.0.voiced_mean`` or ``covariance.17``."""
+    """List the names of `functionals`, such as ``mel.0.mean``, ``mel.0.voiced_mean`` or ``covariance.17``."""
     features = feature_names(settings)
     clip = _Clip(np.zeros((1, len(features)), np.float32), settings)
     names = []

@@ -14,15 +14,15 @@ from ser.utils import numba_cache
 numba_cache.ensure_writable()
 
 F0_RANGE_HZ = (65.0, 600.0)
-"""Lowest and highest fundamental frequency searched for, in Hz: from low voices at rest to high voices that shout."""
+"""Lowest and highest fundamental frequency searched for, in Hz: from low to shouting voices."""
 SEMITONE_REFERENCE_HZ = 27.5
 """Frequency of 0 semitones (A0)."""
 VOICING_THRESHOLD = 0.45
 """Autocorrelation at the period above which a frame is voiced, as in Praat."""
 VOICED_RANGE_DB = 40
-"""A frame this far below the loudest frame, in dB, is unvoiced: it lies in the silence between words."""
+"""A frame this far below the loudest frame, in dB, is unvoiced, as the pauses between words are."""
 MIN_FRAME_POWER = 1e-10
-"""Lower limit of the power of a frame, to divide by."""
+"""Lower limit of the power of a frame, to avoid division by 0."""
 
 
 def pitch_contour(y: Array, *, sr: int, hop_length: int) -> Array:
@@ -46,9 +46,8 @@ def pitch_contour(y: Array, *, sr: int, hop_length: int) -> Array:
     Notes
     -----
     Pitch is the strongest peak of the autocorrelation of a window of three periods of the lowest frequency of
-    `F0_RANGE_HZ`, smoothed by a median over five frames. In unvoiced frames it is interpolated linearly between the
-    voiced neighbours, so that means and slopes are those of the melody. A clip without voiced frames has the geometric
-    mean of `F0_RANGE_HZ` throughout.
+    `F0_RANGE_HZ`, smoothed by a median over five frames. It is interpolated linearly over unvoiced frames, so that
+    means and slopes are those of the melody. A clip without voiced frames has the geometric mean of `F0_RANGE_HZ`.
 
     References
     ----------
@@ -67,14 +66,14 @@ def voiced_fraction(y: Array, *, sr: int, hop_length: int) -> float:
 
 
 def _estimate_f0(y: Array, *, sr: int, hop_length: int) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
-    """Return period in samples, autocorrelation at that lag, and voicing: three (frames,) arrays."""
+    """Return period in samples, autocorrelation at that lag, and voicing, each of shape (n_frames,)."""
     correlation, level_db = _autocorrelation(y, sr=sr, hop_length=hop_length)
     lags, strength = _pick_period(correlation, sr=sr)
     return lags, strength, (strength > VOICING_THRESHOLD) & (level_db > level_db.max() - VOICED_RANGE_DB)
 
 
 def _autocorrelation(y: Array, *, sr: int, hop_length: int) -> tuple[Array, Array]:
-    """Return the autocorrelation, (frames, lags) from -1 to 1, lag 0 first; and the level of each frame in dB."""
+    """Return the autocorrelation of shape (n_frames, n_lags), from -1 to 1, and the level of each frame in dB."""
     from scipy.fft import next_fast_len
 
     n_lags = int(sr / F0_RANGE_HZ[0]) + 2
@@ -85,7 +84,7 @@ def _autocorrelation(y: Array, *, sr: int, hop_length: int) -> tuple[Array, Arra
     n_fft = next_fast_len(frame_length + n_lags, real=True)
     centred = (frames - frames.mean(axis=1, keepdims=True)) * window
     products = _correlate(centred, n_fft)[:, :n_lags]
-    # Divide by the autocorrelation of the window, or longer periods would look weaker than they are.
+    # Divide by the autocorrelation of the window, which decreases with the lag.
     expected = _correlate(window, n_fft)[:n_lags]
     power = np.maximum(products[:, :1] / expected[0], MIN_FRAME_POWER)
     return products / (power * expected), 10 * np.log10(power[:, 0])
@@ -98,10 +97,10 @@ def _correlate(frames: Array, n_fft: int) -> Array:
 
 
 def _pick_period(correlation: Array, *, sr: int) -> tuple[Array, Array]:
-    """Return the period of each frame, in samples and fractions, and the correlation there: two (frames,) arrays."""
+    """Return the period in fractional samples and the autocorrelation there, each of shape (n_frames,)."""
     first = int(sr / F0_RANGE_HZ[1])
     left, middle, right = correlation[:, first - 1 : -2], correlation[:, first:-1], correlation[:, first + 1 :]
-    # Two periods correlate as one does: of equal peaks the shortest lag is the period.
+    # Multiples of the period have equal peaks: prefer the shortest lag.
     cost = 0.03 * np.log2(np.arange(first, first + middle.shape[1]) / first)
     peaks = np.where((middle >= left) & (middle > right), middle - cost, -1)
     best = (np.arange(len(peaks)), peaks.argmax(axis=1))
@@ -113,7 +112,7 @@ def _pick_period(correlation: Array, *, sr: int) -> tuple[Array, Array]:
 
 
 def _interpolate_unvoiced(semitones: Array, voiced: npt.NDArray[np.bool_]) -> Array:
-    """Interpolate over unvoiced frames, constant before the first voiced frame and after the last, and smooth."""
+    """Interpolate over unvoiced frames, constant at the ends, and smooth."""
     if not voiced.any():
         middle = np.sqrt(F0_RANGE_HZ[0] * F0_RANGE_HZ[1])
         return np.full_like(semitones, 12 * np.log2(middle / SEMITONE_REFERENCE_HZ))
