@@ -1,7 +1,7 @@
-"""Altered copies of clips, to learn from and to test with. The only door to audiomentations.
+"""Augment clips for training, and add corrupted clips for testing. Only this package imports audiomentations.
 
-audiomentations has no seed of its own: it draws from the global generators of `random` and NumPy. They are
-seeded here for each copy, from (seed, clip, copy) alone, and put back afterwards.
+audiomentations takes no seed: it draws from the global generators of `random` and NumPy. They are seeded for each
+augmented clip and restored afterwards.
 """
 
 import random
@@ -22,7 +22,7 @@ from ser.params import Augment, Preprocess
 from ser.utils import seeding
 from ser.utils.parallel import batches, map_batches
 
-BATCH = 16
+BATCH_SIZE = 16
 
 
 def _noise(settings: Augment, rate: int) -> Any:
@@ -48,12 +48,12 @@ def _pitch_shift(settings: Augment, rate: int) -> Any:
 def _time_shift(settings: Augment, rate: int) -> Any:
     from audiomentations import Shift
 
-    share = settings.time_shift_fraction
-    return Shift(min_shift=share.min, max_shift=share.max, shift_unit="fraction", rollover=False, p=1)
+    fraction = settings.time_shift_fraction
+    return Shift(min_shift=fraction.min, max_shift=fraction.max, shift_unit="fraction", rollover=False, p=1)
 
 
 def _speed(settings: Augment, rate: int) -> Any:
-    """Play a clip faster or slower: tempo, pitch and formants move together, as if somebody else were speaking."""
+    """Change the playback speed, which scales tempo, pitch and formants together, as of another speaker."""
     from audiomentations import Resample
 
     speed = settings.speed_factor
@@ -67,7 +67,7 @@ AUGMENTATIONS: Mapping[str, Callable[[Augment, int], Any]] = {
     "time_shift": _time_shift,
     "speed": _speed,
 }
-"""Name -> factory of an audiomentations transform, from the settings and the rate in Hz."""
+"""Name -> function of the settings and the sample rate in Hz that returns an audiomentations transform."""
 
 
 @contextmanager
@@ -83,103 +83,88 @@ def _global_seed(value: int) -> Iterator[None]:
 
 
 def augment(
-    signal: Waveform, augmentation: str, *, settings: Augment, rate: int, seed: int, clip_id: str, copy: int
+    signal: Waveform, augmentation: str, *, settings: Augment, rate: int, seed: int, clip_id: str, copy_index: int
 ) -> Waveform:
-    """Make one altered copy of a clip.
+    """Augment a clip.
 
     Parameters
     ----------
-    signal : (n_samples,) float32
-    augmentation
-        A name in `AUGMENTATIONS`.
-    settings
-        The section `augment` of the settings.
-    rate
-        In Hz.
-    seed, clip_id, copy
-        All that the copy's randomness depends on, with the augmentation's name.
+    signal : ndarray of shape (n_samples,), float32
+        Mono signal.
+    augmentation : str
+        Key of `AUGMENTATIONS`.
+    settings : Augment
+        Section `augment` of the parameters.
+    rate : int
+        Sample rate in Hz.
+    seed, clip_id, copy_index
+        Seed, clip and number of the augmented clip, which determine the random numbers together with `augmentation`.
 
     Returns
     -------
-    (n_samples',) float32
-        Time-stretching and speed change the length; no sample passes full scale.
+    ndarray of shape (n_augmented_samples,), float32
+        Scaled to a peak of at most `ser.audio.effects.PEAK_CEILING`. Time stretching and speed change the length.
     """
     transform = AUGMENTATIONS[augmentation](settings, rate)
-    with _global_seed(seeding.derive_seed(seed, "augment", clip_id, augmentation, str(copy))):
-        altered = transform(samples=signal, sample_rate=rate)
-    peak = float(np.abs(altered).max(initial=0))
-    return (altered * np.float32(min(1.0, effects.PEAK_CEILING / max(peak, effects.PEAK_CEILING)))).astype(np.float32)
+    with _global_seed(seeding.derive_seed(seed, "augment", clip_id, augmentation, str(copy_index))):
+        augmented = transform(samples=signal, sample_rate=rate)
+    peak = float(np.abs(augmented).max(initial=0))
+    gain = np.float32(min(1.0, effects.PEAK_CEILING / max(peak, effects.PEAK_CEILING)))
+    return (augmented * gain).astype(np.float32)
 
 
 def augment_clips(
     clips: Path, settings: Augment, *, preprocess: Preprocess, seed: int
 ) -> Iterator[list[dict[str, Any]]]:
-    """Make every copy of every clip of a table, and those of some clips that are for testing only, in parallel.
+    """Augment every clip of a table, and corrupt some clips for testing, in parallel.
 
     Parameters
     ----------
-    clips
-        Path of a clip table with audio.
-    settings
-        The section `augment` of the settings.
-    preprocess
-        The section `preprocess`: copies for testing pass through it as recordings do.
-    seed
-        The run's.
+    clips : Path
+        Clip table with audio.
+    settings : Augment
+        Section `augment` of the parameters.
+    preprocess : Preprocess
+        Section `preprocess` of the parameters, applied to corrupted clips.
+    seed : int
+        Seed of all random numbers.
 
     Yields
     ------
     list of dict
-        Rows with the column ``audio``: the original's but for clip_id, augmentation and length.
+        Rows with the column ``audio``: those of the originals, except for clip_id, augmentation and length.
     """
-    total = -(-count_clips(clips) // BATCH)
+    total = -(-count_clips(clips) // BATCH_SIZE)
     corrupted = corruptions.select_clips(read_clips([clips]), settings.robustness, seed=seed)
-    work = partial(_copies_of, settings=settings, preprocess=preprocess, corrupted=corrupted, seed=seed)
-    yield from map_batches(
-        work, batches(iterate_rows(clips), size=BATCH), description=f"augment {clips.stem}", total=total
-    )
+    work = partial(_augment_batch, settings=settings, preprocess=preprocess, corrupted=corrupted, seed=seed)
+    rows = batches(iterate_rows(clips), size=BATCH_SIZE)
+    yield from map_batches(work, rows, description=f"augment {clips.stem}", total=total)
 
 
-def _copies_of(
-    rows: list[dict[str, Any]],
-    *,
-    settings: Augment,
-    preprocess: Preprocess,
-    corrupted: Collection[str],
-    seed: int,
+def _augment_batch(
+    rows: list[dict[str, Any]], *, settings: Augment, preprocess: Preprocess, corrupted: Collection[str], seed: int
 ) -> list[dict[str, Any]]:
-    copies: list[dict[str, Any]] = []
+    augmented: list[dict[str, Any]] = []
     for row in rows:
-        signal = audio_io.from_flac(row["audio"])
-        own = list(_training_copies(row, signal, settings, seed=seed))
-        if row["clip_id"] in corrupted:
-            own += _corrupted_copies(row, signal, settings, preprocess=preprocess, seed=seed)
-        copies += sorted(own, key=lambda copy: copy["clip_id"])
-    return copies
+        signal, key = audio_io.from_flac(row["audio"]), {"seed": seed, "clip_id": row["clip_id"]}
+        copies = []
+        for name in settings.augmentations:
+            for n in range(1, settings.n_copies(name) + 1):
+                copy = augment(signal, name, settings=settings, rate=row["sample_rate"], copy_index=n, **key)
+                copies.append(_row(row, copy, name=name, copy_index=n))
+        for condition, corruption in corruptions.corruptions(settings.robustness).items():
+            if row["clip_id"] in corrupted:
+                with suppress(audio_io.AudioError):  # preprocessing would reject such a recording
+                    copy = corruptions.corrupt(signal, corruption, preprocess, name=condition, **key)
+                    copies.append(_row(row, copy, name=condition, copy_index=1))
+        augmented += sorted(copies, key=lambda copy: copy["clip_id"])
+    return augmented
 
 
-def _training_copies(
-    row: dict[str, Any], signal: Waveform, settings: Augment, *, seed: int
-) -> Iterator[dict[str, Any]]:
-    about = {"rate": row["sample_rate"], "seed": seed, "clip_id": row["clip_id"]}
-    for name in settings.augmentations:
-        for copy in range(1, settings.n_copies(name) + 1):
-            yield _copy(row, augment(signal, name, settings=settings, copy=copy, **about), name=name, number=copy)
-
-
-def _corrupted_copies(
-    row: dict[str, Any], signal: Waveform, settings: Augment, *, preprocess: Preprocess, seed: int
-) -> Iterator[dict[str, Any]]:
-    for name, how in corruptions.corruptions(settings.robustness).items():
-        with suppress(audio_io.AudioError):  # a recording that sounded so would be refused
-            altered = corruptions.corrupt(signal, how, preprocess, name=name, seed=seed, clip_id=row["clip_id"])
-            yield _copy(row, altered, name=name, number=1)
-
-
-def _copy(row: dict[str, Any], altered: Waveform, *, name: str, number: int) -> dict[str, Any]:
-    return row | {
-        "clip_id": f"{row['clip_id']}+{name}.{number}",
+def _row(original: dict[str, Any], signal: Waveform, *, name: str, copy_index: int) -> dict[str, Any]:
+    return original | {
+        "clip_id": f"{original['clip_id']}+{name}.{copy_index}",
         "augmentation": name,
-        "n_samples": len(altered),
-        "audio": audio_io.to_flac(altered, rate=row["sample_rate"]),
+        "n_samples": len(signal),
+        "audio": audio_io.to_flac(signal, rate=original["sample_rate"]),
     }
