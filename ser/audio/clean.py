@@ -1,4 +1,4 @@
-"""Make clips of recordings: decode, downmix, resample, denoise, trim, normalize."""
+"""Convert recordings to clean mono clips: decode, downmix, resample, denoise, trim, normalize."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from ser.audio.types import Waveform
 from ser.params import Preprocess
 
 SILENCE_DB = -80.0
-"""A recording whose largest sample stays below this (dBFS) holds nothing."""
+"""Peak in dBFS below which a recording counts as silent."""
 
 
 @dataclass(frozen=True)
 class AudioStats:
-    """What a recording was like: rate in Hz, channels, seconds, RMS level and peak in dBFS of the channels' mean."""
+    """Statistics of a recording: sample rate in Hz, channels, seconds, RMS level and peak of the mono mix in dBFS."""
 
     sample_rate: int
     channels: int
@@ -27,85 +27,79 @@ class AudioStats:
 
 
 class _LevelMeter:
-    """Measures a signal that passes by in blocks."""
+    """Accumulate the length, energy and peak of a signal while its blocks are processed."""
 
     def __init__(self) -> None:
         self._n_samples, self._energy, self._peak = 0, 0.0, 0.0
 
-    def watch(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
+    def measure(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
         for block in blocks:
             self._n_samples += len(block)
             self._energy += float(np.square(block, dtype=np.float64).sum())
             self._peak = max(self._peak, float(np.abs(block).max()))
             yield block
 
-    def read(self, *, rate: int, channels: int) -> AudioStats:
+    def stats(self, *, rate: int, channels: int) -> AudioStats:
         level = float(np.sqrt(self._energy / self._n_samples))
         return AudioStats(rate, channels, self._n_samples / rate, amplitude_to_db(level), amplitude_to_db(self._peak))
 
 
-def clean(recording: Path | bytes, settings: Preprocess) -> Waveform:
-    """Make a clip of a recording; `clean_and_measure` without the measures."""
-    return clean_and_measure(recording, settings)[0]
-
-
 def clean_and_measure(recording: Path | bytes, settings: Preprocess) -> tuple[Waveform, AudioStats]:
-    """Make a clip of a recording: decode, downmix, resample, denoise, trim, normalize.
+    """Convert a recording to a clip: decode, downmix, resample, denoise, trim, normalize.
 
     Parameters
     ----------
-    recording
-        A file, or the bytes of one.
-    settings
-        The section `preprocess` of the settings.
+    recording : Path or bytes
+        An audio file or its content.
+    settings : Preprocess
+        Section `preprocess` of the parameters.
 
     Returns
     -------
-    signal : (n_samples,) float32
-        At ``settings.sample_rate``.
-    original : Original
-        What the recording was like.
+    signal : ndarray of shape (n_samples,), float32
+        Clip at ``settings.sample_rate``.
+    stats : AudioStats
+        Statistics of the recording.
 
     Raises
     ------
     AudioError
-        With the reason why the recording is unusable.
+        If the recording is unusable; the message is the reason.
     """
     meter = _LevelMeter()
     with open_recording(recording) as (file, stream):
-        _check_length(file.frames, rate=file.samplerate, least=settings.min_duration)
-        blocks = meter.watch(to_mono(block) for block in read_blocks(file, stream))
+        _check_duration(file.frames, rate=file.samplerate, min_duration=settings.min_duration)
+        blocks = meter.measure(to_mono(block) for block in read_blocks(file, stream))
         resampled = resampled_blocks(blocks, rate=file.samplerate, to=settings.sample_rate)
         signal = np.concatenate(list(resampled))
-        original = meter.read(rate=file.samplerate, channels=file.channels)
-    return apply_effects(signal, settings), original
+        stats = meter.stats(rate=file.samplerate, channels=file.channels)
+    return apply_effects(signal, settings), stats
 
 
 def clean_signal(signal: Waveform, settings: Preprocess, *, rate: int) -> Waveform:
-    """Make a clip of a (n_samples,) float32 signal at any rate in Hz, as `clean` makes one of a recording."""
-    _check_length(len(signal), rate=rate, least=settings.min_duration)
+    """Convert a signal of shape (n_samples,) at a sample rate in Hz to a clip; raises as `apply_effects`."""
+    _check_duration(len(signal), rate=rate, min_duration=settings.min_duration)
     return apply_effects(resample(signal, rate=rate, to=settings.sample_rate), settings)
 
 
 def apply_effects(signal: Waveform, settings: Preprocess) -> Waveform:
-    """Denoise, trim and normalize a signal at the clips' rate.
+    """Denoise, trim and normalize a signal of shape (n_samples,) at ``settings.sample_rate``.
 
     Raises
     ------
-    AudioError
-        If it is silent or too short.
+    NoSpeechError
+        If the signal is silent or too short.
     """
-    signal = denoise(signal, rate=settings.sample_rate, share=settings.denoise_strength)
-    # Only now: what lay beyond the new rate's band, or was but noise, is gone.
-    if peak_dbfs(signal) < SILENCE_DB:
+    signal = denoise(signal, rate=settings.sample_rate, prop_decrease=settings.denoise_strength)
+    if peak_dbfs(signal) < SILENCE_DB:  # after the removal of noise and of frequencies beyond the band
         raise NoSpeechError(f"all silence (no sample above {SILENCE_DB:g} dBFS)", flag="silence")
-    signal = trim(signal, below_db=settings.trim_top_db)
-    _check_length(len(signal), rate=settings.sample_rate, least=settings.min_duration)
-    return normalize(signal, rate=settings.sample_rate, method=settings.normalize, level_db=settings.target_level_db)
+    signal = trim(signal, top_db=settings.trim_top_db)
+    _check_duration(len(signal), rate=settings.sample_rate, min_duration=settings.min_duration)
+    return normalize(signal, rate=settings.sample_rate, method=settings.normalize, target_db=settings.target_level_db)
 
 
-def _check_length(n_samples: int, *, rate: int, least: float) -> None:
+def _check_duration(n_samples: int, *, rate: int, min_duration: float) -> None:
     seconds = n_samples / rate
-    if seconds < least:
-        reason = f"too short: {seconds:.2f} s without silence at the ends, at least {least:g} s are needed"
+    if seconds < min_duration:
+        reason = f"too short: {seconds:.2f} s without silence at the ends, at least {min_duration:g} s are needed"
         raise NoSpeechError(reason, flag="too_short")

@@ -1,4 +1,4 @@
-"""Convert recordings that libsndfile does not read, such as m4a, with the program ffmpeg if it is installed."""
+"""Convert recordings that libsndfile cannot read, such as M4A, by the program ffmpeg if it is installed."""
 
 import shutil
 import subprocess
@@ -11,13 +11,13 @@ from ser.audio import io as audio_io
 from ser.audio.io import AudioError, UnsupportedFormatError
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,aac,amr,ac3,eac3,wv,ape,tta,dsf,flac,ogg,mp3,wav"
-"""Formats that ffmpeg may open. Playlists are not among them, as they may name any other file or address."""
+"""Formats that ffmpeg may open. Playlists are excluded, because they may refer to any file or address."""
 TIMEOUT_SECONDS = 600
 
 
 @contextmanager
 def open_with_ffmpeg(recording: Path | bytes) -> Iterator[Path | bytes]:
-    """Yield a recording as it is if libsndfile reads it, otherwise a WAV file that exists within the context.
+    """Yield a recording unchanged if libsndfile reads it, otherwise a WAV file that is deleted on exit.
 
     Raises
     ------
@@ -35,14 +35,14 @@ def open_with_ffmpeg(recording: Path | bytes) -> Iterator[Path | bytes]:
 
 @contextmanager
 def converted_to_wav(recording: Path | bytes, *, refused: UnsupportedFormatError) -> Iterator[Path]:
-    """Convert a recording to a WAV file that exists within the context.
+    """Convert a recording to a WAV file that is deleted on exit.
 
     Parameters
     ----------
-    recording
-        A file, or the bytes of one.
-    refused
-        The error of libsndfile.
+    recording : Path or bytes
+        A file or its content.
+    refused : UnsupportedFormatError
+        Error of libsndfile, to be quoted.
 
     Raises
     ------
@@ -58,17 +58,13 @@ def converted_to_wav(recording: Path | bytes, *, refused: UnsupportedFormatError
             source.write_bytes(recording)
         else:
             source = recording.resolve()
-        _convert(program, source, target, refused=refused)
+        reading = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-i", f"file:{source}"]
+        writing = ["-map", "0:a:0", "-c:a", "pcm_s16le", "-f", "wav", f"file:{target}"]
+        command = [program, "-nostdin", "-v", "error", *reading, *writing]
+        try:
+            subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT_SECONDS)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise AudioError(f"{refused}; ffmpeg failed too ({type(error).__name__})") from None
+        if not target.is_file():
+            raise AudioError(f"{refused}; ffmpeg found no audio")
         yield target
-
-
-def _convert(program: str, source: Path, target: Path, *, refused: UnsupportedFormatError) -> None:
-    reading = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-i", f"file:{source}"]
-    writing = ["-map", "0:a:0", "-c:a", "pcm_s16le", "-f", "wav", f"file:{target}"]
-    command = [program, "-nostdin", "-v", "error", *reading, *writing]
-    try:
-        subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT_SECONDS)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise AudioError(f"{refused}; ffmpeg failed too ({type(error).__name__})") from None
-    if not target.is_file():
-        raise AudioError(f"{refused}; ffmpeg found no audio")

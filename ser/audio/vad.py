@@ -1,6 +1,6 @@
-"""Where in a signal somebody speaks: frames that stand out of the noise. For signals that pass by, in constant memory.
+"""Detect voice activity in a stream by the energy of frames relative to a noise floor, in constant memory.
 
-A frame is 10 ms; a level is its RMS in dBFS. What is loud and not steady counts as speech, so that music does too.
+Frames last 10 ms and levels are RMS in dBFS. Any sound above the noise floor counts as speech, music too.
 """
 
 from collections import deque
@@ -14,18 +14,17 @@ from ser.audio.types import Waveform
 
 FRAME_SECONDS = 0.01
 NOISE_WINDOW_SECONDS = 15.0
-"""The noise is what has been quiet for so long. Louder noise is taken for speech until it has lasted about as long."""
+"""Duration over which the noise floor is estimated. Louder noise counts as speech for about as long."""
 NOISE_PERCENTILE = 10
-"""Per cent of those frames that lie below the noise's level: fluent speech has as many gaps between its sounds."""
-QUIETEST_DB = -80.0
-"""Noise is taken to be at least as loud, or the last bits of a silent file would be speech; calm
-actors of RAVDESS speak at -60."""
+"""Percentile of the frame levels taken as the noise floor; fluent speech has as many pauses."""
+MIN_FLOOR_DB = -80.0
+"""Lower limit of the noise floor, so that dither is not speech. Calm speech in RAVDESS is at -60."""
 SPEECH_MARGIN_DB = 10.0
-"""Speech is so much louder than the noise; steady noise varies by 2 dB from frame to frame."""
+"""Level of speech above the noise floor; stationary noise varies by 2 dB between frames."""
 MAX_PAUSE_SECONDS = 0.3
-"""A gap as short is part of speaking."""
+"""Longest pause within a segment."""
 MIN_SPEECH_SECONDS = 0.1
-"""What is shorter is a click."""
+"""Shortest segment; anything shorter is a click."""
 
 Levels = npt.NDArray[np.float64]
 Loud = npt.NDArray[np.bool_]
@@ -33,14 +32,14 @@ Loud = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Segment:
-    """Where somebody speaks, in seconds from the beginning."""
+    """A segment of speech, in seconds from the start of the stream."""
 
     start: float
     end: float
 
 
 def frame_levels_db(signal: Waveform, *, rate: int) -> Levels:
-    """Measure the level of every frame of a (n_samples,) signal, in dBFS; the last frame may be shorter."""
+    """Compute the level of every frame of a signal of shape (n_samples,), in dBFS; the last frame may be shorter."""
     size = round(rate * FRAME_SECONDS)
     starts = np.arange(0, len(signal), size)
     if not len(starts):
@@ -51,7 +50,7 @@ def frame_levels_db(signal: Waveform, *, rate: int) -> Levels:
 
 
 class EnergyVad:
-    """Tells speech from noise, hop by hop; what it says of a hop does not change later."""
+    """Detect speech in a stream of frame levels. A decision never changes afterwards."""
 
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=round(NOISE_WINDOW_SECONDS / FRAME_SECONDS))
@@ -59,48 +58,43 @@ class EnergyVad:
         self._first: int | None = None
         self._last = 0
 
-    @property
-    def floor_db(self) -> float:
-        """The noise's level in dBFS, as far as it has been heard."""
-        heard = np.percentile(self._recent, NOISE_PERCENTILE) if self._recent else QUIETEST_DB
-        return max(float(heard), QUIETEST_DB)
-
-    def update(self, frames: Levels) -> tuple[Loud, Sequence[Segment]]:
-        """Add the next frames.
+    def update(self, levels: Levels) -> tuple[Loud, Sequence[Segment]]:
+        """Process the next frames.
 
         Parameters
         ----------
-        frames : (n_frames,) float64
-            Their levels, in dBFS.
+        levels : ndarray of shape (n_frames,)
+            Levels of the frames in dBFS.
 
         Returns
         -------
-        loud : (n_frames,) bool
-            Which of them stand out of the noise, these frames included.
+        loud : ndarray of shape (n_frames,), bool
+            True for frames above the noise floor, which is estimated from these frames too.
         segments : sequence of Segment
-            Speech that has ended by now.
+            Segments that ended.
         """
-        self._recent.extend(frames.tolist())
-        loud = frames > self.floor_db + SPEECH_MARGIN_DB
+        self._recent.extend(levels.tolist())
+        floor = float(np.percentile(self._recent, NOISE_PERCENTILE)) if self._recent else MIN_FLOOR_DB
+        loud = levels > max(floor, MIN_FLOOR_DB) + SPEECH_MARGIN_DB
         ended = list(self._segments(np.flatnonzero(loud) + self._n_frames))
-        self._n_frames += len(frames)
-        if self._first is not None and self._gap(self._n_frames):
+        self._n_frames += len(levels)
+        if self._pause_exceeded(self._n_frames):
             ended.extend(self.close())
         return loud, ended
 
-    def _segments(self, places: npt.NDArray[np.intp]) -> Iterator[Segment]:
-        for place in places.tolist():
-            if self._first is not None and self._gap(place):
+    def _segments(self, loud_frames: npt.NDArray[np.intp]) -> Iterator[Segment]:
+        for frame in loud_frames.tolist():
+            if self._pause_exceeded(frame):
                 yield from self.close()
             if self._first is None:
-                self._first = place
-            self._last = place
+                self._first = frame
+            self._last = frame
 
-    def _gap(self, place: int) -> bool:
-        return (place - self._last) * FRAME_SECONDS > MAX_PAUSE_SECONDS
+    def _pause_exceeded(self, frame: int) -> bool:
+        return self._first is not None and (frame - self._last) * FRAME_SECONDS > MAX_PAUSE_SECONDS
 
     def close(self) -> Sequence[Segment]:
-        """End the segment that goes on, if one does."""
+        """End the current segment and return it, unless there is none or it is too short."""
         if self._first is None:
             return []
         segment = Segment(round(self._first * FRAME_SECONDS, 2), round((self._last + 1) * FRAME_SECONDS, 2))
