@@ -1,4 +1,4 @@
-"""Recordings that libsndfile does not read are converted by ffmpeg if it is installed, and refused otherwise."""
+"""Recordings that libsndfile cannot read are converted by ffmpeg if it is installed, and rejected otherwise."""
 
 import sys
 from pathlib import Path
@@ -13,6 +13,7 @@ from tests.helpers import signals
 
 REFUSED = UnsupportedFormatError("not decodable as audio: Format not recognised")
 M4A = b"\0\0\0 ftypM4A \0\0\2\0"
+WAV = signals.encode(signals.sine(200, seconds=0.5))
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
@@ -24,15 +25,14 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     monkeypatch.setenv("PATH", str(program.parent))
 
 
-def test_ffmpeg_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program gets the bytes or the file, may open neither playlists nor addresses, and its output is removed."""
-    log = tmp_path / "log"
-    sound = signals.encode(signals.sine(200, seconds=0.5))
-    (tmp_path / "sound.wav").write_bytes(sound)
+def test_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ffmpeg gets a file or bytes, may open neither playlists nor addresses, and its output is deleted."""
+    log, output = tmp_path / "log", tmp_path / "output.wav"
+    output.write_bytes(WAV)
     body = f"open({str(log)!r}, 'w').write(' '.join(sys.argv))\n"
-    check = f"assert open(source, 'rb').read() == {M4A!r}\n"
-    copy = f"import shutil; shutil.copy({str(tmp_path / 'sound.wav')!r}, target)"
-    install(tmp_path, monkeypatch, body + check + copy)
+    body += f"assert open(source, 'rb').read() == {M4A!r}\n"
+    body += f"import shutil; shutil.copy({str(output)!r}, target)"
+    install(tmp_path, monkeypatch, body)
     (tmp_path / "-a.m4a").write_bytes(M4A)
     for recording in (M4A, tmp_path / "-a.m4a"):
         with ffmpeg.converted_to_wav(recording, refused=REFUSED) as path:
@@ -45,31 +45,19 @@ def test_ffmpeg_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("body", ["sys.exit(1)", "pass", "import time; time.sleep(60)"])
-def test_what_ffmpeg_does_not_convert_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
-    """If ffmpeg fails, writes nothing or exceeds the time limit, the error says that both were tried."""
+def test_failed_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """If ffmpeg fails, writes nothing or exceeds the time limit, the error has both reasons."""
     monkeypatch.setattr(ffmpeg, "TIMEOUT_SECONDS", 2)
     install(tmp_path, monkeypatch, body)
-    with (
-        pytest.raises(AudioError, match="not recognised; ffmpeg"),
-        ffmpeg.converted_to_wav(M4A, refused=REFUSED),
-    ):
+    with pytest.raises(AudioError, match="not recognised; ffmpeg"), ffmpeg.converted_to_wav(M4A, refused=REFUSED):
         pass
 
 
 @pytest.mark.parametrize("content", [M4A + bytes(99), b"Dogs are sitting\n" * 99, b"\x89PNG\r\n\x1a\n" + bytes(99)])
-def test_without_ffmpeg_the_error_names_formats(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
-) -> None:
-    """The error lists what is read without ffmpeg, and says that it would help with other formats."""
+def test_without_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    """The error lists the accepted formats, and that ffmpeg reads others; these are not converted."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    (tmp_path / "x.wav").write_bytes(content)
-    for recording in (content, tmp_path / "x.wav"):
-        with pytest.raises(AudioError, match=r"WAV.*install ffmpeg"), ffmpeg.open_with_ffmpeg(recording):
-            pass
-
-
-def test_what_libsndfile_reads_is_not_converted() -> None:
-    """Other recordings are passed on as they are."""
-    sound = signals.encode(signals.sine(200, seconds=0.5))
-    with ffmpeg.open_with_ffmpeg(sound) as recording:
-        assert recording is sound
+    with pytest.raises(AudioError, match=r"WAV.*ffmpeg"), ffmpeg.open_with_ffmpeg(content):
+        pass
+    with ffmpeg.open_with_ffmpeg(WAV) as recording:
+        assert recording is WAV

@@ -1,4 +1,4 @@
-"""Whatever libsndfile decodes is decoded; what is encoded comes back as it was."""
+"""Formats of libsndfile are decoded, and FLAC keeps 16 bits."""
 
 from pathlib import Path
 
@@ -15,17 +15,15 @@ TONE = sine(440, seconds=0.5)
     ("kind", "subtype", "tolerance"),
     [
         ("WAV", "PCM_U8", 2**-7),
-        ("WAV", "PCM_16", 2**-15),
         ("WAV", "PCM_24", 2**-23),
         ("WAV", "FLOAT", 0),
         ("FLAC", "PCM_16", 2**-15),
-        ("FLAC", "PCM_24", 2**-23),
         ("AIFF", "PCM_16", 2**-15),
         ("OGG", "VORBIS", 0.05),
     ],
 )
-def test_content_is_decoded_whatever_the_suffix(kind: str, subtype: str, tolerance: float, tmp_path: Path) -> None:
-    """A file named .wav gives the samples and the rate that were encoded, in any format and width."""
+def test_format_is_identified_by_content(kind: str, subtype: str, tolerance: float, tmp_path: Path) -> None:
+    """A file named .wav has the samples and the rate that were encoded, in any format."""
     file = tmp_path / "tone.wav"
     file.write_bytes(encode(TONE, rate=24414, kind=kind, subtype=subtype))
     samples, rate = audio_io.decode(file)
@@ -33,23 +31,18 @@ def test_content_is_decoded_whatever_the_suffix(kind: str, subtype: str, toleran
     np.testing.assert_allclose(samples[:, 0], TONE, atol=tolerance)
 
 
-def test_a_streamed_wav_is_read() -> None:
-    """A WAV whose header leaves the length open, as programs write it to a pipe, is whole."""
+def test_wav_without_a_length() -> None:
+    """A WAV written to a pipe, whose header declares no length, is complete."""
     streamed = encode(TONE)[:40] + b"\xff" * 4 + encode(TONE)[44:]
     assert len(audio_io.decode(streamed)[0]) == len(TONE)
 
 
-def test_flac_holds_the_signal_in_16_bits() -> None:
-    """Encoding loses no more than half a step of 16 bits, once; samples beyond full scale do not wrap round."""
-    signal = np.clip(noise(level_db=-10), -0.99, 0.99)
-    once = audio_io.from_flac(audio_io.to_flac(signal, rate=RATE))
-    assert once.dtype == np.float32
-    assert np.abs(once - signal).max() <= 2**-16
-    np.testing.assert_array_equal(audio_io.from_flac(audio_io.to_flac(once, rate=RATE)), once)
-    beyond = np.array([1, -1, 1.5, -1.5], dtype=np.float32)
-    np.testing.assert_allclose(audio_io.from_flac(audio_io.to_flac(beyond, rate=RATE)), [1, -1, 1, -1], atol=2**-15)
-
-
-def test_flac_has_the_same_bytes_every_time() -> None:
-    """Equal signals are equal files."""
-    assert audio_io.to_flac(noise(), rate=RATE) == audio_io.to_flac(noise(), rate=RATE)
+def test_flac_has_16_bits() -> None:
+    """Encoding is deterministic, rounds once, and clips at full scale."""
+    signal = np.append(np.clip(noise(level_db=-10), -0.99, 0.99), np.array([1, -1, 1.5, -1.5], dtype=np.float32))
+    decoded = audio_io.from_flac(audio_io.to_flac(signal, rate=RATE))
+    assert decoded.dtype == np.float32
+    assert np.abs(decoded - signal)[:-4].max() <= 2**-16
+    np.testing.assert_allclose(decoded[-4:], [1, -1, 1, -1], atol=2**-15)
+    np.testing.assert_array_equal(audio_io.from_flac(audio_io.to_flac(decoded, rate=RATE)), decoded)
+    assert audio_io.to_flac(signal, rate=RATE) == audio_io.to_flac(signal, rate=RATE)

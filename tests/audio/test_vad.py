@@ -1,65 +1,64 @@
-"""Speech is what stands out of the noise, whatever the noise's level."""
+"""Speech is detected relative to the noise floor."""
 
 import numpy as np
 import pytest
 
-from ser.audio import vad
-from ser.audio.vad import EnergyVad, Segment
+from ser.audio.vad import EnergyVad, Segment, frame_levels_db
 from tests.helpers.fake_model import RATE, quiet, spoken
 from tests.helpers.signals import noise, silence, sine
 
 
-def heard(signal: np.ndarray, *, hop_seconds: float = 1.0) -> tuple[np.ndarray, list[Segment]]:
-    listener, loud, segments = EnergyVad(), [], []
-    size = round(hop_seconds * RATE)
-    for start in range(0, len(signal), size):
-        found, ended = listener.update(vad.frame_levels_db(signal[start : start + size], rate=RATE))
-        loud.append(found)
+def detect(signal: np.ndarray) -> tuple[np.ndarray, list[Segment]]:
+    """Process a signal second by second."""
+    vad, loud, segments = EnergyVad(), [], []
+    for start in range(0, len(signal), RATE):
+        above_floor, ended = vad.update(frame_levels_db(signal[start : start + RATE], rate=RATE))
+        loud.append(above_floor)
         segments.extend(ended)
-    return np.concatenate(loud), [*segments, *listener.close()]
+    return np.concatenate(loud), [*segments, *vad.close()]
 
 
-def test_levels_are_those_of_frames() -> None:
+def test_frame_levels() -> None:
     """A sine of amplitude 0.5 has an RMS level of -9.03 dBFS in every frame, also in the last, which is shorter."""
-    levels = vad.frame_levels_db(sine(1000, seconds=0.105), rate=RATE)
+    levels = frame_levels_db(sine(1000, seconds=0.105), rate=RATE)
     assert len(levels) == 11
     np.testing.assert_allclose(levels, -9.03, atol=0.01)
-    assert len(vad.frame_levels_db(np.empty(0, dtype=np.float32), rate=RATE)) == 0
+    assert len(frame_levels_db(np.empty(0, dtype=np.float32), rate=RATE)) == 0
 
 
 @pytest.mark.parametrize("gain", [1.0, 0.1, 0.01])
-def test_segments_are_where_somebody_speaks(gain: float) -> None:
-    """Two utterances in a quiet room are found to the frame, syllables joined, in a soft recording too."""
+def test_segments_of_two_utterances(gain: float) -> None:
+    """Segments are exact to a frame, join syllables, and do not depend on the level."""
     signal = gain * np.concatenate([quiet(2), spoken(200, seconds=2), quiet(1), spoken(200, seconds=1), quiet(1)])
-    _, segments = heard(signal.astype(np.float32))
+    _, segments = detect(signal.astype(np.float32))
     ends = [(segment.start, segment.end) for segment in segments]
     np.testing.assert_allclose(ends, [(2.0, 3.9), (5.0, 5.9)], atol=0.011)
 
 
 @pytest.mark.parametrize("signal", [silence(3), noise(seconds=20, level_db=-20), sine(440, seconds=3)])
-def test_what_is_steady_is_no_speech(signal: np.ndarray) -> None:
-    """Silence, noise as loud as speech, and a hum are not taken for somebody who speaks."""
-    loud, segments = heard(signal)
-    assert loud.sum() == 0
+def test_stationary_signals_are_not_speech(signal: np.ndarray) -> None:
+    """Silence, loud noise and a hum have no segments."""
+    loud, segments = detect(signal)
+    assert not loud.any()
     assert segments == []
 
 
-def test_speech_is_found_from_the_first_sample() -> None:
-    """A recording that was cut to its speech has no quiet beginning to learn the noise from."""
-    loud, [segment] = heard(spoken(200, seconds=2))
+def test_speech_without_a_preceding_pause() -> None:
+    """A recording trimmed to speech is detected from the first sample."""
+    loud, [segment] = detect(spoken(200, seconds=2))
     assert loud.mean() == pytest.approx(0.6, abs=0.02)
     assert segment == Segment(0.0, 1.9)
 
 
-def test_a_click_is_no_segment() -> None:
-    """Something of two frames is too short for speech."""
+def test_click_is_not_a_segment() -> None:
+    """Two frames are too short for speech."""
     signal = quiet(2)
     signal[RATE : RATE + 320] += sine(500, seconds=0.02)
-    assert heard(signal)[1] == []
+    assert detect(signal)[1] == []
 
 
-def test_noise_that_grows_is_learnt() -> None:
-    """A machine that starts is taken for speech, but not for ever."""
-    loud, _ = heard(np.concatenate([quiet(5), noise(seconds=40, level_db=-30)]))
+def test_noise_floor_adapts() -> None:
+    """A noise that starts counts as speech only for the first seconds."""
+    loud, _ = detect(np.concatenate([quiet(5), noise(seconds=40, level_db=-30)]))
     assert loud[600]
-    assert loud[-2000:].sum() == 0
+    assert not loud[-2000:].any()
