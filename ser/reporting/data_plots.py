@@ -152,6 +152,7 @@ def plot_example(panels: Sequence[WaveformPanel], path: Path, *, mel_range: tupl
             axis = {"sr": panel.frame_rate, "hop_length": 1, "x_axis": "s", "y_axis": "mel", "y_coords": centres}
             mesh = specshow(panel.log_mel, ax=spectrogram, **axis, **levels)
             spectrogram.locator_params(axis="x", nbins=4)
+            spectrogram.set_xlabel("Time (s)")
         axes[0, 0].set(xlim=(0, seconds), ylim=(-1.05 * full, 1.05 * full), ylabel="Amplitude")
         axes[1, 0].set_ylabel("Frequency (Hz)")
         for ax in axes.flat:

@@ -162,7 +162,8 @@ def _describe_used(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> str:
 
 
 def _figures(rows: pd.DataFrame, folder: Path) -> dict[str, html_page.Picture]:
-    names, scale = ", ".join(sorted(rows.corpus.unique())), "The scale differs between corpora."
+    names = ", ".join(sorted(rows.corpus.unique()))
+    scale = "The scale differs between corpora." if rows.corpus.nunique() > 1 else ""
     order, speakers = canonical_order(rows.emotion), data_tables.count_speakers(rows)
     emotions = rows.assign(sex=data_tables.sex_names(rows.sex)).groupby(["corpus", "emotion", "sex"]).size()
     emotions = emotions.rename("clips").reset_index()

@@ -197,7 +197,7 @@ def _recalls(run: _Run, model: str, scores: pd.DataFrame) -> html_page.Picture:
     alt = evaluation_text.alt_text(f"Recall of {model} by emotion", dict(scores.recall))
     interval = f", with {run.interval}" if scores.low.notna().any() else ""
     caption = f"Recall of each emotion{interval}; dashed: chance level."
-    options: dict[str, Any] = {"chance": run.chance, "label": "Recall", "width": 4.6, "alt": alt, "caption": caption}
+    options: dict[str, Any] = {"chance": run.chance, "label": "Recall", "width": 3.0, "alt": alt, "caption": caption}
     return run.plot(f"{model}_recall", plots.plot_confidence_intervals, plotted, title=model, **options)
 
 

@@ -159,11 +159,9 @@ def leaderboard_markdown(
         "",
         "UAR: unweighted average recall (balanced accuracy). F1: macro average. ECE: expected calibration error.",
         "",
-        f"{interval[0].upper()}{interval[1:]}." if few else f"{interval} (cluster bootstrap).",
-        "",
-        "Differences between models are not testable."
+        f"{interval[0].upper()}{interval[1:]}; differences between models are not testable."
         if few
-        else "`=`: the best model, or not significantly different from the best.",
+        else f"{interval} (cluster bootstrap). `=`: the best model, or not significantly different from the best.",
         "",
     ]
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-DPI = 100
+DPI = 120
 AFTER = "#4c78a8"
 GREY = "#555555"
 CHARACTERS_PER_INCH = 12.5
