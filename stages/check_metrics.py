@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -19,7 +19,7 @@ from ser.utils.files import write_text
 def main(
     against: Annotated[str, typer.Option(help="The Git revision to compare with.")] = "main",
     candidate: Annotated[str | None, typer.Option(help="The revision to check; by default the workspace.")] = None,
-    accept: Annotated[list[Change] | None, typer.Option(help="Accept a change; repeatable.")] = None,
+    accept: Annotated[list[str] | None, typer.Option(help=f"Accept a change: {get_args(Change)}.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write a comment for a pull request here.")] = None,
     picture: Annotated[list[str] | None, typer.Option(help="URL of a picture for the comment.")] = None,
 ) -> None:
@@ -29,6 +29,8 @@ def main(
     of params.yaml. Exit code 0: not worse, 1: worse, 2: could not compare. See docs/regression.md for the checks.
     """
     params = read_params()
+    if unknown := set(accept or []) - set(get_args(Change)):
+        raise UserError(f"--accept: found {', '.join(unknown)}; expected {', '.join(get_args(Change))}.")
     after, notes = revisions.read_result(candidate)
     before, others = revisions.read_result(against)
     if after is None:
