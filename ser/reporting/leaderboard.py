@@ -5,7 +5,7 @@
 speakers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -14,7 +14,7 @@ import pandas as pd
 from ser import paths
 from ser.corpora.base import is_synthetic, published_folds
 from ser.dataset.clip_metadata import describe_unknown_speakers
-from ser.dataset.protocol import HELD_OUT, count_folds, describe_protocol, effective_protocol
+from ser.dataset.protocol import describe_protocol
 from ser.evaluation import metrics, summary
 from ser.evaluation.evaluate import EvaluationResult
 from ser.params import Split, TrainLstm
@@ -42,9 +42,11 @@ class RunDescription(TypedDict):
 def describe_run(result: EvaluationResult, *, corpora: Sequence[str], split: Split, n_networks: int) -> RunDescription:
     """Describe the evaluation protocol of a run; `n_networks` is the size of the ensemble `lstm`."""
     unknown, published = result.unknown_speakers, published_folds(corpora, split.fold_table)
+    protocol = describe_protocol(corpora, split, unknown=unknown, published=published)
+    synthetic = "\nsynthetic speech: says nothing about human speech" if any(map(is_synthetic, corpora)) else ""
     return {
-        "protocol": describe_protocol(corpora, split, unknown=unknown, published=published),
-        "caption": figure_caption(corpora, split, unknown=unknown),
+        "protocol": protocol,
+        "caption": f"{protocol}{synthetic}",
         "notes": warnings(corpora, unknown=unknown, n_networks=n_networks),
     }
 
@@ -95,22 +97,6 @@ def write(
                 plots.plot_confusion(counts, Path(f"{path}.png"), title=f"{subject}\n{title}")
                 pairs = rows[["emotion", "predicted"]].to_csv(index=False, lineterminator="\n")
                 write_text(Path(f"{path}.csv"), pairs)
-
-
-def figure_caption(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
-    """Describe the evaluation protocol for the title of a figure."""
-    protocol = effective_protocol(corpora, split, unknown=unknown)
-    folds = count_folds(corpora, split, published=published_folds(corpora, split.fold_table))
-    once: Mapping[str, str] = {
-        "speaker_independent": "tested on unseen speakers",
-        "text_independent": "tested on unseen sentences",
-        "random": "random clips held out",
-    }
-    how = once[protocol] if folds == 1 else f"{folds}-fold cross-validation over {HELD_OUT[protocol]}"
-    optimistic = " (optimistic)" if protocol in ("text_independent", "random") else ""
-    synthetic = "\nsynthetic speech: says nothing about human speech" if any(map(is_synthetic, corpora)) else ""
-    speakers = f"\nnot speaker-independent: speakers of {' + '.join(unknown)} are unknown" if unknown else ""
-    return f"{' + '.join(sorted(corpora))}, {how}{optimistic}{synthetic}{speakers}"
 
 
 def warnings(corpora: Sequence[str], *, unknown: Sequence[str], n_networks: int) -> list[str]:

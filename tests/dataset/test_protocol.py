@@ -1,11 +1,13 @@
 """Test the descriptions of the evaluation protocol and of the sizes of splits."""
 
+from typing import get_args
+
 import pandas as pd
 import pytest
 
 from ser.corpora.base import known_corpora, load_corpus, published_folds
 from ser.dataset import protocol, splits
-from ser.params import Split
+from ser.params import Protocol, Split
 from tests.helpers import factories
 
 
@@ -27,6 +29,17 @@ def test_folds_are_counted(corpora: list[str], settings: Split, n_folds: int) ->
     published = published_folds(corpora, settings.fold_table)
     assert protocol.count_folds(corpora, settings, published=published) == n_folds
     assert protocol.effective_protocol(corpora, settings, unknown=[]) == settings.protocol
+    sentence = protocol.describe_protocol(corpora, settings, unknown=[], published=published)
+    assert (f"{n_folds}-fold cross-validation" in sentence) == (n_folds > 1)
+
+
+def test_protocols_have_different_descriptions() -> None:
+    """Protocols with seen speakers are called optimistic; the order of the corpora does not matter."""
+    corpora, options = ["tess", "ravdess"], {"unknown": [], "published": {}}
+    texts = {name: protocol.describe_protocol(corpora, factories.split(name), **options) for name in get_args(Protocol)}
+    assert len(set(texts.values())) == len(texts)
+    assert {name for name, text in texts.items() if "optimistic" in text} == {"text_independent", "random"}
+    assert all(text.startswith("ravdess + tess, ") for text in texts.values())
 
 
 def test_protocol_is_random_if_all_speakers_are_unknown() -> None:

@@ -1,18 +1,14 @@
 """The leaderboard has protocol, scores, intervals and warnings; results are written as Markdown, CSV, JSON and PNG."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
 
 import pandas as pd
 import pytest
 
 from ser import labels, paths
-from ser.corpora.base import published_folds
-from ser.dataset.protocol import describe_protocol
 from ser.evaluation import significance, summary
-from ser.params import Protocol, Split
 from ser.reporting import leaderboard, plots
 from ser.utils.errors import UserError
 from tests.helpers import factories
@@ -37,11 +33,6 @@ def markdown(table: pd.DataFrame, *, unknown: str = "", notes: Sequence[str] = (
     return leaderboard.leaderboard_markdown(table, test_set=test_set, chance=1 / 8, unknown=unknown, notes=notes)
 
 
-def protocol(corpora: Sequence[str], split: Split, *, unknown: Sequence[str]) -> str:
-    published = published_folds(corpora, split.fold_table)
-    return describe_protocol(corpora, split, unknown=unknown, published=published)
-
-
 def header(text: str) -> list[str]:
     return next(cells(line) for line in text.splitlines() if "UAR" in line and line.startswith("|"))
 
@@ -50,48 +41,10 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-both_descriptions = pytest.mark.parametrize("describe", [protocol, leaderboard.figure_caption])
-
-
-@both_descriptions
-def test_protocols_have_different_descriptions(describe: Callable[..., str]) -> None:
-    """Protocols with seen speakers are called optimistic; the order of the corpora does not matter."""
-    texts = {name: describe(["tess", "ravdess"], factories.split(name), unknown=[]) for name in get_args(Protocol)}
-    assert len(set(texts.values())) == len(texts)
-    assert {name for name, text in texts.items() if "optimistic" in text} == {"text_independent", "random"}
-    assert all(text.startswith("ravdess + tess, ") for text in texts.values())
-
-
-@both_descriptions
-@pytest.mark.parametrize(
-    ("corpora", "settings", "text", "optimistic"),
-    [
-        ("ravdess", {"protocol": "speaker_independent", "folds": 5}, "5-fold cross-validation over speakers", False),
-        ("ravdess", {"protocol": "text_independent"}, "sentences", True),
-        ("tess", {"protocol": "text_independent", "folds": 4}, "4-fold cross-validation over sentences", True),
-        ("ravdess", {"protocol": "random", "folds": 10}, "10-fold cross-validation over random clips", True),
-        ("ravdess tess demo", {"protocol": "cross_corpus"}, "3-fold cross-validation over corpora", False),
-        ("savee ravdess", {"protocol": "speaker_independent", "published": "emobox"}, "6-fold", False),
-        ("tess", {"protocol": "speaker_independent", "published": "swap_speakers"}, "2-fold", False),
-    ],
-)
-def test_description_names_folds(
-    corpora: str, settings: dict[str, Any], text: str, optimistic: bool, describe: Callable[..., str]
-) -> None:
-    """The number of folds is that of the settings, the corpora or the published table."""
-    description = describe(corpora.split(), factories.split(**settings), unknown=[])
-    assert text in description
-    assert ("optimistic" in description) == optimistic
-
-
 def test_unknown_speakers_and_ensembles_have_a_warning() -> None:
-    """A result is optimistic if all speakers are unknown, and not speaker-independent if some are."""
-    split = factories.split("speaker_independent")
-    assert "not speaker-independent" in leaderboard.figure_caption(["mine"], split, unknown=["mine"])
-    for describe in (protocol, leaderboard.figure_caption):
-        assert "optimistic" in describe(["mine"], split, unknown=["mine"])
-        assert "optimistic" not in describe(["mine", "tess"], split, unknown=["mine"])
+    """Only the corpora with unknown speakers are named."""
     speakers, ensemble = leaderboard.warnings(["mine", "tess"], unknown=["mine"], n_networks=5)
+    assert "not speaker-independent" in speakers
     assert "mine" in speakers and "tess" not in speakers
     assert "5 networks" in ensemble
 
