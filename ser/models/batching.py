@@ -1,8 +1,7 @@
-"""Clips as batches for a network: clips of like length together, in a new order each epoch, mixed and masked.
+"""Build training batches: length bucketing, shuffling, mixup and SpecAugment.
 
-Clips are lengthened to a multiple of a bucket by repeating their last frame, so that clips of equal length share a
-batch: no masks inside the network, no padding to the longest, and a clip's prediction does not depend on its
-neighbours.
+Clips are padded to a multiple of a bucket by repeating their last frame, and a batch holds clips of one length. So the
+network needs no masking, and the prediction of a clip does not depend on the other clips of its batch.
 """
 
 from __future__ import annotations
@@ -19,27 +18,25 @@ from ser.params import TrainLstm
 
 Labels = npt.NDArray[np.int64]
 Inputs: TypeAlias = Array | tuple[Array, Array]
-"""What a network is given of a batch: frames (clips, frames, features), or these and functionals (clips, values)."""
+"""Frames (n_clips, n_frames, n_features), or a tuple of frames and functionals (n_clips, n_functionals)."""
 Batch: TypeAlias = tuple[Inputs, Array]
-"""Inputs, and targets (clips, classes): shares of 1, or of a clip's weight."""
+"""Inputs, and targets (n_clips, n_classes)."""
 N_MASKS = 2
-"""Bands of time, and of features, that are hidden in each clip."""
+"""SpecAugment masks per clip and axis."""
 MAX_MASK_FRACTION = 1 / 8
-"""Of a clip, or of all features, that one of them hides."""
+"""Maximum width of a mask, as a fraction of its axis."""
 
 
 @dataclass(frozen=True)
 class BranchInputs:
-    """What each branch of a network sees: where its columns stand.
+    """Column slices that the branches of a network use.
 
     Attributes
     ----------
-    spectral
-        Frame features of the first recurrent branch; none: all.
-    prosody
-        Frame features of the second recurrent branch; none: there is no such branch.
-    dynamics
-        Functionals of the second dense branch; none: there is no such branch.
+    spectral, prosody : sequence of (int, int)
+        Frame features of the first and second recurrent branch; if empty, all features and no branch, respectively.
+    dynamics : sequence of (int, int)
+        Functionals of the second dense branch; no such branch if empty.
     """
 
     spectral: Sequence[Span] = ()
@@ -47,60 +44,55 @@ class BranchInputs:
     dynamics: Sequence[Span] = ()
 
     @classmethod
-    def among(cls, frames: Sequence[str], functionals: Sequence[str], settings: TrainLstm) -> BranchInputs:
-        """Find what the settings name among features of frames and functionals: those of them that there are."""
-        groups = (settings.spectral_features, settings.prosody_features)
-        spectral, prosody = (merge_slices(columns_of(frames, kinds)) for kinds in groups)
+    def from_names(cls, frames: Sequence[str], functionals: Sequence[str], settings: TrainLstm) -> BranchInputs:
+        """Locate the features named in the settings among column names; features without columns are ignored."""
+        kinds = (settings.spectral_features, settings.prosody_features)
+        spectral, prosody = (merge_slices(columns_of(frames, names)) for names in kinds)
         return cls(spectral, prosody, dynamics=column_slices(functionals, settings.dynamic_functionals))
 
 
 ALL_FEATURES = BranchInputs()
-"""A recurrent branch sees all features of frames, a dense one all functionals, if there are any."""
+"""One recurrent branch for all frame features and, if there are functionals, one dense branch for all of them."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Clips for the network.
+    """Clips with labels, as inputs of the network.
 
     Attributes
     ----------
-    frames
-        The (n_frames, features) matrix of each.
-    labels
-        Class indices: (clips,).
-    functionals
-        Of each clip: (clips, values) float32; None for a network that sees frames alone.
-    seen
-        What of both each branch sees.
+    frames : sequence of ndarray of shape (n_frames, n_features)
+        Frame features of each clip.
+    labels : ndarray of shape (n_clips,)
+        Class indices.
+    functionals : ndarray of shape (n_clips, n_functionals), optional
+        None for a network that uses frames only.
+    branch_inputs : BranchInputs
+        Columns that each branch uses.
     """
 
     frames: Sequence[Array]
     labels: Labels
     functionals: Array | None = None
-    seen: BranchInputs = ALL_FEATURES
+    branch_inputs: BranchInputs = ALL_FEATURES
 
 
 def model_inputs(frames: Array, functionals: Array | None) -> Inputs:
-    """Put what a network is given of a batch in the form that it takes."""
+    """Combine frames and functionals, if any, as a network takes them."""
     return frames if functionals is None else (frames, functionals)
 
 
 def mean_and_variance(frames: Sequence[Array]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Compute each feature's mean and variance over all frames of all clips: two (features,) arrays."""
+    """Compute mean and variance of each feature over all frames of all clips: two (n_features,) arrays."""
     n = int(_lengths(frames).sum())
     mean = sum(clip.sum(axis=0, dtype=np.float64) for clip in frames) / n
-    variance = sum(_squared(clip - mean).sum(axis=0) for clip in frames) / n
+    deviations = (clip - mean for clip in frames)
+    variance = sum(np.square(values, out=values).sum(axis=0) for values in deviations) / n  # in place, to save memory
     return np.asarray(mean), np.maximum(variance, 1e-8)
 
 
-def _squared(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Square in place: of all functionals, another array would take a second to be cleared."""
-    return np.square(values, out=values)
-
-
 def _lengths(frames: Sequence[Array]) -> npt.NDArray[np.int64]:
-    """Count each clip's frames, without reading those that are on disk: (clips,)."""
-    # Not by type: what only asks for an answer should not have to import tables.
+    # Frames on disk know their lengths. No isinstance: inference would have to import pyarrow.
     lengths = getattr(frames, "lengths", None)
     return np.array([len(clip) for clip in frames]) if lengths is None else lengths
 
@@ -113,17 +105,17 @@ class LengthBuckets:
     max_length: int
 
     @classmethod
-    def of(cls, settings: TrainLstm, *, hop_seconds: float) -> LengthBuckets:
-        """Turn the settings' seconds into frames."""
+    def from_settings(cls, settings: TrainLstm, *, hop_seconds: float) -> LengthBuckets:
+        """Convert the settings from seconds to frames."""
         step = max(1, round(settings.bucket_seconds / hop_seconds))
         return cls(step=step, max_length=max(1, round(settings.max_seconds / hop_seconds) // step) * step)
 
     def lengths(self, frames: Sequence[Array]) -> npt.NDArray[np.int64]:
-        """Compute the length each clip is brought to."""
+        """Compute the padded or truncated length of each clip."""
         return np.minimum(-(-_lengths(frames) // self.step) * self.step, self.max_length)
 
     def stack(self, frames: Iterable[Array], *, length: int) -> Array:
-        """Cut clips to a length or repeat their last frame up to it: (clips, length, features)."""
+        """Truncate clips to a length or pad them with their last frame: (n_clips, length, n_features)."""
         clips = list(frames)
         stacked = np.empty((len(clips), length, clips[0].shape[1]), dtype=np.float32)
         for row, clip in zip(stacked, clips, strict=True):
@@ -133,17 +125,9 @@ class LengthBuckets:
 
 
 def group_by_length(lengths: npt.NDArray[np.int64], *, size: int) -> list[npt.NDArray[np.int64]]:
-    """Cut clips, in the order given, into batches of equal length: lists of their positions."""
+    """Split clips into batches of equal length and at most `size` clips: lists of positions, in the given order."""
     groups = [np.flatnonzero(lengths == length) for length in sorted(set(lengths.tolist()))]
     return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
-
-
-def _shuffled(lengths: npt.NDArray[np.int64], *, size: int, rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
-    """Shuffle clips within their lengths, and batches among each other."""
-    order = rng.permutation(len(lengths))
-    batches = [order[batch] for batch in group_by_length(lengths[order], size=size)]
-    rng.shuffle(batches)  # type: ignore[arg-type]
-    return batches
 
 
 def iterate_epoch(
@@ -152,44 +136,48 @@ def iterate_epoch(
     settings: TrainLstm,
     *,
     n_classes: int,
-    blank: Array,
+    fill_value: Array,
     rng: np.random.Generator,
 ) -> Iterator[Batch]:
-    """Make the batches of an epoch: every clip once.
+    """Generate the augmented batches of one epoch: each clip once, in random order.
 
     Parameters
     ----------
-    examples
+    examples : Examples
         Training clips.
-    buckets
-        Lengths that they are brought to.
-    settings
-        The section `train_lstm` of the settings.
-    n_classes
-        How many classes labels count.
-    blank : (features,) float32
-        What masked frames and features are replaced by: the training mean.
-    rng
-        Of the order, and of what is mixed and masked.
+    buckets : LengthBuckets
+        Lengths that clips are padded or truncated to.
+    settings : TrainLstm
+        Section `train_lstm` of the settings.
+    n_classes : int
+    fill_value : ndarray of shape (n_features,)
+        Values of masked frames and features: the training mean.
+    rng : Generator
     """
-    targets = targets_of(examples.labels, settings, n_classes=n_classes)
+    targets = encode_targets(examples.labels, settings, n_classes=n_classes)
     lengths = buckets.lengths(examples.frames)
-    for chosen in _shuffled(lengths, size=settings.batch_size, rng=rng):
-        frames = buckets.stack((examples.frames[clip] for clip in chosen), length=lengths[chosen[0]])
-        functionals = None if examples.functionals is None else examples.functionals[chosen]
-        yield augment_batch(frames, functionals, targets[chosen], settings, blank=blank, rng=rng, seen=examples.seen)
+    order = rng.permutation(len(lengths))
+    batches = [order[batch] for batch in group_by_length(lengths[order], size=settings.batch_size)]
+    rng.shuffle(batches)  # type: ignore[arg-type]
+    for batch in batches:
+        frames = buckets.stack((examples.frames[clip] for clip in batch), length=lengths[batch[0]])
+        functionals = None if examples.functionals is None else examples.functionals[batch]
+        yield augment_batch(
+            frames, functionals, targets[batch], settings, examples.branch_inputs, fill_value=fill_value, rng=rng
+        )
 
 
-def targets_of(labels: Labels, settings: TrainLstm, *, n_classes: int) -> Array:
-    """Make what a network learns of each clip: (clips, classes), rows of 0 with the weight of the clip at its class."""
+def encode_targets(labels: Labels, settings: TrainLstm, *, n_classes: int) -> Array:
+    """One-hot encode labels as (n_clips, n_classes), scaled by the class weight if `class_weight` is balanced.
+
+    Balanced weights give all classes the same sum, and keep the sum over all clips.
+    """
     targets = np.eye(n_classes, dtype=np.float32)[labels]
-    return targets * _weights(labels)[:, None] if settings.class_weight == "balanced" else targets
-
-
-def _weights(labels: Labels) -> Array:
-    """Weigh clips so that each class that there is counts the same, and all clips as much as before: (clips,)."""
-    count = np.bincount(labels)
-    return (len(labels) / (np.count_nonzero(count) * count[labels])).astype(np.float32)
+    if settings.class_weight == "balanced":
+        count = np.bincount(labels)
+        weights = (len(labels) / (np.count_nonzero(count) * count[labels])).astype(np.float32)
+        targets *= weights[:, None]
+    return targets
 
 
 def augment_batch(
@@ -197,80 +185,79 @@ def augment_batch(
     functionals: Array | None,
     targets: Array,
     settings: TrainLstm,
+    branch_inputs: BranchInputs = ALL_FEATURES,
     *,
-    blank: Array,
+    fill_value: Array,
     rng: np.random.Generator,
-    seen: BranchInputs = ALL_FEATURES,
 ) -> Batch:
-    """Mix the clips of a batch and mask them, where the settings say so; `frames` is overwritten.
+    """Apply mixup and SpecAugment to a batch, as far as the settings enable them; `frames` is overwritten.
 
-    What each recurrent branch sees is masked for itself, so that what one misses does not depend on the other; a
-    feature that both see is hidden from both.
+    The features of each recurrent branch are masked independently. A feature of both branches is masked for both.
     """
     if settings.mixup:
-        beside = [] if functionals is None else [functionals]
-        frames, targets, *beside = mixup(frames, targets, *beside, alpha=settings.mixup, rng=rng)
-        functionals = beside[0] if beside else None
+        arrays = [frames, targets] if functionals is None else [frames, targets, functionals]
+        frames, targets, *mixed = mixup(*arrays, alpha=settings.mixup, rng=rng)
+        functionals = mixed[0] if mixed else None
     if settings.spec_augment:
-        spans = [*seen.spectral, *seen.prosody] or [(0, len(blank))]
-        for (start, stop), own in zip(spans, [rng, *rng.spawn(len(spans) - 1)], strict=True):
-            spec_augment(frames[..., start:stop], blank=blank[start:stop], rng=own)
+        spans = [*branch_inputs.spectral, *branch_inputs.prosody] or [(0, len(fill_value))]
+        for (start, stop), generator in zip(spans, [rng, *rng.spawn(len(spans) - 1)], strict=True):
+            spec_augment(frames[..., start:stop], fill_value=fill_value[start:stop], rng=generator)
     return model_inputs(frames, functionals), targets
 
 
 def mixup(*arrays: Array, alpha: float, rng: np.random.Generator) -> list[Array]:
-    """Blend each clip, its target and all else that is known of it with another of the batch, and less than half.
+    """Mix each clip of a batch with another clip, whose weight is at most 0.5.
 
     Parameters
     ----------
-    arrays : (clips, …) float32 each
-        Such as frames and targets: a clip's row in all of them is blended with the same other clip's by the same share.
-    alpha
-        The share is drawn from Beta(alpha, alpha): the smaller, the less is mixed.
+    *arrays : ndarray of shape (n_clips, ...)
+        float32 arrays such as frames and targets; their rows are mixed with the same partners and weights.
+    alpha : float
+        Parameter of the Beta(alpha, alpha) distribution of weights; smaller values mix less.
 
     References
     ----------
     Zhang et al. (2018), mixup: Beyond empirical risk minimization.
     """
-    share = rng.beta(alpha, alpha, size=len(arrays[0])).astype(np.float32)
-    foreign, others = np.minimum(share, 1 - share), rng.permutation(len(arrays[0]))
-    return [_blend(own, own[others], foreign.reshape(-1, *[1] * (own.ndim - 1))) for own in arrays]
+    weights = rng.beta(alpha, alpha, size=len(arrays[0])).astype(np.float32)
+    weights, partners = np.minimum(weights, 1 - weights), rng.permutation(len(arrays[0]))
+    mixed = []
+    for array in arrays:
+        result = array[partners]
+        result -= array  # in place: further arrays of this size would double the time
+        result *= weights.reshape(-1, *[1] * (array.ndim - 1))
+        result += array
+        mixed.append(result)
+    return mixed
 
 
-def _blend(own: Array, other: Array, share: Array) -> Array:
-    """Take a share of `other`, which is overwritten: making no further arrays of that size halves the time."""
-    other -= own
-    other *= share
-    other += own
-    return other
-
-
-def spec_augment(frames: Array, *, blank: Array, rng: np.random.Generator) -> Array:
-    """Hide some bands of time and of features in each clip, and give back the same array.
+def spec_augment(frames: Array, *, fill_value: Array, rng: np.random.Generator) -> Array:
+    """Mask `N_MASKS` bands of time and of features in each clip, in place, and return `frames`.
 
     Parameters
     ----------
-    frames : (clips, frames, features) float32
-        Is overwritten: a copy would take a sixth of the time of preparing a batch.
-    blank : (features,) float32
+    frames : ndarray of shape (n_clips, n_frames, n_features)
+        float32; is overwritten.
+    fill_value : ndarray of shape (n_features,)
+        Values of masked frames and features.
 
     References
     ----------
     Park et al. (2019), SpecAugment.
     """
-    bands, times = (_bands(size, clips=len(frames), rng=rng) for size in (frames.shape[2], frames.shape[1]))
-    for clip, features, hidden in zip(frames, bands, times, strict=True):
+    sizes = frames.shape[2], frames.shape[1]
+    feature_masks, time_masks = (_draw_masks(size, n_clips=len(frames), rng=rng) for size in sizes)
+    for clip, features, times in zip(frames, feature_masks, time_masks, strict=True):
         for start, stop in features:
-            clip[:, start:stop] = blank[start:stop]
-        for start, stop in hidden:
-            clip[start:stop] = blank
+            clip[:, start:stop] = fill_value[start:stop]
+        for start, stop in times:
+            clip[start:stop] = fill_value
     return frames
 
 
-def _bands(size: int, *, clips: int, rng: np.random.Generator) -> list[list[Span]]:
-    """Draw what is hidden of so many features, or frames, in each clip."""
-    widest = max(1, int(size * MAX_MASK_FRACTION)) if size > 1 else 0
-    widths = rng.integers(0, widest, size=(clips, N_MASKS), endpoint=True)
+def _draw_masks(size: int, *, n_clips: int, rng: np.random.Generator) -> list[list[Span]]:
+    max_width = max(1, int(size * MAX_MASK_FRACTION)) if size > 1 else 0
+    widths = rng.integers(0, max_width, size=(n_clips, N_MASKS), endpoint=True)
     starts = rng.integers(0, size - widths, endpoint=True)
-    found: list[list[Span]] = np.stack([starts, starts + widths], axis=-1).tolist()
-    return found
+    masks: list[list[Span]] = np.stack([starts, starts + widths], axis=-1).tolist()
+    return masks

@@ -1,14 +1,12 @@
-"""Every fold and seed of a run, one after the other. What an interruption leaves is taken up again.
+"""Train models on every fold and seed of a run; training is resumable after an interruption.
 
-DVC removes a stage's outputs before it runs, so finished members wait beside the output, under a name that DVC and Git
-ignore, together with a fingerprint of what they were made from; where that has changed, all starts anew.
+DVC removes the outputs of a stage before it runs. Finished models are therefore kept next to the output, in a folder
+that DVC and Git ignore, with a fingerprint of their inputs. If the inputs change, all models are trained again.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,27 +25,14 @@ from ser.utils.parallel import map_tasks
 from ser.utils.text import pluralize
 
 Probabilities: TypeAlias = npt.NDArray[np.floating[Any]]
-"""Probabilities of the validation and test clips: (clips, classes)."""
+"""Probabilities of validation and test clips: (n_clips, n_classes)."""
 Train: TypeAlias = Callable[[Dataset, int, Path], Probabilities]
-"""Trains a model on one fold with a seed, saves it to a folder, and predicts the validation and test clips."""
+"""Train a model on one fold with a seed, save it to a folder, and predict the validation and test clips."""
 
 PACKAGE = Path(ser.__path__[0])
-"""The library: training starts anew where any of its code has changed."""
+"""The library. Any change of its code starts training again."""
 PREDICTIONS = "predictions.parquet"
 CARD = "card.json"
-
-
-@dataclass(frozen=True)
-class FoldRun:
-    """One trained model of a run."""
-
-    fold: int
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Of its folder."""
-        return f"fold{self.fold}_seed{self.seed}"
 
 
 def cross_validate(
@@ -60,78 +45,76 @@ def cross_validate(
     inputs: Iterable[Path],
     n_jobs: int = 1,
 ) -> pd.DataFrame:
-    """Train a model for every fold and seed, calibrate each on its validation clips, and collect what they predict.
+    """Train and calibrate a model for every fold and seed, and collect the predictions.
 
     Parameters
     ----------
-    output
-        Folder of models; gets a folder a member, with what `train` saves there and ``card.json``.
-    data
-        Clips, folds and features.
-    train
-        Makes one member.
-    seeds
-        Of the members.
-    settings
-        What the cards say of how they were trained.
-    inputs
-        Files and folders that the members are made from.
-    n_jobs
-        Members that are trained side by side, each on a core of its own, where one alone cannot use all.
+    output : Path
+        Folder of the models; contains a folder per fold and seed with the files of `train` and ``card.json``.
+    data : Dataset
+    train : Train
+    seeds : sequence of int
+    settings : mapping
+        Settings of the model, for its card.
+    inputs : iterable of Path
+        Files and folders whose change starts training again.
+    n_jobs : int
+        Number of processes that train models in parallel.
 
     Returns
     -------
     DataFrame
-        The prediction table of the validation and test clips of every fold and seed.
+        Prediction table of the validation and test clips of every fold and seed.
     """
-    members = [FoldRun(fold, seed) for fold in data.folds for seed in seeds]
-    # The seeds too, or a member that an interruption left would be among the models of a run that does not want it.
-    fingerprint = _compute_fingerprint([*inputs, PACKAGE], settings={"seeds": list(seeds), "members": settings})
-    with _resumable(output, fingerprint=fingerprint) as folder:
-        missing = [member for member in members if not (folder / member.name / PREDICTIONS).exists()]
-        work = partial(_train_member, folder=folder, data=data, train=train, settings=settings)
-        if n_jobs > 1:
-            data.frames()  # read now, or each process would read all of them
-        kept = len(members) - len(missing)
-        about = f"train {output.name}" + (f" ({kept} were trained before)" if kept else "")
-        map_tasks(work, missing, n_jobs=n_jobs, description=about, unit="model")
-        return _pop_predictions([folder / member.name / PREDICTIONS for member in members])
-
-
-def _train_member(member: FoldRun, *, folder: Path, data: Dataset, train: Train, settings: Mapping[str, Any]) -> None:
-    with atomic_write(folder / member.name) as unfinished:
-        unfinished.mkdir()
-        _train_one(unfinished, data.fold(member.fold), train, member=member, settings=settings)
-
-
-def _train_one(folder: Path, data: Dataset, train: Train, *, member: FoldRun, settings: Mapping[str, Any]) -> None:
-    shares = train(data, member.seed, folder)
-    clips = data.clips("val", "test")
-    table = prediction_table.prediction_table(clips, shares, classes=data.classes, seed=member.seed)
-    temperature = fit_temperature(table[table.split == "val"])
-    table = apply_temperature(table, temperature).assign(temperature=temperature)
-    table.to_parquet(folder / PREDICTIONS, index=False)
-    about = {"fold": member.fold, "seed": member.seed, "temperature": temperature, "settings": settings}
-    write_json(folder / CARD, data.card() | about)
-
-
-def _pop_predictions(files: Sequence[Path]) -> pd.DataFrame:
-    """Read the members' predictions, which then are in the run's table and need not be kept with the models."""
+    # Includes the seeds: the output must not contain models of other seeds.
+    fingerprint = _compute_fingerprint([*inputs, PACKAGE], settings={"seeds": list(seeds), "models": settings})
+    folder = output.with_name(f".{output.name}.unfinished")
+    fingerprint_file = folder / "fingerprint"
+    if not fingerprint_file.is_file() or fingerprint_file.read_text(encoding="utf-8") != fingerprint:
+        remove(folder)
+        write_text(fingerprint_file, fingerprint)
+    runs = [(folder / f"fold{fold}_seed{seed}", fold, seed) for fold in data.folds for seed in seeds]
+    missing = [run for run in runs if not (run[0] / PREDICTIONS).exists()]
+    if n_jobs > 1:
+        data.frames()  # read before the processes start, or each would read all frames
+    n_finished = len(runs) - len(missing)
+    description = f"train {output.name}" + (f" ({n_finished} already trained)" if n_finished else "")
+    work = partial(_train_model, data=data, train=train, settings=settings)
+    map_tasks(work, missing, n_jobs=n_jobs, description=description, unit="model")
+    files = [path / PREDICTIONS for path, _, _ in runs]
     table = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
-    for file in files:
+    for file in files:  # only when all have been read
         file.unlink()
+    fingerprint_file.unlink()
+    remove(output)
+    folder.replace(output)
     return table
 
 
+def _train_model(run: tuple[Path, int, int], *, data: Dataset, train: Train, settings: Mapping[str, Any]) -> None:
+    output, number, seed = run
+    fold = data.fold(number)
+    with atomic_write(output) as unfinished:
+        unfinished.mkdir()
+        probabilities = train(fold, seed, unfinished)
+        clips = fold.clips("val", "test")
+        table = prediction_table.prediction_table(clips, probabilities, classes=fold.classes, seed=seed)
+        temperature = fit_temperature(table[table.split == "val"])
+        table = apply_temperature(table, temperature).assign(temperature=temperature)
+        table.to_parquet(unfinished / PREDICTIONS, index=False)
+        card = {"fold": number, "seed": seed, "temperature": temperature, "settings": settings}
+        write_json(unfinished / CARD, fold.metadata() | card)
+
+
 def format_training_summary(name: str, table: pd.DataFrame) -> str:
-    """Say how well the models of a run, whose prediction table this is, know their validation clips."""
-    val, models = table[table.split == "val"], table.groupby(["fold", "seed"]).ngroups
+    """Format the number of models in a prediction table and their UAR on all validation clips."""
+    val, n_models = table[table.split == "val"], table.groupby(["fold", "seed"]).ngroups
     uar = recall_score(val.emotion, val.predicted, labels=sorted(set(val.emotion)), average="macro", zero_division=0)
-    return f"{name}: {pluralize(models, 'model')}, UAR {uar:.3f} on validation clips"
+    return f"{name}: {pluralize(n_models, 'model')}, UAR {uar:.3f} on validation clips"
 
 
 def concat_member_csvs(models: Path, name: str) -> pd.DataFrame:
-    """Join a CSV file that every member has, with columns fold and seed before its own."""
+    """Concatenate a CSV file of all models in a folder, with columns fold and seed first, sorted by them."""
     tables = []
     for file in sorted(models.glob(f"*/{name}")):
         card = json.loads((file.parent / CARD).read_text(encoding="utf-8"))
@@ -142,22 +125,8 @@ def concat_member_csvs(models: Path, name: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).sort_values(["fold", "seed"], kind="stable", ignore_index=True)
 
 
-@contextmanager
-def _resumable(output: Path, *, fingerprint: str) -> Iterator[Path]:
-    """Give a folder that outlives failures and, when all went well, becomes the output."""
-    folder = output.with_name(f".{output.name}.unfinished")
-    made_from = folder / "made_from"
-    if not made_from.is_file() or made_from.read_text(encoding="utf-8") != fingerprint:
-        remove(folder)
-        write_text(made_from, fingerprint)
-    yield folder
-    made_from.unlink()
-    remove(output)
-    folder.replace(output)
-
-
 def _compute_fingerprint(paths: Iterable[Path], *, settings: Mapping[str, Any]) -> str:
-    """Sum up settings and files, these by size and time of change: reading gigabytes takes longer than it saves."""
+    """Hash settings, and sizes and modification times of files: reading gigabytes would take too long."""
     files = sorted(file for path in paths for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.suffix != ".pyc"]
     return hashlib.sha256(json.dumps([settings, stats], sort_keys=True).encode()).hexdigest()

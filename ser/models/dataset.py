@@ -1,6 +1,6 @@
-"""What a model is trained and judged on: features joined with the split."""
+"""Load training data: feature tables joined with the train, validation and test split."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,57 +21,60 @@ from ser.params import TrainLstm
 from ser.utils.errors import UserError
 
 
+@dataclass(frozen=True, eq=False)
 class FeatureStore:
-    """The features of some clips, read once for all folds that ask for them.
+    """Features of a set of clips, read once for all folds.
 
-    `paths` are the tables that models learn from: of frames, of which they see some `kinds`, or of functionals. Tables
-    `beside` them are of functionals that a model sees in addition to frames.
+    Attributes
+    ----------
+    paths : sequence of Path
+        Tables of frame features, or of functionals for a model that uses nothing else.
+    clip_ids : sequence of str
+        Clips to read.
+    kinds : sequence of str, optional
+        Frame features to read, such as mel; all by default.
+    functionals_paths : sequence of Path
+        Tables of functionals for a model that uses frame features and functionals.
     """
 
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        clip_ids: Sequence[str],
-        *,
-        kinds: Sequence[str] | None = None,
-        beside: Sequence[Path] = (),
-    ) -> None:
-        self.paths, self.kinds, self.beside = paths, kinds, beside
-        self._position = {clip_id: n for n, clip_id in enumerate(clip_ids)}
+    paths: Sequence[Path]
+    clip_ids: Sequence[str]
+    kinds: Sequence[str] | None = None
+    functionals_paths: Sequence[Path] = ()
 
     @cached_property
-    def _frames(self) -> Frames:
-        return feature_store.read_frames(self.paths, clip_ids=list(self._position), kinds=self.kinds)
+    def frames(self) -> Frames:
+        """The (n_frames, n_features) matrix of each clip, read from disk on access."""
+        return feature_store.read_frames(self.paths, clip_ids=self.clip_ids, kinds=self.kinds)
 
     @cached_property
-    def _functionals(self) -> npt.NDArray[np.float32]:
-        return feature_store.read_functionals(self.beside or self.paths, clip_ids=list(self._position))
+    def functionals(self) -> npt.NDArray[np.float32]:
+        """Functionals of the clips: (n_clips, n_functionals)."""
+        return feature_store.read_functionals(self.functionals_paths or self.paths, clip_ids=self.clip_ids)
 
-    def _positions(self, clip_ids: Iterable[str]) -> npt.NDArray[np.int64]:
-        return np.array([self._position[clip_id] for clip_id in clip_ids], dtype=np.int64)
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Clip ID -> position in `frames` and `functionals`."""
+        return {clip_id: n for n, clip_id in enumerate(self.clip_ids)}
 
-    def frames(self, clip_ids: Iterable[str]) -> Frames:
-        """Get the (n_frames, features) matrix of each clip, to be read from disk when asked for."""
-        return self._frames[self._positions(clip_ids)]
-
-    def functionals(self, clip_ids: Iterable[str]) -> npt.NDArray[np.float32]:
-        """Get the functionals of clips: (clips, features)."""
-        return self._functionals[self._positions(clip_ids)]
+    def column_names(self) -> tuple[list[str], list[str]]:
+        """Read the column names of `paths` and of `functionals_paths`."""
+        frames = feature_store.read_feature_names(self.paths, kinds=self.kinds)
+        return frames, feature_store.read_feature_names(self.functionals_paths) if self.functionals_paths else []
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clips with their split in each fold, and their features.
+    """Clips with their features and their split in each fold.
 
     Attributes
     ----------
-    table
-        Clips with class, fold and split, a row a fold; copies to learn from in training only, copies for testing in
-        testing only.
-    classes
-        The run's emotions, in canonical order; labels are positions in it.
-    store
-        Their features.
+    table : DataFrame
+        One row per clip and fold, with columns emotion, fold and split. Augmented clips are in training only,
+        corrupted clips in testing only.
+    classes : sequence of str
+        Emotions in canonical order; labels are indices into it.
+    store : FeatureStore
     """
 
     table: pd.DataFrame
@@ -80,7 +83,7 @@ class Dataset:
 
     @property
     def folds(self) -> list[int]:
-        """The folds there are."""
+        """Numbers of the folds, sorted."""
         return sorted(int(fold) for fold in self.table.fold.unique())
 
     def fold(self, number: int) -> "Dataset":
@@ -92,35 +95,33 @@ class Dataset:
         return self.table[self.table.split.isin(subsets)]
 
     def labels(self, *subsets: str) -> npt.NDArray[np.int64]:
-        """Get the class index of each clip of some splits: (clips,)."""
+        """Get the class index of each clip of some splits: (n_clips,)."""
         return self.clips(*subsets).emotion.map(list(self.classes).index).to_numpy(dtype=np.int64)
 
     def frames(self, *subsets: str) -> Frames:
-        """Get the (n_frames, features) matrix of each clip of some splits, to be read from disk when asked for."""
-        return self.store.frames(self.clips(*subsets).clip_id)
+        """Get the (n_frames, n_features) matrix of each clip of some splits, read from disk on access."""
+        return self.store.frames[self._positions(*subsets)]
 
     def functionals(self, *subsets: str) -> npt.NDArray[np.float32]:
-        """Get the functionals of the clips of some splits: (clips, features)."""
-        return self.store.functionals(self.clips(*subsets).clip_id)
+        """Get the functionals of the clips of some splits: (n_clips, n_functionals)."""
+        return self.store.functionals[self._positions(*subsets)]
 
-    def seen(self, settings: TrainLstm) -> BranchInputs:
-        """Say where what each branch of a network sees stands among the features; those that there are."""
-        return BranchInputs.among(*self._names(), settings)
+    def _positions(self, *subsets: str) -> npt.NDArray[np.int64]:
+        return np.array([self.store.positions[clip_id] for clip_id in self.clips(*subsets).clip_id], dtype=np.int64)
 
-    def _names(self) -> tuple[list[str], list[str]]:
-        """Name the features of frames, and the functionals beside them."""
-        frames = feature_store.read_feature_names(self.store.paths, kinds=self.store.kinds)
-        return frames, feature_store.read_feature_names(self.store.beside) if self.store.beside else []
+    def branch_inputs(self, settings: TrainLstm) -> BranchInputs:
+        """Locate the columns that each branch of a network uses."""
+        return BranchInputs.from_names(*self.store.column_names(), settings)
 
-    def card(self) -> dict[str, Any]:
-        """Note what a model trained on one fold must be known by: its classes, input columns, and who taught it."""
-        training, (frames, beside) = self.clips("train"), self._names()
+    def metadata(self) -> dict[str, Any]:
+        """Describe the training data of one fold: classes, input columns, number of clips, and speakers."""
+        train, (features, functionals) = self.clips("train"), self.store.column_names()
         return {
             "classes": list(self.classes),
-            "features": frames,
-            "beside": beside,
-            "training_clips": len(training),
-            "training_speakers": sorted(training.speaker.unique()),
+            "features": features,
+            "functionals": functionals,
+            "training_clips": len(train),
+            "training_speakers": sorted(train.speaker.unique()),
         }
 
 
@@ -131,61 +132,55 @@ def read(
     *,
     augmented: bool,
     kinds: Sequence[str] | None = None,
-    beside: Path | None = None,
+    functionals_dir: Path | None = None,
 ) -> Dataset:
-    """Join the feature tables of some corpora with a split.
+    """Join the feature tables of corpora with a split.
 
     Parameters
     ----------
-    folder
-        Holds ``<corpus>.parquet``.
-    corpora
-        Names.
-    split_table
-        As the stage split writes it.
-    augmented
-        Whether training has the augmented copies too.
-    kinds
-        Of frame features, such as mel; or all.
-    beside
-        Holds tables of functionals, for a model that sees these beside the frames in `folder`.
+    folder : Path
+        Folder of the feature tables ``<corpus>.parquet``.
+    corpora : sequence of str
+        Names of the corpora.
+    split_table : Path
+        Output of the stage `split`.
+    augmented : bool
+        Include augmented clips in training.
+    kinds : sequence of str, optional
+        Frame features to read, such as mel; all by default.
+    functionals_dir : Path, optional
+        Folder of the tables of functionals, for a model that uses them in addition to the frame features in `folder`.
 
     Raises
     ------
     UserError
-        If a table is missing, or the split lists clips that have no features.
+        If a table is missing, has other columns, or the split lists clips without features.
     """
     tables = [folder / f"{corpus}.parquet" for corpus in sorted(corpora)]
     clips = read_clips(tables)
-    split = _read_splits(split_table)
+    try:
+        split = pd.read_csv(split_table, dtype={"clip_id": str})
+    except FileNotFoundError:
+        raise UserError(f"{split_table} was not found; run `dvc repro split`.") from None
+    if tuple(split.columns) != splits.COLUMNS:
+        columns = f"columns are {list(split.columns)}, expected {list(splits.COLUMNS)}"
+        raise UserError(f"{split_table}: {columns}; run `dvc repro split`.")
     missing = set(split.clip_id) - set(clips.clip_id)
     if missing:
         raise UserError(f"{split_table} lists {min(missing)}, which has no features in {folder}; run `dvc repro`.")
     table = splits.assign_splits(clips, split, augmented=augmented)
-    functionals = [] if beside is None else [beside / path.name for path in tables]
-    store = FeatureStore(tables, list(table.clip_id.unique()), kinds=kinds, beside=functionals)
+    functionals = [functionals_dir / path.name for path in tables] if functionals_dir else []
+    store = FeatureStore(tables, list(table.clip_id.unique()), kinds=kinds, functionals_paths=functionals)
     return Dataset(table=table, classes=canonical_order(list(split.emotion)), store=store)
 
 
 def load_training_data(settings: TrainLstm, corpora: Sequence[str]) -> Dataset:
-    """Join what the network of these settings sees of some corpora with the split, all where the stages leave it."""
+    """Load the features that a network with these settings uses, and the split, from the outputs of the stages."""
     return read(
         paths.FRAMES,
         corpora,
         paths.SPLITS,
         augmented=settings.use_augmented,
         kinds=[*settings.spectral_features, *settings.prosody_features],
-        beside=paths.FUNCTIONALS if settings.functionals_units else None,
+        functionals_dir=paths.FUNCTIONALS if settings.functionals_units else None,
     )
-
-
-def _read_splits(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype={"clip_id": str})
-    except FileNotFoundError:
-        raise UserError(f"{path} was not found; run `dvc repro split`.") from None
-    if tuple(table.columns) != splits.COLUMNS:
-        raise UserError(
-            f"{path}: columns are {list(table.columns)}, expected {list(splits.COLUMNS)}; run `dvc repro split`."
-        )
-    return table

@@ -1,7 +1,7 @@
-"""Saved models as the same bytes every time.
+"""Rewrite saved models so that equal models give equal bytes.
 
-Keras and skops write zip archives that carry the time of saving and the memory addresses of objects. Both are
-replaced here: times by a fixed one, addresses by the order in which they first appear. The archives load as before.
+Keras and skops write zip archives with the time of saving and the memory addresses of objects. Times are replaced by a
+constant and addresses by numbers in order of first appearance. The archives load as before.
 """
 
 import io
@@ -15,7 +15,7 @@ _SKOPS_ID = re.compile(r'(?<="__id__": )\d+|\d+(?=\.npy)')
 
 
 def canonical_keras(archive: bytes) -> bytes:
-    """Rewrite a ``.keras`` archive without its date and addresses."""
+    """Rewrite a ``.keras`` archive without date and addresses."""
     entries = _entries(archive)
     metadata = json.loads(entries["metadata.json"]) | {"date_saved": "1980-01-01@00:00:00"}
     entries["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
@@ -24,26 +24,21 @@ def canonical_keras(archive: bytes) -> bytes:
 
 
 def canonical_json(architecture: str) -> str:
-    """Renumber the addresses in a Keras model's JSON."""
-    return _renumber(architecture, _KERAS_ID)
+    """Renumber the addresses in the JSON of a Keras model."""
+    return _replace(architecture, _KERAS_ID, _number(architecture, _KERAS_ID))
 
 
 def canonical_skops(archive: bytes) -> bytes:
-    """Rewrite a skops archive without addresses; its arrays are files named by them."""
+    """Rewrite a skops archive without addresses; its array files are named by addresses too."""
     entries = _entries(archive)
     schema = entries.pop("schema.json").decode()
-    numbers = _numbers(schema, _SKOPS_ID)
+    numbers = _number(schema, _SKOPS_ID)
     arrays = {_replace(name, _SKOPS_ID, numbers): content for name, content in entries.items()}
     return _zip(arrays | {"schema.json": _replace(schema, _SKOPS_ID, numbers).encode()})
 
 
-def _renumber(text: str, pattern: re.Pattern[str]) -> str:
-    return _replace(text, pattern, _numbers(text, pattern))
-
-
-def _numbers(text: str, pattern: re.Pattern[str]) -> dict[str, str]:
-    distinct = dict.fromkeys(pattern.findall(text))
-    return {address: str(number) for number, address in enumerate(distinct, start=1)}
+def _number(text: str, pattern: re.Pattern[str]) -> dict[str, str]:
+    return {address: str(n) for n, address in enumerate(dict.fromkeys(pattern.findall(text)), start=1)}
 
 
 def _replace(text: str, pattern: re.Pattern[str], numbers: Mapping[str, str]) -> str:
