@@ -1,4 +1,4 @@
-"""Problems so small that every model solves them in a moment. As a script: train and save every model in a folder."""
+"""Small classification problems for all models. As a script: train and save every model in a folder."""
 
 import sys
 from dataclasses import replace
@@ -13,7 +13,7 @@ from ser.dataset import splits
 from ser.features.columns import Array
 from ser.models import baselines, trainer
 from ser.models.batching import Examples
-from ser.models.network import build_from_data
+from ser.models.network import build_model
 from tests.helpers import factories
 
 HOP = 0.01
@@ -28,7 +28,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 
 
 def lstm_settings(**changes: Any) -> Any:
-    """Make settings of a network with a handful of units, in buckets of eight frames and of 24 at most."""
+    """Make settings of a network with few units, and buckets of 8 frames up to 24."""
     small = {"conv_filters": [6, 6], "lstm_units": 6, "dense_units": 6, "dropout": 0.1, "epochs": 2, "batch_size": 8}
     plain = {"ema_momentum": 0, "mixup": 0, "spec_augment": False, "conv_stride": 1, "functionals_units": 4}
     times = {"bucket_seconds": 0.08, "max_seconds": 0.24, "early_stopping_patience": 50, "learning_rate": 0.01}
@@ -36,7 +36,7 @@ def lstm_settings(**changes: Any) -> Any:
 
 
 def examples(n: int, *, seed: int = 0, shift: float = 0.0) -> Examples:
-    """Make clips of 3 to 30 frames of four features, the class in the level of the features."""
+    """Make clips of 3 to 30 frames of four features, whose means depend on the class."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % N_CLASSES
     levels = np.array([[5, 0, 0, 100], [0, 5, 0, 100], [0, 0, 5, 100]])
@@ -47,7 +47,7 @@ def examples(n: int, *, seed: int = 0, shift: float = 0.0) -> Examples:
 
 
 def with_functionals(n: int, *, seed: int, in_frames: bool) -> Examples:
-    """Make clips whose class is in the frames, or in the functionals, and the other is noise."""
+    """Make clips with the class in the frames or in the functionals; the other is noise."""
     rng = np.random.default_rng(seed)
     if in_frames:
         return replace(examples(n, seed=seed), functionals=rng.normal(size=(n, 5)).astype(np.float32))
@@ -58,18 +58,18 @@ def with_functionals(n: int, *, seed: int, in_frames: bool) -> Examples:
 
 @cache
 def untrained(architecture: str) -> Any:
-    """Build a network that has learned nothing, for clips of the tiny problem."""
+    """Build an untrained network for `examples`."""
     trainer.make_deterministic(1)
-    return build_from_data(examples(24), lstm_settings(architecture=architecture), n_classes=N_CLASSES)
+    return build_model(examples(24), lstm_settings(architecture=architecture), n_classes=N_CLASSES)
 
 
 def fitted(settings: Any, *, train: Examples, val: Examples, seed: int = 1) -> tuple[Any, pd.DataFrame]:
-    """Train a network on the tiny problem."""
+    """Train a network."""
     return trainer.fit(settings, train=train, val=val, n_classes=N_CLASSES, hop_seconds=HOP, seed=seed)
 
 
 def vectors(n: int = 60, *, seed: int = 0) -> tuple[Any, Any]:
-    """Make (n, 5) functionals of very different scales, and labels: the class is in the first and the second."""
+    """Make (n, 5) functionals of different scales, and labels; the first two functionals depend on the class."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % N_CLASSES
     values = rng.normal(size=(n, 5)) * [0.2, 0.2, 1e-3, 1, 1e3]
@@ -79,12 +79,12 @@ def vectors(n: int = 60, *, seed: int = 0) -> tuple[Any, Any]:
 
 
 def folds(n: int = 60) -> Any:
-    """Cut rows into three folds, as if of three speakers."""
-    names = np.arange(n) // (n // 3) % 3
+    """Split rows into folds by three speakers."""
+    speakers = np.arange(n) // (n // 3) % 3
     clips = pd.DataFrame(
         {
             "corpus": "tiny",
-            "speaker": names.astype(str),
+            "speaker": speakers.astype(str),
             "sentence": "01",
             "original_id": np.arange(n).astype(str),
             "emotion": (np.arange(n) % N_CLASSES).astype(str),
@@ -94,13 +94,13 @@ def folds(n: int = 60) -> Any:
 
 
 def baseline(name: str, *, seed: int = 1) -> tuple[Any, pd.DataFrame]:
-    """Fit a baseline on the tiny problem."""
+    """Fit a baseline on `vectors`."""
     values, labels = vectors()
     return baselines.fit(name, values, labels, grid=GRIDS[name], folds=folds(), seed=seed)
 
 
 def main(folder: Path) -> None:
-    """Train and save every model, each with its probabilities of some clips."""
+    """Train and save every model, with its probabilities of some clips."""
     held_out = examples(12, seed=2)
     settings = lstm_settings(architecture="cnn_bilstm")
     network, history = fitted(settings, train=examples(24), val=examples(9, seed=1))

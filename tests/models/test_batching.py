@@ -1,4 +1,4 @@
-"""What a network is shown in training: each clip once an epoch, blended and masked by no more than is said."""
+"""Training batches contain each clip once per epoch, mixed and masked within the limits."""
 
 from typing import Any
 
@@ -6,70 +6,47 @@ import numpy as np
 import pytest
 
 from ser.models import batching
-from ser.models.batching import LengthBuckets
+from ser.models.batching import BranchInputs, LengthBuckets
 from tests.helpers import tiny_models
 
 TRAIN = tiny_models.examples(24)
-BLANK = np.arange(8, dtype=np.float32)
+FILL_VALUE = np.arange(8, dtype=np.float32)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def test_mixing_blends_frames_as_targets() -> None:
-    """Each clip keeps the larger share, its target says how much, and the frames are blended by just that share."""
-    frames = np.repeat(np.eye(6, dtype=np.float32)[:, None], 5, axis=1)  # each clip is its own target in every frame
+def epoch(
+    examples: batching.Examples, *, seed: int = 0, step: int = 8, n_classes: int = 3, **changes: Any
+) -> list[Any]:
+    settings = tiny_models.lstm_settings(**{"mixup": 0, "spec_augment": False} | changes)
+    buckets, fill_value = LengthBuckets(step=step, max_length=24), FILL_VALUE[: examples.frames[0].shape[1]]
+    return list(
+        batching.iterate_epoch(examples, buckets, settings, n_classes=n_classes, fill_value=fill_value, rng=rng(seed))
+    )
+
+
+# Mixup and targets ----------------------------------------------------------------------------------------------------
+
+
+def test_mixup_uses_the_same_weights_and_partners_for_all_arrays() -> None:
+    """Frames, targets and functionals are mixed alike; each clip keeps at least half, and the inputs do not change."""
     targets = np.eye(6, dtype=np.float32)
-    mixed, shares = batching.mixup(frames, targets, alpha=0.5, rng=rng())
+    frames = np.repeat(targets[:, None], 5, axis=1)  # each frame equals the target
+    mixed, mixed_targets, functionals = batching.mixup(frames, targets, 2 * targets, alpha=0.5, rng=rng())
     for frame in range(5):
-        np.testing.assert_allclose(mixed[:, frame], shares, atol=1e-6)
-    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
-    assert (np.diag(shares) >= 0.5).all()
-    assert (np.diag(shares) < 0.999).any()
-    assert mixed.dtype == shares.dtype == np.float32
+        np.testing.assert_allclose(mixed[:, frame], mixed_targets, atol=1e-6)
+    np.testing.assert_allclose(functionals, 2 * mixed_targets, atol=1e-6)
+    np.testing.assert_allclose(mixed_targets.sum(axis=1), 1, atol=1e-6)
+    assert (np.diag(mixed_targets) >= 0.5).all()
+    assert (np.diag(mixed_targets) < 0.999).any()
+    assert mixed.dtype == mixed_targets.dtype == np.float32
+    assert (targets == np.eye(6)).all()
 
 
-def test_functionals_are_mixed_as_frames_are() -> None:
-    """A clip's functionals, frames and target are blended with the same other clip's, by the same share."""
-    targets = np.eye(6, dtype=np.float32)
-    mixed, shares, beside = batching.mixup(targets[:, None].copy(), targets, 2 * targets, alpha=0.5, rng=rng())
-    np.testing.assert_allclose(mixed[:, 0], shares, atol=1e-6)
-    np.testing.assert_allclose(beside, 2 * shares, atol=1e-6)
-    assert (targets == np.eye(6)).all()  # what was handed in is not touched
-
-
-def test_an_epoch_gives_clips_with_their_functionals() -> None:
-    """Whatever the order, each clip comes with its own, and masks hide frames only."""
-    frames = [np.full((length, 3), n, dtype=np.float32) for n, length in enumerate([8, 8, 16, 3, 16, 8, 30])]
-    numbers = np.arange(7, dtype=np.float32)[:, None]
-    examples = batching.Examples(frames, np.zeros(7, np.int64), numbers)
-    settings = tiny_models.lstm_settings(batch_size=2, mixup=0, spec_augment=False)
-    made = list(
-        batching.iterate_epoch(
-            examples, LengthBuckets(step=8, max_length=24), settings, n_classes=2, blank=BLANK[:3], rng=rng()
-        )
-    )
-    for (given, functionals), _ in made:
-        np.testing.assert_array_equal(given[:, 0, :1], functionals)
-    assert sorted(n for (_, functionals), _ in made for n in functionals[:, 0].tolist()) == list(range(7))
-
-
-@pytest.mark.parametrize("class_weight", ["balanced", None])
-def test_every_class_weighs_the_same_where_asked(class_weight: str | None) -> None:
-    """Of five clips of one class and one of another, either class's targets sum to three; else each clip's is one."""
-    frames = [np.zeros((8, 3), dtype=np.float32)] * 6
-    examples = batching.Examples(frames, np.array([0, 0, 2, 0, 0, 0]))
-    settings = tiny_models.lstm_settings(class_weight=class_weight, mixup=0, spec_augment=False)
-    made = batching.iterate_epoch(
-        examples, LengthBuckets(step=8, max_length=24), settings, n_classes=3, blank=BLANK[:3], rng=rng()
-    )
-    total = sum(targets.sum(axis=0) for _, targets in made)
-    np.testing.assert_allclose(total, [3, 0, 3] if class_weight else [5, 0, 1], rtol=1e-6)
-
-
-def test_a_small_alpha_mixes_little() -> None:
-    """The closer alpha to 0, the less is taken from other clips."""
+def test_small_alpha_mixes_little() -> None:
+    """The weight of the partner decreases with alpha."""
     targets = np.eye(50, dtype=np.float32)
     kept = [
         np.diag(batching.mixup(targets[:, None], targets, alpha=alpha, rng=rng())[1]).mean() for alpha in (0.01, 0.2, 1)
@@ -78,106 +55,110 @@ def test_a_small_alpha_mixes_little() -> None:
     assert kept[0] > kept[1] > kept[2] > 0.6
 
 
-def test_masks_hide_bands() -> None:
-    """Whole frames and whole features become the blank, at most a quarter of either, and the rest stays as it was."""
+@pytest.mark.parametrize(("class_weight", "expected"), [("balanced", [3, 0, 3]), (None, [5, 0, 1])])
+def test_class_weight(class_weight: str | None, expected: list[int]) -> None:
+    """Balanced weights give each class that occurs the same sum of targets; the total stays the number of clips."""
+    examples = batching.Examples([np.zeros((8, 3), dtype=np.float32)] * 6, np.array([0, 0, 2, 0, 0, 0]))
+    total = sum(targets.sum(axis=0) for _, targets in epoch(examples, class_weight=class_weight))
+    np.testing.assert_allclose(total, expected, rtol=1e-6)
+
+
+# SpecAugment ----------------------------------------------------------------------------------------------------------
+
+
+def test_masks_are_bands_of_time_and_features() -> None:
+    """Masked frames and features get the fill value, at most a quarter of either axis, and all else is unchanged."""
     frames = np.full((40, 32, 8), 100, dtype=np.float32)
-    masked = batching.spec_augment(frames, blank=BLANK, rng=rng())
-    hidden = masked != 100
-    np.testing.assert_array_equal(masked[hidden], np.broadcast_to(BLANK, masked.shape)[hidden])
-    whole_frames, whole_features = hidden.all(axis=2), hidden.all(axis=1)
-    explained = whole_frames[:, :, None] | whole_features[:, None, :]
-    np.testing.assert_array_equal(hidden, explained)
-    assert 0 < whole_frames.mean(axis=1).max() <= 1 / 4
-    assert 0 < whole_features.mean(axis=1).max() <= 1 / 4
-    assert masked is frames
+    result = batching.spec_augment(frames, fill_value=FILL_VALUE, rng=rng())
+    masked = result != 100
+    np.testing.assert_array_equal(result[masked], np.broadcast_to(FILL_VALUE, result.shape)[masked])
+    masked_frames, masked_features = masked.all(axis=2), masked.all(axis=1)
+    np.testing.assert_array_equal(masked, masked_frames[:, :, None] | masked_features[:, None, :])
+    assert 0 < masked_frames.mean(axis=1).max() <= 1 / 4
+    assert 0 < masked_features.mean(axis=1).max() <= 1 / 4
+    assert result is frames
+    single = np.full((9, 1, 1), 100, dtype=np.float32)  # a clip is never masked completely
+    assert (batching.spec_augment(single, fill_value=FILL_VALUE[:1], rng=rng()) == 100).all()
 
 
-def test_what_a_branch_misses_does_not_depend_on_another() -> None:
-    """Each branch's features are masked for themselves, and those of the first as if there were no other."""
+def test_branches_are_masked_independently() -> None:
+    """The masks of the first branch do not depend on a second branch, whose masks differ."""
     settings, targets = tiny_models.lstm_settings(spec_augment=True), np.eye(40, dtype=np.float32)
 
-    def hidden(seen: batching.BranchInputs) -> Any:
-        frames = np.full((40, 32, 24), 100, dtype=np.float32)
-        blank = np.zeros(24, dtype=np.float32)
-        found, _ = batching.augment_batch(frames, None, targets, settings, blank=blank, rng=rng(), seen=seen)
-        return found == 0
+    def masked(inputs: BranchInputs) -> Any:
+        frames, fill_value = np.full((40, 32, 24), 100, dtype=np.float32), np.zeros(24, dtype=np.float32)
+        result, _ = batching.augment_batch(frames, None, targets, settings, inputs, fill_value=fill_value, rng=rng())
+        return result == 0
 
-    alone, beside = hidden(batching.BranchInputs([(0, 16)])), hidden(batching.BranchInputs([(0, 16)], [(16, 24)]))
-    assert not alone[..., 16:].any()
-    np.testing.assert_array_equal(alone[..., :16], beside[..., :16])
-    frames_of = [beside[..., columns].all(axis=2) for columns in (slice(16), slice(16, 24))]
-    assert (frames_of[0] != frames_of[1]).any()
-    assert beside[..., 16:].any(axis=(1, 2)).mean() > 0.9
+    one, two = masked(BranchInputs([(0, 16)])), masked(BranchInputs([(0, 16)], [(16, 24)]))
+    assert not one[..., 16:].any()
+    np.testing.assert_array_equal(one[..., :16], two[..., :16])
+    first, second = (two[..., columns].all(axis=2) for columns in (slice(16), slice(16, 24)))
+    assert (first != second).any()
+    assert two[..., 16:].any(axis=(1, 2)).mean() > 0.9
 
 
-def test_a_clip_of_one_frame_and_one_feature_is_not_hidden() -> None:
-    """There is always something left."""
-    frames = np.full((9, 1, 1), 100, dtype=np.float32)
-    assert (batching.spec_augment(frames, blank=BLANK[:1], rng=rng()) == 100).all()
+# Epochs ---------------------------------------------------------------------------------------------------------------
+
+
+def test_clips_keep_their_functionals() -> None:
+    """Each clip occurs once per epoch, together with its functionals, which are not masked."""
+    frames = [np.full((length, 3), n, dtype=np.float32) for n, length in enumerate([8, 8, 16, 3, 16, 8, 30])]
+    numbers = np.arange(7, dtype=np.float32)[:, None]
+    batches = epoch(batching.Examples(frames, np.zeros(7, np.int64), numbers), batch_size=2)
+    for (stacked, functionals), _ in batches:
+        np.testing.assert_array_equal(stacked[:, 0, :1], functionals)
+    assert sorted(n for (_, functionals), _ in batches for n in functionals[:, 0].tolist()) == list(range(7))
 
 
 @pytest.mark.parametrize("changes", [{"mixup": 0.4}, {"spec_augment": True}])
-def test_an_epoch_depends_on_its_generator_alone(changes: dict[str, object]) -> None:
-    """The same generator gives the same batches, another gives others, and the clips themselves stay as they were."""
-    settings, buckets = tiny_models.lstm_settings(batch_size=5, **changes), LengthBuckets(step=4, max_length=24)
+def test_epoch_depends_on_the_generator_only(changes: dict[str, object]) -> None:
+    """Equal generators give equal batches, others give other batches, and the clips are not modified."""
     before = [clip.copy() for clip in TRAIN.frames]
-
-    def epoch(seed: int) -> list[bytes]:
-        blank = np.zeros(4, dtype=np.float32)
-        made = batching.iterate_epoch(TRAIN, buckets, settings, n_classes=3, blank=blank, rng=rng(seed))
-        return [frames.tobytes() + targets.tobytes() for frames, targets in made]
-
-    assert epoch(1) == epoch(1) != epoch(2)
-    for clip, old in zip(TRAIN.frames, before, strict=True):
-        np.testing.assert_array_equal(clip, old)
+    one, same, other = (
+        [frames.tobytes() + targets.tobytes() for frames, targets in epoch(TRAIN, seed=seed, step=4, **changes)]
+        for seed in (1, 1, 2)
+    )
+    assert one == same != other
+    for clip, expected in zip(TRAIN.frames, before, strict=True):
+        np.testing.assert_array_equal(clip, expected)
 
 
 # Lengths and moments --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("bucket", "most", "hop", "expected"),
+    ("bucket", "longest", "hop", "expected"),
     [
-        (0.16, 6, 0.01, LengthBuckets(step=16, max_length=592)),  # the largest multiple that is not above 600 frames
-        (0.16, 0.16, 0.01, LengthBuckets(step=16, max_length=16)),
-        (0.16, 0.05, 0.01, LengthBuckets(step=16, max_length=16)),
-        (0.001, 6, 0.01, LengthBuckets(step=1, max_length=600)),
-        (0.1, 1, 0.0125, LengthBuckets(step=8, max_length=80)),
+        (0.16, 6, 0.01, (16, 592)),  # the largest multiple up to 600 frames
+        (0.16, 0.05, 0.01, (16, 16)),
+        (0.001, 6, 0.01, (1, 600)),
+        (0.1, 1, 0.0125, (8, 80)),
     ],
 )
-def test_buckets_are_counted_in_frames(bucket: float, most: float, hop: float, expected: LengthBuckets) -> None:
-    """Seconds become frames: steps of a bucket, and as many whole ones as the longest clip may have."""
-    settings = tiny_models.lstm_settings(bucket_seconds=bucket, max_seconds=most)
-    assert LengthBuckets.of(settings, hop_seconds=hop) == expected
+def test_buckets_in_frames(bucket: float, longest: float, hop: float, expected: tuple[int, int]) -> None:
+    """The maximum length is a multiple of the step, at least one step."""
+    settings = tiny_models.lstm_settings(bucket_seconds=bucket, max_seconds=longest)
+    assert LengthBuckets.from_settings(settings, hop_seconds=hop) == LengthBuckets(*expected)
 
 
-def test_lengths() -> None:
-    """A clip is brought to the next multiple of the step, and to no more than the most."""
+def test_clips_are_padded_or_truncated() -> None:
+    """A clip is padded to the next multiple of the step with its last frame, or truncated at the maximum."""
     frames = [np.zeros((n, 4), dtype=np.float32) for n in (1, 15, 16, 17, 48, 49, 1000)]
     assert LengthBuckets(step=16, max_length=48).lengths(frames).tolist() == [16, 16, 16, 32, 48, 48, 48]
-
-
-def test_stacking() -> None:
-    """A short clip repeats its last frame, a long one is cut at the end, and one that fits is left alone."""
     clips = [np.array(rows, dtype=np.float32) for rows in ([[1, 2]], [[1, 2], [3, 4], [5, 6]], [[9, 8]] * 4)]
     stacked = LengthBuckets(step=3, max_length=9).stack(clips, length=3)
     assert stacked.tolist() == [[[1, 2]] * 3, [[1, 2], [3, 4], [5, 6]], [[9, 8]] * 3]
     assert stacked.dtype == np.float32
-    assert LengthBuckets(step=3, max_length=9).stack(clips[1:2], length=5)[0, :, 0].tolist() == [1, 3, 5, 5, 5]
 
 
-def test_moments() -> None:
-    """Mean and variance are over all frames of all clips, long clips counting more; a constant is not divided by 0."""
+def test_mean_and_variance() -> None:
+    """Statistics are over all frames, accurate with a large offset, and the variance of a constant is not zero."""
     clips = [np.array([[1, 10], [3, 10]], dtype=np.float32), np.array([[5, 10]], dtype=np.float32)]
     mean, variance = batching.mean_and_variance(clips)
     assert mean.tolist() == [3, 10]
     assert variance == pytest.approx([8 / 3, 1e-8])
-
-
-def test_moments_do_not_drift() -> None:
-    """A large offset, and many frames, do not eat up the variance."""
-    rng = np.random.default_rng(0)
-    clips = [(1e4 + rng.normal(size=(1000, 2))).astype(np.float32) for _ in range(20)]
+    clips = [(1e4 + rng(n).normal(size=(1000, 2))).astype(np.float32) for n in range(20)]
     exact = np.concatenate(clips).astype(np.float64)
     mean, variance = batching.mean_and_variance(clips)
     np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-9)

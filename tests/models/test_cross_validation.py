@@ -1,4 +1,4 @@
-"""Every fold and seed is trained on its own clips, and what an interruption leaves is taken up or thrown away whole."""
+"""Each fold and seed is trained on its own clips, and an interrupted training is resumed with the same result."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.helpers import factories, tiny_models
 ROOT = Path(__file__).parents[2]
 CLASSES = ["neutral", "happy", "sad"]
 FOLDS, SEEDS = [1, 2, 3], [5, 7]
-MEMBERS = [(fold, seed) for fold in FOLDS for seed in SEEDS]
+MODELS = [(fold, seed) for fold in FOLDS for seed in SEEDS]
 CLIPS = factories.with_copies(
     factories.clips(
         "ravdess",
@@ -31,16 +31,16 @@ CLIPS = factories.with_copies(
     kinds=["noise"],
 )  # fmt: skip
 ORIGINALS = CLIPS[CLIPS.augmentation == ""]
+NUMBERS = pd.Series(np.arange(len(CLIPS), dtype=np.float32), index=CLIPS.clip_id)
 
 
-class BrokenError(Exception):
-    """What interrupts training here."""
+class InterruptionError(Exception):
+    """Interrupts training."""
 
 
-def split() -> pd.DataFrame:
-    """Test fold n on the n-th two actors, stop by the next two, and train on the others."""
-    actor = ORIGINALS.speaker.str[-2:].astype(int)
-    pair = (actor - 1) // 2
+def make_split() -> pd.DataFrame:
+    """Make three folds: fold n is tested on the n-th pair of actors, validated on the next and trained on the last."""
+    pair = (ORIGINALS.speaker.str[-2:].astype(int) - 1) // 2
     folds = [
         ORIGINALS.assign(fold=fold, split=((pair - fold + 1) % 3).map({0: "test", 1: "val", 2: "train"}))
         for fold in FOLDS
@@ -48,131 +48,133 @@ def split() -> pd.DataFrame:
     return pd.concat(folds)[["clip_id", "emotion", "fold", "split"]].sort_values(["clip_id", "fold"])
 
 
+SPLIT = make_split()
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Stand beside features of two numbers a clip and a split of three folds."""
-    number = CLIPS.clip_id.rank().to_numpy()
-    vectors = list(np.stack([number, -number], axis=1).astype(np.float32))
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write features, of which the first identifies the clip, a split, and source code that tests may change."""
+    vectors = list(np.stack([NUMBERS, -NUMBERS], axis=1))
     factories.write_features(tmp_path / "functionals", CLIPS, payload="functionals", values=vectors)
-    split().to_csv(tmp_path / "splits.csv", index=False)
+    frames = [np.tile(vector, (6, 1)) for vector in vectors]
+    factories.write_features(tmp_path / "frames", CLIPS, payload="frames", values=frames)
+    SPLIT.to_csv(tmp_path / "splits.csv", index=False)
     for name in ("training.py", "features/pitch.py"):
         (tmp_path / "ser" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "ser" / name).write_text("# as it was\n")
+        (tmp_path / "ser" / name).write_text("# source\n")
+    monkeypatch.setattr(cross_validation, "PACKAGE", tmp_path / "ser")
     return tmp_path
 
 
-def read(folder: Path) -> Dataset:
-    return training_data.read(folder / "functionals", ["ravdess"], folder / "splits.csv", augmented=True)
+def read(folder: Path, payload: str = "functionals", **options: Any) -> Dataset:
+    return training_data.read(folder / payload, ["ravdess"], folder / "splits.csv", augmented=True, **options)
 
 
 class Trainer:
-    """Remembers what it is given; its models are a line of text, and its answers depend on fold and seed."""
+    """Stores its arguments; the model is a line of text, and predictions depend on fold and seed."""
 
     def __init__(self, *, fails_in_fold: int | None = None) -> None:
-        self.calls: list[tuple[int, int]] = []
-        self.seen: dict[tuple[int, int], Dataset] = {}
+        self.calls: dict[tuple[int, int], Dataset] = {}
         self.fails_in_fold = fails_in_fold
 
     def __call__(self, data: Dataset, seed: int, folder: Path) -> Any:
         [fold] = data.folds
         (folder / "model").write_text(f"{fold} {seed} {sorted(data.clips('train').clip_id)}")
         if fold == self.fails_in_fold:
-            raise BrokenError
-        self.calls.append((fold, seed))
-        self.seen[fold, seed] = data
-        return shares(data, seed)
+            raise InterruptionError
+        self.calls[fold, seed] = data
+        return predict(data, seed)
 
 
-def shares(data: Dataset, seed: int) -> Any:
-    """Answer at random, but mostly right."""
+def predict(data: Dataset, seed: int) -> Any:
+    """Return random probabilities, most of them correct."""
     rng = np.random.default_rng([seed, *data.folds])
-    right = np.eye(3)[rng.permutation(len(data.clips("val", "test"))) % 3]
-    return 0.5 * rng.dirichlet(np.ones(3), size=len(right)) + 0.5 * right
+    correct = np.eye(3)[rng.permutation(len(data.clips("val", "test"))) % 3]
+    return 0.5 * rng.dirichlet(np.ones(3), size=len(correct)) + 0.5 * correct
 
 
 def train_all(folder: Path, train: Any, **changes: Any) -> pd.DataFrame:
-    output = changes.pop("output", folder / "models" / "svm")
     inputs = [folder / "functionals", folder / "splits.csv"]
-    more = {"seeds": SEEDS, "settings": {"C": 1}, "inputs": inputs} | changes
-    return cross_validation.cross_validate(output, read(folder), train, **more)
+    options = {"output": folder / "models" / "svm", "data": read(folder), "seeds": SEEDS, "settings": {"C": 1}}
+    return cross_validation.cross_validate(train=train, **options | {"inputs": inputs} | changes)
 
 
 def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-# What a member sees, and what is kept of it ---------------------------------------------------------------------------
+def read_card(folder: Path, fold: int, seed: int) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads((folder / "models" / "svm" / f"fold{fold}_seed{seed}" / "card.json").read_text())
+    return card
 
 
-def test_each_fold_and_seed_is_a_model_of_its_own(folder: Path) -> None:
-    """There is a folder a member, with the model and its card and nothing else, and nothing unfinished."""
+# Inputs and outputs of a model ----------------------------------------------------------------------------------------
+
+
+def test_each_model_uses_its_fold_only(folder: Path) -> None:
+    """A model gets the training clips of its fold with copies, validation and test clips without, and their features.
+
+    Speakers of training are not in validation or test. The card describes the training data.
+    """
     train = Trainer()
     train_all(folder, train)
-    assert train.calls == MEMBERS
-    expected = {f"fold{fold}_seed{seed}/{name}" for fold, seed in MEMBERS for name in ("model", "card.json")}
-    assert set(content(folder / "models")) == {f"svm/{name}" for name in expected}
-
-
-def test_what_is_told_of_a_run(folder: Path) -> None:
-    """Its UAR is over validation clips alone, of all folds and seeds."""
-    table = train_all(folder, Trainer())
-    right = table.predicted.where(table.split == "test", table.emotion)
-    told = cross_validation.format_training_summary("svm", table.assign(predicted=right))
-    assert told == f"svm: {len(MEMBERS)} models, UAR 1.000 on validation clips"
-
-
-def test_a_member_sees_its_fold_alone(folder: Path) -> None:
-    """It trains on its fold's training clips with copies, stops by validation clips without; speakers are apart."""
-    train = Trainer()
-    train_all(folder, train)
-    for (fold, _), data in train.seen.items():
-        rows = split()[lambda table, n=fold: table.fold == n]
+    assert list(train.calls) == MODELS
+    for (fold, seed), data in train.calls.items():
+        rows = SPLIT[SPLIT.fold == fold]
         for subset in ("train", "val", "test"):
-            found = data.clips(subset)
-            own = set(rows.clip_id[rows.split == subset])
-            assert set(found.original_id) == own
-            assert len(found) == len(own) * (2 if subset == "train" else 1)
-            positions = CLIPS.set_index("clip_id").index.get_indexer(found.clip_id)
-            assert data.functionals(subset)[:, 0].tolist() == (CLIPS.clip_id.rank()[positions]).tolist()
+            clips, expected = data.clips(subset), set(rows.clip_id[rows.split == subset])
+            assert set(clips.original_id) == expected
+            assert len(clips) == len(expected) * (2 if subset == "train" else 1)
+            assert data.functionals(subset)[:, 0].tolist() == NUMBERS[clips.clip_id].tolist()
         speakers = data.table.groupby("split").speaker.agg(set)
         assert not speakers["train"] & (speakers["val"] | speakers["test"])
+        card = read_card(folder, fold, seed)
+        assert (card["classes"], card["features"], card["functionals"]) == (CLASSES, ["a", "b"], [])
+        assert (card["fold"], card["seed"], card["settings"]) == (fold, seed, {"C": 1})
+        assert card["training_clips"] == len(data.clips("train"))
+        assert card["training_speakers"] == sorted(speakers["train"])
+    files = {f"svm/fold{fold}_seed{seed}/{name}" for fold, seed in MODELS for name in ("model", "card.json")}
+    assert set(content(folder / "models")) == files
 
 
-def test_each_clip_is_predicted_once_a_fold_and_seed(folder: Path) -> None:
-    """The table has validation and test clips of every member once, no copies, in the order of folds and seeds."""
+def test_each_clip_is_predicted_once_per_fold_and_seed(folder: Path) -> None:
+    """The table contains the original validation and test clips of every model, sorted by fold and seed.
+
+    The UAR of the summary is that of validation clips.
+    """
     table = train_all(folder, Trainer())
-    assert not table.duplicated(["clip_id", "fold", "seed"]).any()
-    wanted = split()[lambda rows: rows.split != "train"]
+    expected = SPLIT[SPLIT.split != "train"]
     for seed in SEEDS:
-        found = table[table.seed == seed]
-        assert set(zip(found.clip_id, found.fold, found.split, strict=True)) == set(
-            zip(wanted.clip_id, wanted.fold, wanted.split, strict=True)
+        rows = table[table.seed == seed]
+        assert not rows.duplicated(["clip_id", "fold"]).any()
+        assert set(rows[["clip_id", "fold", "split"]].itertuples(index=False, name=None)) == set(
+            expected[["clip_id", "fold", "split"]].itertuples(index=False, name=None)
         )
-    assert (table.augmentation == "").all()
-    assert list(table.groupby(["fold", "seed"], sort=False).groups) == MEMBERS
-    tested = table[(table.split == "test") & (table.seed == 5)]
-    assert sorted(tested.clip_id) == sorted(ORIGINALS.clip_id)
+        assert sorted(rows.clip_id[rows.split == "test"]) == sorted(ORIGINALS.clip_id)
+    assert list(table.groupby(["fold", "seed"], sort=False).groups) == MODELS
+    correct = table.assign(predicted=table.predicted.where(table.split == "test", table.emotion))
+    summary = cross_validation.format_training_summary("svm", correct)
+    assert f"{len(MODELS)} models" in summary
+    assert "1.000" in summary
 
 
-def test_a_temperature_is_that_of_the_member_s_validation_clips(folder: Path) -> None:
-    """Each member has its own, in its card and its rows, and its probabilities are divided by it."""
+def test_temperature_is_fitted_per_model(folder: Path) -> None:
+    """The temperature of each model is fitted on its validation clips and applied to all its probabilities."""
     train = Trainer()
     table = train_all(folder, train)
-    for (fold, seed), data in train.seen.items():
+    for (fold, seed), data in train.calls.items():
         rows = table[(table.fold == fold) & (table.seed == seed)].reset_index(drop=True)
-        raw = rows.assign(**dict(zip(["prob_neutral", "prob_happy", "prob_sad"], shares(data, seed).T, strict=True)))
+        raw = rows.assign(**dict(zip(["prob_neutral", "prob_happy", "prob_sad"], predict(data, seed).T, strict=True)))
         expected = fit_temperature(raw[raw.split == "val"])
-        assert set(rows.temperature) == {expected}
-        card = json.loads((folder / "models" / "svm" / f"fold{fold}_seed{seed}" / "card.json").read_text())
-        assert (card["fold"], card["seed"], card["temperature"]) == (fold, seed, expected)
+        assert set(rows.temperature) == {expected} == {read_card(folder, fold, seed)["temperature"]}
         pd.testing.assert_frame_equal(rows, apply_temperature(raw, expected))
-    assert table.temperature.nunique() == len(MEMBERS)
+    assert table.temperature.nunique() == len(MODELS)
 
 
-def test_test_labels_change_nothing_but_themselves(folder: Path) -> None:
-    """With other emotions for the test clips, cards, models, temperatures and probabilities are as they were."""
+def test_test_labels_have_no_influence(folder: Path) -> None:
+    """Other emotions of the test clips do not change models, cards, temperatures or probabilities."""
     before, files = train_all(folder, Trainer()), content(folder / "models")
-    rows = split()
+    rows = SPLIT.copy()
     test = rows.split == "test"
     rows.loc[test, "emotion"] = rows.emotion[test].map({"neutral": "happy", "happy": "sad", "sad": "neutral"})
     rows.to_csv(folder / "splits.csv", index=False)
@@ -182,232 +184,186 @@ def test_test_labels_change_nothing_but_themselves(folder: Path) -> None:
     pd.testing.assert_frame_equal(after.drop(columns="emotion"), before.drop(columns="emotion"))
 
 
-def test_a_card_says_how_a_model_was_trained(folder: Path) -> None:
-    """A saved model is known by its classes, its input columns, its settings and its own fold's training speakers."""
-    train_all(folder, Trainer())
-    card = json.loads((folder / "models" / "svm" / "fold2_seed7" / "card.json").read_text())
-    rows = split()[lambda table: (table.fold == 2) & (table.split == "train")]
-    assert card["classes"] == CLASSES
-    assert card["features"] == ["a", "b"]
-    assert card["settings"] == {"C": 1}
-    assert card["training_clips"] == 2 * len(rows)
-    assert card["training_speakers"] == sorted({f"ravdess-{name[-2:]}" for name in rows.clip_id})
-
-
 # Interruptions --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
-    """Compare table and files with those of a run that nothing interrupted."""
+def check(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """Compare a table and the files with those of an uninterrupted run."""
 
-    def check(table: pd.DataFrame, **changes: Any) -> None:
-        elsewhere: Path = tmp_path_factory.mktemp("elsewhere") / "svm"
-        expected = train_all(folder, Trainer(), output=elsewhere, **changes)
-        pd.testing.assert_frame_equal(table, expected)
-        assert content(folder / "models" / "svm") == content(elsewhere)
+    def check_result(table: pd.DataFrame, **changes: Any) -> None:
+        output: Path = tmp_path_factory.mktemp("expected") / "svm"
+        pd.testing.assert_frame_equal(table, train_all(folder, Trainer(), output=output, **changes))
+        assert content(folder / "models" / "svm") == content(output)
         assert [path.name for path in (folder / "models").iterdir()] == ["svm"]
 
-    return check
+    return check_result
 
 
 @pytest.fixture
-def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Fail in the second fold, with the models of an earlier run in place and the library in a folder to be edited."""
-    monkeypatch.setattr(cross_validation, "PACKAGE", folder / "ser")
+def interrupted(folder: Path) -> Path:
+    """Fail in the second fold; the output folder contains the model of an earlier run."""
     (folder / "models" / "svm").mkdir(parents=True)
     (folder / "models" / "svm" / "model").write_text("from an earlier run")
-    with pytest.raises(BrokenError):
+    with pytest.raises(InterruptionError):
         train_all(folder, Trainer(fails_in_fold=2))
     return folder
 
 
-def test_an_interruption_keeps_what_was_finished_and_the_earlier_run(interrupted: Path) -> None:
-    """Members of the first fold wait beside the output, which is as it was; nothing is left of the one that failed."""
-    waiting = content(interrupted / "models" / ".svm.unfinished")
+@pytest.mark.parametrize("killed", [False, True])
+def test_training_is_resumed(interrupted: Path, check: Callable[..., None], killed: bool) -> None:
+    """An interruption keeps finished models and the output of an earlier run; the next run trains the missing models.
+
+    Partial files of a killed process and bytecode have no influence.
+    """
     names = ("model", "card.json", "predictions.parquet")
-    assert set(waiting) == {"made_from", *(f"fold1_seed{seed}/{name}" for seed in SEEDS for name in names)}
+    files = {"fingerprint", *(f"fold1_seed{seed}/{name}" for seed in SEEDS for name in names)}
+    assert set(content(interrupted / "models" / ".svm.unfinished")) == files
     assert content(interrupted / "models" / "svm") == {"model": b"from an earlier run"}
-
-
-def test_training_goes_on_where_it_was_interrupted(interrupted: Path, undisturbed: Callable[..., None]) -> None:
-    """The next run trains what is missing, and ends with the files and the table of an undisturbed one."""
-    train = Trainer()
-    table = train_all(interrupted, train)
-    assert train.calls == [(2, 5), (2, 7), (3, 5), (3, 7)]
-    undisturbed(table)
-
-
-def test_a_killed_member_leaves_nothing(interrupted: Path, undisturbed: Callable[..., None]) -> None:
-    """What a kill, which nobody tidies up after, leaves of a member half trained is not among the models."""
-    half = interrupted / "models" / ".svm.unfinished" / ".fold2_seed5.unfinished"
-    half.mkdir()
-    (half / "model").write_text("half of a mod")
-    undisturbed(train_all(interrupted, Trainer()))
-
-
-def touch(file: Path) -> None:
-    file.write_text(file.read_text() + "\n")
-
-
-@pytest.mark.parametrize(
-    ("change", "changes"),
-    [
-        (lambda folder: None, {"settings": {"C": 2}}),
-        (lambda folder: None, {"seeds": [7]}),
-        (lambda folder: touch(folder / "splits.csv"), {}),
-        (lambda folder: touch(folder / "ser" / "training.py"), {}),
-        (lambda folder: touch(folder / "ser" / "features" / "pitch.py"), {}),
-        (lambda folder: (folder / "ser" / "new.py").touch(), {}),
-        (lambda folder: (folder / "models" / ".svm.unfinished" / "made_from").unlink(), {}),
-    ],
-    ids=["setting", "seeds", "split", "library", "another package", "new module", "unknown"],
-)
-def test_what_was_made_from_something_else_is_not_used(
-    interrupted: Path, undisturbed: Callable[..., None], change: Callable[[Path], Any], changes: dict[str, Any]
-) -> None:
-    """After another setting, split or library every member is trained anew, and none of before is left."""
-    change(interrupted)
-    train = Trainer()
-    table = train_all(interrupted, train, **changes)
-    assert train.calls == [(fold, seed) for fold in FOLDS for seed in changes.get("seeds", SEEDS)]
-    undisturbed(table, **changes)
-
-
-def test_the_whole_library_is_watched() -> None:
-    """Wherever the module lies that trains, code that measures features counts."""
-    assert cross_validation.PACKAGE.resolve() == ROOT / "ser"
-    assert any(
-        "features" in str(path.relative_to(cross_validation.PACKAGE)) for path in cross_validation.PACKAGE.rglob("*.py")
-    )
-
-
-def test_bytecode_is_no_change(interrupted: Path) -> None:
-    """That Python compiles the library does not start training anew."""
     (interrupted / "ser" / "__pycache__").mkdir()
     (interrupted / "ser" / "__pycache__" / "training.pyc").touch()
+    if killed:
+        partial_model = interrupted / "models" / ".svm.unfinished" / ".fold2_seed5.unfinished"
+        partial_model.mkdir()
+        (partial_model / "model").write_text("half of a mod")
     train = Trainer()
-    train_all(interrupted, train)
-    assert (1, 5) not in train.calls
+    table = train_all(interrupted, train)
+    assert list(train.calls) == [(2, 5), (2, 7), (3, 5), (3, 7)]
+    check(table)
 
 
 @pytest.mark.parametrize(
-    ("method", "name"),
-    [("unlink", "predictions.parquet"), ("unlink", "made_from"), ("replace", ".svm.unfinished")],
+    ("file", "changes"),
+    [
+        (None, {"settings": {"C": 2}}),
+        (None, {"seeds": [7]}),
+        ("splits.csv", {}),
+        ("ser/training.py", {}),
+        ("ser/features/pitch.py", {}),
+        ("ser/new.py", {}),
+        ("models/.svm.unfinished/fingerprint", {}),
+    ],
 )
-def test_interrupted_at_the_very_end(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Callable[..., None], method: str, name: str
+def test_changed_inputs_start_training_again(
+    interrupted: Path, check: Callable[..., None], file: str | None, changes: dict[str, Any]
 ) -> None:
-    """Between taking the predictions and putting models in place, too, an interruption costs time but no result."""
-    original = getattr(Path, method)
+    """After a change of settings, seeds, inputs or source code, no earlier model is used or kept."""
+    if file:
+        with (interrupted / file).open("a") as stream:
+            stream.write("\n")
+    train = Trainer()
+    table = train_all(interrupted, train, **changes)
+    assert list(train.calls) == [(fold, seed) for fold in FOLDS for seed in changes.get("seeds", SEEDS)]
+    check(table, **changes)
 
-    def broken(path: Path, *arguments: Any, **more: Any) -> Any:
-        if path.name == name and ".svm.unfinished" in path.parts:
-            raise BrokenError
-        return original(path, *arguments, **more)
+
+def test_fingerprint_covers_the_library() -> None:
+    """Changes in all packages of the library start training again."""
+    assert cross_validation.PACKAGE.resolve() == ROOT / "ser"
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "path", "n_trained"),
+    [
+        (pd, "read_parquet", "fold3_seed7/predictions.parquet", 0),
+        (Path, "unlink", "fold1_seed5/predictions.parquet", 0),
+        (Path, "unlink", "fingerprint", 6),
+        (Path, "replace", "", 6),
+    ],
+)
+def test_interruption_at_the_end(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    check: Callable[..., None],
+    owner: Any,
+    method: str,
+    path: str,
+    n_trained: int,
+) -> None:
+    """An interruption while the models are moved to the output does not change the result of the next run.
+
+    Models are trained again only if predictions are deleted, that is after all of them are read.
+    """
+    original = getattr(owner, method)
+
+    def broken(file: Path, *arguments: Any, **options: Any) -> Any:
+        if file == folder / "models" / ".svm.unfinished" / path:
+            raise InterruptionError
+        return original(file, *arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, method, broken)
-        with pytest.raises(BrokenError):
+        patch.setattr(owner, method, broken)
+        with pytest.raises(InterruptionError):
             train_all(folder, Trainer())
     assert not (folder / "models" / "svm").exists()
-    undisturbed(train_all(folder, Trainer()))
-
-
-def test_predictions_are_let_go_when_all_were_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the last member's cannot be read, those before it are still there, and nothing is trained again."""
-    read_parquet = pd.read_parquet
-
-    def broken(file: Path) -> pd.DataFrame:
-        if file.parent.name == "fold3_seed7":
-            raise BrokenError
-        return read_parquet(file)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(cross_validation.pd, "read_parquet", broken)
-        with pytest.raises(BrokenError):
-            train_all(folder, Trainer())
     train = Trainer()
-    train_all(folder, train)
-    assert train.calls == []
+    check(train_all(folder, train))
+    assert len(train.calls) == n_trained
 
 
-# Tables of all members, and the network -------------------------------------------------------------------------------
+# Real models and parallel training ------------------------------------------------------------------------------------
 
 
-def test_tables_are_collected_by_fold_and_seed(tmp_path: Path) -> None:
-    """Rows keep their order within a member, and members stand by number and not by name: 2 before 10."""
+def test_csv_files_of_models_are_concatenated(tmp_path: Path) -> None:
+    """Rows are sorted numerically by fold and seed, and keep their order within a model."""
     for fold, seed in ((10, 1), (2, 30), (2, 4)):
-        member = tmp_path / f"fold{fold}_seed{seed}"
-        member.mkdir()
-        (member / "card.json").write_text(json.dumps({"fold": fold, "seed": seed}))
-        pd.DataFrame({"epoch": [1, 2], "loss": [fold, seed]}).to_csv(member / "history.csv", index=False)
-    found = cross_validation.concat_member_csvs(tmp_path, "history.csv")
-    assert list(found) == ["fold", "seed", "epoch", "loss"]
-    assert found.to_numpy().tolist() == [
+        model = tmp_path / f"fold{fold}_seed{seed}"
+        model.mkdir()
+        (model / "card.json").write_text(json.dumps({"fold": fold, "seed": seed}))
+        pd.DataFrame({"epoch": [1, 2], "loss": [fold, seed]}).to_csv(model / "history.csv", index=False)
+    table = cross_validation.concat_member_csvs(tmp_path, "history.csv")
+    assert list(table) == ["fold", "seed", "epoch", "loss"]
+    assert table.to_numpy().tolist() == [
         [2, 4, 1, 2], [2, 4, 2, 4], [2, 30, 1, 2], [2, 30, 2, 30], [10, 1, 1, 10], [10, 1, 2, 1]
     ]  # fmt: skip
 
 
-def test_a_saved_baseline_gives_its_predictions(folder: Path) -> None:
-    """What is loaded from a member's folder, divided by the card's temperature, answers as the run's table says."""
+def test_saved_baseline_gives_the_predictions_of_the_table(folder: Path) -> None:
+    """A loaded model, with the temperature of its card, predicts the probabilities in the table."""
     train = partial(baselines.train, name="knn", grid=tiny_models.GRIDS["knn"], folds=2, protocol="speaker_independent")
     table = train_all(folder, train, seeds=[1])
     for fold in FOLDS:
-        member = folder / "models" / "svm" / f"fold{fold}_seed1"
-        assert {path.name for path in member.iterdir()} == {"model.skops", "grid_search.csv", "card.json"}
+        model = folder / "models" / "svm" / f"fold{fold}_seed1"
+        assert {path.name for path in model.iterdir()} == {"model.skops", "grid_search.csv", "card.json"}
         data = read(folder).fold(fold)
-        raw = baselines.predict(baselines.load(member), data.functionals("val", "test"))
-        temperature = json.loads((member / "card.json").read_text())["temperature"]
-        made = prediction_table.prediction_table(data.clips("val", "test"), raw, classes=CLASSES, seed=1)
-        expected = apply_temperature(made, temperature).assign(temperature=temperature)
+        raw = baselines.predict(baselines.load(model), data.functionals("val", "test"))
+        temperature = read_card(folder, fold, 1)["temperature"]
+        expected = prediction_table.prediction_table(data.clips("val", "test"), raw, classes=CLASSES, seed=1)
+        expected = apply_temperature(expected, temperature).assign(temperature=temperature)
         pd.testing.assert_frame_equal(table[table.fold == fold].reset_index(drop=True), expected)
 
 
-def test_a_network_does_not_depend_on_those_before_it(folder: Path) -> None:
-    """The second fold's model is the same bytes, with the same predictions, whether the first was trained or not."""
-    frames = list(np.random.default_rng(0).normal(size=(len(CLIPS), 6, 2)).astype(np.float32))
-    factories.write_features(folder / "frames", CLIPS, payload="frames", values=frames)
-    functionals = folder / "functionals"
-    data = training_data.read(folder / "frames", ["ravdess"], folder / "splits.csv", augmented=True, beside=functionals)
+def test_network_does_not_depend_on_earlier_training(folder: Path) -> None:
+    """The model of the second fold has the same bytes and predictions whether or not the first fold is trained."""
+    data = read(folder, "frames", functionals_dir=folder / "functionals")
     settings = tiny_models.lstm_settings(architecture="cnn_bilstm", epochs=1, batch_size=64)
     train = partial(trainer.train, settings=settings, hop_seconds=tiny_models.HOP)
 
     def run(name: str, *folds: int) -> tuple[dict[str, bytes], pd.DataFrame]:
-        some = Dataset(data.table[data.table.fold.isin(folds)], data.classes, data.store)
-        table = cross_validation.cross_validate(folder / name, some, train, seeds=[1], settings={}, inputs=[])
+        subset = Dataset(data.table[data.table.fold.isin(folds)], data.classes, data.store)
+        table = train_all(folder, train, output=folder / name, data=subset, seeds=[1])
         return content(folder / name / "fold2_seed1"), table[table.fold == 2].reset_index(drop=True)
 
-    after, after_table = run("both", 1, 2)
-    alone, alone_table = run("second", 2)
-    assert set(after) == {"model.keras", "architecture.json", "model.weights.h5", "history.csv", "card.json"}
-    assert [name for name in after if after[name] != alone[name]] == []
-    pd.testing.assert_frame_equal(after_table, alone_table)
+    (both, both_table), (second, second_table) = run("both", 1, 2), run("second", 2)
+    assert set(both) == {"model.keras", "architecture.json", "model.weights.h5", "history.csv", "card.json"}
+    assert both == second
+    pd.testing.assert_frame_equal(both_table, second_table)
 
 
-# Side by side ---------------------------------------------------------------------------------------------------------
-
-
-def answer_by_frames(data: Dataset, seed: int, folder: Path) -> Any:
-    """Leave who was at work, and answer by the first number of each clip's frames."""
+def predict_from_frames(data: Dataset, seed: int, folder: Path) -> Any:
+    """Store the process ID and return probabilities that depend on the frames."""
     (folder / "process").write_text(str(os.getpid()))
-    first = [float(clip[0, 0]) % 1 for clip in data.frames("val", "test")]
-    found = np.array([[value, 1 - value, seed / 10] for value in first])
-    return found / found.sum(axis=1, keepdims=True)
+    raw = np.array([[float(clip[0, 0]) + 1, 20, seed] for clip in data.frames("val", "test")])
+    return raw / raw.sum(axis=1, keepdims=True)
 
 
-def test_members_side_by_side_are_the_same(tmp_path: Path) -> None:
-    """Trained in two processes, which read the same frames, all members come out as they do one after the other."""
-    values = [np.full((3, 2), n / 1000, dtype=np.float32) for n in range(len(CLIPS))]
-    factories.write_features(tmp_path / "frames", CLIPS, payload="frames", values=values)
-    split().to_csv(tmp_path / "splits.csv", index=False)
-    found, processes = [], []
+def test_parallel_training_gives_the_same_result(folder: Path) -> None:
+    """Two processes read the same frames and give the same predictions as one."""
+    tables, processes = [], []
     for n_jobs in (1, 2):
-        data = training_data.read(tmp_path / "frames", ["ravdess"], tmp_path / "splits.csv", augmented=True)
-        output = tmp_path / f"n_jobs{n_jobs}"
-        about = {"seeds": SEEDS, "settings": {}, "inputs": [tmp_path / "splits.csv"], "n_jobs": n_jobs}
-        found.append(cross_validation.cross_validate(output, data, answer_by_frames, **about))
+        output = folder / f"n_jobs{n_jobs}"
+        tables.append(train_all(folder, predict_from_frames, output=output, data=read(folder, "frames"), n_jobs=n_jobs))
         processes.append({path.read_text() for path in output.glob("*/process")})
-    pd.testing.assert_frame_equal(*found)
+    pd.testing.assert_frame_equal(*tables)
     assert processes[0] == {str(os.getpid())}
     assert str(os.getpid()) not in processes[1]

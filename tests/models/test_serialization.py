@@ -1,4 +1,4 @@
-"""A model saved twice is the same bytes, in whatever process and on however many cores, and loads as what it was."""
+"""Equal models are saved as equal bytes, in any process and with any number of cores, and can be loaded."""
 
 import io
 import json
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,57 @@ from ser.models import baselines, serialization, trainer
 from tests.helpers import tiny_models
 
 ROOT = Path(__file__).parents[2]
-MODELS = ["lstm", *baselines.BASELINES]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Train and save every model in two processes with different numbers of workers, hash seeds and addresses."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
+    processes = []
+    for workers, folder in enumerate(folders, start=1):
+        env = os.environ | {"SER_WORKERS": str(workers), "PYTHONHASHSEED": str(workers), "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "tests.helpers.tiny_models", folder]
+        processes.append(subprocess.Popen(command, env=env, cwd=folder, stderr=subprocess.PIPE, text=True))
+    for process in processes:
+        _, stderr = process.communicate(timeout=300)
+        assert process.returncode == 0, stderr
+    return folders
+
+
+@pytest.mark.parametrize("model", ["lstm", *baselines.BASELINES])
+def test_two_processes_save_the_same_bytes(saved: list[Path], model: str) -> None:
+    """Weights, architecture, grid search, history and predictions are equal."""
+    one, two = ({path.name: path.read_bytes() for path in (folder / model).iterdir()} for folder in saved)
+    assert one == two
+    assert ("model.weights.h5" if model == "lstm" else "model.skops") in one
+
+
+@pytest.mark.parametrize("model", list(baselines.BASELINES))
+def test_loaded_baseline_gives_the_same_predictions(saved: list[Path], model: str) -> None:
+    """The canonical archive is the trained model, and contains trusted types only."""
+    before = np.load(saved[0] / model / "predicted.npy")
+    after = baselines.predict(baselines.load(saved[0] / model), tiny_models.vectors(30, seed=2)[0])
+    np.testing.assert_allclose(after, before, atol=1e-12)
+    assert np.ptp(before) > 0.5
+
+
+def test_loaded_network_gives_the_same_predictions(saved: list[Path]) -> None:
+    """The Keras archive, and architecture with weights, are the trained network."""
+    trainer.make_deterministic(1)
+    import keras
+
+    folder = saved[0] / "lstm"
+    before = np.load(folder / "predicted.npy")
+    rebuilt = keras.models.model_from_json((folder / "architecture.json").read_text())
+    rebuilt.load_weights(folder / "model.weights.h5")
+    frames, settings = tiny_models.examples(12, seed=2).frames, tiny_models.lstm_settings()
+    for model in (trainer.load(folder), rebuilt):
+        after = trainer.predict(model, frames, settings, hop_seconds=tiny_models.HOP)
+        np.testing.assert_allclose(after, before, atol=1e-6)
+    assert np.ptp(before) > 0.01
+
+
+# Archives -------------------------------------------------------------------------------------------------------------
 
 
 def archive(entries: dict[str, str], *, year: int) -> bytes:
@@ -31,70 +82,14 @@ def entries(content: bytes) -> dict[str, str]:
         return {name: file.read(name).decode() for name in file.namelist()}
 
 
-# Models that two processes trained and saved --------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Train and save every model in two processes: on one core and on two, with other hashes and other addresses."""
-    folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
-    running = []
-    for workers, folder in enumerate(folders, start=1):
-        env = os.environ | {"SER_WORKERS": str(workers), "PYTHONHASHSEED": str(workers), "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "tests.helpers.tiny_models", folder]
-        running.append(subprocess.Popen(command, env=env, cwd=folder, stderr=subprocess.PIPE, text=True))
-    for process in running:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
-    return folders
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_two_processes_save_the_same_bytes(saved: list[Path], model: str) -> None:
-    """Weights, architecture, search, history and predictions are equal byte for byte, with one worker and with two."""
-    one, two = ({path.name: path.read_bytes() for path in (folder / model).iterdir()} for folder in saved)
-    assert sorted(one) == sorted(two)
-    assert [name for name in one if one[name] != two[name]] == []
-    assert ("model.weights.h5" if model == "lstm" else "model.skops") in one
-
-
-@pytest.mark.parametrize("model", list(baselines.BASELINES))
-def test_a_loaded_baseline_predicts_as_before(saved: list[Path], model: str) -> None:
-    """The archive without addresses is the model that was trained, in another process too."""
-    before = np.load(saved[0] / model / "predicted.npy")
-    loaded = baselines.load(saved[0] / model)
-    np.testing.assert_allclose(baselines.predict(loaded, tiny_models.vectors(30, seed=2)[0]), before, atol=1e-12)
-    assert np.ptp(before) > 0.5  # it does predict something
-
-
-def test_a_loaded_network_predicts_as_before(saved: list[Path]) -> None:
-    """Both ways to load it, whole or as architecture and weights, give the network that was trained."""
-    trainer.make_deterministic(1)
-    import keras
-
-    folder = saved[0] / "lstm"
-    before = np.load(folder / "predicted.npy")
-    rebuilt = keras.models.model_from_json((folder / "architecture.json").read_text())
-    rebuilt.load_weights(folder / "model.weights.h5")
-    frames, settings = tiny_models.examples(12, seed=2).frames, tiny_models.lstm_settings()
-    for model in (trainer.load(folder), rebuilt):
-        np.testing.assert_allclose(
-            trainer.predict(model, frames, settings, hop_seconds=tiny_models.HOP), before, atol=1e-6
-        )
-    assert np.ptp(before) > 0.01
-
-
-# What is rewritten, by hand -------------------------------------------------------------------------------------------
-
-
 def keras_archive(*ids: int, year: int = 2024, units: int = 5) -> bytes:
     layers = [{"units": units, "shared_object_id": number} for number in ids]
     metadata = json.dumps({"keras_version": "3", "date_saved": f"{year}-01-01@10:00:00"})
     return archive({"metadata.json": metadata, "config.json": json.dumps(layers), "weights": "140"}, year=year)
 
 
-def skops_archive(*ids: int, year: int = 2024, value: str = "140") -> bytes:
-    nodes = [{"__id__": number, "file": f"{number}.npy", "content": value} for number in ids]
+def skops_archive(*ids: int, year: int = 2024) -> bytes:
+    nodes = [{"__id__": number, "file": f"{number}.npy", "content": "140"} for number in ids]
     arrays = {f"{number}.npy": f"array {n}" for n, number in enumerate(dict.fromkeys(ids))}
     return archive(arrays | {"schema.json": json.dumps(nodes)}, year=year)
 
@@ -103,54 +98,26 @@ def skops_archive(*ids: int, year: int = 2024, value: str = "140") -> bytes:
     ("canonical", "make"),
     [(serialization.canonical_keras, keras_archive), (serialization.canonical_skops, skops_archive)],
 )
-class TestCanonical:
-    def test_times_and_addresses_are_forgotten(self, canonical, make) -> None:
-        """Archives that differ in the time of saving and in addresses alone become equal."""
-        assert make(140, 77, 140) != make(9, 1003, 9, year=2031)
-        assert canonical(make(140, 77, 140)) == canonical(make(9, 1003, 9, year=2031))
-
-    def test_what_was_shared_stays_shared(self, canonical, make) -> None:
-        """Two references to one object do not become two objects, or the other way round."""
-        assert canonical(make(140, 77, 140)) != canonical(make(140, 77, 78))
-        assert canonical(make(140, 77, 140)) != canonical(make(140, 140, 77))
-
-    def test_doing_it_twice_changes_nothing(self, canonical, make) -> None:
-        """A canonical archive is its own canonical form."""
-        once = canonical(make(140, 77, 140))
-        assert canonical(once) == once
-
-    def test_entries_have_one_order_and_one_time(self, canonical, make) -> None:
-        """The archive's directory says nothing about when and in which order it was written."""
-        with zipfile.ZipFile(io.BytesIO(canonical(make(140, 77)))) as file:
-            assert file.namelist() == sorted(file.namelist())
-            assert {entry.date_time for entry in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+def test_canonical_archives(canonical: Any, make: Any) -> None:
+    """Archives that differ only in times and addresses become equal; shared references and content are kept."""
+    result = canonical(make(140, 77, 140))
+    assert make(140, 77, 140) != make(9, 1003, 9, year=2031)
+    assert result == canonical(make(9, 1003, 9, year=2031)) == canonical(result)
+    assert canonical(make(140, 77, 78)) != result != canonical(make(140, 140, 77))
+    with zipfile.ZipFile(io.BytesIO(result)) as file:
+        assert file.namelist() == sorted(file.namelist())
+        assert {entry.date_time for entry in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
-def test_other_numbers_of_a_keras_archive_stay() -> None:
-    """A number that happens to equal an address is content, and stays; so do weights and version."""
-    found = entries(serialization.canonical_keras(keras_archive(140, 77, units=140)))
-    layers = json.loads(found["config.json"])
-    assert [layer["units"] for layer in layers] == [140, 140]
-    assert [layer["shared_object_id"] for layer in layers] == [1, 2]
-    assert found["weights"] == "140"
-    assert json.loads(found["metadata.json"])["keras_version"] == "3"
-    assert serialization.canonical_keras(keras_archive(1, units=5)) != serialization.canonical_keras(
-        keras_archive(1, units=6)
-    )
-
-
-def test_other_numbers_of_a_skops_archive_stay() -> None:
-    """Arrays are found under the new names of their files, and values that equal an address stay."""
-    found = entries(serialization.canonical_skops(skops_archive(140, 77, value="140")))
-    nodes = json.loads(found.pop("schema.json"))
-    assert [node["content"] for node in nodes] == ["140", "140"]
-    assert [found[node["file"]] for node in nodes] == ["array 0", "array 1"]
-    assert [node["__id__"] for node in nodes] == [1, 2]
-
-
-def test_an_architecture_as_json() -> None:
-    """Addresses in a model's JSON are numbered in the order of their first appearance."""
-    text = (
-        '{"a": {"shared_object_id": 139}, "b": {"shared_object_id": 7}, "c": {"shared_object_id": 139}, "units": 139}'
-    )
-    assert serialization.canonical_json(text) == text.replace('_id": 139', '_id": 1').replace('_id": 7', '_id": 2')
+def test_values_that_equal_an_address_are_kept() -> None:
+    """Only addresses are renumbered, in order of appearance; array files are renamed accordingly."""
+    result = entries(serialization.canonical_keras(keras_archive(140, 77, units=140)))
+    assert json.loads(result["config.json"]) == [{"units": 140, "shared_object_id": n} for n in (1, 2)]
+    assert result["weights"] == "140"
+    assert json.loads(result["metadata.json"])["keras_version"] == "3"
+    result = entries(serialization.canonical_skops(skops_archive(140, 77)))
+    nodes = json.loads(result["schema.json"])
+    assert [(node["__id__"], node["content"], result[node["file"]]) for node in nodes] == [
+        (1, "140", "array 0"),
+        (2, "140", "array 1"),
+    ]
