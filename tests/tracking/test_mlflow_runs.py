@@ -14,7 +14,6 @@ import pytest
 
 from ser.tracking import mlflow_runs
 from ser.tracking.mlflow_runs import Dataset, Run, flatten
-from ser.utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 PARAMS = {
@@ -28,18 +27,10 @@ MANY_PARAMS = {f"section.key{n}": n for n in range(150)}
 """More than MLflow accepts in one request."""
 
 
-@pytest.mark.parametrize(
-    ("nested", "expected"),
-    [
-        ({"seed": 1}, {"seed": 1}),
-        ({"split": {"test": 0.2, "val": 0.1}}, {"split.test": 0.2, "split.val": 0.1}),
-        ({"a": {"b": {"c": [1, 2], "d": None}}}, {"a.b.c": [1, 2], "a.b.d": None}),
-        ({"emotions": {"merge": {}}}, {}),
-    ],
-)
-def test_flatten(nested: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Nested settings become section.key; lists stay as they are."""
-    assert flatten(nested) == expected
+def test_flatten() -> None:
+    """Nested settings become section.key; lists stay as they are, and empty sections vanish."""
+    nested = {"seed": 1, "split": {"test": 0.2, "val": 0.1}, "a": {"b": {"c": [1, 2]}}, "emotions": {"merge": {}}}
+    assert flatten(nested) == {"seed": 1, "split.test": 0.2, "split.val": 0.1, "a.b.c": [1, 2]}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +53,7 @@ def runs(project: Path) -> Iterator[dict[str, Any]]:
         yield by_model("speech")
 
 
-def record(experiment: str, *, key: str, failed: bool = False) -> bool:
+def record(experiment: str, *, key: str) -> bool:
     """Record two models, one of which has a history, a figure, a table and a dataset."""
     Path("figure.png").write_text("figure")
     lstm = Run(
@@ -78,7 +69,7 @@ def record(experiment: str, *, key: str, failed: bool = False) -> bool:
     )
     svm = Run(name="svm: tepid-lynx", tags={"model": "svm"}, params=MANY_PARAMS, metrics={"test.uar": 0.5})
     parent = Run(name="tepid-lynx", tags={"model": "leaderboard"}, files={Path("figure.png"): ""})
-    return mlflow_runs.record(experiment, parent, [lstm, svm], key=key, failed=failed)
+    return mlflow_runs.record(experiment, parent, [lstm, svm], key=key)
 
 
 def all_runs(experiment: str) -> list[Any]:
@@ -172,13 +163,6 @@ def test_interrupted_record_is_replaced(runs: dict[str, Any], monkeypatch: pytes
     assert {model: run.info.status for model, run in by_model("broken").items()} == dict.fromkeys(runs, "FINISHED")
 
 
-def test_failed_experiment(runs: dict[str, Any]) -> None:
-    """The run of a failed experiment is marked."""
-    assert record("failing", key="fed:failing", failed=True)
-    assert by_model("failing")["leaderboard"].info.status == "FAILED"
-    assert mlflow_runs.is_recorded("failing", "fed:failing")
-
-
 def test_tracking_uri_replaces_the_store(
     runs: dict[str, Any], tmp_path: Path, mlflow_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,13 +190,3 @@ def test_concurrent_records(tmp_path: Path) -> None:
     assert sorted(out.splitlines()[-1] for out, _ in outputs) == ["False", "True"]
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         assert database.execute("select count(*) from runs").fetchone() == (1,)
-
-
-def test_unreachable_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the address and the command that records the result later."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(UserError, match=r"http://127.0.0.1:9.*dvc repro record"):
-        mlflow_runs.record("speech", Run(name="a"), key="abc:a")
