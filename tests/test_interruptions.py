@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 import yaml
 
@@ -19,6 +20,7 @@ from ser.corpora.base import load_corpus
 from tests.helpers.dvc_project import Project
 from tests.helpers.http_servers import Reply, Server, serving
 
+pytestmark = pytest.mark.slow
 STAGE = "featurize@ravdess"
 ARCHIVE = "Audio_Speech_Actors_01-24.zip"
 TIMEOUT = 60  # s
