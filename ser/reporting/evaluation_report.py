@@ -39,10 +39,21 @@ class _Run:
     pictures: Path
     confusion: Path
 
-    chance: float
-    best: str
-    unknown: str
-    interval: str
+    @property
+    def chance(self) -> float:
+        return 1 / len(self.classes)
+
+    @property
+    def best(self) -> str:
+        return str(self.ranking.model.iloc[0])
+
+    @property
+    def unknown(self) -> str:
+        return describe_unknown_speakers(self.tested[self.best])
+
+    @property
+    def interval(self) -> str:
+        return evaluation_text.describe_interval(self.ranking, unknown=self.unknown)
 
     def plot(
         self, name: str, function: Callable[..., None], data: Any, *, title: str, alt: str, caption: str, **options: Any
@@ -97,24 +108,10 @@ def write(
     """
     ranking, classes, tables = result.leaderboard, result.classes, evaluation_tables
     tested = {str(model): select_test_rows(result.predictions[model]) for model in ranking.model}
-    best = tested[name := str(ranking.model.iloc[0])]
-    unknown = describe_unknown_speakers(best)
     with atomic_write(pictures) as folder:
         folder.mkdir()
-        run = _Run(
-            tested=tested,
-            ranking=ranking,
-            classes=classes,
-            settings=settings,
-            seed=seed,
-            caption=description["caption"],
-            pictures=folder,
-            confusion=confusion,
-            chance=1 / len(classes),
-            best=name,
-            unknown=unknown,
-            interval=evaluation_text.describe_interval(ranking, unknown=unknown),
-        )
+        run = _Run(tested, ranking, classes, settings, seed, description["caption"], folder, confusion)
+        best, unknown = tested[run.best], run.unknown
         page = html_page.render(
             "evaluation.html.j2",
             headline=evaluation_text.headline(ranking, classes=len(classes), unknown=unknown),

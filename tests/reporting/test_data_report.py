@@ -1,7 +1,7 @@
 """The data report describes the corpora of a run, their preprocessing and exclusions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,9 @@ ROW = {"language": "en", "intensity": "", "sentence": "01", "audio_sha256": "", 
 METADATA = {"license_info": "CC0", "citation": "Nobody (1900)", "url": "https://example.org/", "is_synthetic": False}
 
 
-@dataclass
-class Corpus:
-    """Tables and clips of a fake corpus."""
-
-    source: CorpusTables
-    clips: pd.DataFrame
-
-
-def corpus(folder: Path, name: str, emotions: Sequence[str], *, speakers: Mapping[str, str], **metadata: Any) -> Corpus:
+def corpus(
+    folder: Path, name: str, emotions: Sequence[str], *, speakers: Mapping[str, str], **metadata: Any
+) -> CorpusTables:
     """Write a recording of 0.5 s for each speaker (id -> sex) and emotion, and its clip."""
     keys = [(speaker, emotion) for speaker in speakers for emotion in emotions]
     files = [f"s{speaker}/{emotion}{EVIL.replace('/', '')}.wav" for speaker, emotion in keys]
@@ -43,7 +37,7 @@ def corpus(folder: Path, name: str, emotions: Sequence[str], *, speakers: Mappin
     ]
     clips = pd.DataFrame(rows).assign(original_id=lambda table: table.clip_id).sort_values("clip_id", ignore_index=True)
     pq.write_table(pa.Table.from_pandas(clips), folder / f"{name}.parquet")
-    source = CorpusTables(
+    return CorpusTables(
         name=name,
         metadata={"title": f"Corpus {name}"} | METADATA | metadata,
         folder=folder / "raw" / name,
@@ -52,7 +46,6 @@ def corpus(folder: Path, name: str, emotions: Sequence[str], *, speakers: Mappin
         audio_stats=audio_stats(files),
         rejected=table_of({}, "file"),
     )
-    return Corpus(source, clips.drop(columns="audio"))
 
 
 def audio_stats(files: Sequence[str]) -> pd.DataFrame:
@@ -64,13 +57,15 @@ def table_of(reasons: Mapping[str, str], column: str) -> pd.DataFrame:
     return pd.DataFrame({column: list(reasons), "reason": list(reasons.values())}, dtype=object)
 
 
-def write(folder: Path, *corpora: Corpus, excluded: Mapping[str, str] | None = None, **labels: str) -> Page:
-    clips = pd.concat([corpus.clips for corpus in corpora], ignore_index=True)
+def write(folder: Path, *sources: CorpusTables, excluded: Mapping[str, str] | None = None, **labels: str) -> Page:
+    """Write the report of all clips of the recordings that are not rejected."""
+    clips = pd.concat([pd.read_parquet(source.clips)[: len(source.audio_stats)] for source in sources])
+    clips = clips.drop(columns="audio").reset_index(drop=True)
     settings = factories.settings()
     data_report.write(
         folder / "data.html",
         folder / "data",
-        sources=[corpus.source for corpus in corpora],
+        sources=sources,
         clips=clips,
         excluded=table_of(excluded or {}, "clip_id"),
         excluded_file="data/excluded.csv",
@@ -88,8 +83,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Path]:
     short = {f"bad {i:03}{EVIL}.wav": f"too short: 0.{i:03} s, at least 0.3 s are needed" for i in range(120)}
     one = corpus(folder, "one", ["neutral", "sad"], speakers={"a": "f", "b": "m"})
     own = corpus(folder, "own", ["neutral", "bored"], speakers={"": ""}, license_info="", citation="", url="")
-    own.source = replace(own.source, rejected=table_of(short | {"none.wav": "the file is empty (0 bytes)"}, "file"))
-    excluded = {one.clips.clip_id[n]: f"the same recording as own/x{n}" for n in (0, 1)}
+    own = replace(own, rejected=table_of(short | {"none.wav": "the file is empty (0 bytes)"}, "file"))
+    clip_ids = pd.read_parquet(one.clips).clip_id
+    excluded = {clip_ids[n]: f"the same recording as own/x{n}" for n in (0, 1)}
     return write(folder, one, own, excluded=excluded), folder
 
 
@@ -143,10 +139,10 @@ def test_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_corpus_without_valid_recordings(tmp_path: Path) -> None:
     """The report still lists the reasons and the warnings."""
-    empty = corpus(tmp_path, "one", ["sad"], speakers={"a": "f"}, is_synthetic=True)
-    reasons = dict.fromkeys(empty.source.audio_stats.file, "the file is empty (0 bytes)")
-    source = replace(empty.source, audio_stats=audio_stats([]), rejected=table_of(reasons, "file"))
-    page = write(tmp_path, Corpus(source, empty.clips.iloc[:0]), sad="sad")
+    source = corpus(tmp_path, "one", ["sad"], speakers={"a": "f"}, is_synthetic=True)
+    reasons = dict.fromkeys(source.audio_stats.file, "the file is empty (0 bytes)")
+    source = replace(source, audio_stats=audio_stats([]), rejected=table_of(reasons, "file"))
+    page = write(tmp_path, source, sad="sad")
     assert "0 clips by 0 speakers" in page.text
     assert "Synthetic speech" in page.text
     assert '<th scope="row">the file is empty (0 bytes)</th><td class="number">1</td>' in page.html
