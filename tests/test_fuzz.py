@@ -213,14 +213,10 @@ def wav(**changes: int) -> bytes:
     ("changes", "expected"),
     [
         ({"channels": 0}, "not decodable"),
-        ({"channels": 65535}, "not decodable"),
         ({"channels": 33, "align": 66}, "33; expected at most 32"),
-        ({"rate": 0}, "not decodable"),
         ({"rate": 1}, "1 Hz; expected 4000 to 384000"),
         ({"rate": 3999}, "3999 Hz"),
         ({"rate": 384001}, "384001 Hz"),
-        ({"rate": 2**31 - 1}, "2147483647 Hz"),
-        ({"rate": 2**32 - 1}, "not decodable"),
         ({"data": 0}, "no samples"),
         ({"data": 6401}, "truncated: the header declares 6401 bytes, the file has 6400"),
         ({"data": 2**31 - 2**25}, "truncated"),
@@ -230,10 +226,6 @@ def wav(**changes: int) -> bytes:
         ({"riff": 0}, "clip"),
         ({"riff": 2**32 - 1}, "clip"),
         ({"align": 0}, "clip"),
-        ({"bits": 0}, "not decodable"),
-        ({"bits": 64}, "not decodable"),
-        ({"fmt": 2**32 - 1}, "not decodable"),
-        ({"tag": 0xFFFE}, "not decodable"),
     ],
     ids=str,
 )
@@ -242,12 +234,9 @@ def test_invalid_headers(changes: dict[str, int], expected: str) -> None:
     assert expected in clean(wav(**changes))
 
 
-@pytest.mark.parametrize(
-    ("sample", "reason"),
-    [(np.nan, "not numbers"), (-np.inf, "not numbers"), (3e38, "up to 3.0e"), (1e300, "not numbers")],
-)
+@pytest.mark.parametrize(("sample", "reason"), [(-np.inf, "not numbers"), (3e38, "up to 3.0e"), (1e300, "not numbers")])
 def test_invalid_values(sample: float, reason: str) -> None:
-    """NaN, infinity and values whose square is infinite are rejected."""
+    """Infinity and values whose square is infinite are rejected."""
     stereo = np.stack([TONE, TONE], axis=1).astype(np.float64)
     stereo[1000] = sample
     assert reason in clean(encode(stereo, subtype="DOUBLE"))
