@@ -7,7 +7,7 @@ metric is never treated as passed.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from ser.dataset.clip_metadata import is_unknown_speaker
 from ser.evaluation import calibration, summary
 from ser.evaluation._drop_significance import ModelPair, Numbers, TestResult, TestSettings, permutation_p, test_drop
 from ser.params import Change, Check, Evaluate
+from ser.utils.errors import UserError
 
 COLUMNS = ("model", "number", "before", "after", "change", "ci_low", "ci_high", "p", "verdict")
 OK, WORSE = "ok", "worse"
@@ -129,7 +130,14 @@ def compare(
     RegressionReport
         Models that both results have are compared, each on its own. If corpora, protocol or classes differ, no metric
         is compared.
+
+    Raises
+    ------
+    UserError
+        If an accepted change is unknown.
     """
+    if unknown := set(accepted) - set(get_args(Change)):
+        raise UserError(f"accepted change: found {', '.join(unknown)}; expected {', '.join(get_args(Change))}.")
     report = RegressionReport(before.name, after.name)
     models = [model for model in before.metrics if model in after.metrics]
     changes = _changes(before, after, models)
