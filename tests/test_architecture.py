@@ -135,9 +135,6 @@ def definition(stage: str) -> dict[str, Any]:
     return declared.get("do", declared)  # type: ignore[no-any-return]
 
 
-# Packages -------------------------------------------------------------------------------------------------------------
-
-
 def test_packages_import_only_what_the_table_allows() -> None:
     """Every import between packages, wherever in a file, is in `ALLOWED`; `ser` itself imports nothing at once."""
     for path in LIBRARY:
@@ -263,9 +260,6 @@ def test_an_exported_model_names_what_it_imports() -> None:
     called = {"yaml": "PyYAML", "sklearn": "scikit-learn"}
     assert {called.get(name, name) for name in names} == {name for needed in REQUIREMENTS.values() for name in needed}
     assert "tensorflow" not in names
-
-
-# Stages ---------------------------------------------------------------------------------------------------------------
 
 
 def test_stages_are_those_of_dvc_yaml() -> None:

@@ -97,9 +97,6 @@ def values(clips: pd.DataFrame, column: str, *subsets: str) -> set[str]:
     return set(clips[clips.split.isin(subsets)][column])
 
 
-# All protocols --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_each_clip_is_tested_once(case: Case) -> None:
     """Each clip is in every fold, each fold has all splits, and all classes are in training."""
@@ -142,9 +139,6 @@ def test_augmented_clips_are_in_training_only(case: Case) -> None:
     assert set(zip(augmented.original_id, augmented.fold, strict=True)) == set(
         zip(training.clip_id, training.fold, strict=True)
     )
-
-
-# Random folds ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -204,9 +198,6 @@ def test_folds_of_unknown_speakers_are_random() -> None:
         assert all(len(subset) == 1 for subset in subsets.drop("tess-"))
 
 
-# Cross-corpus ---------------------------------------------------------------------------------------------------------
-
-
 def test_each_corpus_is_tested_in_alphabetical_order() -> None:
     """The smallest other corpus, or the first of them, is for validation."""
     result = folds(Case("demo+ravdess+savee+tess", "cross_corpus", 4, "corpus"))
@@ -231,9 +222,6 @@ def test_one_fold_and_the_number_of_corpora_are_equivalent() -> None:
         split_of(table("ravdess+savee+tess"), factories.split("cross_corpus", folds=folds)) for folds in (1, 3)
     )
     pd.testing.assert_frame_equal(one, three)
-
-
-# Published folds ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.published])
@@ -281,9 +269,6 @@ def test_unknown_fold_table_is_an_error(names: list[str]) -> None:
         published_folds(names, "emobox")
 
 
-# Errors ---------------------------------------------------------------------------------------------------------------
-
-
 def one_speaker() -> pd.DataFrame:
     return factories.joined(table("ravdess"), table("tess").query("speaker == 'tess-OAF'"))
 
@@ -326,9 +311,6 @@ def test_speaker_without_a_published_fold_is_an_error() -> None:
     clips, settings = factories.ravdess(actors=[1, 2]), factories.split("speaker_independent", published="emobox")
     with pytest.raises(UserError, match="emobox has no speakers ravdess-02; set fold_table: null"):
         splits.split_clips(clips, settings, emotions=MERGED, seed=1, published={"ravdess-01": 1})
-
-
-# Leakage --------------------------------------------------------------------------------------------------------------
 
 
 def leaky_uar(corpora: str, protocol: str, by: str) -> float:

@@ -83,8 +83,6 @@ def test_unknown_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
     assert content(tmp_path) == before
 
 
-# Training -------------------------------------------------------------------------------------------------------------
-
 CLIPS = factories.with_copies(factories.joined(factories.ravdess(actors=range(1, 9)), factories.tess(n_words=8)))
 SPLIT = splits.split_clips(CLIPS, factories.split("speaker_independent"), emotions=factories.emotions(), seed=1)
 CLIP_NUMBERS = CLIPS.clip_id.rank().to_numpy(dtype=np.float32)

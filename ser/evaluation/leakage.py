@@ -108,9 +108,6 @@ def run_leakage_checks(
     return pd.DataFrame(results, columns=list(COLUMNS))
 
 
-# Leaks ----------------------------------------------------------------------------------------------------------------
-
-
 def _check_leaks(rows: pd.DataFrame, predictor: _CrossValPredictor) -> Iterator[dict[str, Any]]:
     """Compare random with speaker-independent folds, on the corpora with known speakers, and test augmented clips."""
     unknown = sorted(rows.corpus[is_unknown_speaker(rows)].unique())
@@ -137,9 +134,6 @@ def _check_leaks(rows: pd.DataFrame, predictor: _CrossValPredictor) -> Iterator[
         yield from _score(f"leak_augmented_{when}_split", originals, predicted, note=note)
 
 
-# Shortcuts ------------------------------------------------------------------------------------------------------------
-
-
 def _check_shortcuts(clips: pd.DataFrame, predictor: _CrossValPredictor) -> Iterator[dict[str, Any]]:
     """Classify the corpus of unseen speakers; if that is easy, a model may use the corpus to predict emotions."""
     usable = _with_two_speakers(clips)
@@ -162,9 +156,6 @@ def _with_two_speakers(clips: pd.DataFrame) -> pd.DataFrame:
     """Select the corpora with at least two known speakers, one to hold out and one to train on."""
     known = clips[~is_unknown_speaker(clips)]
     return known[known.groupby("corpus").speaker.transform("nunique") >= 2]
-
-
-# Folds and scores -----------------------------------------------------------------------------------------------------
 
 
 def _folds(clips: pd.DataFrame, by: str, *, seed: int) -> "pd.Series[int]":
@@ -209,9 +200,6 @@ def _score(
             "classes": clips[target].nunique() if target == "corpus" else rows.emotion.nunique(),
             "note": note,
         }
-
-
-# Description ----------------------------------------------------------------------------------------------------------
 
 
 def describe_leakage(table: pd.DataFrame) -> list[str]:

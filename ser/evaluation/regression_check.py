@@ -167,9 +167,6 @@ def compare(
     return report
 
 
-# What is compared -----------------------------------------------------------------------------------------------------
-
-
 def _changes(before: Result, after: Result, models: Sequence[str]) -> dict[Change, str]:
     """Describe the changes of the task itself."""
     removed = [model for model in before.metrics if model not in after.metrics]
@@ -262,9 +259,6 @@ def _pair(model: str, before: Result, after: Result, settings: TestSettings) -> 
     old, new = (table[table.clip_id.isin(clip_ids)].reset_index(drop=True) for table in (old, new))
     recomputed = [summary.summarize(table, settings.evaluate, seed=settings.seed)["test"] for table in (old, new)]
     return ModelPair(model, recomputed[0], recomputed[1], (old, new))
-
-
-# One model ------------------------------------------------------------------------------------------------------------
 
 
 def _worst_speaker(rows: pd.DataFrame) -> float:

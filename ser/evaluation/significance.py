@@ -39,9 +39,6 @@ class Difference(NamedTuple):
     speakers: int
 
 
-# Two models on the same clips -----------------------------------------------------------------------------------------
-
-
 def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> McNemar:
     """Test whether two fitted models have the same accuracy by McNemar's exact test.
 
@@ -171,9 +168,6 @@ def permutation_test(
         first = from_a ^ (rng.random(len(clips)) < 0.5)[clip]
         n_as_large += statistic(both[first]) - statistic(both[~first]) >= observed
     return (1 + n_as_large) / (1 + draws)
-
-
-# Many models on the same clips ----------------------------------------------------------------------------------------
 
 
 def holm(p: npt.ArrayLike) -> Array:

@@ -191,9 +191,6 @@ def _frame_kinds(card: Mapping[str, Any]) -> list[str]:
     return sorted({name.partition(".")[0] for name in card["features"]})
 
 
-# Members --------------------------------------------------------------------------------------------------------------
-
-
 def _export_member(
     source: Path, output: Path, trained: TrainedModel, *, statistics: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
@@ -242,9 +239,6 @@ def _verify_export(network: Any, path: Path) -> None:
                 f"trained one, expected at most {ATOL:g}; tf2onnx converts a layer of ser/models/network.py "
                 "incorrectly: replace it."
             )
-
-
-# Stage ----------------------------------------------------------------------------------------------------------------
 
 
 def read_scores(leaderboard: Path, *, protocol: str) -> dict[str, dict[str, Any]]:

@@ -159,9 +159,6 @@ def _leaderboard(run: _Run) -> dict[str, Any]:
     }
 
 
-# Results by model -----------------------------------------------------------------------------------------------------
-
-
 def _model(run: _Run, model: str) -> dict[str, Any]:
     rows = run.tested[model]
     scores = evaluation_tables.evaluate_by_class(rows, resamples=run.settings.n_resamples, seed=run.seed)
@@ -227,9 +224,6 @@ def _reliability(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture
     verdict = evaluation_tables.calibration_verdict(rows)
     caption = f"Reliability diagram: {model} is {verdict}. Diagonal: accuracy equals confidence."
     return run.plot(f"{model}_reliability", plots.plot_reliability, bins, title=model, alt=alt, caption=caption)
-
-
-# Results of the best model --------------------------------------------------------------------------------------------
 
 
 def _subgroups(run: _Run) -> dict[str, Any]:

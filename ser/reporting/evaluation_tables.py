@@ -96,9 +96,6 @@ def _select(table: pd.DataFrame, *columns: str, index: Sequence[Any] | pd.Series
     return frame.drop(columns=limits) if frame[limits].isna().all(axis=None) else frame
 
 
-# All models -----------------------------------------------------------------------------------------------------------
-
-
 def leaderboard_table(ranking: pd.DataFrame, *, unknown: str = "") -> html_page.Table:
     """Rank the models by UAR, with confidence intervals and the comparison with the best model."""
     header, few = "compared with best", not_testable(ranking, unknown=unknown)
@@ -227,9 +224,6 @@ def leakage_table(leakage: pd.DataFrame) -> html_page.Table:
     return html_page.table(frame, caption="UAR of a random forest in each check", formats=FORMATS)
 
 
-# One model ------------------------------------------------------------------------------------------------------------
-
-
 def evaluate_by_class(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
     """Evaluate each emotion.
 
@@ -279,9 +273,6 @@ def evaluate_binary_tasks(rows: pd.DataFrame, wanted: Mapping[str, BinaryTask], 
         frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis("task")
         table = html_page.table(frame, caption=f"{model}: binary tasks, from the same probabilities")
     return {"table": table, "curves": curves, "errors": errors}
-
-
-# Subgroups and errors -------------------------------------------------------------------------------------------------
 
 
 def evaluate_subgroups(rows: pd.DataFrame, column: str, *, resamples: int, seed: int) -> pd.DataFrame:
@@ -346,9 +337,6 @@ def errors_table(errors: pd.DataFrame) -> html_page.Table:
     table = errors.rename(columns={"emotion": "true emotion", "truth": "p (true emotion)"})
     frame = _select(table, "true emotion", "predicted", "confidence", "p (true emotion)", index=names, name="clip")
     return html_page.table(frame, caption="Most confident errors")
-
-
-# Robustness -----------------------------------------------------------------------------------------------------------
 
 
 def corruption_rows(scores: pd.DataFrame) -> pd.DataFrame:

@@ -43,9 +43,6 @@ def describe_ties(ranking: pd.DataFrame, *, unknown: str) -> str:
     return f"Not significantly worse: {join_names(equal)}." if equal else "All other models are significantly worse."
 
 
-# Warnings -------------------------------------------------------------------------------------------------------------
-
-
 def warnings(ranking: pd.DataFrame, notes: Sequence[str], *, classes: int, unknown: str) -> list[html_page.Callout]:
     """Collect the warnings: those given, too few or unknown speakers, and scores near chance level."""
     best, chance = ranking.iloc[0], 1 / classes
@@ -78,9 +75,6 @@ def _few_speakers(ranking: pd.DataFrame, *, unknown: str) -> Iterator[html_page.
             f"{coverage:.0f} %. A 95 % CI needs at least {MIN_SPEAKERS} speakers. {remedy}"
         )
         yield html_page.Callout(f"Only {speakers} test speakers", text)
-
-
-# Results of a model ---------------------------------------------------------------------------------------------------
 
 
 def never_predicted(rows: pd.DataFrame, classes: Sequence[str]) -> str:

@@ -51,9 +51,6 @@ def values(clips: pd.DataFrame, column: str, *subsets: str) -> set[str]:
     return set(clips[clips.split.isin(subsets)][column])
 
 
-# All protocols --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("corpora", TABLES)
@@ -85,9 +82,6 @@ def test_split_of_a_corpus_does_not_depend_on_other_corpora(protocol: str) -> No
     for corpus in ("ravdess", "tess"):
         subset = both[both.clip_id.str.startswith(corpus)].reset_index(drop=True)
         pd.testing.assert_frame_equal(subset, split(corpus, protocol))
-
-
-# Speaker-independent --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -162,9 +156,6 @@ def test_unknown_speakers_are_split_by_clip() -> None:
     assert all(len(subset) == 1 for subset in subsets.drop("tess-"))
 
 
-# Random ---------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("corpora", TABLES)
 def test_random_split_is_70_15_15(corpora: str, seed: int) -> None:
@@ -183,9 +174,6 @@ def test_random_split_of_few_clips() -> None:
     clips = table("ravdess").groupby("emotion").head(9).reset_index(drop=True)
     result = split_of(clips, factories.split("random", val=0.04, test=0.05))
     assert (result.groupby(["split", "emotion"]).size().unstack().loc[["val", "test"]] == 1).all(axis=None)
-
-
-# Augmented clips ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("corpora", "protocol"), [("ravdess", "random"), *((name, PROTOCOLS[0]) for name in TABLES)])
@@ -208,9 +196,6 @@ def test_augmented_clips_are_in_training_and_corrupted_clips_in_test(
         assert (clips.groupby("original_id")[column].nunique() == 1).all(), column
 
 
-# Classes --------------------------------------------------------------------------------------------------------------
-
-
 def test_merged_emotion_has_the_label_of_its_target() -> None:
     """Augmented clips have it too."""
     result = split_of(table("ravdess"), emotions=factories.emotions(calm="neutral"))
@@ -228,9 +213,6 @@ def test_unused_emotions_are_excluded() -> None:
     assert set(result.emotion) == set(used)
     assert len(result) == 4 * 12 * 3
     assert set(splits.assign_splits(factories.with_copies(table("demo")), result).emotion) == set(used)
-
-
-# Errors ---------------------------------------------------------------------------------------------------------------
 
 
 def one_speaker_only(emotion: str) -> pd.DataFrame:
@@ -263,9 +245,6 @@ def test_impossible_split_is_an_error(clips: Any, options: dict[str, Any], messa
     """The error names what is missing, and how to fix it."""
     with pytest.raises(UserError, match=message):
         split_of(clips(), **options)
-
-
-# Grid search ----------------------------------------------------------------------------------------------------------
 
 
 def training(corpora: str) -> pd.DataFrame:

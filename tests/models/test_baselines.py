@@ -59,9 +59,6 @@ def test_seed_of_the_classifier() -> None:
     assert (baselines.predict(other, HELD_OUT) != predict("random_forest")).any()
 
 
-# Preprocessing --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", ["svm", "knn"])
 def test_scaling_is_part_of_the_model(name: str) -> None:
     """Features in other units give the same probabilities."""
@@ -94,9 +91,6 @@ def test_svm_equals_scikit_learn(kernel: dict[str, Any]) -> None:
     model = fit("svm", grid=grid)[0].calibrated_classifiers_[0].estimator
     expected = make_pipeline(StandardScaler(), SVC(C=0.5, class_weight="balanced", **kernel)).fit(VALUES, LABELS)
     np.testing.assert_allclose(model.decision_function(HELD_OUT), expected.decision_function(HELD_OUT), atol=1e-3)
-
-
-# Grid search ----------------------------------------------------------------------------------------------------------
 
 
 def test_search_uses_the_given_folds() -> None:
@@ -154,9 +148,6 @@ def test_invalid_grid(invalid: dict[str, Any]) -> None:
     """Unknown parameters and values are errors that name the grid and the parameter."""
     with pytest.raises(UserError, match=rf"train_baselines\.grids\.svm.*{next(iter(invalid))}"):
         fit("svm", grid={"C": [1.0]} | invalid)
-
-
-# Loading --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("function", [os.system, eval, tiny_models.vectors])

@@ -27,9 +27,6 @@ def epoch(
     )
 
 
-# Mixup and targets ----------------------------------------------------------------------------------------------------
-
-
 def test_mixup_uses_the_same_weights_and_partners_for_all_arrays() -> None:
     """Frames, targets and functionals are mixed alike; each clip keeps at least half, and the inputs do not change."""
     targets = np.eye(6, dtype=np.float32)
@@ -61,9 +58,6 @@ def test_class_weight(class_weight: str | None, expected: list[int]) -> None:
     examples = batching.Examples([np.zeros((8, 3), dtype=np.float32)] * 6, np.array([0, 0, 2, 0, 0, 0]))
     total = sum(targets.sum(axis=0) for _, targets in epoch(examples, class_weight=class_weight))
     np.testing.assert_allclose(total, expected, rtol=1e-6)
-
-
-# SpecAugment ----------------------------------------------------------------------------------------------------------
 
 
 def test_masks_are_bands_of_time_and_features() -> None:
@@ -98,9 +92,6 @@ def test_branches_are_masked_independently() -> None:
     assert two[..., 16:].any(axis=(1, 2)).mean() > 0.9
 
 
-# Epochs ---------------------------------------------------------------------------------------------------------------
-
-
 def test_clips_keep_their_functionals() -> None:
     """Each clip occurs once per epoch, together with its functionals, which are not masked."""
     frames = [np.full((length, 3), n, dtype=np.float32) for n, length in enumerate([8, 8, 16, 3, 16, 8, 30])]
@@ -122,9 +113,6 @@ def test_epoch_depends_on_the_generator_only(changes: dict[str, object]) -> None
     assert one == same != other
     for clip, expected in zip(TRAIN.frames, before, strict=True):
         np.testing.assert_array_equal(clip, expected)
-
-
-# Lengths and moments --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

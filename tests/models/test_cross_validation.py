@@ -108,9 +108,6 @@ def read_card(folder: Path, fold: int, seed: int) -> dict[str, Any]:
     return card
 
 
-# Inputs and outputs of a model ----------------------------------------------------------------------------------------
-
-
 def test_each_model_uses_its_fold_only(folder: Path) -> None:
     """A model gets the training clips of its fold with copies, validation and test clips without, and their features.
 
@@ -182,9 +179,6 @@ def test_test_labels_have_no_influence(folder: Path) -> None:
     assert content(folder / "models") == files
     assert (after.emotion != before.emotion)[before.split == "test"].all()
     pd.testing.assert_frame_equal(after.drop(columns="emotion"), before.drop(columns="emotion"))
-
-
-# Interruptions --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -299,9 +293,6 @@ def test_interruption_at_the_end(
     train = Trainer()
     check(train_all(folder, train))
     assert len(train.calls) == n_trained
-
-
-# Real models and parallel training ------------------------------------------------------------------------------------
 
 
 def test_csv_files_of_models_are_concatenated(tmp_path: Path) -> None:

@@ -66,9 +66,6 @@ def test_loaded_network_gives_the_same_predictions(saved: list[Path]) -> None:
     assert np.ptp(before) > 0.01
 
 
-# Archives -------------------------------------------------------------------------------------------------------------
-
-
 def archive(entries: dict[str, str], *, year: int) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:

@@ -60,9 +60,6 @@ def assert_equal_weights(one: Any, other: Any) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-# Batches --------------------------------------------------------------------------------------------------------------
-
-
 def test_training_batches() -> None:
     """Each epoch has every clip once with its target, in batches of equal length and in another order."""
     buckets, fill_value = LengthBuckets(step=4, max_length=24), np.zeros(4, dtype=np.float32)
@@ -94,9 +91,6 @@ def test_rare_lengths() -> None:
     assert np.isfinite(history.loss[0])
 
 
-# Predicting -----------------------------------------------------------------------------------------------------------
-
-
 @each_architecture
 def test_clips_are_predicted_independently(architecture: str) -> None:
     """Probabilities do not depend on the other clips, their order or the batch size."""
@@ -118,9 +112,6 @@ def test_short_and_long_clips() -> None:
     np.testing.assert_allclose(predict(model, [np.vstack([clip, clip + 50])]), predict(model, [clip]), atol=1e-6)
     padded = np.vstack([clip[:5], np.repeat(clip[4:5], 3, axis=0)])
     np.testing.assert_allclose(predict(model, [clip[:5]]), predict(model, [padded]), atol=1e-6)
-
-
-# Training -------------------------------------------------------------------------------------------------------------
 
 
 @each_architecture
@@ -243,9 +234,6 @@ def test_flattened_optimizer_equals_keras(
     assert_equal_weights(model, fit(**changes)[0])
 
 
-# Selection of weights -------------------------------------------------------------------------------------------------
-
-
 def test_last_epoch_is_kept_without_early_stopping() -> None:
     """The model has the weights of the last epoch, even if an earlier one has a lower validation loss."""
     model, history = fit(val=WRONG_VAL, epochs=8, early_stopping_patience=None, learning_rate=0.05, label_smoothing=0.1)
@@ -286,9 +274,6 @@ def test_ensemble_is_the_mean_of_its_networks(tmp_path: Path) -> None:
     assert np.abs(members[0] - members[1]).max() > 1e-3
     np.testing.assert_allclose(probabilities, np.mean(members, axis=0), atol=1e-6)
     assert data.metadata()["features"] == ["mel.0"]
-
-
-# Branches -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("in_frames", [True, False])

@@ -111,9 +111,6 @@ def test_other_requirements_are_a_warning(project: ResultProject) -> None:
     assert "requirements.txt" in warning
 
 
-# MLflow runs ----------------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def runs(original: ResultProject, mlflow_db: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Record runs of a commit: as committed, with seed 60, with seed 60 and wrong metrics, and nested ones."""

@@ -73,9 +73,6 @@ def test_invalid_metrics(project: ResultProject, text: str) -> None:
         revisions.read_result(None)
 
 
-# Regression check -----------------------------------------------------------------------------------------------------
-
-
 def check(capsys: pytest.CaptureFixture[str], **options: Any) -> tuple[int, str]:
     """Run the regression check: its exit code and output."""
     with pytest.raises((typer.Exit, SystemExit)) as ended:

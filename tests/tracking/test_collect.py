@@ -152,9 +152,6 @@ def test_run_tags(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tags.items() <= run_metadata.run_tags().items()
 
 
-# Failures -------------------------------------------------------------------------------------------------------------
-
-
 @handle_user_errors
 def stage(error: Exception | None) -> None:
     if error:

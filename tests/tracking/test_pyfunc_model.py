@@ -78,9 +78,6 @@ def test_integer_samples_keep_their_scale() -> None:
     assert (samples.tolist(), rate) == ([0.0, 1.0, -1.0], 16000)
 
 
-# Registry -------------------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("project")
