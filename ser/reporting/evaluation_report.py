@@ -181,7 +181,7 @@ def _model(run: _Run, model: str) -> dict[str, Any]:
 
 def _confusion(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture:
     pairs = error_analysis.most_confused_pairs(rows, 1).itertuples()
-    top = [f"most frequent confusion: {pair.emotion} → {pair.predicted}, {pair.share:.0%}" for pair in pairs]
+    top = [f"most frequent confusion: {pair.emotion} → {pair.predicted}, {pair.fraction:.0%}" for pair in pairs]
     return html_page.picture(
         run.confusion / f"{model}_test.png",
         alt=f"Confusion matrix of {model}; {top[0] if top else 'no errors'}.",

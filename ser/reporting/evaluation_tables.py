@@ -52,7 +52,6 @@ NAMES = {
     "only_b": "only second correct",
     "p_holm": "p",
     "roc_auc": "ROC-AUC",
-    "share": "fraction",
     "top2_accuracy": "top-2 accuracy",
     "uar": "UAR",
     "uar_change": "change",
@@ -320,7 +319,7 @@ def evaluate_by_speaker(rows: pd.DataFrame) -> pd.DataFrame:
 def confusions_table(rows: pd.DataFrame, *, n: int = 10) -> html_page.Table:
     """List the most frequent confusions."""
     pairs = error_analysis.most_confused_pairs(rows, n)
-    frame = _select(pairs, "clips", "share", index=pairs.emotion + " → " + pairs.predicted, name="confusion")
+    frame = _select(pairs, "clips", "fraction", index=pairs.emotion + " → " + pairs.predicted, name="confusion")
     caption = "Most frequent confusions, as a fraction of the predictions for the true emotion"
     return html_page.table(frame, caption=caption, formats=FORMATS)
 

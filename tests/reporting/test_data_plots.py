@@ -68,7 +68,7 @@ def test_before_after_has_two_boxes_per_corpus(tmp_path: Path, saved: list["Figu
     """Corpora are in alphabetical order."""
     draw_before_after(tmp_path / "duration.png")
     [axes] = saved[0].axes
-    assert len(axes.patches) - 2 == 4  # without those of the legend
+    assert len(axes.patches) == 4 + 2  # with those of the legend
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
 
 

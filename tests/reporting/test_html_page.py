@@ -5,7 +5,6 @@ import re
 import wave
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,14 +20,16 @@ TEMPLATE = """{% extends "base.html.j2" %}{% import "parts.html.j2" as parts %}
 {% block sections %}{{ parts.table(it) }}{{ parts.players(players) }}{{ parts.notes(notes) }}{% endblock %}"""
 
 
-class Outline(HTMLParser):
-    """Collect the tags of a page, with their attributes, and its text."""
+class Page(HTMLParser):
+    """A page with its tags and its text."""
 
-    def __init__(self, page: str) -> None:
+    def __init__(self, html: str) -> None:
         super().__init__()
+        self.html = html
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
-        self.feed(page)
+        self.feed(html)
+        self.text = " ".join(self.text.split())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -38,21 +39,6 @@ class Outline(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
-
-
-@dataclass
-class Page:
-    """A page, its tags and its text."""
-
-    html: str
-    outline: Outline = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.outline = Outline(self.html)
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.outline.text.split())
 
 
 @pytest.fixture
@@ -76,17 +62,17 @@ def test_values_are_escaped(render: Callable[..., Page]) -> None:
     evil = '<script>alert("1")</script>\'" onerror=x'
     frame = pd.DataFrame({evil: [evil]}, index=pd.Index([evil], name=evil))
     page = render(name=evil, it=html_page.table(frame, caption=evil), notes=[html_page.Callout(evil, evil)])
-    assert not page.outline.all("script")
-    assert not [a for _, attributes in page.outline.tags for a in attributes if a == "onerror"]
+    assert not page.all("script")
+    assert not [a for _, attributes in page.tags for a in attributes if a == "onerror"]
     # title, heading, caption, corner, column, row, cell, and the two of the note
-    assert page.outline.text.count(evil) == 9
+    assert page.text.count(evil) == 9
 
 
 def test_page_loads_nothing(render: Callable[..., Page]) -> None:
     """All resources are embedded, and the policy forbids others."""
     page = render(players=[html_page.audio_player(signals.sine(440), rate=16000, label="a tone")])
     assert "default-src 'none'" in page.html
-    sources = [attributes["src"] for _, attributes in page.outline.tags if "src" in attributes]
+    sources = [attributes["src"] for _, attributes in page.tags if "src" in attributes]
     assert sources
     assert all(source.startswith("data:") for source in sources)
     assert not [text for text in ("<link", "url(", "@import") if text in page.html]
@@ -96,9 +82,9 @@ def test_table_has_headers_and_formatted_cells(render: Callable[..., Page]) -> N
     """Each cell has a row and a column header; numbers are formatted by type or by column."""
     frame = pd.DataFrame({"clips": [1234], "fraction": [0.5], "name": ["x"], "empty": [None]}, index=["tess"])
     made = html_page.table(frame.rename_axis("corpus"), caption="Counts", formats={"fraction": "{:.0%}".format})
-    outline = render(it=made).outline
-    assert [a["scope"] for a in outline.all("th")] == ["col"] * 5 + ["row"]
-    assert len(outline.all("caption")) == 1
+    page = render(it=made)
+    assert [a["scope"] for a in page.all("th")] == ["col"] * 5 + ["row"]
+    assert len(page.all("caption")) == 1
     [(_, cells)] = made.rows
     assert [cell.text for cell in cells] == ["1,234", "50%", "x", html_page.MISSING]
     assert [cell.number for cell in cells] == [True, True, False, False]
@@ -117,7 +103,7 @@ def test_columns_with_missing_text_are_text(render: Callable[..., Page]) -> None
     frame = pd.DataFrame({"emotion": ["sad", np.nan], "n": [1.0, np.nan], "none": [None, np.nan]})
     assert [cell.number for cell in html_page.table(frame, caption="").columns] == [False, True, False]
     frame = pd.DataFrame({"note": ["short", "a text of more than forty characters is long"]})
-    cells = render(it=html_page.table(frame, caption="")).outline.all("td")[1:]
+    cells = render(it=html_page.table(frame, caption="")).all("td")[1:]
     assert [cell.get("class") for cell in cells] == [None, "long"]
 
 
@@ -129,22 +115,22 @@ def test_player_has_the_signal_and_a_label(render: Callable[..., Page]) -> None:
         assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (24414, 1, len(signal))
         samples = np.frombuffer(file.readframes(len(signal)), dtype="<i2") / 32767
     assert np.abs(samples - np.clip(signal, -1, 1)).max() < 1e-4
-    [audio] = render(players=[player]).outline.all("audio")
+    [audio] = render(players=[player]).all("audio")
     assert audio["aria-label"] == '"before"'
     assert "controls" in audio
 
 
 def test_layout_supports_dark_mode_and_small_screens(render: Callable[..., Page]) -> None:
     """Both color schemes define all colors; wide tables and code scroll."""
-    page = render().html
+    page = render()
+    assert [attributes["class"] for attributes in page.all("div")][1:4] == ["scroll", "table-box", "more"]
+    page = page.html
     assert 'name="viewport"' in page and '<html lang="en">' in page and "<h1>page</h1>" in page
     light, dark = re.findall(r":root \{(.*?)\}", page, flags=re.DOTALL)
     names = [set(re.findall(r"(--[\w-]+):", colors)) for colors in (light, dark)]
     assert names[0] == names[1]
     assert set(re.findall(r"var\((--[\w-]+)\)", page)) == names[0] | {"--cover"}
     assert "overflow-x: auto" in page.partition(".scroll, pre {")[2].partition("}")[0]
-    boxes = [attributes["class"] for attributes in Outline(page).all("div")][1:4]
-    assert boxes == ["scroll", "table-box", "more"]
 
 
 def test_missing_variable_is_an_error() -> None:

@@ -17,7 +17,7 @@ from ser.serving import timeline_page
 from tests.helpers.browser import browsing
 from tests.helpers.fake_model import FakeModel, call, quiet
 from tests.helpers.signals import encode
-from tests.reporting.test_html_page import Outline
+from tests.reporting.test_html_page import Page
 
 RECORDING = encode(call())
 
@@ -36,10 +36,10 @@ def files(result: Timeline, tmp_path_factory: pytest.TempPathFactory) -> list[Pa
 def test_page_is_self_contained(files: list[Path]) -> None:
     """The recording is embedded as MP3, the policy allows no other source, and the file name is escaped."""
     page = files[1].read_text()
-    [player] = Outline(page).all("audio")
+    [player] = Page(page).all("audio")
     samples, rate = audio_io.decode(b64decode(player["src"].removeprefix("data:audio/mpeg;base64,")))
     assert (len(samples), rate) == (pytest.approx(len(call()), abs=3000), 16000)
-    [policy] = [str(a["content"]) for a in Outline(page).all("meta") if "http-equiv" in a]
+    [policy] = [str(a["content"]) for a in Page(page).all("meta") if "http-equiv" in a]
     assert policy.startswith("default-src 'none'; media-src data:;")
     assert "<call>" not in page
     assert "http" not in re.sub("http-equiv|http://www.w3.org/2000/svg", "", page.split("data:audio")[0])
