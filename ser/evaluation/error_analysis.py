@@ -22,16 +22,16 @@ def most_confused_pairs(table: pd.DataFrame, n: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        emotion, predicted, clips and share (fraction of the emotion's predictions), by decreasing share; ties are in
+        emotion, predicted, clips and fraction (of the emotion's predictions), by decreasing fraction; ties are in
         canonical order.
     """
     grouped = table[table.emotion != table.predicted].groupby(["emotion", "predicted"])
     pairs = pd.DataFrame({"clips": grouped.clip_id.nunique(), "rows": grouped.size()}).reset_index()
-    pairs = pairs.assign(share=pairs.rows / table.groupby("emotion").size().reindex(pairs.emotion).to_numpy())
+    pairs = pairs.assign(fraction=pairs.rows / table.groupby("emotion").size().reindex(pairs.emotion).to_numpy())
     rank = {name: place for place, name in enumerate(classes_of(table))}
     pairs = pairs.sort_values(["emotion", "predicted"], key=lambda names: names.map(rank))
-    pairs = pairs.sort_values("share", ascending=False, kind="stable", ignore_index=True)
-    return pairs[["emotion", "predicted", "clips", "share"]].head(n)
+    pairs = pairs.sort_values("fraction", ascending=False, kind="stable", ignore_index=True)
+    return pairs[["emotion", "predicted", "clips", "fraction"]].head(n)
 
 
 def most_confident_errors(table: pd.DataFrame, n: int) -> pd.DataFrame:

@@ -10,7 +10,7 @@ def test_confusions_are_ranked_by_fraction() -> None:
     """Two of three happy clips, then one of two sad ones, then one of three neutral ones."""
     table = eight_clips()
     pairs = error_analysis.most_confused_pairs(table, 5)
-    assert list(pairs) == ["emotion", "predicted", "clips", "share"]
+    assert list(pairs) == ["emotion", "predicted", "clips", "fraction"]
     assert pairs.to_numpy().tolist() == [
         ["happy", "sad", 2, pytest.approx(2 / 3)],
         ["sad", "happy", 1, 0.5],
