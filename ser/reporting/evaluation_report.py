@@ -17,7 +17,7 @@ from ser.evaluation.summary import select_test_rows
 from ser.params import Evaluate
 from ser.predictions.temperature import undo_temperature
 from ser.reporting import evaluation_tables, evaluation_text, html_page, players, plots
-from ser.reporting.leaderboard import RunDescription, describe_test_set
+from ser.reporting.leaderboard import RunDescription, describe_test_set, interval_legend
 from ser.utils import provenance
 from ser.utils.files import atomic_write, write_text
 from ser.utils.text import shorten
@@ -147,9 +147,8 @@ def _leaderboard(run: _Run) -> dict[str, Any]:
     ranking = run.ranking
     not_testable = evaluation_tables.not_testable(ranking, unknown=run.unknown)
     plotted = plots.leaderboard_rows(ranking.assign(not_significantly_worse=True) if not_testable else ranking)
-    filled = "" if plotted.strong.all() else " Filled: the best model, and models not significantly worse."
-    bars = f"Bars: {run.interval}. " if plotted.low.notna().any() else ""
-    caption = f"Dots: UAR. {bars}Dashed: chance level, {run.chance:.3f}.{filled}"
+    legend = interval_legend(ranking, unknown=run.unknown)
+    caption = f"{'; '.join(filter(None, ['Dots: UAR', f'dashed: chance level, {run.chance:.3f}', legend]))}."
     alt = evaluation_text.alt_text("UAR of each model", dict(zip(plotted.name, plotted.value, strict=True)))
     options: dict[str, Any] = {"chance": run.chance, "label": "UAR on test clips", "alt": alt, "caption": caption}
     return {

@@ -22,8 +22,6 @@ from ser.utils.wav import wav_bytes
 TEMPLATES = Path(__file__).parent / "templates"
 MISSING = "\N{EN DASH}"
 """Placeholder for a missing value in a table."""
-Formats = Mapping[str, Callable[[Any], str]]
-"""Functions that format the values of a column, by column name."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,11 @@ class Player:
 
 
 def table(
-    frame: pd.DataFrame, *, caption: str, formats: Formats | None = None, marked: pd.DataFrame | None = None
+    frame: pd.DataFrame,
+    *,
+    caption: str,
+    formats: Mapping[str, Callable[[Any], str]] | None = None,
+    marked: pd.DataFrame | None = None,
 ) -> Table:
     """Format a data frame as a table.
 

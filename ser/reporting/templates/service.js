@@ -2,7 +2,7 @@
   "use strict";
   const config = JSON.parse(document.getElementById("data").textContent);
   const the = (id) => document.getElementById(id);
-  const percent = (probability) => Math.round(100 * probability) + " %";
+  const percent = (probability) => Math.round(100 * probability) + "\u00a0%";
   const RATE = 16000, MAX_SECONDS = 60, TIMELINE_SECONDS = 4;
   let recorder = null, requests = 0, url = null;
 
