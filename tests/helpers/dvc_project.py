@@ -1,4 +1,4 @@
-"""A copy of this project with its own Git and DVC, and corpora as small as can be, for tests of the whole pipeline."""
+"""A copy of this project with its own Git and DVC, and tiny corpora, for tests of the whole pipeline."""
 
 import json
 import os
@@ -17,7 +17,7 @@ RATE = 16000
 
 
 def voice(*, f0: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """Make something voiced: a few harmonics and a little noise."""
+    """Make a voiced sound, of a few harmonics and a little noise: (n_samples,)."""
     t = np.arange(int(RATE * seconds)) / RATE
     harmonics = sum(np.sin(2 * np.pi * f0 * n * t) / n for n in range(1, 6))
     return 0.2 * np.hanning(len(t)) * harmonics + 0.001 * rng.standard_normal(len(t))
@@ -44,7 +44,7 @@ def write(path: Path, signal: np.ndarray) -> None:
 
 
 def tiny(params: dict) -> dict:
-    """Shrink the settings to what a test can wait for."""
+    """Reduce the settings to small models and few features."""
     params["corpora"] = ["ravdess", "tess"]
     params["baselines"] = ["svm", "decision_tree"]
     params["download"] |= {"data_dir": "corpora", "allow_incomplete": True}
@@ -84,12 +84,11 @@ class Project:
         self.commit("start")
 
     def environment(self, **more: str) -> dict[str, str]:
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "SER_", "MLFLOW_", "GIT_"))
-        }
+        prefixes = ("DVC_", "SER_", "MLFLOW_", "GIT_")
+        env = {key: value for key, value in os.environ.items() if not key.startswith(prefixes)}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        names = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        return kept | names | {"PATH": path, "CI": "true", "DVC_NO_ANALYTICS": "1"} | more
+        user = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        return env | user | {"PATH": path, "CI": "true", "DVC_NO_ANALYTICS": "1"} | more
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -116,5 +115,5 @@ class Project:
         return (self.folder / "dvc.lock").read_text()
 
     def changed(self) -> set[str]:
-        """Name the stages that `dvc status` says have changed settings, code or inputs; `record` always has."""
+        """List the stages whose settings, code or inputs have changed, without `record`, which always runs."""
         return set(json.loads(self.dvc("status", "--json"))) - {"record"}
