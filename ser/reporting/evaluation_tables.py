@@ -30,7 +30,7 @@ SUBGROUPS = ("corpus", "sex", "intensity", "sentence", "duration")
 CALIBRATION_TOLERANCE = 0.02
 """Largest difference between mean confidence and accuracy of a well-calibrated model."""
 LEAKAGE_CHECKS = {
-    "leak_clip": "random split: seen speakers",
+    "leak_clip": "random split: same speakers",
     "leak_augmented_after_split": "random split, then augmentation of the training clips",
     "leak_augmented_before_split": "augmentation before the random split: augmented test clips in training",
     "leak_speaker": "speaker-independent split: unseen speakers",

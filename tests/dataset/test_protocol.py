@@ -34,7 +34,7 @@ def test_folds_are_counted(corpora: list[str], settings: Split, n_folds: int) ->
 
 
 def test_protocols_have_different_descriptions() -> None:
-    """Protocols with seen speakers are called optimistic; the order of the corpora does not matter."""
+    """Protocols that test training speakers are called optimistic; the order of the corpora does not matter."""
     corpora, options = ["tess", "ravdess"], {"unknown": [], "published": {}}
     texts = {name: protocol.describe_protocol(corpora, factories.split(name), **options) for name in get_args(Protocol)}
     assert len(set(texts.values())) == len(texts)

@@ -205,7 +205,7 @@ def test_unknown_speakers(tmp_path: Path) -> None:
     assert "no confidence interval: speaker identity unknown" in page.text
     assert "Its optimism cannot be measured" in page.text
     assert cell(page, "a vs. b") == "not testable: speaker identity unknown"
-    assert cell(page, "random split: seen speakers", column=4) == "unknown"
+    assert cell(page, "random split: same speakers", column=4) == "unknown"
     assert not [text for text in ("one test speaker", "too few", "1 speaker") if text in page.text.lower()]
     assert "lower" not in page.text.partition("Pairwise significance tests")[0].split()
     clips = ravdess(range(1, 9))
