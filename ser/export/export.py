@@ -166,9 +166,9 @@ def _card(
             "corpora": [path.stem for path in trained.tables],
             "synthetic": all(is_synthetic(path.stem) for path in trained.tables),
             "settings": card["settings"],
-            "headline": dict(scores),
-            "made_from": {path.as_posix(): file_hash(path, "sha256") for path in sources},
-            "made_again_by": commands(paths.exported(trained.name) / CARD, lock=paths.MODELS_CSV).splitlines(),
+            "scores": dict(scores),
+            "sources": {path.as_posix(): file_hash(path, "sha256") for path in sources},
+            "instructions": commands(paths.exported(trained.name) / CARD, lock=paths.MODELS_CSV).splitlines(),
         },
     }
 

@@ -50,7 +50,7 @@ HIDDEN_FIELDS: Any = {
     "features": True,
     "length_buckets": True,
     "files": True,
-    "origin": {"made_from": True},
+    "origin": {"sources": True},
 }
 """Fields of the model's card that the service does not show."""
 router = APIRouter()

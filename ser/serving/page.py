@@ -32,7 +32,7 @@ def page(card: Mapping[str, Any], *, emotions: Sequence[str], limits: Mapping[st
         The page and its Content-Security-Policy.
     """
     origin = card.get("origin", {})
-    corpora, scores = origin.get("corpora", []), origin.get("headline") or {}
+    corpora, scores = origin.get("corpora", []), origin.get("scores") or {}
     low, high = scores.get("uar_ci_low"), scores.get("uar_ci_high")
     interval = "" if low is None or high is None else f" (95 % CI {low:.2f} to {high:.2f})"
     facts = {
