@@ -7,12 +7,11 @@ from typing import Any
 import pandas as pd
 
 from ser.audio import effects
-from ser.audio.types import Waveform
 from ser.dataset.clips import read_audio
 from ser.features.frame_features import FrameAnalysis
 from ser.params import Features
 from ser.reporting import data_plots, html_page
-from ser.reporting.data_tables import SEXES
+from ser.reporting.data_tables import SEXES, CorpusTables
 from ser.reporting.players import decode_beginning
 from ser.utils import seeding
 from ser.utils.text import shorten
@@ -23,12 +22,12 @@ LIMITS: dict[str, Any] = {"max_seconds": 10.0, "max_bytes": 480_000, "max_rate":
 """Limits of a player, of `ser.reporting.players.decode_beginning`; at 48 kHz, 5 s."""
 
 
-def select_examples(clips: pd.DataFrame, *, count: int = N_EXAMPLES) -> pd.DataFrame:
+def select_examples(clips: pd.DataFrame) -> pd.DataFrame:
     """Select clips that differ in speaker, emotion and sex as far as possible, independent of the order of rows."""
     order = [seeding.derive_seed(0, "example", clip_id) for clip_id in clips.clip_id]
     remaining = clips.assign(order=order).sort_values(["order", "clip_id"], ignore_index=True)
     selected = remaining.iloc[:0]
-    for _ in range(min(count, len(remaining))):
+    for _ in range(min(N_EXAMPLES, len(remaining))):
         n_equal = sum(remaining[name].isin(selected[name]).astype(int) for name in ("speaker", "emotion", "sex"))
         best = remaining.loc[[n_equal.idxmin()]]
         selected, remaining = pd.concat([selected, best]), remaining.drop(best.index)
@@ -36,22 +35,18 @@ def select_examples(clips: pd.DataFrame, *, count: int = N_EXAMPLES) -> pd.DataF
 
 
 def make_examples(
-    rows: pd.DataFrame, *, recordings: Path, clips: Path, pictures: Path, features: Features
+    rows: pd.DataFrame, source: CorpusTables, *, pictures: Path, features: Features
 ) -> list[dict[str, Any]]:
     """Plot and embed examples of a corpus, each with a picture and players before and after preprocessing.
 
     Parameters
     ----------
     rows
-        Rows of one corpus, of `ser.reporting.data_tables.join_tables`.
-    recordings
-        Folder of the recordings.
-    clips
-        Clip table with the column ``audio``.
+        Rows of the corpus, of `ser.reporting.data_tables.join_tables`.
     pictures
         Folder for the PNGs.
     features
-        The section `features` of the settings, for the log-mel spectrograms.
+        Settings of the log-mel spectrograms.
 
     Raises
     ------
@@ -59,11 +54,11 @@ def make_examples(
         If a recording cannot be decoded.
     """
     selected = select_examples(rows[rows.file.notna()])
-    audio = read_audio(clips, list(selected.clip_id)) if len(selected) else {}
+    audio = read_audio(source.clips, list(selected.clip_id)) if len(selected) else {}
     return [
         _example(
             clip,
-            recordings=(recordings / clip["file"], audio[clip["clip_id"]]),
+            recordings=(source.folder / clip["file"], audio[clip["clip_id"]]),
             path=pictures / f"example_{clip['corpus']}_{n}.png",
             features=features,
         )
@@ -77,29 +72,20 @@ def _example(
     speaker = clip["speaker"].removeprefix(f"{clip['corpus']}-") or "unknown"
     sex = f" ({SEXES[clip['sex']]})" if clip["sex"] in ("f", "m") else ""
     name = f"{clip['file']}: {clip['emotion']}, speaker {speaker}{sex}"
-    (before, rate_before), (after, rate_after) = (decode_beginning(each, **LIMITS)[:2] for each in recordings)
-    rate = max(rate_before, rate_after)  # one frequency scale for both spectrograms
-    panels = [
-        _panel(before, rate_before, f"before, {clip['original_rate'] / 1000:g} kHz", to=rate, features=features),
-        _panel(after, rate_after, f"after, {rate_after / 1000:g} kHz", to=rate, features=features),
-    ]
-    players = [
-        _player("before", before, rate_before, clip["duration"]),
-        _player("after", after, rate_after, clip["clip_duration"]),
-    ]
+    signals = [decode_beginning(recording, **LIMITS)[:2] for recording in recordings]
+    highest = max(rate for _, rate in signals)  # one frequency scale for both spectrograms
+    columns = {"before": ("original_rate", "duration"), "after": ("clip_rate", "clip_duration")}
+    panels, players = [], []
+    for (stage, (rate_column, duration_column)), (signal, rate) in zip(columns.items(), signals, strict=True):
+        frames = FrameAnalysis(effects.resample(signal, rate=rate, to=highest), rate=highest, settings=features)
+        label = f"{stage}, {clip[rate_column] / 1000:g} kHz"
+        frame_rate = highest / frames.hop_length
+        panels.append(data_plots.WaveformPanel(label, signal, rate, frames.log_mel, frame_rate=frame_rate))
+        played, duration = len(signal) / rate, clip[duration_column]
+        length = f"{played:.1f} s" if played > duration - 0.05 else f"the first {played:.1f} of {duration:.1f} s"
+        players.append(html_page.audio_player(signal, rate=rate, label=f"{stage}, {length}"))
     title = shorten(f"{clip['corpus']}: {name}", max_length=80)
-    options: dict[str, Any] = {"mel_range": (features.mel.fmin, rate / 2), "title": title}
+    options: dict[str, Any] = {"mel_range": (features.mel.fmin, highest / 2), "title": title}
     alt = f"Waveform and log-mel spectrogram before and after preprocessing, of {name}"
     picture = html_page.plot(data_plots.plot_example, panels, path, alt=alt, caption=name, **options)
     return {"picture": picture, "players": players}
-
-
-def _player(label: str, signal: Waveform, rate: int, duration: float) -> html_page.Player:
-    played = len(signal) / rate
-    length = f"{played:.1f} s" if played > duration - 0.05 else f"the first {played:.1f} of {duration:.1f} s"
-    return html_page.audio_player(signal, rate=rate, label=f"{label}, {length}")
-
-
-def _panel(signal: Waveform, rate: int, label: str, *, to: int, features: Features) -> data_plots.WaveformPanel:
-    frames = FrameAnalysis(signal=effects.resample(signal, rate=rate, to=to), rate=to, settings=features)
-    return data_plots.WaveformPanel(label, signal, rate, frames.log_mel, frame_rate=to / frames.hop_length)

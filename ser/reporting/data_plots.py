@@ -106,13 +106,10 @@ class WaveformPanel:
 
     Attributes
     ----------
-    label
-        Title of the panel.
     signal : ndarray of shape (n_samples,)
     rate
         Sample rate of the signal in Hz.
-    log_mel : ndarray of shape (n_mels, n_frames)
-        In dB.
+    log_mel : ndarray of shape (n_mels, n_frames), in dB
     frame_rate
         Frames of the spectrogram per second.
     """
@@ -129,8 +126,6 @@ def plot_example(panels: Sequence[WaveformPanel], path: Path, *, mel_range: tupl
 
     Parameters
     ----------
-    panels
-        Signals, such as a recording before and after preprocessing.
     mel_range
         Lowest and highest frequency of the mel filters in Hz.
     """

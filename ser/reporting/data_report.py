@@ -8,7 +8,7 @@ import pandas as pd
 
 from ser import paths
 from ser.corpora.base import load_corpus
-from ser.dataset.clip_metadata import is_unknown_speaker
+from ser.dataset.clip_metadata import is_unknown_speaker, n_known_speakers
 from ser.labels import canonical_order
 from ser.params import CustomCorpus, Features, Preprocess
 from ser.reporting import data_examples, data_plots, data_tables, data_warnings, html_page
@@ -22,13 +22,6 @@ BOXES = "Boxes show quartiles, whiskers extend to the minimum and maximum."
 
 def load_corpus_tables(corpora: Iterable[str], *, custom_corpora: Mapping[str, CustomCorpus]) -> list[CorpusTables]:
     """Load the metadata and tables of corpora.
-
-    Parameters
-    ----------
-    corpora
-        Names of the corpora.
-    custom_corpora
-        The section `custom_corpora` of the settings.
 
     Raises
     ------
@@ -80,12 +73,8 @@ def write(
 
     Parameters
     ----------
-    path
-        Path of the report.
     pictures
         Folder of the PNGs; it is replaced.
-    sources
-        Corpora of the run.
     clips
         Clip table of the original clips.
     excluded
@@ -94,8 +83,6 @@ def write(
         Path of the full list, for readers.
     labels
         Class of this run by emotion, of `ser.labels.label_map`.
-    settings, features
-        The sections `preprocess` and `features` of the settings.
 
     Raises
     ------
@@ -103,6 +90,7 @@ def write(
         If a recording of an example cannot be decoded.
     """
     sources = sorted(sources, key=lambda source: source.name)
+    synthetic = [source.name for source in sources if source.metadata["is_synthetic"]]
     rows = data_tables.join_tables(clips, sources, excluded=excluded, labels=labels)
     used = rows[rows.used].reset_index(drop=True)
     matrix = data_tables.count_classes(used)
@@ -112,53 +100,36 @@ def write(
         figures = _figures(rows, folder) if len(rows) else {}
         for source in sources:
             group = rows[rows.corpus == source.name]
-            examples[source.name] = data_examples.make_examples(
-                group, recordings=source.folder, clips=source.clips, pictures=folder, features=features
-            )
+            examples[source.name] = data_examples.make_examples(group, source, pictures=folder, features=features)
     page = html_page.render(
         "data.html.j2",
-        headline=_headline(rows, sources),
-        used=_describe_used(rows, sources),
+        pluralize=pluralize,
+        counts={
+            "clips": len(rows),
+            "speakers": n_known_speakers(rows),
+            "seconds": (rows.n_samples / rows.clip_rate).sum(),
+            "used": len(used),
+            "emotions": used.label.nunique(),
+            "rejected": sum(len(source.rejected) for source in sources),
+        },
+        has_unknown_speakers=is_unknown_speaker(rows).any(),
         notes=[
-            *data_warnings.synthetic([source.name for source in sources if source.metadata["is_synthetic"]]),
+            *data_warnings.synthetic(synthetic),
             *data_warnings.unknown_speakers(used),
             *data_warnings.missing_emotions(matrix),
-            *data_warnings.gender_confounds(used),
-            *data_warnings.bandwidth_confounds(used, sample_rate=settings.sample_rate),
-            *data_warnings.level_confounds(used),
+            *data_warnings.confounds(used, sample_rate=settings.sample_rate),
         ],
         merged={emotion: label for emotion, label in labels.items() if emotion != label},
         tables=data_tables.make_tables(rows, matrix, sources=sources, settings=settings),
         pictures=figures,
         examples={name: group for name, group in examples.items() if group},
-        rejected=[summary for source in sources if (summary := data_tables.rejected_recordings(source))],
+        rejected=data_tables.rejected_recordings(sources),
         excluded=data_tables.excluded_clips(rows, excluded, file=excluded_file),
         settings=settings,
         target_level=html_page.format_number(settings.target_level_db, decimals=1),
         sources={source.name: source.metadata for source in sources},
     )
     write_text(path, page)
-
-
-def _headline(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> str:
-    unknown = is_unknown_speaker(rows)
-    n_known = rows.speaker[~unknown].nunique()
-    speakers = pluralize(n_known, "known speaker" if len(rows) and unknown.any() else "speaker")
-    corpora = pluralize(len(sources), "corpus", "corpora")
-    seconds = (rows.n_samples / rows.clip_rate).sum()
-    duration = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
-    names = ", ".join(source.name for source in sources)
-    return f"{pluralize(len(rows), 'clip')} by {speakers}, {duration}, from {corpora}: {names}."
-
-
-def _describe_used(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> str:
-    n_rejected = sum(len(source.rejected) for source in sources)
-    n_used = int(rows.used.sum())
-    filtered = f"; {len(rows) - n_used:,} are excluded (filtered)" if n_used < len(rows) else ""
-    emotions = pluralize(rows.label[rows.used].nunique(), "emotion")
-    invalid = f"{pluralize(n_rejected, 'recording is', 'recordings are')} excluded (invalid)."
-    invalid = invalid if n_rejected else "All recordings are valid."
-    return f"This run uses {n_used:,} of them, in {emotions}{filtered}. {invalid}"
 
 
 def _figures(rows: pd.DataFrame, folder: Path) -> dict[str, html_page.Picture]:

@@ -15,10 +15,8 @@ from ser.labels import canonical_order
 from ser.params import Preprocess
 from ser.reporting import data_warnings, html_page
 
-MAX_LISTED = 50
-"""Largest number of excluded recordings per corpus that are listed."""
-MAX_REASONS = 12
-"""Largest number of reasons per corpus that are counted separately."""
+MAX_LISTED, MAX_REASONS = 50, 12
+"""Largest numbers of excluded recordings that are listed, and of reasons that are counted separately, per corpus."""
 NO_CLASS = "its emotion is not a class of this run"
 _CHANNELS = {1: "mono", 2: "stereo"}
 SEXES = {"f": "female", "m": "male", "": "unknown"}
@@ -30,12 +28,8 @@ class CorpusTables:
 
     Attributes
     ----------
-    name
-        Name of the corpus in the clip table.
     metadata
         title, license_info, citation and url for readers, empty if unknown, and is_synthetic.
-    folder
-        Folder of the recordings.
     clips
         Clip table with the column ``audio``.
     recordings
@@ -67,16 +61,17 @@ def join_tables(
         clip_rate=clips.sample_rate, sex=clips.sex.fillna(""), label=clips.emotion.map(labels)
     )
     rows["used"] = rows.label.notna() & ~rows.clip_id.isin(excluded.clip_id)
-    stats = [source.audio_stats.assign(clip_id=_clip_ids(source.audio_stats, source.name)) for source in sources]
+    stats = [
+        source.audio_stats.assign(
+            clip_id=[f"{source.name}/{PurePosixPath(file).with_suffix('')}" for file in source.audio_stats.file]
+        )
+        for source in sources
+    ]
     # empty tables would change the column types of all others
     full = [table for table in stats if len(table)] or stats[:1]
     table = pd.concat(full, ignore_index=True).rename(columns={"sample_rate": "original_rate"})
     table = table.astype({"clip_id": str})
     return rows.merge(table, on="clip_id", how="left").sort_values("clip_id", ignore_index=True)
-
-
-def _clip_ids(table: pd.DataFrame, corpus: str) -> list[str]:
-    return [f"{corpus}/{PurePosixPath(file).with_suffix('')}" for file in table.file]
 
 
 def sex_names(sexes: pd.Series) -> pd.Series:
@@ -208,13 +203,15 @@ def _decibel_table(frame: pd.DataFrame, *, caption: str) -> html_page.Table:
     return html_page.table(frame, caption=caption, formats=dict.fromkeys(frame.columns, decibels))
 
 
-def rejected_recordings(source: CorpusTables) -> dict[str, Any] | None:
-    """Summarize the invalid recordings of a corpus, those without a clip; None if there are none."""
-    if source.rejected.empty:
-        return None
-    emotions = source.recordings.drop_duplicates("file").set_index("file").emotion
-    table = source.rejected.assign(emotion=source.rejected.file.map(emotions)).set_index("file")
-    return _summarize(table, corpus=source.name, file=str(paths.rejected(source.name)))
+def rejected_recordings(sources: Sequence[CorpusTables]) -> list[dict[str, Any]]:
+    """Summarize the invalid recordings, those without a clip, by corpus."""
+    summaries = []
+    for source in sources:
+        emotions = source.recordings.drop_duplicates("file").set_index("file").emotion
+        table = source.rejected.assign(emotion=source.rejected.file.map(emotions)).set_index("file")
+        if len(table):
+            summaries.append(_summarize(table, corpus=source.name, file=str(paths.rejected(source.name))))
+    return summaries
 
 
 def excluded_clips(rows: pd.DataFrame, reasons: pd.DataFrame, *, file: str) -> list[dict[str, Any]]:

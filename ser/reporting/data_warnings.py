@@ -1,8 +1,8 @@
 """Warnings about the data: missing emotions, and properties that are confounded with the corpus or the emotion.
 
-All functions but `synthetic` and `missing_emotions` take a table with one row per clip of the run and the columns
-corpus, speaker, sex, label (class of the run), original_rate (Hz, of the recording) and clip_level_db (dBFS, after
-preprocessing).
+`clips` has one row per clip of the run and the columns corpus, speaker, sex, label (class of the run), original_rate
+(Hz, of the recording) and clip_level_db (dBFS, after preprocessing). `matrix` has the number of clips by corpus (rows)
+and emotion.
 """
 
 from collections.abc import Sequence
@@ -37,13 +37,7 @@ def unknown_speakers(clips: pd.DataFrame) -> list[Callout]:
 
 
 def missing_emotions(matrix: pd.DataFrame) -> list[Callout]:
-    """Warn of emotions that some corpora lack.
-
-    Parameters
-    ----------
-    matrix
-        Number of clips by corpus (rows) and emotion.
-    """
+    """Warn of emotions that some corpora lack."""
     missing = {corpus: list(row.index[row]) for corpus, row in is_missing(matrix).iterrows() if row.any()}
     if not missing:
         return []
@@ -57,22 +51,16 @@ def is_missing(matrix: pd.DataFrame) -> pd.DataFrame:
     return (matrix == 0) & (matrix.sum(axis=0) > 0)
 
 
-def gender_confounds(clips: pd.DataFrame) -> list[Callout]:
-    """Warn if the speakers' sex depends on the corpus or the emotion."""
+def confounds(clips: pd.DataFrame, *, sample_rate: int) -> list[Callout]:
+    """Warn if sex, a sample rate below that of the clips (Hz), or level depends on the corpus or the emotion."""
     female = (clips.sex == "f").astype(float).where(clips.sex.isin(["f", "m"]))
-    return _confounds(female, clips, name="Speakers' sex", text="Clips of female speakers")
-
-
-def bandwidth_confounds(clips: pd.DataFrame, *, sample_rate: int) -> list[Callout]:
-    """Warn if recordings with a lower sample rate than the clips, in Hz, depend on the corpus or the emotion."""
     narrow = (clips.original_rate < sample_rate).astype(float).where(clips.original_rate.notna())
-    text = f"Recordings below {sample_rate / 1000:g} kHz, without the upper frequencies"
-    return _confounds(narrow, clips, name="Sample rate", text=text)
-
-
-def level_confounds(clips: pd.DataFrame) -> list[Callout]:
-    """Warn if the level after preprocessing depends on the corpus or the emotion."""
-    return _confounds(clips.clip_level_db, clips, name="Level", text="Median level after preprocessing", is_level=True)
+    narrow_text = f"Recordings below {sample_rate / 1000:g} kHz, without the upper frequencies"
+    return [
+        *_confounds(female, clips, name="Speakers' sex", text="Clips of female speakers"),
+        *_confounds(narrow, clips, name="Sample rate", text=narrow_text),
+        *_confounds(clips.clip_level_db, clips, name="Level", text="Median level after preprocessing", is_level=True),
+    ]
 
 
 def _confounds(

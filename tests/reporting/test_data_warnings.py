@@ -17,12 +17,7 @@ def join(notes: list[data_warnings.Callout]) -> str:
 
 
 def confounds(*tables: pd.DataFrame) -> str:
-    table = pd.concat(tables, ignore_index=True)
-    return join(
-        data_warnings.gender_confounds(table)
-        + data_warnings.bandwidth_confounds(table, sample_rate=16000)
-        + data_warnings.level_confounds(table)
-    )
+    return join(data_warnings.confounds(pd.concat(tables, ignore_index=True), sample_rate=16000))
 
 
 @pytest.mark.parametrize(
