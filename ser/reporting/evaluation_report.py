@@ -62,6 +62,14 @@ class _Run:
         path, title = self.pictures / f"{name}.png", f"{title}\n{self.caption}".lstrip()
         return html_page.plot(function, data, path, alt=alt, caption=caption, title=title, **options)
 
+    def plot_intervals(
+        self, name: str, table: pd.DataFrame, *, title: str, subject: str, caption: str, **options: Any
+    ) -> html_page.Picture:
+        """Plot and embed scores with intervals and chance level; `subject` is what they are, for screen readers."""
+        alt = evaluation_text.alt_text(subject, dict(zip(table.name, table.value, strict=True)))
+        options |= {"chance": self.chance, "title": title, "alt": alt, "caption": caption}
+        return self.plot(name, plots.plot_confidence_intervals, table, **options)
+
 
 def write(
     path: Path,
@@ -80,8 +88,6 @@ def write(
 
     Parameters
     ----------
-    path
-        Path of the report.
     pictures
         Folder of the PNGs; it is replaced.
     result
@@ -94,8 +100,6 @@ def write(
         Folder of the confusion matrices, ``<model>_test.png``.
     clips
         Clip tables with the column ``audio``, named by their corpora, to play errors. They may be missing.
-    settings
-        The section `evaluate` of the settings.
     seed
         Seed of the bootstrap.
     all_settings
@@ -122,23 +126,17 @@ def write(
             leakage_measurable=leakage is not None and (leakage.probe == "leak_speaker").any(),
             leakage=None if leakage is None else tables.leakage_table(leakage),
             leaderboard=_leaderboard(run),
-            pairwise_tests=tables.pairwise_tests_table(result.pairs, ranking, unknown=unknown)
-            if len(result.pairs)
-            else None,
-            human_comparison=tables.human_comparison_table(result.human_comparison)
-            if len(result.human_comparison)
-            else None,
+            pairwise_tests=tables.pairwise_tests_table(result.pairs, ranking, unknown=unknown),
+            human_comparison=tables.human_comparison_table(result.human_comparison),
             variation=tables.variation_table(ranking, tested),
             calibration=tables.calibration_table(ranking, tested),
             models=[_model(run, model) for model in tested],
             subgroups=_subgroups(run),
             robustness=_robustness(run, result.robustness),
             errors=_errors(best, clips),
-            reproduce={
-                "text": provenance.INSTRUCTIONS,
-                "commands": provenance.commands(paths.EVALUATION_REPORT),
-                "settings": provenance.settings_text(all_settings),
-            },
+            instructions=provenance.INSTRUCTIONS,
+            commands=provenance.commands(paths.EVALUATION_REPORT),
+            settings=provenance.settings_text(all_settings),
         )
     write_text(path, page)
 
@@ -149,10 +147,9 @@ def _leaderboard(run: _Run) -> dict[str, Any]:
     plotted = plots.leaderboard_rows(ranking.assign(not_significantly_worse=True) if not_testable else ranking)
     legend = interval_legend(ranking, unknown=run.unknown)
     caption = f"{'; '.join(filter(None, ['Dots: UAR', f'dashed: chance level, {run.chance:.3f}', legend]))}."
-    alt = evaluation_text.alt_text("UAR of each model", dict(zip(plotted.name, plotted.value, strict=True)))
-    options: dict[str, Any] = {"chance": run.chance, "label": "UAR on test clips", "alt": alt, "caption": caption}
+    options = {"label": "UAR on test clips", "subject": "UAR of each model", "caption": caption}
     return {
-        "picture": run.plot("models", plots.plot_confidence_intervals, plotted, title="", **options),
+        "picture": run.plot_intervals("models", plotted, title="", **options),
         "table": evaluation_tables.leaderboard_table(ranking, unknown=run.unknown),
         "other_metrics": evaluation_tables.other_metrics_table(ranking),
     }
@@ -161,6 +158,7 @@ def _leaderboard(run: _Run) -> dict[str, Any]:
 def _model(run: _Run, model: str) -> dict[str, Any]:
     rows = run.tested[model]
     scores = evaluation_tables.evaluate_by_class(rows, resamples=run.settings.n_resamples, seed=run.seed)
+    curves = metrics.roc_curves(rows).groupby("emotion", sort=False)
     tasks = evaluation_tables.evaluate_binary_tasks(rows, run.settings.binary_tasks, model=model)
     return {
         "name": model,
@@ -169,8 +167,8 @@ def _model(run: _Run, model: str) -> dict[str, Any]:
         "confusion": _confusion(run, model, rows),
         "pictures": [
             _recalls(run, model, scores),
-            _roc(run, model, scores, rows),
-            *([_binary_tasks(run, model, tasks["curves"])] if tasks["curves"] else []),
+            _roc(run, model, "roc", dict(list(curves)), subject="one emotion versus the rest"),
+            *([_roc(run, model, "tasks", tasks["curves"], subject="binary tasks")] if tasks["curves"] else []),
             _reliability(run, model, rows),
         ],
         "classes": evaluation_tables.class_table(scores, model=model),
@@ -190,26 +188,19 @@ def _confusion(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture:
 
 def _recalls(run: _Run, model: str, scores: pd.DataFrame) -> html_page.Picture:
     plotted = scores.rename(columns={"recall": "value"}).rename_axis("name").reset_index().assign(strong=True)
-    alt = evaluation_text.alt_text(f"Recall of {model} by emotion", dict(scores.recall))
     interval = f", with {run.interval}" if scores.low.notna().any() else ""
     caption = f"Recall of each emotion{interval}; dashed: chance level."
-    options: dict[str, Any] = {"chance": run.chance, "label": "Recall", "width": 3.0, "alt": alt, "caption": caption}
-    return run.plot(f"{model}_recall", plots.plot_confidence_intervals, plotted, title=model, **options)
+    options: dict[str, Any] = {"label": "Recall", "width": 3.0, "caption": caption}
+    return run.plot_intervals(
+        f"{model}_recall", plotted, title=model, subject=f"Recall of {model} by emotion", **options
+    )
 
 
-def _roc(run: _Run, model: str, scores: pd.DataFrame, rows: pd.DataFrame) -> html_page.Picture:
-    curves = dict(list(metrics.roc_curves(rows).groupby("emotion")))
-    ordered = {name: curves[name] for name in run.classes if name in curves}
-    title = f"ROC curves of {model}, one emotion versus the rest; AUC"
-    alt, caption = evaluation_text.alt_text(title, dict(scores.auc)), "ROC curves, one emotion versus the rest."
-    return run.plot(f"{model}_roc", plots.plot_roc, ordered, title=model, alt=alt, caption=caption)
-
-
-def _binary_tasks(run: _Run, model: str, curves: Mapping[str, pd.DataFrame]) -> html_page.Picture:
-    areas = {name: auc(curve.fpr, curve.tpr) for name, curve in curves.items()}
-    alt = evaluation_text.alt_text(f"ROC curves of {model} in binary tasks; AUC", areas)
-    caption = "ROC curves of the binary tasks in the table below."
-    return run.plot(f"{model}_tasks", plots.plot_roc, curves, title=model, alt=alt, caption=caption)
+def _roc(run: _Run, model: str, name: str, curves: Mapping[str, pd.DataFrame], *, subject: str) -> html_page.Picture:
+    areas = {key: auc(curve.fpr, curve.tpr) for key, curve in curves.items()}
+    alt = evaluation_text.alt_text(f"ROC curves of {model}, {subject}; AUC", areas)
+    caption = f"ROC curves, {subject}."
+    return run.plot(f"{model}_{name}", plots.plot_roc, curves, title=model, alt=alt, caption=caption)
 
 
 def _reliability(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture:
@@ -237,9 +228,7 @@ def _subgroups(run: _Run) -> dict[str, Any]:
     return {
         "model": run.best,
         "speaker_range": evaluation_text.describe_speaker_range(speakers, unknown=run.unknown),
-        "speakers": evaluation_tables.subgroup_table(speakers, name="speaker", n_classes=n_classes)
-        if len(speakers)
-        else None,
+        "speakers": evaluation_tables.subgroup_table(speakers, name="speaker", n_classes=n_classes),
         "picture": _uar_by_speaker(run, speakers) if len(speakers) > 1 else None,
         "sex_gap": evaluation_text.describe_sex_gap(rows),
         "tables": {
@@ -267,12 +256,11 @@ def _robustness(run: _Run, scores: Mapping[str, pd.DataFrame]) -> dict[str, Any]
     if best.empty:
         return None
     plotted, title = evaluation_tables.corruption_rows(best), f"{run.best}, corrupted test clips"
-    alt = evaluation_text.alt_text(f"UAR of {title}", dict(zip(plotted.name, plotted.value, strict=True)))
     caption = f"UAR of the same clips without and with corruption; bars: {run.interval}; dashed: chance level."
-    options: dict[str, Any] = {"chance": run.chance, "label": "UAR", "alt": alt, "caption": caption}
+    options = {"label": "UAR", "subject": f"UAR of {title}", "caption": caption}
     return {
         "model": run.best,
-        "picture": run.plot("robustness", plots.plot_confidence_intervals, plotted, title=title, **options),
+        "picture": run.plot_intervals("robustness", plotted, title=title, **options),
         "table": evaluation_tables.robustness_table(best, model=run.best),
         "changes": evaluation_tables.uar_changes_table(scores),
     }

@@ -6,6 +6,7 @@ of `ser.dataset.clip_metadata.describe_unknown_speakers`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,8 @@ from ser.utils.errors import UserError
 
 ALPHA = 0.05
 MAX_ROWS = 30
-"""Largest number of subgroups in a table; of more, the lowest and the highest are listed."""
+"""Largest number of subgroups in a table."""
 SUBGROUPS = ("corpus", "sex", "intensity", "sentence", "duration")
-"""Columns that define subgroups."""
 CALIBRATION_TOLERANCE = 0.02
 """Largest difference between mean confidence and accuracy of a well-calibrated model."""
 LEAKAGE_CHECKS = {
@@ -37,7 +37,6 @@ LEAKAGE_CHECKS = {
     "shortcut_corpus": "corpus identification",
     "shortcut_corpus_shared_emotions": "corpus identification, emotions of all corpora only",
 }
-"""Names of the checks in reports/leakage.csv."""
 _LOWER, _UPPER = ([f"{prefix}{end}" for prefix in ("", "ci_", "uar_ci_", "uar_change_ci_")] for end in ("low", "high"))
 NAMES = {
     "agreement": "prediction agreement",
@@ -59,30 +58,17 @@ NAMES = {
     **dict.fromkeys(_LOWER, "lower"),
     **dict.fromkeys(_UPPER, "upper"),
 }
-"""Headers of columns."""
 format_score = "{:.3f}".format
 
 
-def format_difference(value: float) -> str:
-    """Format a difference with its sign."""
-    return html_page.format_number(value, decimals=3, sign="+")
-
-
-def _format_p_value(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _format_speakers(n_known: int) -> str:
-    return f"{n_known:,}" if n_known else "unknown"
-
-
+format_difference = partial(html_page.format_number, decimals=3, sign="+")
 FORMATS: dict[str, Callable[..., str]] = {
     "UAR difference": format_difference,
     "change": format_difference,
     "fraction": "{:.0%}".format,
-    "p": _format_p_value,
+    "p": lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}",
     "prediction agreement": "{:.0%}".format,
-    "speakers": _format_speakers,
+    "speakers": lambda n_known: f"{n_known:,}" if n_known else "unknown",
 }
 """Formats by header; other numbers have three decimals."""
 DIFFERENCES = FORMATS | dict.fromkeys(["lower", "upper"], format_difference)
@@ -124,8 +110,10 @@ def other_metrics_table(ranking: pd.DataFrame) -> html_page.Table:
     return html_page.table(frame, caption="Other metrics of the same predictions")
 
 
-def pairwise_tests_table(pairs: pd.DataFrame, ranking: pd.DataFrame, *, unknown: str = "") -> html_page.Table:
-    """Compare each pair of models; the model with the higher UAR is named first."""
+def pairwise_tests_table(pairs: pd.DataFrame, ranking: pd.DataFrame, *, unknown: str = "") -> html_page.Table | None:
+    """Compare each pair of models; the model with the higher UAR is named first. None with one model."""
+    if pairs.empty:
+        return None
     swapped = pairs.rename(columns={"a": "b", "b": "a", "only_a": "only_b", "only_b": "only_a"})
     swapped = swapped.assign(difference=-pairs.difference, ci_low=-pairs.ci_high, ci_high=-pairs.ci_low)
     ordered = pairs.where(~(pairs.difference < 0), swapped[list(pairs.columns)]).astype(pairs.dtypes.to_dict())
@@ -157,8 +145,8 @@ def significance(pairs: pd.DataFrame, ranking: pd.DataFrame, *, unknown: str = "
 
 def variation_table(ranking: pd.DataFrame, tested: Mapping[str, pd.DataFrame]) -> html_page.Table | None:
     """List the variation of UAR over seeds and folds; None with one seed and one fold."""
-    frame = ranking.set_index("model")[["uar"]].rename(columns=NAMES)
     scores = ranking.set_index("model")
+    frame = scores[["uar"]].rename(columns=NAMES)
     if (n_seeds := pd.Series({model: rows.seed.nunique() for model, rows in tested.items()})).max() > 1:
         frame = frame.assign(**{"seeds": n_seeds, "SD over seeds": scores.uar_seed_sd})
     if (n_folds := pd.Series({model: rows.fold.nunique() for model, rows in tested.items()})).max() > 1:
@@ -175,8 +163,10 @@ def variation_table(ranking: pd.DataFrame, tested: Mapping[str, pd.DataFrame]) -
     return html_page.table(frame, caption="Variation of UAR over seeds and folds") if frame.shape[1] > 1 else None
 
 
-def human_comparison_table(table: pd.DataFrame) -> html_page.Table:
-    """Compare human listeners and models: model, UAR with its limits, accuracy."""
+def human_comparison_table(table: pd.DataFrame) -> html_page.Table | None:
+    """Compare human listeners and models: model, UAR with its limits, accuracy. None without rows."""
+    if table.empty:
+        return None
     columns = ["uar", "uar_ci_low", "uar_ci_high", "accuracy"]
     caption = f"Scores on the {int(table.clips.iloc[0])} test clips with published ratings of human listeners"
     return html_page.table(_select(table, *columns, index=table.model, name="classifier"), caption=caption)
