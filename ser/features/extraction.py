@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,44 +21,30 @@ from ser.utils.parallel import batches, map_batches
 CLIPS_PER_FILE = 128
 
 
-class ColumnSpec(TypedDict):
-    """Keyword arguments of `ser.dataset.clips.clip_writer`."""
-
-    payload: pa.Field
-    metadata: dict[str, str]
-
-
-def frames_layout(settings: Features) -> ColumnSpec:
-    """Specify the column ``frames``: per clip, a list of frames, each a list of ``n_features`` float32."""
+def frames_layout(settings: Features) -> dict[str, Any]:
+    """Specify the column ``frames``, per clip a list of lists of float32, as arguments of `clip_writer`."""
     names = feature_names(settings)
     payload = pa.field("frames", pa.list_(pa.list_(pa.float32(), len(names))))
     return {"payload": payload, "metadata": {"features": json.dumps(names)}}
 
 
-def functionals_layout(settings: Features) -> ColumnSpec:
-    """Specify the column ``functionals``: per clip, a list of float32."""
+def functionals_layout(settings: Features) -> dict[str, Any]:
+    """Specify the column ``functionals``, per clip a list of float32, as arguments of `clip_writer`."""
     names = functional_names(settings)
     payload = pa.field("functionals", pa.list_(pa.float32(), len(names)))
     return {"payload": payload, "metadata": {"features": json.dumps(names)}}
 
 
 def extract_features(clips: Path, augmented: Path, settings: Features, *, frames: Path) -> Iterator[pa.Table]:
-    """Extract the features of every clip of two tables, in parallel.
+    """Extract the features of every clip of two tables, originals and augmented clips, in parallel.
 
-    Parameters
-    ----------
-    clips, augmented : Path
-        Clip tables with audio: the originals of a corpus, and their augmented clips.
-    settings : Features
-        Section `features` of the parameters.
-    frames : Path
-        Folder to create, for the table of frames: a file per `CLIPS_PER_FILE` clips. The workers write the files,
-        because returning the matrices would cost half of what a second core gains.
+    The folder `frames` is created, with a table of frame features per `CLIPS_PER_FILE` clips. The workers write it,
+    because returning the matrices would cost half of what a second core gains.
 
     Yields
     ------
     Table
-        The same clips with functionals. Both tables are sorted by original_id and clip_id.
+        Clips with functionals, sorted by original_id and clip_id as the tables of frame features.
     """
     frames.mkdir(parents=True)
     rows = heapq.merge(

@@ -76,25 +76,14 @@ class _Clip:
         return self.frames[mask] if mask.sum() >= MIN_FRAMES else self.frames
 
 
-def _covariances(clip: _Clip) -> Floats:
-    """Compute the covariances of pairs of MFCC: (n_pairs,)."""
-    return _upper_triangle(_covariance(clip.mfcc(order=0)))
-
-
-def _correlations(clip: _Clip) -> Floats:
-    """Compute the correlations of pairs of first derivatives of MFCC: (n_pairs,)."""
-    covariance = _covariance(clip.mfcc(order=1))
-    std = np.sqrt(np.diag(covariance)) + 1e-3  # a constant column has a correlation of 0
-    return _upper_triangle(covariance / np.outer(std, std))
-
-
-def _covariance(columns: Array) -> Floats:
+def _pairs(columns: Array, *, correlation: bool) -> Floats:
+    """Compute the covariance or correlation of each pair of columns: (n_pairs,)."""
     centred = columns - columns.mean(axis=0, dtype=np.float64)
-    return np.asarray(centred.T @ centred / len(columns))
-
-
-def _upper_triangle(matrix: Floats) -> Floats:
-    return matrix[np.triu_indices(len(matrix), 1)]
+    matrix = centred.T @ centred / len(columns)
+    if correlation:
+        std = np.sqrt(np.diag(matrix)) + 1e-3  # a constant column has a correlation of 0
+        matrix = matrix / np.outer(std, std)
+    return np.asarray(matrix[np.triu_indices(len(matrix), 1)])
 
 
 def _modulation_spectrum(clip: _Clip) -> Floats:
@@ -127,16 +116,11 @@ def _acoustic_classes(clip: _Clip) -> Floats:
     return np.concatenate([deviations.ravel(), counts / len(descriptors)])
 
 
-VOICED_FUNCTIONALS: Mapping[str, tuple[bool, str]] = {
-    "voiced_mean": (True, "mean"),
-    "voiced_std": (True, "std"),
-    "unvoiced_mean": (False, "mean"),
-    "unvoiced_std": (False, "std"),
-}
-"""Name -> voiced or unvoiced frames, and the name in `COLUMN_FUNCTIONALS`."""
+VOICED_FUNCTIONALS = ("voiced_mean", "voiced_std", "unvoiced_mean", "unvoiced_std")
+"""Functionals of voiced or unvoiced frames only; the second part is a name in `COLUMN_FUNCTIONALS`."""
 CLIP_FUNCTIONALS: Mapping[str, Callable[[_Clip], Floats]] = {
-    "covariance": _covariances,
-    "correlation": _correlations,
+    "covariance": lambda clip: _pairs(clip.mfcc(order=0), correlation=False),
+    "correlation": lambda clip: _pairs(clip.mfcc(order=1), correlation=True),  # of first derivatives
     "modulation_spectrum": _modulation_spectrum,
     "acoustic_classes": _acoustic_classes,
 }
@@ -148,21 +132,14 @@ def _compute(name: str, clip: _Clip) -> Floats:
         return COLUMN_FUNCTIONALS[name](clip.frames)
     if name in CLIP_FUNCTIONALS:
         return CLIP_FUNCTIONALS[name](clip)
-    voiced, column_functional = VOICED_FUNCTIONALS[name]
     if not clip.select("pitch").size:
         return np.empty(0)
-    return COLUMN_FUNCTIONALS[column_functional](clip.voiced_frames(voiced=voiced))
+    voicing, column_functional = name.split("_")
+    return COLUMN_FUNCTIONALS[column_functional](clip.voiced_frames(voiced=voicing == "voiced"))
 
 
 def functionals(frames: Array, settings: Features) -> Array:
-    """Summarize the frames of a clip in one vector.
-
-    Parameters
-    ----------
-    frames : ndarray of shape (n_frames, n_features), float32
-        Output of `ser.features.frame_features` for the same settings.
-    settings : Features
-        Section `features` of the parameters; ``functionals`` selects the functionals.
+    """Summarize the frames of a clip, of shape (n_frames, n_features), by the functionals of the settings.
 
     Returns
     -------
