@@ -29,19 +29,9 @@ def resample(signal: Waveform, *, rate: int, to: int) -> Waveform:
 
 
 def resampled_blocks(blocks: Iterable[Waveform], *, rate: int, to: int) -> Iterator[Waveform]:
-    """Resample a signal block by block, with the same result as for the whole signal (SoX resampler, high quality).
+    """Resample consecutive blocks of shape (n_samples,) as `resample` does, delayed by some milliseconds.
 
-    Parameters
-    ----------
-    blocks : iterable of ndarray of shape (n_samples,), float32
-        Consecutive blocks of any length.
-    rate, to : int
-        Original and target sample rate in Hz.
-
-    Yields
-    ------
-    ndarray of shape (n_samples,), float32
-        Delayed by some milliseconds if the rates differ.
+    The result is that of the whole signal, for blocks of any length (SoX resampler, high quality).
     """
     if rate == to:
         yield from blocks
@@ -61,16 +51,10 @@ def resampled_blocks(blocks: Iterable[Waveform], *, rate: int, to: int) -> Itera
 
 
 def denoise(signal: Waveform, *, rate: int, prop_decrease: float) -> Waveform:
-    """Reduce stationary noise by spectral gating.
+    """Reduce the stationary noise of a signal of shape (n_samples,) by spectral gating.
 
-    Parameters
-    ----------
-    signal : ndarray of shape (n_samples,), float32
-        Mono signal. If shorter than 0.1 s, it is returned unchanged.
-    rate : int
-        Sample rate in Hz.
-    prop_decrease : float
-        Fraction of the noise amplitude to remove, from 0 (none) to 1 (all).
+    `prop_decrease` is the fraction of the noise amplitude to remove, from 0 (none) to 1 (all). A signal shorter than
+    0.1 s is returned unchanged.
 
     References
     ----------
@@ -97,14 +81,10 @@ def trim(signal: Waveform, *, top_db: float | None) -> Waveform:
 
 
 def normalize(signal: Waveform, *, rate: int, method: str, target_db: float) -> Waveform:
-    """Scale a signal to a level.
+    """Scale a signal of shape (n_samples,) to a level.
 
     Parameters
     ----------
-    signal : ndarray of shape (n_samples,), float32
-        Mono signal.
-    rate : int
-        Sample rate in Hz.
     method : str
         ``peak`` or ``rms`` (dBFS), ``loudness`` (LUFS, ITU-R BS.1770-4) or ``none``.
     target_db : float

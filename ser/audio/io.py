@@ -54,12 +54,7 @@ class NoSpeechError(AudioError):
 
 
 def decode(recording: Path | bytes) -> tuple[MultichannelWaveform, int]:
-    """Decode a recording in any of `FORMATS`, identified by content and not by suffix.
-
-    Parameters
-    ----------
-    recording : Path or bytes
-        A file or its content.
+    """Decode a recording, a file or its content, in any of `FORMATS`, identified by content and not by suffix.
 
     Returns
     -------
@@ -256,7 +251,7 @@ def get_samplerate(file: Path) -> int | None:
 
 
 def from_array(samples: npt.ArrayLike, *, rate: int) -> Waveform:
-    """Convert decoded samples to a mono float32 signal.
+    """Convert decoded samples to a mono signal of shape (n_samples,), float32.
 
     Parameters
     ----------
@@ -264,10 +259,6 @@ def from_array(samples: npt.ArrayLike, *, rate: int) -> Waveform:
         Floats with full scale at 1, or integer PCM with full scale at the range of its type.
     rate : int
         Sample rate in Hz.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), float32
 
     Raises
     ------
@@ -308,22 +299,14 @@ def read_chunks(
 def split_into_chunks(
     blocks: Iterable[Waveform], *, rate: int, max_duration: float, chunk_duration: float
 ) -> Iterator[Waveform]:
-    """Split a long signal into chunks.
+    """Split a long signal, given in consecutive blocks of shape (n_samples,), into chunks.
 
     Parameters
     ----------
-    blocks : iterable of ndarray of shape (n_samples,), float32
-        Consecutive blocks of the signal.
-    rate : int
-        Sample rate in Hz.
     max_duration : float
         Duration in seconds up to which the signal is not split.
     chunk_duration : float
         Duration of a chunk in seconds; the last has half as much to one and a half times as much.
-
-    Yields
-    ------
-    ndarray of shape (n_samples,), float32
     """
     pending, split = np.empty(0, dtype=np.float32), False
     size = round(chunk_duration * rate)
@@ -334,11 +317,6 @@ def split_into_chunks(
             yield pending[:size]
             pending = pending[size:]
     yield pending
-
-
-def quantize_16bit(signal: Waveform, *, rate: int) -> Waveform:
-    """Round a clip to 16 bits, as the clips in tables are."""
-    return from_flac(to_flac(signal, rate=rate))
 
 
 def to_flac(signal: Waveform, *, rate: int) -> bytes:
@@ -353,15 +331,8 @@ def from_flac(content: bytes) -> Waveform:
     return soundfile.read(io.BytesIO(content), dtype="float32")[0]
 
 
-def to_mp3(recording: Path | bytes, *, rate: int = 16000) -> bytes:
+def to_mp3(recording: Path | bytes) -> bytes:
     """Encode a recording as mono MP3 for browsers, about 10 MB per hour.
-
-    Parameters
-    ----------
-    recording : Path or bytes
-        A file or its content.
-    rate : int
-        Sample rate of the MP3 in Hz.
 
     Raises
     ------
@@ -369,8 +340,8 @@ def to_mp3(recording: Path | bytes, *, rate: int = 16000) -> bytes:
         As `decode`.
     """
     buffer = io.BytesIO()
-    with soundfile.SoundFile(buffer, "w", rate, 1, "MPEG_LAYER_III", format="MP3") as file:
-        for block in stream_blocks(recording, rate=rate):
+    with soundfile.SoundFile(buffer, "w", 16000, 1, "MPEG_LAYER_III", format="MP3") as file:
+        for block in stream_blocks(recording, rate=16000):
             file.write(np.clip(block, -1, 1))
     return buffer.getvalue()
 

@@ -243,7 +243,7 @@ class Model:
             clip = audio_clean.clean_signal(signal, self.card.preprocess, rate=rate)
         except NoSpeechError as error:
             return error.flag
-        clip = audio_io.quantize_16bit(clip, rate=self.rate)
+        clip = audio_io.from_flac(audio_io.to_flac(clip, rate=self.rate))
         return clip if quality_flags.has_voice(clip, self.card.features, rate=self.rate) else "no_speech"
 
     def _model_input(self, clip: Waveform) -> ModelInput:
