@@ -236,7 +236,6 @@ def test_the_library_does_not_print_and_catches_nothing_unnamed() -> None:
 def test_setting_names_are_those_of_the_library() -> None:
     """params.py validates names that the tables of functions define."""
     from ser import labels, params
-    from ser.augmentation import training
     from ser.features import columns, frame_features, functionals
     from ser.models import baselines
 
@@ -247,7 +246,6 @@ def test_setting_names_are_those_of_the_library() -> None:
         *functionals.VOICED_FUNCTIONALS,
         *columns.CLIP_FUNCTIONAL_NAMES,
     }
-    assert set(get_args(params.AugmentationName)) == set(training.AUGMENTATIONS)
     assert set(get_args(params.BaselineName)) == set(baselines.BASELINES)
 
 

@@ -5,7 +5,7 @@ augmented clip and restored afterwards.
 """
 
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -18,56 +18,36 @@ from ser.audio import io as audio_io
 from ser.audio.types import Waveform
 from ser.augmentation import corruptions
 from ser.dataset.clips import count_clips, iterate_rows, read_clips
-from ser.params import Augment, Preprocess
+from ser.params import Augment, AugmentationName, Preprocess
 from ser.utils import seeding
 from ser.utils.parallel import batches, map_batches
 
 BATCH_SIZE = 16
 
 
-def _noise(settings: Augment, rate: int) -> Any:
-    from audiomentations import AddGaussianSNR
+def make_transform(augmentation: AugmentationName, settings: Augment, *, rate: int) -> Any:
+    """Create an audiomentations transform for a sample rate in Hz.
 
-    return AddGaussianSNR(min_snr_db=settings.noise_snr_db.min, max_snr_db=settings.noise_snr_db.max, p=1)
+    A speed factor scales tempo, pitch and formants together, as of another speaker.
+    """
+    import audiomentations
 
-
-def _time_stretch(settings: Augment, rate: int) -> Any:
-    from audiomentations import TimeStretch
-
-    speed = settings.time_stretch_rate
-    return TimeStretch(min_rate=speed.min, max_rate=speed.max, leave_length_unchanged=False, p=1)
-
-
-def _pitch_shift(settings: Augment, rate: int) -> Any:
-    from audiomentations import PitchShift
-
-    semitones = settings.pitch_shift_semitones
-    return PitchShift(min_semitones=semitones.min, max_semitones=semitones.max, p=1)
-
-
-def _time_shift(settings: Augment, rate: int) -> Any:
-    from audiomentations import Shift
-
-    fraction = settings.time_shift_fraction
-    return Shift(min_shift=fraction.min, max_shift=fraction.max, shift_unit="fraction", rollover=False, p=1)
-
-
-def _speed(settings: Augment, rate: int) -> Any:
-    """Change the playback speed, which scales tempo, pitch and formants together, as of another speaker."""
-    from audiomentations import Resample
-
-    speed = settings.speed_factor
-    return Resample(min_sample_rate=round(rate / speed.max), max_sample_rate=round(rate / speed.min), p=1)
-
-
-AUGMENTATIONS: Mapping[str, Callable[[Augment, int], Any]] = {
-    "noise": _noise,
-    "time_stretch": _time_stretch,
-    "pitch_shift": _pitch_shift,
-    "time_shift": _time_shift,
-    "speed": _speed,
-}
-"""Name -> function of the settings and the sample rate in Hz that returns an audiomentations transform."""
+    match augmentation:
+        case "noise":
+            limits = settings.noise_snr_db
+            return audiomentations.AddGaussianSNR(min_snr_db=limits.min, max_snr_db=limits.max, p=1)
+        case "time_stretch":
+            limits, options = settings.time_stretch_rate, {"leave_length_unchanged": False, "p": 1}
+            return audiomentations.TimeStretch(min_rate=limits.min, max_rate=limits.max, **options)
+        case "pitch_shift":
+            limits = settings.pitch_shift_semitones
+            return audiomentations.PitchShift(min_semitones=limits.min, max_semitones=limits.max, p=1)
+        case "time_shift":
+            limits, options = settings.time_shift_fraction, {"shift_unit": "fraction", "rollover": False, "p": 1}
+            return audiomentations.Shift(min_shift=limits.min, max_shift=limits.max, **options)
+        case "speed":
+            rates = [round(rate / limit) for limit in (settings.speed_factor.max, settings.speed_factor.min)]
+            return audiomentations.Resample(min_sample_rate=rates[0], max_sample_rate=rates[1], p=1)
 
 
 @contextmanager
@@ -83,29 +63,25 @@ def _global_seed(value: int) -> Iterator[None]:
 
 
 def augment(
-    signal: Waveform, augmentation: str, *, settings: Augment, rate: int, seed: int, clip_id: str, copy_index: int
+    signal: Waveform,
+    augmentation: AugmentationName,
+    *,
+    settings: Augment,
+    rate: int,
+    seed: int,
+    clip_id: str,
+    copy_index: int,
 ) -> Waveform:
-    """Augment a clip.
+    """Augment a clip of shape (n_samples,) at a sample rate in Hz.
 
-    Parameters
-    ----------
-    signal : ndarray of shape (n_samples,), float32
-        Mono signal.
-    augmentation : str
-        Key of `AUGMENTATIONS`.
-    settings : Augment
-        Section `augment` of the parameters.
-    rate : int
-        Sample rate in Hz.
-    seed, clip_id, copy_index
-        Seed, clip and number of the augmented clip, which determine the random numbers together with `augmentation`.
+    Augmentation, seed, clip_id and number of the augmented clip determine the random numbers.
 
     Returns
     -------
     ndarray of shape (n_augmented_samples,), float32
         Scaled to a peak of at most `ser.audio.effects.PEAK_CEILING`. Time stretching and speed change the length.
     """
-    transform = AUGMENTATIONS[augmentation](settings, rate)
+    transform = make_transform(augmentation, settings, rate=rate)
     with _global_seed(seeding.derive_seed(seed, "augment", clip_id, augmentation, str(copy_index))):
         augmented = transform(samples=signal, sample_rate=rate)
     peak = float(np.abs(augmented).max(initial=0))
@@ -116,18 +92,7 @@ def augment(
 def augment_clips(
     clips: Path, settings: Augment, *, preprocess: Preprocess, seed: int
 ) -> Iterator[list[dict[str, Any]]]:
-    """Augment every clip of a table, and corrupt some clips for testing, in parallel.
-
-    Parameters
-    ----------
-    clips : Path
-        Clip table with audio.
-    settings : Augment
-        Section `augment` of the parameters.
-    preprocess : Preprocess
-        Section `preprocess` of the parameters, applied to corrupted clips.
-    seed : int
-        Seed of all random numbers.
+    """Augment every clip of a table with audio, and corrupt and preprocess some clips for testing, in parallel.
 
     Yields
     ------
