@@ -47,16 +47,9 @@ Rows: TypeAlias = Sequence[Mapping[str, Any]] | Any  # or an Arrow table
 def clip_writer(
     path: Path, *, payload: pa.Field, metadata: Mapping[str, str] | None = None
 ) -> Iterator[Callable[[Rows], None]]:
-    """Open a clip table with a payload column for writing in batches.
+    """Open a clip table with a payload column, such as `AUDIO`, after `COLUMNS`, for writing in batches.
 
-    Parameters
-    ----------
-    path : Path
-        Parquet file. It is written when the block ends without an error.
-    payload : pyarrow.Field
-        Column after `COLUMNS`, such as `AUDIO`.
-    metadata : mapping of str to str, optional
-        Metadata of the schema.
+    The file is written when the block ends without an error.
 
     Yields
     ------
@@ -177,10 +170,6 @@ def validate(clips: pd.DataFrame) -> None:
             f"clip table: {clip.clip_id} has original_id {clip.original_id} and augmentation {clip.augmentation!r}; "
             "expected the same original_id if augmentation is empty, and another one otherwise."
         )
-    foreign = [
-        speaker
-        for speaker, corpus in zip(clips.speaker, clips.corpus, strict=True)
-        if not speaker.startswith(f"{corpus}-")
-    ]
-    if foreign:
-        raise UserError(f"clip table: speaker {foreign[0]} does not start with its corpus and a hyphen.")
+    for speaker, corpus in zip(clips.speaker, clips.corpus, strict=True):
+        if not speaker.startswith(f"{corpus}-"):
+            raise UserError(f"clip table: speaker {speaker} does not start with its corpus and a hyphen.")

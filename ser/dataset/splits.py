@@ -4,9 +4,9 @@ A split table has one row per original clip and fold, with `COLUMNS`: `emotion` 
 `SPLITS`. Augmented clips are not listed, as they have the split of their original.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,12 +41,8 @@ def split_clips(
     ----------
     clips : DataFrame
         Clip table; augmented clips are ignored.
-    settings : Split
-        Section `split` of the settings.
-    emotions : Emotions
-        Section `emotions` of the settings.
-    seed : int
-        `data_seed` of the settings.
+    settings, emotions, seed
+        Sections `split` and `emotions`, and `data_seed` of the settings.
     published : mapping of str to int, optional
         Speaker -> fold, from 1, that tests the speaker; result of `ser.corpora.base.published_folds`. Required if
         `settings.fold_table` is not null, and ignored otherwise.
@@ -79,7 +75,6 @@ def split_clips(
     table = pd.concat([originals.assign(fold=fold, split=split) for fold, split in enumerate(folds, start=1)])
     table = table.sort_values(["clip_id", "fold"], ignore_index=True)
     _check_splits(table, settings)
-    _check_classes(table, settings)
     return table[list(COLUMNS)]
 
 
@@ -220,12 +215,8 @@ def _as_folds(fraction: float, *, n_groups: int) -> tuple[int, int]:
 def _random_folds(clips: pd.DataFrame, settings: Split, *, seed: int) -> list[Fold]:
     if settings.folds == 1:
         return [_draw_clips(clips, fraction=settings.test_fraction, seed=seed)]
-    counts = clips.emotion.value_counts()
-    if counts.min() < settings.folds:
-        raise UserError(
-            f"split: {clips.corpus.iloc[0]} has too few clips of some emotion: {counts.min()} of {counts.idxmin()} for "
-            f"{settings.folds} folds; lower folds, or leave the emotion out of emotions.use."
-        )
+    if clips.emotion.value_counts().min() < settings.folds:
+        raise _too_few_clips(clips)
     kfold = StratifiedKFold(n_splits=settings.folds, shuffle=True, random_state=seed)
     return [(clips.iloc[rest], clips.iloc[test]) for rest, test in kfold.split(clips, clips.emotion)]
 
@@ -237,11 +228,16 @@ def _draw_clips(clips: pd.DataFrame, *, fraction: float, seed: int) -> Fold:
     try:
         rest, drawn = train_test_split(clips, test_size=size, stratify=clips.emotion, random_state=seed)
     except ValueError:
-        raise UserError(
-            f"split: {clips.corpus.iloc[0]} has too few clips of some emotion: {counts.min()} of {counts.idxmin()}; "
-            "training, validation and test need some of each. Add recordings, or leave the emotion out of emotions.use."
-        ) from None
+        raise _too_few_clips(clips) from None
     return rest, drawn
+
+
+def _too_few_clips(clips: pd.DataFrame) -> UserError:
+    counts = clips.emotion.value_counts()
+    return UserError(
+        f"split: {clips.corpus.iloc[0]} has too few clips of some emotion: {counts.min()} of {counts.idxmin()}; "
+        "add recordings, lower folds, or leave the emotion out of emotions.use."
+    )
 
 
 def _leave_one_corpus_out(clips: pd.DataFrame, settings: Split, *, seed: int) -> list["pd.Series[str]"]:
@@ -271,53 +267,29 @@ def _leave_one_corpus_out(clips: pd.DataFrame, settings: Split, *, seed: int) ->
 
 
 def _check_splits(table: pd.DataFrame, settings: Split) -> None:
-    """Check that no split is empty, such as the test of a published fold whose speakers have no recordings."""
-    for fold, splits in table.groupby("fold").split:
-        absent = [split for split in SPLITS if split not in set(splits)]
-        if absent:
-            raise UserError(
-                f"split: fold {fold} has no clip for {' and '.join(absent)} ({_format_settings(settings)}); get the "
-                "complete corpora, lower folds, or set fold_table: null."
+    """Check that no split is empty, and that each class is in training and, with one fold, in all splits."""
+    classes, n_folds = set(table.emotion), table.fold.nunique()
+    for fold, split in itertools.product(range(1, n_folds + 1), SPLITS):
+        emotions = set(table.emotion[(table.fold == fold) & (table.split == split)])
+        absent = canonical_order(classes - emotions)
+        if not absent or (emotions and split != "train" and n_folds > 1):
+            continue
+        fix = "raise the fraction, change the seed, or leave the emotion out of emotions.use"
+        if not emotions:
+            fix = "get the complete corpora, lower folds, or set fold_table: null"
+        elif settings.protocol == "cross_corpus":
+            fix = (
+                "each emotion must be in the training corpora: restrict emotions.use to those of all corpora, or "
+                f"merge {absent[0]} into one of them by emotions.merge (such as calm: neutral)"
             )
-
-
-def _check_classes(table: pd.DataFrame, settings: Split) -> None:
-    """Check that each class is in training and, with one fold, in validation and test."""
-    classes = set(table.emotion)
-    required = table if table.fold.nunique() == 1 else table[table.split == "train"]
-    for (fold, split), clips in required.groupby(["fold", "split"]):
-        absent = canonical_order(classes - set(clips.emotion))
-        if absent:
-            fix = "raise the fraction, change the seed, or leave the emotion out of emotions.use"
-            if settings.protocol == "cross_corpus":
-                fix = (
-                    "each emotion must be in the training corpora: restrict emotions.use to those of all corpora, or "
-                    f"merge {absent[0]} into one of them by emotions.merge (such as calm: neutral)"
-                )
-            raise UserError(
-                f"split: the {split} split of fold {fold} has no clip of {', '.join(absent)} "
-                f"({_format_settings(settings)}); {fix}."
-            )
-
-
-def _format_settings(settings: Split) -> str:
-    keys: Mapping[str, Any] = settings.model_dump()
-    return ", ".join(f"{key}: {value}" for key, value in keys.items() if value is not None)
+        keys = ", ".join(f"{key}: {value}" for key, value in settings.model_dump(exclude_none=True).items())
+        raise UserError(f"split: the {split} split of fold {fold} has no clip of {', '.join(absent)} ({keys}); {fix}.")
 
 
 def assign_splits(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool = True) -> pd.DataFrame:
     """Assign clips, including augmented and corrupted ones, the class, fold and split of their original.
 
-    Augmented clips are kept in training only, corrupted clips in test only.
-
-    Parameters
-    ----------
-    clips : DataFrame
-        Clip table.
-    splits : DataFrame
-        Split table.
-    augmented : bool
-        Whether to keep augmented clips.
+    Augmented clips are kept in training only, and only if `augmented`; corrupted clips in test only.
 
     Returns
     -------
@@ -335,16 +307,7 @@ def grouped_cv(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Split training clips into folds for a grid search, grouped like the test set.
 
-    Parameters
-    ----------
-    clips : DataFrame
-        Training clips. Augmented clips are in the fold of their original.
-    folds : int
-        Maximum number of folds; there are never more folds than groups.
-    seed : int
-        Seed of the model.
-    protocol : str
-        `split.protocol` of the settings.
+    Augmented clips are in the fold of their original. There are never more folds than groups.
 
     Returns
     -------
