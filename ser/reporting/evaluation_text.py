@@ -4,14 +4,14 @@
 `ser.dataset.clip_metadata.describe_unknown_speakers`, empty if all speakers are known.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from ser.evaluation.bootstrap import MIN_SPEAKERS
 from ser.evaluation.subgroups import uar_sex_gap
-from ser.reporting import html_page
 from ser.reporting.evaluation_tables import format_score, not_testable
+from ser.reporting.html_page import Callout
 from ser.utils.text import join_names, shorten
 
 
@@ -43,38 +43,38 @@ def describe_ties(ranking: pd.DataFrame, *, unknown: str) -> str:
     return f"Not significantly worse: {join_names(equal)}." if equal else "All other models are significantly worse."
 
 
-def warnings(ranking: pd.DataFrame, notes: Sequence[str], *, classes: int, unknown: str) -> list[html_page.Callout]:
+def warnings(ranking: pd.DataFrame, notes: Sequence[str], *, classes: int, unknown: str) -> list[Callout]:
     """Collect the warnings: those given, too few or unknown speakers, and scores near chance level."""
     best, chance = ranking.iloc[0], 1 / classes
     collected = [*map(_note, notes), *_few_speakers(ranking, unknown=unknown)]
     if best.uar <= chance or best.uar_ci_low <= chance:
         text = f"The UAR of the best model is not significantly above {format_score(chance)}."
-        collected.append(html_page.Callout("Not significantly better than chance", text))
+        collected.append(Callout("Not significantly better than chance", text))
     return collected
 
 
-def _note(text: str) -> html_page.Callout:
+def _note(text: str) -> Callout:
     """Use the text before the first colon as the title."""
     title, colon, rest = text.partition(": ")
-    return html_page.Callout(title, f"{rest[:1].upper()}{rest[1:]}") if colon else html_page.Callout("Note", text)
+    return Callout(title, f"{rest[:1].upper()}{rest[1:]}") if colon else Callout("Note", text)
 
 
-def _few_speakers(ranking: pd.DataFrame, *, unknown: str) -> Iterator[html_page.Callout]:
+def _few_speakers(ranking: pd.DataFrame, *, unknown: str) -> list[Callout]:
+    if not not_testable(ranking, unknown=unknown):
+        return []
     title, speakers = describe_interval(ranking, unknown=unknown).capitalize(), int(ranking.speakers.iloc[0])
     remedy = "More folds test more speakers (split.folds in params.yaml)."
     if unknown:
         text = "The variation between speakers cannot be estimated, and differences between models are not testable."
-        yield html_page.Callout(title, text)
     elif speakers < 2:
         text = f"Scores apply to this speaker only. Differences between models are not testable. {remedy}"
-        yield html_page.Callout(title, text)
-    elif speakers < MIN_SPEAKERS:
-        coverage = 100 * (1 - 2.0 ** (1 - speakers))
+    else:
+        title, coverage = f"Only {speakers} test speakers", 100 * (1 - 2.0 ** (1 - speakers))
         text = (
             f"Lower and upper limits are a range over {speakers} speakers, not a 95 % CI: their coverage is at most "
             f"{coverage:.0f} %. A 95 % CI needs at least {MIN_SPEAKERS} speakers. {remedy}"
         )
-        yield html_page.Callout(f"Only {speakers} test speakers", text)
+    return [Callout(title, text)]
 
 
 def never_predicted(rows: pd.DataFrame, classes: Sequence[str]) -> str:

@@ -83,8 +83,6 @@ def table(
     ----------
     frame
         The index has the row names; the levels of a MultiIndex are joined by commas.
-    caption
-        Caption of the table.
     formats
         Functions that format the values of a column, such as ``"{:.1f}".format``; `format_value` by default.
     marked
@@ -159,16 +157,13 @@ def render_with_csp(template: str, *, allowed: str, **content: Any) -> tuple[str
     Parameters
     ----------
     template
-        File name within ser/reporting/templates; its block `policy` holds the variable of this name.
+        Template with a variable `policy`.
     allowed
         Further directives of the policy, such as ``connect-src 'self'``.
-    content
-        Variables of the template.
 
     Returns
     -------
     page, policy : str
-        The page and its policy, which the server sends as a header.
 
     References
     ----------
@@ -176,16 +171,12 @@ def render_with_csp(template: str, *, allowed: str, **content: Any) -> tuple[str
     """
     draft = render(template, policy="", **content)
     rules = ["default-src 'none'", "base-uri 'none'", "form-action 'none'", allowed]
-    rules += [f"{kind}-src {_hashes(draft, kind)}" for kind in ("script", "style")]
+    for kind in ("script", "style"):
+        texts = re.findall(f"<{kind}>(.*?)</{kind}>", draft, flags=re.DOTALL)  # scripts with a type are data
+        digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") for text in texts]
+        rules.append(" ".join([f"{kind}-src", *(f"'sha256-{digest}'" for digest in digests)]))
     policy = "; ".join(rules)
     return render(template, policy=policy, **content), policy
-
-
-def _hashes(page: str, kind: str) -> str:
-    """Hash the content of tags without attributes; scripts with a type are data."""
-    inside = re.findall(f"<{kind}>(.*?)</{kind}>", page, flags=re.DOTALL)
-    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") for text in inside]
-    return " ".join(f"'sha256-{digest}'" for digest in digests)
 
 
 @lru_cache

@@ -19,7 +19,7 @@ from ser.evaluation import metrics, summary
 from ser.evaluation.evaluate import EvaluationResult
 from ser.params import Split, TrainLstm
 from ser.predictions.table import classes_of
-from ser.reporting import evaluation_text, model_card, plots
+from ser.reporting import evaluation_text, html_page, model_card, plots
 from ser.reporting.evaluation_tables import NAMES, not_testable
 from ser.utils.errors import UserError
 from ser.utils.files import atomic_write, write_json, write_text
@@ -32,7 +32,7 @@ SYNTHETIC = (
 
 
 class RunDescription(TypedDict):
-    """Evaluation protocol as a sentence and for titles of figures, and warnings."""
+    """Evaluation protocol, caption of figures, and warnings."""
 
     protocol: str
     caption: str
@@ -43,11 +43,17 @@ def describe_run(result: EvaluationResult, *, corpora: Sequence[str], split: Spl
     """Describe the evaluation protocol of a run; `n_networks` is the size of the ensemble `lstm`."""
     unknown, published = result.unknown_speakers, published_folds(corpora, split.fold_table)
     protocol = describe_protocol(corpora, split, unknown=unknown, published=published)
-    synthetic = "\nsynthetic speech: says nothing about human speech" if any(map(is_synthetic, corpora)) else ""
+    has_synthetic = any(map(is_synthetic, corpora))
+    notes = {
+        SYNTHETIC: has_synthetic,
+        f"Speaker identity unknown in {' and '.join(unknown)}: the same speakers may occur in training and test, so "
+        "these scores are not speaker-independent and overestimate the performance on unseen speakers.": unknown,
+        f"lstm is an ensemble: it averages the probabilities of {n_networks} networks.": n_networks > 1,
+    }
     return {
         "protocol": protocol,
-        "caption": f"{protocol}{synthetic}",
-        "notes": warnings(corpora, unknown=unknown, n_networks=n_networks),
+        "caption": f"{protocol}\nsynthetic speech: says nothing about human speech" if has_synthetic else protocol,
+        "notes": [text for text, applies in notes.items() if applies],
     }
 
 
@@ -58,8 +64,6 @@ def write(
 
     Parameters
     ----------
-    result
-        Result of `ser.evaluation.evaluate.evaluate_models`.
     corpora, split, lstm
         Sections of the settings; `lstm` is `train_lstm`.
     leaks
@@ -71,18 +75,14 @@ def write(
     name, chance = str(ranking.model.iloc[0]), 1 / len(result.classes)
     best = summary.select_test_rows(result.predictions[name])
     unknown, test_set = describe_unknown_speakers(best), describe_test_set(run["protocol"], best)
-    page = leaderboard_markdown(ranking, test_set=test_set, chance=chance, unknown=unknown, notes=notes)
-    write_text(paths.LEADERBOARD_MD, page + human_comparison_markdown(result.human_comparison))
+    page = leaderboard_markdown(
+        ranking, result.human_comparison, test_set=test_set, chance=chance, unknown=unknown, notes=notes
+    )
+    write_text(paths.LEADERBOARD_MD, page)
     write_text(paths.LEADERBOARD_CSV, ranking.to_csv(index=False, lineterminator="\n"))
     write_text(paths.PAIRWISE_TESTS_CSV, result.pairs.to_csv(index=False, lineterminator="\n"))
-    card = model_card.markdown(
-        best,
-        ranking,
-        robustness=result.robustness[name],
-        protocol=run["protocol"],
-        notes=notes,
-        corpora=corpora,
-    )
+    robustness, protocol = result.robustness[name], run["protocol"]
+    card = model_card.markdown(best, ranking, robustness=robustness, protocol=protocol, notes=notes, corpora=corpora)
     write_text(paths.MODEL_CARD_MD, card)
     label = f"UAR on test clips (dashed: chance)\n{interval_legend(ranking, unknown=unknown)}".rstrip()
     plotted = plots.leaderboard_rows(ranking)
@@ -99,17 +99,6 @@ def write(
                 write_text(Path(f"{path}.csv"), pairs)
 
 
-def warnings(corpora: Sequence[str], *, unknown: Sequence[str], n_networks: int) -> list[str]:
-    """List the warnings of a run; `n_networks` is the size of the ensemble `lstm`."""
-    texts = {
-        SYNTHETIC: any(map(is_synthetic, corpora)),
-        f"Speaker identity unknown in {' and '.join(unknown)}: the same speakers may occur in training and test, so "
-        "these scores are not speaker-independent and overestimate the performance on unseen speakers.": unknown,
-        f"lstm is an ensemble: it averages the probabilities of {n_networks} networks.": n_networks > 1,
-    }
-    return [text for text, applies in texts.items() if applies]
-
-
 def describe_test_set(protocol: str, rows: pd.DataFrame) -> str:
     """Describe the protocol and the numbers of clips, emotions, seeds and folds of one model's test rows."""
     seeds, folds = rows.seed.nunique(), rows.fold.nunique()
@@ -120,37 +109,27 @@ def describe_test_set(protocol: str, rows: pd.DataFrame) -> str:
 
 
 def leaderboard_markdown(
-    ranking: pd.DataFrame, *, test_set: str, chance: float, unknown: str, notes: Sequence[str]
+    ranking: pd.DataFrame,
+    human_comparison: pd.DataFrame,
+    *,
+    test_set: str,
+    chance: float,
+    unknown: str,
+    notes: Sequence[str],
 ) -> str:
-    """Write the leaderboard as Markdown.
-
-    Parameters
-    ----------
-    test_set
-        Text of `describe_test_set`.
-    chance
-        UAR of random guessing.
-    notes
-        Warnings, placed above the scores.
-    """
+    """Write the leaderboard, and the comparison with human listeners if it has rows, as Markdown."""
     few = not_testable(ranking, unknown=unknown)
-    interval = evaluation_text.describe_interval(ranking, unknown=unknown)
-    lines = [
-        "# Leaderboard",
-        "",
-        f"{test_set}, chance UAR {chance:.3f}.",
-        *(line for note in notes for line in ("", f"**{note}**")),
-        "",
-        _displayed_columns(ranking, few=few).to_markdown(index=False, floatfmt=".3f"),
-        "",
-        "UAR: unweighted average recall (balanced accuracy). F1: macro average. ECE: expected calibration error.",
-        "",
-        f"{interval[0].upper()}{interval[1:]}; differences between models are not testable."
-        if few
-        else f"{interval} (cluster bootstrap). `=`: the best model, or not significantly different from the best.",
-        "",
-    ]
-    return "\n".join(lines)
+    text = html_page.render(
+        "leaderboard.md.j2",
+        test_set=test_set,
+        chance=chance,
+        notes=notes,
+        table=_displayed_columns(ranking, few=few),
+        few_speakers=few,
+        interval=evaluation_text.describe_interval(ranking, unknown=unknown),
+        human_comparison=human_comparison.rename(columns=NAMES | {"model": "classifier"}),
+    )
+    return f"{text.rstrip()}\n"
 
 
 def _displayed_columns(ranking: pd.DataFrame, *, few: bool) -> pd.DataFrame:
@@ -177,34 +156,25 @@ def interval_legend(ranking: pd.DataFrame, *, unknown: str) -> str:
     return bars if ranking.not_significantly_worse.all() else f"{bars}; hollow: significantly worse than the best"
 
 
-def human_comparison_markdown(table: pd.DataFrame) -> str:
-    """Write the comparison with human listeners as a section of the leaderboard; empty without rows."""
-    if table.empty:
-        return ""
-    scores = table.drop(columns="clips").rename(columns=NAMES | {"model": "classifier"})
-    about = f"Scores on the {int(table.clips.iloc[0])} test clips with published ratings of human listeners."
-    return f"\n## Human performance\n\n{about}\n\n{scores.to_markdown(index=False, floatfmt='.3f')}\n"
-
-
-def console_summary(root: Path = Path()) -> str:
-    """Format the leaderboard and the paths of the other results below `root` that exist.
+def console_summary() -> str:
+    """Format the leaderboard and the paths of the other results that exist.
 
     Raises
     ------
     UserError
         If there is no leaderboard.
     """
-    page = root / paths.LEADERBOARD_MD
+    page = paths.LEADERBOARD_MD
     if not page.is_file():
         raise UserError(f"{page} was not found; run `dvc repro` first.")
     kinds = [kind for kind in (".csv", ".png") if page.with_suffix(kind).exists()]
     places = {
         "Leaderboard": (page, f" (and {', '.join(kinds)})" if kinds else ""),
-        "Confusion matrices": (root / paths.CONFUSION, "/MODEL_test.png"),
-        "Learning curves": (root / paths.HISTORY_PNG, ""),
-        "Model card": (root / paths.MODEL_CARD_MD, ""),
-        "Data report": (root / paths.DATA_REPORT, ""),
-        "Evaluation report": (root / paths.EVALUATION_REPORT, ""),
+        "Confusion matrices": (paths.CONFUSION, "/MODEL_test.png"),
+        "Learning curves": (paths.HISTORY_PNG, ""),
+        "Model card": (paths.MODEL_CARD_MD, ""),
+        "Data report": (paths.DATA_REPORT, ""),
+        "Evaluation report": (paths.EVALUATION_REPORT, ""),
     }
     lines = [f"{name:<22}{path}{more}" for name, (path, more) in places.items() if path.exists()]
     lines += [

@@ -13,7 +13,6 @@ from ser.reporting import html_page
 from ser.utils import provenance
 from ser.utils.text import pluralize
 
-PURPOSE = "For research, teaching, and comparing methods under the same protocol."
 NOT_FOR = (
     "Not for decisions about people, such as hiring, policing, insurance, health care, education or workplace "
     "monitoring, where emotion recognition is unlawful in some jurisdictions."
@@ -43,19 +42,14 @@ def markdown(
     rows
         Test rows of its prediction table.
     ranking
-        Leaderboard, of `ser.evaluation.summary.leaderboard`; the first row is the model's.
+        Leaderboard, of `ser.evaluation.summary.leaderboard`.
     robustness
         Result of `ser.evaluation.robustness.evaluate_robustness` for the model.
-    protocol, notes
-        Evaluation protocol, and warnings.
-    corpora
-        Corpora of the run.
     """
     known = {"sex": rows[rows.sex != ""], "corpus": rows, "intensity": rows[rows.intensity != ""]}
     text = html_page.render(
         "model_card.md.j2",
         best=ranking.iloc[0],
-        purpose=PURPOSE,
         not_for=NOT_FOR,
         corpora=[
             f"{_describe_corpus(name)} Test set: {_counts(rows[rows.corpus == name])}." for name in sorted(corpora)

@@ -15,8 +15,7 @@ import pandas as pd
 DPI = 120
 AFTER = "#4c78a8"
 GREY = "#555555"
-CHARACTERS_PER_INCH = 12.5
-"""Of a title."""
+TITLE_CHARACTERS_PER_INCH = 12.5
 SAME_LINE = 0.005
 """Largest difference between two curves that are drawn as one."""
 CURVES = {
@@ -26,7 +25,6 @@ CURVES = {
     "val_uar": "Validation UAR",
     "val_accuracy": "Validation accuracy",
 }
-"""Columns of a training history, and their labels."""
 SEX_COLOURS = {"female": "#e07b39", "male": "#4c78a8", "unknown": "#9a9a9a"}
 EMOTION_COLOURS = {
     "neutral": "#7d8894",
@@ -67,21 +65,12 @@ def open_figure(
 
     Parameters
     ----------
-    path
-        Path of the PNG.
     width, height
         Size of the panels in inches; labels and the title are outside.
-    title
-        Title of the figure; long lines are wrapped.
     above
         Space between the panels and the title in inches.
     grid
-        Arguments of ``Figure.subplots``.
-
-    Yields
-    ------
-    Axes or ndarray of Axes
-        As ``Figure.subplots`` returns them.
+        Arguments of ``Figure.subplots``, whose result is yielded.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -89,7 +78,7 @@ def open_figure(
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=DPI)
         yield figure.subplots(**grid)
-        length = int((width + 1) * CHARACTERS_PER_INCH)
+        length = int((width + 1) * TITLE_CHARACTERS_PER_INCH)
         title = "\n".join(textwrap.fill(line, length, break_on_hyphens=False) for line in title.splitlines())
         figure.suptitle(title, x=0, y=1 + above / height, ha="left", va="bottom", fontsize="medium")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +118,7 @@ def plot_history(table: pd.DataFrame, path: Path, *, title: str, last: bool = Fa
     table
         Histories as `ser.models.trainer.fit` returns them, with columns fold and seed.
     last
-        Whether the weights are those of the last epoch, and not of the epoch with the highest validation UAR.
+        Whether the last epoch is selected, and not the epoch with the highest validation UAR.
 
     Notes
     -----
@@ -176,10 +165,6 @@ def plot_confidence_intervals(
     ----------
     table
         Columns name, value, low, high (NaN without an interval) and strong (filled dot; hollow otherwise).
-    chance
-        Position of the line.
-    label
-        Label of the axis.
     width
         Width of the axis in inches.
     """
@@ -309,7 +294,7 @@ def plot_uar_by_speaker(table: pd.DataFrame, path: Path, *, overall: float, chan
     table
         Columns speaker, sex (``female``, ``male`` or ``unknown``) and uar, in the order of the dots: lowest UAR first.
     overall, chance
-        UAR of all clips and of random guessing, drawn as lines.
+        UAR of all clips and of random guessing.
     """
     names = list(table.speaker) if len(table) <= FEW_SPEAKERS else []
     with open_figure(path, width=5.2, height=2, title=title, above=0.35) as axes:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from tests.helpers.three_models import PREDICTED, TRUE, evaluate, table, write_p
 
 EMOTIONS = list(labels.EMOTIONS)
 LSTM = factories.settings().train_lstm
+SPLIT = factories.split("speaker_independent")
 NAN = float("nan")
 
 
@@ -30,7 +32,9 @@ def ranking(**changes: object) -> pd.DataFrame:
 def markdown(table: pd.DataFrame, *, unknown: str = "", notes: Sequence[str] = ()) -> str:
     rows = factories.predicted(EMOTIONS * 30, EMOTIONS * 30, classes=EMOTIONS)
     test_set = leaderboard.describe_test_set("ravdess, tested so", rows)
-    return leaderboard.leaderboard_markdown(table, test_set=test_set, chance=1 / 8, unknown=unknown, notes=notes)
+    return leaderboard.leaderboard_markdown(
+        table, pd.DataFrame(), test_set=test_set, chance=1 / 8, unknown=unknown, notes=notes
+    )
 
 
 def header(text: str) -> list[str]:
@@ -39,14 +43,6 @@ def header(text: str) -> list[str]:
 
 def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def test_unknown_speakers_and_ensembles_have_a_warning() -> None:
-    """Only the corpora with unknown speakers are named."""
-    speakers, ensemble = leaderboard.warnings(["mine", "tess"], unknown=["mine"], n_networks=5)
-    assert "not speaker-independent" in speakers
-    assert "mine" in speakers and "tess" not in speakers
-    assert "5 networks" in ensemble
 
 
 def test_leaderboard_has_one_row_per_model() -> None:
@@ -112,25 +108,18 @@ def test_test_set_names_seeds_and_folds() -> None:
     ]
 
 
-def test_console_summary_lists_existing_results(tmp_path: Path) -> None:
+def test_console_summary_lists_existing_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has the leaderboard, and paths of the results that exist; without a leaderboard, an error."""
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"leaderboard\.md was not found; run `dvc repro` first"):
-        leaderboard.console_summary(tmp_path)
-    (tmp_path / "reports").mkdir()
+        leaderboard.console_summary()
+    Path("reports").mkdir()
     for name in ("leaderboard.md", "leaderboard.csv", "data.html", "history.png"):
-        (tmp_path / "reports" / name).write_text("page\n")
-    text = leaderboard.console_summary(tmp_path)
-    assert text.startswith("page\n")
-    assert [line.split(str(tmp_path))[-1] for line in text.splitlines() if str(tmp_path) in line] == [
-        "/reports/leaderboard.md (and .csv)",
-        "/reports/history.png",
-        "/reports/data.html",
-    ]
-    assert "http://127.0.0.1:5000" in text
-    assert "predict.py --file" in text
-
-
-# Written files --------------------------------------------------------------------------------------------------------
+        Path("reports", name).write_text("page\n")
+    first, *lines = leaderboard.console_summary().splitlines()
+    assert first == "page"
+    listed = [line.partition("reports/")[2] for line in lines if "reports/" in line]
+    assert listed == ["leaderboard.md (and .csv)", "history.png", "data.html"]
 
 
 @pytest.fixture
@@ -149,9 +138,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write(folder: Path, *models: str) -> dict[str, bytes]:
     """Write the results of some models, and read all files."""
-    split = factories.split("speaker_independent")
     leaderboard.write(
-        evaluate(folder, *models), corpora=["ravdess"], split=split, lstm=LSTM, leaks=["A leak.", "Others."]
+        evaluate(folder, *models), corpora=["ravdess"], split=SPLIT, lstm=LSTM, leaks=["A leak.", "Others."]
     )
     files = [path for name in ("metrics", "reports") for path in Path(name).rglob("*") if path.is_file()]
     return {str(path): path.read_bytes() for path in files}
@@ -192,7 +180,16 @@ def test_files_of_earlier_runs_are_removed(folder: Path) -> None:
 @pytest.mark.parametrize(("corpora", "warned"), [(["demo"], True), (["demo", "tess"], True), (["ravdess"], False)])
 def test_synthetic_speech_has_a_warning(folder: Path, corpora: list[str], warned: bool) -> None:
     """It is among the warnings and in the titles of figures."""
-    split = factories.split("speaker_independent")
-    run = leaderboard.describe_run(evaluate(folder), corpora=corpora, split=split, n_networks=1)
+    run = leaderboard.describe_run(evaluate(folder), corpora=corpora, split=SPLIT, n_networks=1)
     assert run["notes"] == [leaderboard.SYNTHETIC] * warned
     assert ("synthetic" in run["caption"]) == warned
+
+
+def test_unknown_speakers_and_ensembles_have_a_warning(folder: Path) -> None:
+    """Only the corpora with unknown speakers are named."""
+    result = replace(evaluate(folder), predictions={"lstm": table("lstm").assign(corpus="mine", speaker="mine-")})
+    run = leaderboard.describe_run(result, corpora=["mine", "tess"], split=SPLIT, n_networks=5)
+    speakers, ensemble = run["notes"]
+    assert "not speaker-independent" in speakers
+    assert "mine" in speakers and "tess" not in speakers
+    assert "5 networks" in ensemble
