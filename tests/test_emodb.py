@@ -13,6 +13,7 @@ import yaml
 from ser.labels import EMOTIONS as CANONICAL
 from tests.helpers import signals
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "adding-a-corpus.md").read_text(encoding="utf-8")
 SEXES = {"03": "m", "08": "f", "10": "m", "13": "f", "16": "f"}

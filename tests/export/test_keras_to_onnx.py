@@ -90,6 +90,7 @@ sys.stdout.buffer.write(keras_to_onnx.convert(trainer.load(Path(sys.argv[1]))))
 """
 
 
+@pytest.mark.slow
 def test_conversion_is_deterministic(tmp_path: Path) -> None:
     """A new process and one that has converted other networks write the same bytes."""
     trainer.save(network(FUNCTIONALS, branch_inputs=ALL_BRANCHES), tmp_path)

@@ -324,6 +324,7 @@ def test_saved_baseline_gives_the_predictions_of_the_table(folder: Path) -> None
         pd.testing.assert_frame_equal(table[table.fold == fold].reset_index(drop=True), expected)
 
 
+@pytest.mark.slow
 def test_network_does_not_depend_on_earlier_training(folder: Path) -> None:
     """The model of the second fold has the same bytes and predictions whether or not the first fold is trained."""
     data = read(folder, "frames", functionals_dir=folder / "functionals")

@@ -33,6 +33,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return folders
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["lstm", *baselines.BASELINES])
 def test_two_processes_save_the_same_bytes(saved: list[Path], model: str) -> None:
     """Weights, architecture, grid search, history and predictions are equal."""
@@ -41,6 +42,7 @@ def test_two_processes_save_the_same_bytes(saved: list[Path], model: str) -> Non
     assert ("model.weights.h5" if model == "lstm" else "model.skops") in one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", list(baselines.BASELINES))
 def test_loaded_baseline_gives_the_same_predictions(saved: list[Path], model: str) -> None:
     """The canonical archive is the trained model, and contains trusted types only."""
@@ -50,6 +52,7 @@ def test_loaded_baseline_gives_the_same_predictions(saved: list[Path], model: st
     assert np.ptp(before) > 0.5
 
 
+@pytest.mark.slow
 def test_loaded_network_gives_the_same_predictions(saved: list[Path]) -> None:
     """The Keras archive, and architecture with weights, are the trained network."""
     trainer.make_deterministic(1)
