@@ -50,9 +50,7 @@ def main() -> None:
     params = read_params()
     cards = sorted(paths.checkpoint("lstm").glob(f"*/{CARD}"))
     if not cards:
-        raise UserError(
-            f"{paths.checkpoint('lstm')} has no networks; run `make repro` to train them. Ensembles are not supported."
-        )
+        raise UserError(f"{paths.checkpoint('lstm')} has no networks (or has ensembles); run `make repro`.")
     data = training_data.load_training_data(params.train_lstm, params.corpora)
     tables: dict[str, list[pd.DataFrame]] = {}
     for path in cards:

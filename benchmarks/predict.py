@@ -3,9 +3,8 @@
     python -m benchmarks.predict [RECORDING [FOLDER]]
 
 The pipeline's variant predicts with models/exported/lstm. The baseline loads the first network of
-models/checkpoints/lstm with keras.models.load_model and the recording with librosa.load; it computes the same features
-and does not denoise. Without RECORDING, both predict a synthetic signal of 3 s at 48 kHz. With FOLDER, the pipeline's
-variant also predicts every recording in it, on all cores. The networks of an ensemble add up.
+models/checkpoints/lstm by Keras and the recording by librosa, computes the same features, and does not denoise. Without
+RECORDING, both predict a tone of 3 s at 48 kHz. All recordings in FOLDER are predicted on all cores.
 """
 
 import contextlib

@@ -47,7 +47,12 @@ def request(port: int, content: bytes, expected: dict[str, float], *, retry: boo
     while retry and status in (429, 503):
         time.sleep(wait)
         status, body, wait = post(port, content)
-    return classify(status, body, expected), time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    if status != 200:
+        return {429: "rejected", 503: "rejected", 0: "lost"}.get(status, f"status {status}"), seconds
+    probabilities = json.loads(body)["probabilities"]
+    is_correct = all(abs(probabilities[label] - value) < ATOL for label, value in expected.items())
+    return "correct" if is_correct else "wrong", seconds
 
 
 def post(port: int, content: bytes) -> tuple[int, bytes, float]:
@@ -61,15 +66,6 @@ def post(port: int, content: bytes) -> tuple[int, bytes, float]:
         return 0, b"", 0.0
     finally:
         connection.close()
-
-
-def classify(status: int, body: bytes, expected: dict[str, float]) -> str:
-    """Classify a response."""
-    if status != 200:
-        return {429: "rejected", 503: "rejected", 0: "lost"}.get(status, f"status {status}")
-    probabilities = json.loads(body)["probabilities"]
-    is_correct = all(abs(probabilities[label] - value) < ATOL for label, value in expected.items())
-    return "correct" if is_correct else "wrong"
 
 
 def send_all(port: int, contents: Sequence[bytes], expected: Sequence[dict[str, float]], *, retry: bool) -> str:

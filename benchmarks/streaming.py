@@ -22,10 +22,9 @@ RATE, MINUTES = 16000, 10
 
 def one_second() -> bytes:
     """Make one second of a harmonic tone in syllables, as 16-bit samples."""
-    times = np.arange(RATE) / RATE
     tone = harmonic_tone(seconds=1, rate=RATE, n_harmonics=24, pitch=140)
-    noise = np.random.default_rng(1).standard_normal(RATE)
-    signal = 0.15 * tone * (times % 0.25 < 0.17) + 0.0005 * noise
+    is_voiced = np.arange(RATE) / RATE % 0.25 < 0.17
+    signal = 0.15 * tone * is_voiced + 0.0005 * np.random.default_rng(1).standard_normal(RATE)
     return (np.clip(signal, -1, 1) * 32767).astype("<i2").tobytes()
 
 

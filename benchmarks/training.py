@@ -3,9 +3,8 @@
     python -m benchmarks.training
 
 Both variants train the default network of params.yaml, without validation, on synthetic clips as long as those of
-RAVDESS, one after the other, in separate processes on one core. The pipeline's variant includes mixup, SpecAugment,
-gradient clipping and averaged weights, the baseline does not. The upper bound of the speed is a product of large
-matrices on one thread.
+RAVDESS, in separate processes on one core. The pipeline's variant includes mixup, SpecAugment, gradient clipping and
+averaged weights, the baseline does not.
 """
 
 import os
