@@ -8,7 +8,6 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from ser.evaluation.metrics import binary_roc_curve, uar
-from ser.labels import canonical_order, validate_labels
 from ser.predictions.table import classes_of
 from ser.utils.errors import UserError
 
@@ -27,14 +26,7 @@ def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[s
     """Compute the scores of a binary task between two groups of emotions.
 
     The score of a clip is the probability of the positive emotions divided by that of both groups. The prediction is
-    positive from 0.5 on. Clips of other emotions are excluded.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A prediction table of one split.
-    positive, negative : sequence of str
-        Canonical emotions. Those that are not classes of the table are ignored.
+    positive from 0.5 on. Clips of other emotions are excluded, and emotions that are not classes of the table ignored.
 
     Returns
     -------
@@ -44,16 +36,14 @@ def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[s
     Raises
     ------
     UserError
-        If a name is not an emotion or is in both groups, or the table has no class or no clip of a group.
+        If the table has no class of a group, or no clips of the task.
     """
     classes = classes_of(table)
-    validate_labels([*positive, *negative], where="binary task")
-    overlap = canonical_order(set(positive) & set(negative))
     groups = [name for name in classes if name in positive], [name for name in classes if name in negative]
-    if overlap or not all(groups):
+    if not all(groups):
         raise UserError(
-            f"binary task: positive is {', '.join(positive) or 'empty'}, negative is {', '.join(negative) or 'empty'}; "
-            f"each needs one of the classes {', '.join(classes)}, and none may be in both."
+            f"binary task: positive is {', '.join(positive)}, negative is {', '.join(negative)}; each needs one of the "
+            f"classes {', '.join(classes)}."
         )
     rows = table[table.emotion.isin(groups[0] + groups[1])]
     if rows.empty:

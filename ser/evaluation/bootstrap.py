@@ -1,7 +1,7 @@
 """Compute confidence intervals of metrics by a cluster bootstrap over speakers.
 
 A table holds the rows of one split of one model, with one or several folds and seeds. Clips of one speaker are
-correlated, so speakers are resampled, not clips. With one speaker, or if speakers are unknown, the limits are NaN.
+correlated, so speakers are resampled, not clips.
 """
 
 from collections.abc import Sequence
@@ -33,10 +33,8 @@ class Scores(NamedTuple):
     speakers: int
 
 
-def bootstrap(
-    table: pd.DataFrame, metrics: Sequence[str], *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int
-) -> pd.DataFrame:
-    """Compute confidence intervals of metrics by a cluster bootstrap over speakers.
+def bootstrap(table: pd.DataFrame, metrics: Sequence[str], *, resamples: int = RESAMPLES, seed: int) -> pd.DataFrame:
+    """Compute 95 % confidence intervals of metrics by a cluster bootstrap over speakers.
 
     Parameters
     ----------
@@ -46,8 +44,6 @@ def bootstrap(
         Any of uar, accuracy, precision, f1 (macro) and recall_<emotion>; see `ser.evaluation.metrics.compute_metrics`.
     resamples : int
         Number of bootstrap draws.
-    level : float
-        Confidence level.
     seed : int
         Seed of the draws. Tables of the same speakers get the same draws.
 
@@ -66,7 +62,7 @@ def bootstrap(
     -----
     The limits are expanded percentiles of the draws. Averages over classes exclude classes without clips, and draws
     without a class are excluded from the interval of its recall. With fewer than `MIN_SPEAKERS` speakers the coverage
-    is below `level`; docs/evaluation.md has simulations.
+    is below `LEVEL`; docs/evaluation.md has simulations.
 
     References
     ----------
@@ -79,16 +75,13 @@ def bootstrap(
     sizes = {"speakers": n_known_speakers(table), "clips": table.clip_id.nunique()}
     rows = []
     for scores in bootstrap_scores(table, metrics, resamples=resamples, seed=seed):
-        low, high = expanded_percentiles(scores.draws, speakers=scores.speakers, level=level)
+        low, high = expanded_percentiles(scores.draws, speakers=scores.speakers, level=LEVEL)
         rows.append({"value": scores.value, "ci_low": low, "ci_high": high} | sizes)
     return pd.DataFrame(rows, index=pd.Index(metrics, name="metric"))
 
 
 def bootstrap_scores(table: pd.DataFrame, metrics: Sequence[str], *, resamples: int, seed: int) -> list[Scores]:
-    """Compute metrics of all clips and of each bootstrap draw of speakers.
-
-    Parameters and errors are those of `bootstrap`.
-    """
+    """Compute metrics of all clips and of each bootstrap draw of speakers; see `bootstrap`."""
     counts = _counts(table)
     drawn = _draw(counts, resamples=resamples, seed=seed)
     classes = classes_of(table)
@@ -122,25 +115,9 @@ def _draw(counts: Array, *, resamples: int, seed: int) -> Array:
 
 
 def expanded_percentiles(draws: Array, *, speakers: int, level: float) -> tuple[float, float]:
-    """Compute the limits of a confidence interval from bootstrap draws.
+    """Compute the limits of a confidence interval from (resamples,) draws; NaN with fewer than two speakers.
 
-    Parameters
-    ----------
-    draws : ndarray of shape (resamples,)
-        NaN values are ignored.
-    speakers : int
-        Number of speakers resampled.
-    level : float
-        Confidence level.
-
-    Returns
-    -------
-    low, high : float
-        NaN with fewer than two speakers.
-
-    References
-    ----------
-    Hesterberg (2015), What teachers should know about the bootstrap.
+    NaN draws are ignored; see `bootstrap` for references.
     """
     values = draws[~np.isnan(draws)]
     if speakers < 2 or not len(values):

@@ -1,7 +1,7 @@
 """Measure calibration: expected calibration error, reliability diagram and negative log-likelihood.
 
 The confidence of a prediction is its highest probability. A model is calibrated if its accuracy is 70 % on the clips
-with a confidence of 0.7. With several seeds, a clip counts once per seed.
+with a confidence of 0.7. Tables are prediction tables of one split; with several seeds, a clip counts once per seed.
 """
 
 import numpy as np
@@ -13,47 +13,33 @@ from ser.predictions.temperature import TINY
 BINS = 15
 
 
-def ece(table: pd.DataFrame, *, bins: int = BINS) -> float:
+def ece(table: pd.DataFrame) -> float:
     """Compute the expected calibration error: the mean absolute difference of confidence and accuracy.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A prediction table of one split.
-    bins : int
-        Number of bins of equal width.
 
     References
     ----------
     Guo et al. (2017), On calibration of modern neural networks, equation 3.
     """
-    diagram = reliability(table, bins=bins)
+    diagram = reliability(table)
     gaps = (diagram.confidence - diagram.accuracy).abs()  # NaN in empty bins, which sum ignores
     return float((gaps * diagram.clips).sum() / diagram.clips.sum())
 
 
-def reliability(table: pd.DataFrame, *, bins: int = BINS) -> pd.DataFrame:
-    """Compute the reliability diagram: confidence and accuracy per bin.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A prediction table of one split.
-    bins : int
-        Number of bins of equal width; a bin includes its upper edge.
+def reliability(table: pd.DataFrame) -> pd.DataFrame:
+    """Compute the reliability diagram: confidence and accuracy in `BINS` bins of equal width.
 
     Returns
     -------
     DataFrame
-        One row per bin: bin (from 1), low and high (its edges), mean confidence, accuracy, clips (rows). Confidence and
-        accuracy of an empty bin are NaN.
+        One row per bin: bin (from 1), low and high (its edges, of which it includes the upper), mean confidence,
+        accuracy, clips (rows). Confidence and accuracy of an empty bin are NaN.
     """
     confidence = probabilities(table).max(axis=1)
-    edges = np.linspace(0, 1, bins + 1)
-    number = np.clip(np.digitize(confidence, edges, right=True), 1, bins)
+    edges = np.linspace(0, 1, BINS + 1)
+    number = np.clip(np.digitize(confidence, edges, right=True), 1, BINS)
     correct = (table.emotion == table.predicted).to_numpy()
     grouped = pd.DataFrame({"bin": number, "confidence": confidence, "accuracy": correct}).groupby("bin")
-    diagram = grouped[["confidence", "accuracy"]].mean().assign(clips=grouped.size()).reindex(range(1, bins + 1))
+    diagram = grouped[["confidence", "accuracy"]].mean().assign(clips=grouped.size()).reindex(range(1, BINS + 1))
     diagram = diagram.assign(low=edges[:-1], high=edges[1:], clips=diagram.clips.fillna(0).astype(int))
     return diagram.reset_index()[["bin", "low", "high", "confidence", "accuracy", "clips"]]
 

@@ -1,6 +1,6 @@
 """List the most frequent confusions and the most confident errors of a model.
 
-`clips` counts each clip once; fractions count it once per seed.
+Tables are prediction tables of one split. `clips` counts each clip once; fractions count it once per seed.
 """
 
 import numpy as np
@@ -10,14 +10,7 @@ from ser.predictions.table import classes_of, probabilities
 
 
 def most_confused_pairs(table: pd.DataFrame, n: int) -> pd.DataFrame:
-    """List the most frequent confusions.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A prediction table of one split.
-    n : int
-        Maximum number of pairs.
+    """List the `n` most frequent confusions.
 
     Returns
     -------
@@ -35,14 +28,7 @@ def most_confused_pairs(table: pd.DataFrame, n: int) -> pd.DataFrame:
 
 
 def most_confident_errors(table: pd.DataFrame, n: int) -> pd.DataFrame:
-    """List the wrong predictions with the highest probability.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A prediction table of one split.
-    n : int
-        Maximum number of rows.
+    """List the `n` wrong predictions with the highest probability.
 
     Returns
     -------

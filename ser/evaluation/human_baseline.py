@@ -13,20 +13,12 @@ from ser.predictions.table import classes_of
 from ser.utils import seeding
 
 HUMAN_BASELINE = "human listeners (audio only)"
-"""Name in tables that compare it with models."""
 
 
 def human_predictions(rows: pd.DataFrame, emotions: Emotions, *, seed: int) -> pd.DataFrame:
-    """Build a prediction table from the majority votes of human listeners.
+    """Build a prediction table from the majority votes of human listeners for the test clips of any model.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Test rows of the prediction table of any model.
-    emotions : Emotions
-        The section `emotions` of the settings; votes are mapped like the labels.
-    seed : int
-        Seed for the choice between tied emotions.
+    Votes are mapped like the labels, and `seed` is that of the choice between tied emotions.
 
     Returns
     -------

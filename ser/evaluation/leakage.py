@@ -80,12 +80,8 @@ def run_leakage_checks(
         A clip table, with or without augmented clips.
     vectors : ndarray of shape (n_clips, n_features)
         Functionals of the rows of `clips`.
-    emotions : Emotions
-        The section `emotions` of the settings.
-    n_estimators : int
-        Number of trees of each forest.
-    seed : int
-        Seed of folds and forests.
+    emotions, n_estimators, seed
+        Classes of the run; number of trees of each forest; seed of folds and forests.
 
     Returns
     -------
@@ -203,18 +199,7 @@ def _score(
 
 
 def describe_leakage(table: pd.DataFrame) -> list[str]:
-    """Describe the results of the leakage checks in sentences.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Result of `run_leakage_checks`, also as read from its CSV file.
-
-    Returns
-    -------
-    list of str
-        One sentence or two per check that has results.
-    """
+    """Describe the results of `run_leakage_checks`, also as read from a CSV file, in sentences."""
     scores = table.fillna({"corpus": ""})
     uars = scores[scores.corpus == ""].set_index("probe").uar
     sentences = []

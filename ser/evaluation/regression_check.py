@@ -39,18 +39,10 @@ RETIRED_METRICS = frozenset({"ece_raw", "kappa", "recall", "sex_gap", "top2", "u
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a revision or of the workspace.
+    """The result of a revision or of the workspace, with its name in messages.
 
-    Attributes
-    ----------
-    name
-        Name in messages.
-    metrics
-        {model: {split: {metric: number}}}; see `ser.evaluation.evaluate`.
-    settings
-        Sections of params.yaml; only corpora, data_seed, emotions and split are compared.
-    predictions
-        {model: prediction table}, of the models whose tables are available.
+    `metrics` is {model: {split: {metric: number}}}. Of the `settings` (sections of params.yaml), corpora, data_seed,
+    emotions and split are compared. `predictions` has the tables of the models for which they are available.
     """
 
     name: str
@@ -61,20 +53,10 @@ class Result:
 
 @dataclass
 class RegressionReport:
-    """The outcome of a comparison of two results.
+    """The outcome of a comparison of two results, `before` and `after`.
 
-    Attributes
-    ----------
-    before, after
-        Names of the two results.
-    rows
-        One per model and metric, with the keys `COLUMNS`.
-    regressions
-        Sentences on what is worse, or changed without being accepted.
-    missing
-        Sentences on what could not be compared.
-    notes
-        Further sentences.
+    `rows` has the keys `COLUMNS`, one row per model and metric. The others are sentences: `regressions` on what is
+    worse, or changed without being accepted; `missing` on what could not be compared; and further `notes`.
     """
 
     before: str
@@ -112,18 +94,8 @@ def compare(
 ) -> RegressionReport:
     """Compare a result with an earlier one.
 
-    Parameters
-    ----------
-    before, after : Result
-        The earlier and the new result.
-    limits : Check
-        The section `check`; `alpha` is divided by the number of models and of `TESTS` (Bonferroni).
-    evaluate : Evaluate
-        The section `evaluate`, for the bootstrap.
-    seed : int
-        Seed of the bootstrap.
-    accepted : sequence of str
-        Accepted changes, besides those of `limits.accepted_changes`.
+    The level `limits.alpha` is divided by the number of models and of `TESTS` (Bonferroni). `accepted` are accepted
+    changes, besides those of `limits.accepted_changes`.
 
     Returns
     -------

@@ -1,10 +1,10 @@
 """Evaluate subgroups of the clips: by speaker, sex, corpus or duration.
 
-UAR of a subgroup is over the emotions that occur in it (their number is in the column classes), so subgroups with
-different emotions are not comparable. `clips` counts each clip once; averages count it once per seed.
+Tables are prediction tables of one split. UAR of a subgroup is over the emotions that occur in it (their number is in
+the column classes), so subgroups with different emotions are not comparable. `clips` counts each clip once; averages
+count it once per seed.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +12,6 @@ import pandas as pd
 
 from ser.dataset.clip_metadata import n_known_speakers
 from ser.evaluation.metrics import uar
-from ser.utils.errors import UserError
 
 SUBGROUP_COLUMNS = ("value", "clips", "speakers", "classes", "uar", "accuracy")
 DURATION_EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
@@ -20,27 +19,13 @@ DURATION_EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 
 
 def evaluate_by_group(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Evaluate the clips of each value of a column.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A prediction table of one split.
-    column : str
-        Name of the column, such as speaker, sex, corpus, sentence, fold or emotion.
+    """Evaluate the clips of each value of a column, such as speaker, sex, corpus, sentence, fold or emotion.
 
     Returns
     -------
     DataFrame
         `SUBGROUP_COLUMNS`, one row per value (including missing values), sorted by UAR and value.
-
-    Raises
-    ------
-    UserError
-        If there is no such column.
     """
-    if column not in table:
-        raise UserError(f"subgroups by {column}: predictions have no such column; they have {', '.join(table)}.")
     rows = [
         {
             "value": value,
@@ -61,40 +46,17 @@ def uar_sex_gap(table: pd.DataFrame) -> float:
     return float(uars.get("f", np.nan) - uars.get("m", np.nan))
 
 
-def evaluate_by_duration(
-    table: pd.DataFrame, *, column: str = "duration", edges: Sequence[float] = DURATION_EDGES
-) -> pd.DataFrame:
+def evaluate_by_duration(table: pd.DataFrame) -> pd.DataFrame:
     """Evaluate the clips of each duration bin.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A prediction table of one split.
-    column : str
-        Name of the column of durations, in seconds.
-    edges : sequence of float
-        Lower edges of the bins, in seconds, ascending; the last bin has no upper edge.
 
     Returns
     -------
     DataFrame
         `SUBGROUP_COLUMNS`, one row per bin with clips, in ascending order; values are such as "1 to 2 s" or "5 s or
         more".
-
-    Raises
-    ------
-    UserError
-        If there is no such column, or a clip has no duration or one below the first edge.
     """
-    if column not in table:
-        raise UserError(f"subgroups by duration: predictions have no column {column}; join it by clip_id.")
-    outside = table[~(table[column] >= edges[0])]
-    if len(outside):
-        first = outside.iloc[0]
-        raise UserError(
-            f"subgroups by duration: {first.clip_id} has {first[column]} s; expected at least {edges[0]:g} s."
-        )
+    edges = DURATION_EDGES
     names = [*(f"{low:g} to {high:g} s" for low, high in pairwise(edges)), f"{edges[-1]:g} s or more"]
-    bins = pd.cut(table[column], [*edges, np.inf], right=False, labels=names)
-    groups = evaluate_by_group(table.assign(**{column: bins}), column)
+    bins = pd.cut(table.duration, [*edges, np.inf], right=False, labels=names)
+    groups = evaluate_by_group(table.assign(duration=bins), "duration")
     return groups.sort_values("value", key=lambda value: value.map(names.index), ignore_index=True)
