@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from ser.evaluation import bootstrap, metrics
-from ser.utils import seeding
 from ser.utils.errors import UserError
 from tests.helpers.random_predictions import CLASSES, random_predictions, three_seeds
 
@@ -23,16 +22,6 @@ def test_values_are_those_of_compute_metrics() -> None:
         assert intervals.value.to_dict() == pytest.approx({name: expected[name] for name in intervals.index})
         assert (intervals.ci_low <= intervals.value).all() and (intervals.value <= intervals.ci_high).all()
         assert (intervals.speakers == 3).all() and (intervals.clips == len(rows)).all()
-
-
-def test_weighted_counts_equal_resampled_rows() -> None:
-    """The counts of a draw are the confusion matrix of the rows of the drawn speakers."""
-    table = random_predictions([0.2, 1.0, -0.5], clips=3)
-    drawn = bootstrap._draw(bootstrap._counts(table), resamples=5, seed=3)
-    times = seeding.make_rng(3, "bootstrap").multinomial(3, [1 / 3] * 3, size=5)
-    for draw, repeats in zip(drawn, times, strict=True):
-        rows = pd.concat([table[table.speaker == f"ravdess-{n:02}"] for n, k in enumerate(repeats) for _ in range(k)])
-        assert (draw[0] == metrics.confusion(rows, classes=CLASSES).to_numpy()).all()
 
 
 def coverage(speakers: int, *, sd: float, runs: int = 60) -> float:

@@ -114,15 +114,6 @@ def test_one_or_unknown_speakers_have_no_speaker_check(speakers: dict[str, str])
     assert list(check(table, features(table, "emotion")).probe) == ["leak_clip"]
 
 
-@pytest.mark.parametrize("table", [RAVDESS, factories.joined(RAVDESS, TESS, DEMO)], ids=["one", "three"])
-def test_folds_separate_speakers_within_each_corpus(table: pd.DataFrame) -> None:
-    """A speaker is in one fold; each corpus is in as many folds as possible, so that it is always in training."""
-    fold = leakage._folds(table, "speaker", seed=1)
-    assert set(fold) == set(range(leakage.FOLDS))
-    assert (fold.groupby(table.speaker).nunique() == 1).all()
-    assert (fold.groupby(table.corpus).nunique() == table.groupby("corpus").speaker.nunique().clip(upper=3)).all()
-
-
 def test_corpora_of_one_speaker_are_in_different_folds() -> None:
     """Each is predicted by training on the other, and there is no shortcut check."""
     table = factories.joined(RAVDESS[RAVDESS.speaker == "ravdess-01"], TESS[TESS.speaker == "tess-OAF"])

@@ -1,7 +1,5 @@
 """Test metrics against values computed by hand and against scikit-learn."""
 
-import math
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,12 +53,6 @@ def test_metrics_equal_scikit_learn_macro_averages(absent: str) -> None:
     assert scores["roc_auc"] == pytest.approx(np.mean(areas))
 
 
-def test_one_class_has_no_roc_auc() -> None:
-    """If all clips are of one class, ROC AUC is NaN."""
-    table = factories.predicted(["sad"] * 3, ["sad", "sad", "happy"], classes=CLASSES)
-    assert math.isnan(metrics.compute_metrics(table, classes=CLASSES)["roc_auc"])
-
-
 def test_splits_are_evaluated_without_augmented_clips() -> None:
     """Each split has its own metrics; augmented clips, all wrong here, do not change them."""
     table = factories.predicted(TRUE, PREDICTED, split=["val", "test"] * 4, classes=CLASSES)
@@ -107,7 +99,8 @@ def test_top_k_accuracy() -> None:
 
 
 def test_cohen_kappa() -> None:
-    """Accuracy 3/4 where chance is 1/2 gives 1/2; one class gives NaN."""
+    """Accuracy 3/4 where chance is 1/2 gives 1/2; with one class, kappa and ROC AUC are NaN."""
     table = factories.predicted(["sad", "sad", "happy", "happy"], ["sad", "sad", "happy", "sad"], classes=FOUR)
     assert metrics.cohen_kappa(table) == pytest.approx(0.5)
     assert np.isnan(metrics.cohen_kappa(table[:2]))
+    assert np.isnan(metrics.compute_metrics(table[:2], classes=FOUR)["roc_auc"])

@@ -1,7 +1,7 @@
 """Test the regression check: worse results fail, chance variation passes, and nothing is skipped without a note."""
 
 import re
-from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -35,12 +35,12 @@ def result(table: pd.DataFrame, name: str = "after", *, model: str = "lstm", **s
     return Result(name, {model: metrics}, SETTINGS | settings, {model: table})
 
 
-def without_predictions(results: Iterable[Result]) -> list[Result]:
-    return [Result(each.name, each.metrics, each.settings, {}) for each in results]
-
-
-def compare(before: Result, after: Result, *accepted: Any, **limits: Any) -> RegressionReport:
+def compare(
+    before: Result, after: Result, *accepted: Any, with_predictions: bool = True, **limits: Any
+) -> RegressionReport:
     check = LIMITS.model_copy(update=limits)
+    if not with_predictions:
+        before, after = (replace(side, predictions={}) for side in (before, after))
     return regression_check.compare(before, after, check, evaluate=EVALUATE, seed=1, accepted=accepted)
 
 
@@ -61,7 +61,7 @@ def test_significant_drop_of_uar_fails() -> None:
 def test_large_drop_without_a_test_fails() -> None:
     """Two speakers without predictions are not testable, but a drop of 15 points is too large."""
     table = predicted(factories.ravdess(range(1, 3)))
-    report = compare(*without_predictions(map(result, (table, degrade(table, 15)))), max_recall_drop=1)
+    report = compare(result(table), result(degrade(table, 15)), with_predictions=False, max_recall_drop=1)
     assert report.code == 1
     assert "not significant, but above 0.1" in report.regressions[0]
 
@@ -69,10 +69,9 @@ def test_large_drop_without_a_test_fails() -> None:
 @pytest.mark.parametrize("keep", [True, False])
 def test_recall_of_zero_fails(keep: bool) -> None:
     """An emotion that is never predicted fails, also if UAR may fall that much."""
-    never = replace_predictions(TABLE, TABLE.index[TABLE.predicted == "calm"], "neutral")
-    sides = [BEFORE, result(never)]
+    never = result(replace_predictions(TABLE, TABLE.index[TABLE.predicted == "calm"], "neutral"))
     limits = {"max_uar_drop": 1, "max_uar_drop_not_significant": 1, "max_ece_rise": 1, "max_worst_speaker_drop": 1}
-    report = compare(*(sides if keep else without_predictions(sides)), **limits)
+    report = compare(BEFORE, never, with_predictions=keep, **limits)
     assert report.code == 1
     assert re.search(r"lstm: recall of calm fell from 0\.\d+ to 0\.000", report.regressions[0])
 
@@ -80,8 +79,8 @@ def test_recall_of_zero_fails(keep: bool) -> None:
 @pytest.mark.parametrize("keep", [True, False])
 def test_worse_calibration_fails(keep: bool) -> None:
     """The same predictions with much higher confidence fail, with predictions and without."""
-    sides = [BEFORE, result(fake_predictions.scaled(TABLE, 0.1).assign(temperature=1.0))]
-    report = compare(*(sides if keep else without_predictions(sides)))
+    after = result(fake_predictions.scaled(TABLE, 0.1).assign(temperature=1.0))
+    report = compare(BEFORE, after, with_predictions=keep)
     assert report.code == 1
     [sentence] = report.regressions
     assert "lstm: ece changed" in sentence
@@ -90,10 +89,10 @@ def test_worse_calibration_fails(keep: bool) -> None:
 
 def test_limits_without_a_test_are_wider() -> None:
     """A rise of the calibration error that fails with predictions passes without."""
-    sides = [BEFORE, result(fake_predictions.scaled(TABLE, 0.2).assign(temperature=1.0))]
-    rise = sides[1].metrics["lstm"]["test"]["ece"] - sides[0].metrics["lstm"]["test"]["ece"]
-    assert compare(*sides, max_ece_rise=0.7 * rise).code == 1
-    assert compare(*without_predictions(sides), max_ece_rise=0.7 * rise).code == 0
+    after = result(fake_predictions.scaled(TABLE, 0.2).assign(temperature=1.0))
+    rise = after.metrics["lstm"]["test"]["ece"] - BEFORE.metrics["lstm"]["test"]["ece"]
+    for keep in (True, False):
+        assert compare(BEFORE, after, with_predictions=keep, max_ece_rise=0.7 * rise).code == keep
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -101,9 +100,8 @@ def test_drop_of_the_worst_speaker_fails(keep: bool) -> None:
     """One of 24 speakers without correct predictions fails, though UAR hardly changes."""
     rows = TABLE.index[(TABLE.speaker == "ravdess-07") & (TABLE.emotion == TABLE.predicted)]
     wrong = ["calm" if name == "neutral" else "neutral" for name in TABLE.emotion[rows]]
-    sides = [BEFORE, result(replace_predictions(TABLE, rows, wrong))]
-    sides = sides if keep else without_predictions(sides)
-    report = compare(*sides, max_uar_drop=0.5, max_uar_drop_not_significant=1)
+    after = result(replace_predictions(TABLE, rows, wrong))
+    report = compare(BEFORE, after, with_predictions=keep, max_uar_drop=0.5, max_uar_drop_not_significant=1)
     assert report.code == 1
     [sentence] = report.regressions
     assert "uar_worst_speaker changed" in sentence
@@ -145,12 +143,12 @@ def test_improvement_passes() -> None:
 
 def test_intervals_are_compared_without_predictions() -> None:
     """Without predictions 3 points pass and 20 do not; a note names the models."""
-    small = compare(*without_predictions([BEFORE, result(degrade(TABLE, 3))]), max_worst_speaker_drop=1)
+    small = compare(BEFORE, result(degrade(TABLE, 3)), with_predictions=False, max_worst_speaker_drop=1)
     assert small.code == 0
     assert any(note.startswith("lstm: predictions of both sides") for note in small.notes)
     assert any("not significant" in note for note in small.notes)
-    sides = [*without_predictions([BEFORE]), result(degrade(TABLE, 20))]
-    large = compare(*sides, max_uar_drop_not_significant=1, max_recall_drop=1)
+    before = replace(BEFORE, predictions={})
+    large = compare(before, result(degrade(TABLE, 20)), max_uar_drop_not_significant=1, max_recall_drop=1)
     assert ", significant" in large.regressions[0]
 
 
@@ -197,7 +195,7 @@ def test_changes_of_the_task_fail_unless_accepted(change: Any, settings: dict[st
 
 def test_removed_model_fails_unless_accepted() -> None:
     """A new model is noted; without a common model the check cannot compare."""
-    two = Result("main", BEFORE.metrics | {"svm": BEFORE.metrics["lstm"]}, SETTINGS, BEFORE.predictions)
+    two = replace(BEFORE, metrics=BEFORE.metrics | {"svm": BEFORE.metrics["lstm"]})
     report = compare(two, result(TABLE))
     assert report.code == 1
     assert "unaccepted change of models: svm: in main, but not in after" in report.regressions[0]

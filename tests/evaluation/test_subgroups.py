@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from ser.evaluation import subgroups
-from ser.utils.errors import UserError
 from tests.helpers.eight_clips import eight_clips
 
 
@@ -21,14 +20,12 @@ def test_speakers_are_sorted_by_uar() -> None:
 
 
 def test_missing_values_are_a_group() -> None:
-    """Groups with equal UAR are sorted by value, missing values last; an unknown column is an error."""
+    """Groups with equal UAR are sorted by value, missing values last."""
     sentence = ["2", "1", None, "1", None, "1", "1", "1"]
     table = eight_clips().assign(predicted="neutral", emotion="neutral", sentence=sentence)
     groups = subgroups.evaluate_by_group(table, "sentence")
     assert groups.value[:2].to_list() == ["1", "2"] and pd.isna(groups.value[2])
     assert groups.clips.to_list() == [5, 1, 2]
-    with pytest.raises(UserError, match="age"):
-        subgroups.evaluate_by_group(table, "age")
 
 
 def test_seeds_do_not_multiply_clips() -> None:
@@ -46,12 +43,8 @@ def test_sex_gap() -> None:
 
 
 def test_duration_bins() -> None:
-    """A bin includes its lower edge; empty bins are not listed; a missing duration is an error."""
+    """A bin includes its lower edge; empty bins are not listed."""
     groups = subgroups.evaluate_by_duration(eight_clips())
     assert groups.value.to_list() == ["0 to 1 s", "1 to 2 s", "2 to 3 s", "3 to 4 s", "4 to 5 s", "5 s or more"]
     assert groups.clips.to_list() == [1, 2, 1, 1, 1, 2]
-    assert subgroups.evaluate_by_duration(eight_clips(), edges=[0, 10, 20]).value.to_list() == ["0 to 10 s"]
-    with pytest.raises(UserError, match="01-01-02 has nan s"):
-        subgroups.evaluate_by_duration(eight_clips().assign(duration=[1, 1, np.nan, 1, 1, 1, 1, 1]))
-    with pytest.raises(UserError, match="no column duration"):
-        subgroups.evaluate_by_duration(eight_clips().drop(columns="duration"))
+    assert subgroups.evaluate_by_duration(eight_clips()[5:6]).value.to_list() == ["5 s or more"]
