@@ -28,13 +28,6 @@ def handle_user_errors(command: Callable[P, R], *, code: int = 1) -> Callable[P,
 
     If DVC runs the command as a stage, any error is also recorded as a failed run in MLflow.
 
-    Parameters
-    ----------
-    command : callable
-        Command to wrap.
-    code : int
-        Exit code after a `UserError`.
-
     Raises
     ------
     SystemExit

@@ -55,18 +55,10 @@ def map_batches(
     description: str,
     total: int | None = None,
 ) -> Iterator[Result]:
-    """Apply a function to each batch on `n_workers` processes, each with one BLAS thread.
+    """Apply a picklable function to each batch on `n_workers` processes, each with one BLAS thread.
 
-    Parameters
-    ----------
-    function : callable
-        Takes a list and returns one result. It must be picklable.
-    items : iterable of sequences
-        Batches. They are read lazily, so memory does not grow with their number.
-    description : str
-        Label of the progress bar.
-    total : int, optional
-        Number of batches, if known.
+    Batches are read lazily, so memory does not grow with their number. `description` and `total`, the number of
+    batches if known, are shown with the progress.
 
     Yields
     ------
@@ -87,21 +79,8 @@ def map_tasks(
 ) -> list[Result]:
     """Apply a function that takes minutes to each item in parallel processes with one core each.
 
-    Parameters
-    ----------
-    function : callable
-        It must be picklable, as must its argument and its result.
-    items : sequence
-        Its arguments.
-    n_jobs : int
-        Number of processes. With one process or one item, all runs in this process on all cores.
-    description, unit : str
-        Label and unit of the progress bar.
-
-    Returns
-    -------
-    list of Result
-        In the order of the items.
+    With one process or one item, all runs in this process on all cores. The function, its argument and its result must
+    be picklable. Results are in the order of the items; `description` and `unit` are shown with the progress.
     """
     results = _parallel(function, items, n_jobs=max(1, min(n_jobs, len(items))))
     return list(progress(results, description=description, total=len(items), unit=unit))

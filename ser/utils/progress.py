@@ -40,18 +40,7 @@ class LogProgress(tqdm):  # type: ignore[misc]
 
 
 def progress(items: Iterable[Item], *, description: str, total: int | None, unit: str = "clip") -> "tqdm[Item]":
-    """Iterate over items and show the progress on standard error.
-
-    Parameters
-    ----------
-    items : iterable
-        Items to process; may be empty if `update` is called instead.
-    description : str
-        Start of the bar or of each line.
-    total : int or None
-        Number of items, if known.
-    unit : str
-        Unit of the count; ``B`` for bytes.
+    """Iterate over items and show the progress on standard error; without items, call `update` instead.
 
     Returns
     -------

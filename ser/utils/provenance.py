@@ -32,12 +32,9 @@ def commands(page: Path, *, lock: Path = paths.LOCK) -> str:
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-    """Format settings as YAML, without the local paths of recordings.
+    """Format all of params.yaml as YAML, without the local paths of recordings.
 
-    Parameters
-    ----------
-    settings : mapping
-        All of params.yaml. Keys within a section are sorted, as DVC does not rerun if only their order changes.
+    Keys within a section are sorted, as DVC does not rerun if only their order changes.
     """
     download = {key: value for key, value in settings["download"].items() if key != "data_dir"}
     custom_corpora = {

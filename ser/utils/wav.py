@@ -8,15 +8,7 @@ import numpy.typing as npt
 
 
 def wav_bytes(samples: npt.NDArray[np.int16], *, rate: int) -> bytes:
-    """Encode a mono signal as a WAV file.
-
-    Parameters
-    ----------
-    samples : ndarray of int16, shape (n_samples,)
-        Samples.
-    rate : int
-        Sample rate in Hz.
-    """
+    """Encode a mono signal, of shape (n_samples,) and at `rate` Hz, as a WAV file."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -31,8 +23,6 @@ def harmonic_tone(*, seconds: float, rate: int, n_harmonics: int, pitch: float =
 
     Parameters
     ----------
-    seconds : float
-        Duration.
     rate : int
         Sample rate in Hz.
     n_harmonics : int
