@@ -4,6 +4,8 @@ from itertools import product
 
 from ser.corpora.base import Corpus, RemoteFile
 
+_EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+
 
 def _names() -> list[str]:
     """List the files: each actor repeats each statement, at two intensities except for neutral."""
@@ -20,16 +22,7 @@ CORPUS = Corpus(
     language="en",
     # modality-channel-emotion-intensity-statement-repetition-actor; 03 is audio only, 01 is speech
     pattern=r"03-01-(?P<emotion>\d\d)-(?P<intensity>0[12])-(?P<sentence>0[12])-(?P<repetition>0[12])-(?P<speaker>\d\d)",
-    emotions={
-        "01": "neutral",
-        "02": "calm",
-        "03": "happy",
-        "04": "sad",
-        "05": "angry",
-        "06": "fearful",
-        "07": "disgust",
-        "08": "surprised",
-    },
+    emotions={f"{code:02}": emotion for code, emotion in enumerate(_EMOTIONS, start=1)},
     speaker_sex={f"{actor:02}": "m" if actor % 2 else "f" for actor in range(1, 25)},
     n_recordings=1440,
     intensities={"01": "normal", "02": "strong"},

@@ -30,13 +30,9 @@ CORPUS = Corpus(
     url="https://doi.org/10.5683/SP2/E8H2MF",
     language="en",
     pattern=r"(?P<speaker>[A-Z]+)_(?P<sentence>[a-z]+)_(?P<emotion>[a-z]+)",
-    emotions={
-        "neutral": "neutral",
-        "happy": "happy",
-        "sad": "sad",
-        "angry": "angry",
+    emotions={name: name for name in ("neutral", "happy", "sad", "angry", "disgust")}
+    | {
         "fear": "fearful",
-        "disgust": "disgust",
         "ps": "surprised",  # pleasant surprise
     },
     speaker_sex={"OAF": "f", "YAF": "f"},
