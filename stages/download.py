@@ -22,11 +22,11 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
     params = read_params()
     typer.echo(download_corpus.describe_corpus(corpus, params.custom_corpora))
     with atomic_write(paths.raw(corpus)) as folder:
-        brought = download_corpus.download_corpus(
+        recordings, notes = download_corpus.download_corpus(
             corpus, folder, params.download, custom_corpora=params.custom_corpora, seed=params.data_seed
         )
-        write_recordings(paths.recordings(corpus), brought.recordings)
-    typer.echo("\n".join(brought.notes))
+        write_recordings(paths.recordings(corpus), recordings)
+    typer.echo("\n".join(notes))
 
 
 if __name__ == "__main__":

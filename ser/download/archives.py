@@ -18,7 +18,7 @@ MIN_BYTES_FOR_RATIO = 100 * 1000**2
 """Below this unpacked size any ratio is accepted, as silence compresses well."""
 
 _ERRORS = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, ValueError, RuntimeError)
-"""Raised by zipfile; RuntimeError if the archive is encrypted or its compression is unsupported."""
+"""Raised by zipfile for damaged, encrypted and unsupported archives."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -26,13 +26,6 @@ def unpack(archive: Path, folder: Path) -> None:
 
     The folder is created or replaced atomically, after all files are unpacked and their checksums verified.
     Files that macOS adds (``__MACOSX/``, ``._*``, ``.DS_Store``), empty folders and permissions are ignored.
-
-    Parameters
-    ----------
-    archive : Path
-        Zip file.
-    folder : Path
-        Target folder; created or replaced.
 
     Raises
     ------
@@ -59,10 +52,10 @@ def _select_files(entries: list[zipfile.ZipInfo], *, archive: Path) -> list[zipf
     for entry in entries:
         path = PureWindowsPath(entry.filename)  # splits at / and \, and recognizes drives
         kind = stat.S_IFMT(entry.external_attr >> 16)  # 0 if the archive was not made on Unix
-        if path.anchor or ".." in path.parts:
-            raise UserError(f"{archive}: {entry.filename!r} is a path outside the folder. Unpack the archive by hand.")
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise UserError(f"{archive}: {entry.filename!r} is a link or a device. Unpack the archive by hand.")
+        if path.anchor or ".." in path.parts or kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise UserError(
+                f"{archive}: {entry.filename!r} is a path outside the folder, a link or a device. Unpack it by hand."
+            )
         if not (entry.is_dir() or "__MACOSX" in path.parts or path.name.startswith("._") or path.name == ".DS_Store"):
             files.append(entry)
     return files

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -20,14 +19,6 @@ from ser.utils.parallel import batches, map_batches
 
 BATCH = 16
 """Number of utterances that a worker synthesizes at a time."""
-
-
-@dataclass(frozen=True)
-class DownloadResult:
-    """Recording table, and notes for the user."""
-
-    recordings: Sequence[Recording]
-    notes: Sequence[str]
 
 
 def project_root() -> Path:
@@ -54,24 +45,18 @@ def describe_corpus(name: str, custom_corpora: Mapping[str, CustomCorpus]) -> st
 
 def download_corpus(
     name: str, folder: Path, settings: Download, *, custom_corpora: Mapping[str, CustomCorpus], seed: int
-) -> DownloadResult:
-    """Copy, download or synthesize a corpus into a folder, and list its recordings.
+) -> tuple[list[Recording], list[str]]:
+    """Copy, download or synthesize a corpus into a new folder, and list its recordings.
 
-    Published recordings are copied byte for byte.
+    Published recordings are copied byte for byte. If `settings.data_dir`, relative to the project's root, contains
+    ``<corpus>/…``, at any depth, or ``<corpus>.zip``, nothing is downloaded. The demo corpus depends on `seed`.
 
-    Parameters
-    ----------
-    name : str
-        Name of the corpus.
-    folder : Path
-        Target folder; created.
-    settings : Download
-        Section `download`. If `data_dir`, relative to the project's root, contains ``<corpus>/…``, at any depth, or
-        ``<corpus>.zip``, nothing is downloaded.
-    custom_corpora : mapping of str to CustomCorpus
-        Section `custom_corpora`.
-    seed : int
-        Seed of the demo corpus.
+    Returns
+    -------
+    recordings : list of Recording
+        Recording table.
+    notes : list of str
+        Notes for the user.
 
     Raises
     ------
@@ -79,8 +64,7 @@ def download_corpus(
         If the corpus cannot be found, downloaded or unpacked, or differs from the published one.
     """
     if name in custom_corpora:
-        recordings, notes = custom.import_custom_corpus(custom_corpora[name], folder, name=name, root=project_root())
-        return DownloadResult(recordings, notes)
+        return custom.import_custom_corpus(custom_corpora[name], folder, name=name, root=project_root())
     corpus = load_corpus(name)
     if corpus.is_synthetic:
         _synthesize(folder, name=name, seed=seed)
@@ -88,7 +72,7 @@ def download_corpus(
         _import(_find_local(corpus, settings) or _fetch(corpus, settings), folder, name=name)
         _remove_duplicates(folder, corpus)
     recordings = list_recordings(folder, corpus.parse, corpus=name)
-    return DownloadResult(recordings, validate_corpus(recordings, corpus, allow_incomplete=settings.allow_incomplete))
+    return recordings, validate_corpus(recordings, corpus, allow_incomplete=settings.allow_incomplete)
 
 
 def _find_local(corpus: Corpus, settings: Download) -> Path | None:
@@ -104,8 +88,7 @@ def _fetch(corpus: Corpus, settings: Download) -> Path:
     """Download a corpus into the cache, and return its folder there."""
     alternative = f"put it into FOLDER/{corpus.name}/ and {how_to_set('download.data_dir', 'FOLDER')}"
     if corpus.kaggle:
-        set_kaggle = how_to_set("download.kaggle", "true")
-        alternative += f"; or use the copy at kaggle.com/datasets/{corpus.kaggle}: {set_kaggle}"
+        alternative += f"; or use kaggle.com/datasets/{corpus.kaggle}: {how_to_set('download.kaggle', 'true')}"
     try:
         if settings.kaggle and corpus.kaggle:
             return kaggle.fetch(corpus.kaggle)
@@ -154,9 +137,8 @@ def _synthesize(folder: Path, *, name: str, seed: int) -> None:
     folder.mkdir(parents=True)
     utterances = demo_speech.utterances()
     work = partial(_write_speech, folder=folder, seed=seed)
-    total = -(-len(utterances) // BATCH)
-    for _ in map_batches(work, batches(utterances, size=BATCH), description=f"download {name}", total=total):
-        pass
+    items = list(batches(utterances, size=BATCH))
+    list(map_batches(work, items, description=f"download {name}", total=len(items)))
 
 
 def _write_speech(utterances: Sequence[Utterance], *, folder: Path, seed: int) -> None:

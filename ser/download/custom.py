@@ -31,18 +31,9 @@ _SEXES = {"": "", "f": "f", "female": "f", "m": "m", "male": "m"}
 def import_custom_corpus(
     settings: CustomCorpus, folder: Path, *, name: str, root: Path
 ) -> tuple[list[Recording], list[str]]:
-    """Read the labels of a user's recordings, validate them, and copy the labelled recordings.
+    """Read the labels of a user's recordings, validate them, and copy the labelled recordings into a new folder.
 
-    Parameters
-    ----------
-    settings : CustomCorpus
-        Entry of the section `custom_corpora`.
-    folder : Path
-        Target folder; created.
-    name : str
-        Name of the corpus.
-    root : Path
-        Folder that relative paths in the settings refer to.
+    Relative paths in the settings refer to `root`.
 
     Returns
     -------
@@ -92,10 +83,8 @@ def _parse_path(file: PurePosixPath, pattern: str, *, name: str) -> Recording:
     match = re.search(f"(?:^|/)(?:{pattern})$", str(file.with_suffix("")))
     if match is None:
         raise UserError(f"custom_corpora.{name}.pattern does not match {file}; fix the pattern, or remove the file.")
-    groups = match.groupdict(default="")
-    columns = {_canonical_column(group, groups): value for group, value in groups.items()}
-    known = {column: value for column, value in columns.items() if column in REQUIRED | OPTIONAL}
-    return Recording(**{**known, "file": str(file)})
+    groups = match.groupdict()
+    return _recording({_canonical_column(group, groups): value for group, value in groups.items()}, str(file))
 
 
 def _parse_folders(file: PurePosixPath, *, labels: Collection[str], name: str) -> Recording:
@@ -110,10 +99,13 @@ def _parse_folders(file: PurePosixPath, *, labels: Collection[str], name: str) -
     return Recording(file=str(file), emotion=emotion)
 
 
+def _recording(columns: Mapping[str, str | None], file: str) -> Recording:
+    known = {key: (value or "").strip() for key, value in columns.items() if key in REQUIRED | OPTIONAL}
+    return Recording(**known | {"file": file})
+
+
 def _read_table(table: Path, files: Sequence[PurePosixPath], *, source: Path) -> list[Recording]:
     rows = _read_rows(table)
-    if not rows:
-        raise UserError(f"{table} has no rows; expected one per recording.")
     if not all((row["file"] or "").strip() for row in rows):
         raise UserError(f"{table}: a row has no file; add its path in the column file, or remove the row.")
     names = [str(PurePosixPath(row["file"].strip())) for row in rows]
@@ -121,34 +113,27 @@ def _read_table(table: Path, files: Sequence[PurePosixPath], *, source: Path) ->
         raise UserError(f"{table}: not in {source}: {list_some(missing)}; paths must be relative to that folder.")
     if repeated := [file for file, count in Counter(names).items() if count > 1]:
         raise UserError(f"{table}: {list_some(repeated)} is listed more than once; keep one row per file.")
-    known = REQUIRED | OPTIONAL
-    return [
-        Recording(**{key: (value or "").strip() for key, value in row.items() if key in known} | {"file": file})
-        for row, file in zip(rows, names, strict=True)
-    ]
+    return [_recording(row, file) for row, file in zip(rows, names, strict=True)]
 
 
 def _read_rows(table: Path) -> list[dict[str, str]]:
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            text = file.read()
-    except FileNotFoundError:
-        raise UserError(
-            f"{table} was not found; expected a CSV file with the columns file and emotion. "
-            "Relative paths start at the project's root."
-        ) from None
+        text = table.read_text("utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{table} cannot be read as UTF-8 text: {error}; save it as CSV in UTF-8.") from None
+        raise UserError(
+            f"{table} cannot be read: {error}; expected CSV in UTF-8. Relative paths start at the project's root."
+        ) from None
     header = text.split("\n", 1)[0]
     rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))
     columns = [column.strip().lower() for column in rows.fieldnames or ()]
-    if not set(columns) >= REQUIRED:
-        raise UserError(
-            f"{table}: columns are {', '.join(columns) or 'none'}; expected file and emotion, and optionally "
-            f"{', '.join(sorted(OPTIONAL))}."
-        )
     rows.fieldnames = [_canonical_column(column, columns) for column in columns]
-    return [row for row in rows if any(row.values())]
+    filled = [row for row in rows if any(row.values())]
+    if not filled or not set(columns) >= REQUIRED:
+        raise UserError(
+            f"{table}: {pluralize(len(filled), 'row')} with the columns {', '.join(columns) or 'none'}; expected a row "
+            f"per recording with file and emotion, and optionally {', '.join(sorted(OPTIONAL))}."
+        )
+    return filled
 
 
 def _canonical_column(column: str, columns: Collection[str]) -> str:
@@ -165,9 +150,7 @@ def _normalize_row(recording: Recording, emotions: Mapping[str, str], *, languag
     """Map the emotion, sex, speaker and language to the values of the recording table."""
     sex = _SEXES.get(_normalize(recording.sex))
     if sex is None:
-        raise UserError(
-            f"custom_corpora.{name}: {recording.file} has the sex {recording.sex!r}; expected f, m or nothing."
-        )
+        raise UserError(f"custom_corpora.{name}: {recording.file} has sex {recording.sex!r}; expected f, m or nothing.")
     label = _normalize(recording.emotion)
     return replace(
         recording,
@@ -228,9 +211,7 @@ def _describe_duplicates(recordings: Iterable[Recording], source: Path, *, name:
     for group in repeated:
         if len({(recording.emotion, recording.speaker) for recording in group}) > 1:
             labels = ", ".join(f"{each.file} ({each.emotion}, {each.speaker})" for each in group)
-            raise UserError(
-                f"custom_corpora.{name}: identical files have different labels: {labels}; keep the right one."
-            )
+            raise UserError(f"custom_corpora.{name}: identical files with different labels: {labels}; keep one.")
     pairs = [f"{first.file} = {', '.join(other.file for other in others)}" for first, *others in repeated]
     return [f"{name}: identical files, kept once: {list_some(pairs)}."] if pairs else []
 

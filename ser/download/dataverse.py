@@ -9,7 +9,6 @@ https://guides.dataverse.org/en/latest/api/dataaccess.html#basic-file-access
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import quote
 
 from ser.corpora.base import RemoteFile
 from ser.download.fetch import get_json
@@ -28,39 +27,30 @@ def list_files(doi: str, *, server: str) -> list[RemoteFile]:
     Parameters
     ----------
     doi : str
-        DOI of the dataset, such as ``doi:10.5683/SP2/E8H2MF``, with or without ``doi:``.
+        DOI of the dataset, such as ``doi:10.5683/SP2/E8H2MF``.
     server : str
         Address of the Dataverse server, such as ``https://borealisdata.ca``.
-
-    Returns
-    -------
-    list of RemoteFile
-        At least one, in the order of the dataset.
 
     Raises
     ------
     UserError
         If the dataset is missing, empty or partly restricted, or lists a file outside the folder.
     """
-    server, dataset = server.rstrip("/"), f"doi:{quote(doi.removeprefix('doi:'))}"
-    page = f"{server}/dataset.xhtml?persistentId={dataset}"
-    listing = get_json(f"{server}/api/datasets/:persistentId/?persistentId={dataset}")
+    page = f"{server}/dataset.xhtml?persistentId={doi}"
+    listing = get_json(f"{server}/api/datasets/:persistentId/?persistentId={doi}")
     try:
         files = listing["data"]["latestVersion"]["files"]
         restricted = [_filename(file) for file in files if file.get("restricted")]
         remotes = [_remote_file(file, server=server) for file in files]
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{page}: the list of files has an unknown format ({error!r}). Check that the dataset is published, and "
-            "download it by hand."
+            f"{page}: the list of files has an unknown format ({error!r}). Download the dataset by hand."
         ) from error
-    if restricted:  # without them it would be another corpus
+    if restricted or not remotes:  # without the restricted files it would be another corpus
         raise UserError(
-            f"{page}: {len(restricted)} of {len(files)} files are restricted, such as {restricted[0]}. Request access "
-            "there and download the files by hand."
+            f"{page}: {len(restricted)} of {len(files)} files are restricted, such as {restricted[:1]}. Check whether "
+            "the dataset has moved, or request access there and download the files by hand."
         )
-    if not remotes:
-        raise UserError(f"{page}: the dataset has no files. Check whether it has moved.")
     return remotes
 
 

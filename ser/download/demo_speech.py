@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -22,8 +21,6 @@ _UTF8, _SSML = 1, 0x10  # espeak_Synth
 _WORDS_PER_MINUTE = 175  # default tempo of espeak
 _TEMPO_RANGE = (80, 450)  # in words per minute; outside, espeak changes the tempo itself
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-_LOCK = threading.Lock()
-"""Unloading the library affects the whole process, so only one thread may use it at a time."""
 
 
 @dataclass(frozen=True)
@@ -142,17 +139,16 @@ def synthesize(utterance: Utterance, *, seed: int, texts: Mapping[str, str] = TE
     speaker = SPEAKERS[utterance.speaker]
     rng = make_rng(seed, "synthesis", utterance.name)
     speaker_rng = make_rng(seed, "synthesis", utterance.speaker, utterance.emotion)
-    prosody = _vary(PROSODIES[utterance.emotion], speaker_rng, amount=0.20)
-    prosody = _vary(prosody, rng, amount=0.20)
+    prosody = _vary(_vary(PROSODIES[utterance.emotion], speaker_rng), rng)
     ssml = _ssml(texts[utterance.text], speaker=speaker, prosody=prosody, rng=rng)
     speech = _run_espeak(ssml, voice=speaker.voice, seed=int(rng.integers(2**31)))
     return _add_silence_and_noise(speech, hiss=speaker.hiss, rng=rng)
 
 
-def _vary(prosody: Prosody, rng: np.random.Generator, *, amount: float) -> Prosody:
+def _vary(prosody: Prosody, rng: np.random.Generator) -> Prosody:
     """Vary the strength of the emotion and each acoustic correlate at random."""
-    strength = np.clip(1.0 + amount * rng.standard_normal(), 0.3, 1.6)
-    pitch, spread, tempo, level = amount * rng.standard_normal(4)
+    strength = np.clip(1.0 + 0.2 * rng.standard_normal(), 0.3, 1.6)
+    pitch, spread, tempo, level = 0.2 * rng.standard_normal(4)
     return replace(
         prosody,
         pitch=prosody.pitch**strength * 2.0 ** (0.3 * pitch),
@@ -205,7 +201,7 @@ def _run_espeak(ssml: str, *, voice: str, seed: int) -> np.ndarray:
 
     callback = _CALLBACK(collect)  # must not be deleted before espeak returns
     text = ssml.encode()
-    with _LOCK, _engine() as espeak:
+    with _engine() as espeak:
         espeak.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         espeak.espeak_SetSynthCallback(callback)
         if espeak.espeak_SetVoiceByName(voice.encode()) != 0:
@@ -222,7 +218,18 @@ def _engine() -> Iterator[ctypes.CDLL]:
     Oscillator phases and flutter are static variables, which neither a new seed nor espeak_Terminate resets. Unloading
     the library does, and takes about 3 ms.
     """
-    espeak, data = _load()
+    try:
+        import espeakng_loader
+
+        path, data = str(espeakng_loader.get_library_path()), str(espeakng_loader.get_data_path())
+        if _is_loaded(path):
+            raise UserError(f"{path} is in use in this process, which would change the samples; use a new process.")
+        espeak = ctypes.CDLL(path)
+    except (ImportError, OSError) as error:
+        raise UserError(
+            f"espeak-ng cannot be loaded ({error}); the demo corpus needs it: install the package espeakng-loader, or "
+            "choose another corpus."
+        ) from error
     try:
         rate = espeak.espeak_Initialize(_RETRIEVE, 0, data.encode(), _NO_EXIT)
         if rate != SAMPLE_RATE:
@@ -233,22 +240,6 @@ def _engine() -> Iterator[ctypes.CDLL]:
         espeak.espeak_Terminate()
     finally:
         _unload(espeak)
-
-
-def _load() -> tuple[ctypes.CDLL, str]:
-    """Load the library; return it and the path of its data."""
-    try:
-        import espeakng_loader
-
-        path, data = str(espeakng_loader.get_library_path()), str(espeakng_loader.get_data_path())
-        if _is_loaded(path):
-            raise UserError(f"{path} is in use in this process, which would change the samples; use a new process.")
-        return ctypes.CDLL(path), data
-    except (ImportError, OSError) as error:
-        raise UserError(
-            f"espeak-ng cannot be loaded ({error}); the demo corpus needs it: install the package espeakng-loader, or "
-            "choose another corpus."
-        ) from error
 
 
 def _is_loaded(path: str) -> bool:

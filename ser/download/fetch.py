@@ -46,20 +46,12 @@ def cache() -> Path:
     return cache_location(os_cache("speech-emotion-pipeline"), env="SER_CACHE")
 
 
-def fetch_all(remotes: Sequence[RemoteFile], folder: Path, *, connections: int = CONNECTIONS) -> list[Path]:
+def fetch_all(remotes: Sequence[RemoteFile], folder: Path) -> list[Path]:
     """Download files that are not in a folder yet, and verify all of them.
 
     Existing files with the right size and checksum are kept. Interrupted downloads are resumed, also those of a killed
-    process. A file gets its name only after it is complete and verified.
-
-    Parameters
-    ----------
-    remotes : sequence of RemoteFile
-        Files to download.
-    folder : Path
-        Target folder; created if missing. It is locked, so that a second call waits.
-    connections : int
-        Number of parallel downloads.
+    process. A file gets its name only after it is complete and verified. The folder is created if it is missing, and
+    locked, so that a second call waits.
 
     Returns
     -------
@@ -74,13 +66,12 @@ def fetch_all(remotes: Sequence[RemoteFile], folder: Path, *, connections: int =
     repeated = [name for name, count in Counter(remote.filename for remote in remotes).items() if count > 1]
     if repeated:
         raise UserError(f"{repeated[0]} is listed more than once; expected unique file names. Download them by hand.")
-    sizes = [remote.size for remote in remotes if remote.size is not None]
-    total = sum(sizes) if len(sizes) == len(remotes) else None
+    total = sum(remote.size or 0 for remote in remotes)
     with (
         _folder_lock(folder),
-        _session(connections) as session,
+        _session() as session,
         progress((), description=f"download {folder.name}", total=total, unit="B") as bar,
-        ThreadPoolExecutor(connections) as threads,
+        ThreadPoolExecutor(CONNECTIONS) as threads,
     ):
         job = _DownloadJob(folder, session, bar)
         futures = [threads.submit(_download_file, remote, job) for remote in remotes]
@@ -166,11 +157,11 @@ def _retry() -> Retry:
     )
 
 
-def _session(connections: int = 1) -> requests.Session:
+def _session() -> requests.Session:
     session = requests.Session()
     session.headers.update(HEADERS)
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=connections, max_retries=_retry()))
+        session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=_retry()))
     return session
 
 

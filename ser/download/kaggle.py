@@ -14,7 +14,7 @@ def fetch(handle: str) -> Path:
     Parameters
     ----------
     handle : str
-        ``OWNER/NAME`` for the latest version, or ``OWNER/NAME/versions/NUMBER``.
+        ``OWNER/NAME``.
 
     Returns
     -------
@@ -35,14 +35,10 @@ def fetch(handle: str) -> Path:
         import kagglehub
 
         return Path(kagglehub.dataset_download(handle))
-    except ImportError as error:
-        raise UserError(
-            f"{page}: kagglehub cannot be imported ({error}). Run pip install -r requirements-kaggle.txt "
-            "-c constraints.txt, or download the dataset by hand."
-        ) from error
     except Exception as error:  # kagglehub's errors have no common base class
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(
-            f"{page}: download failed ({reason}). Check the network, and that the page needs no consent or login "
+            f"{page}: download failed ({reason}). Check that kagglehub is installed (pip install -r "
+            "requirements-kaggle.txt -c constraints.txt), the network, and that the page needs no consent or login "
             "(KAGGLE_API_TOKEN or ~/.kaggle/kaggle.json), or download the dataset by hand."
         ) from error

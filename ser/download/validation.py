@@ -13,21 +13,7 @@ MAX_LISTED = 10
 
 
 def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_incomplete: bool) -> list[str]:
-    """Compare the recordings of a corpus with its metadata.
-
-    Parameters
-    ----------
-    recordings : sequence of Recording
-        Recording table.
-    corpus : Corpus
-        Metadata of the corpus.
-    allow_incomplete : bool
-        Whether missing and surplus recordings are accepted.
-
-    Returns
-    -------
-    list of str
-        The counts, and the differences from the published corpus.
+    """Compare the recordings of a corpus with its metadata; return the counts and differences as notes.
 
     Raises
     ------

@@ -84,13 +84,6 @@ def test_a_file_is_downloaded_once(checksum: bool, size: bool, server: Server, t
     assert visible(tmp_path) == {"new/cache/a.zip"}
 
 
-@pytest.mark.parametrize("existing", [OTHER, CONTENT[:1000], b""])
-def test_an_invalid_file_is_replaced(existing: bytes, server: Server, tmp_path: Path) -> None:
-    """A file with the wrong size or checksum is downloaded again."""
-    (tmp_path / "a.zip").write_bytes(existing)
-    assert download(remote(server), tmp_path) == CONTENT
-
-
 @pytest.mark.parametrize(
     ("reply", "times", "step"),
     [(Reply(close_after=CHUNK_SIZE), 5, CHUNK_SIZE), (Reply(stall_after=2 * CHUNK_SIZE), 1, 2 * CHUNK_SIZE)],
@@ -170,24 +163,18 @@ def test_two_processes_download_a_file_once(server: Server, tmp_path: Path) -> N
     assert server.requests == [("a.zip", None)]
 
 
-@pytest.mark.parametrize("status", [403, 404, 410])
-def test_a_refused_request_is_not_retried(status: int, server: Server, tmp_path: Path) -> None:
+def test_a_refused_request_is_not_retried(server: Server, tmp_path: Path) -> None:
     """The error names the address, the status and the path for a manual download."""
-    server.plan("a.zip", Reply(status=status))
+    server.plan("a.zip", Reply(status=404))
     message = error_of(remote(server), tmp_path)
-    assert all(part in message for part in (server.url("a.zip"), str(status), str(tmp_path / "a.zip")))
+    assert all(part in message for part in (server.url("a.zip"), "404", str(tmp_path / "a.zip")))
     assert len(server.requests) == 1
     assert visible(tmp_path) == set()
 
 
 @pytest.mark.parametrize(
     ("content", "checksum", "size"),
-    [
-        (OTHER, sha256(CONTENT), len(CONTENT)),
-        (b"<html>Please log in</html>", sha256(CONTENT), len(CONTENT)),
-        (CONTENT, None, len(CONTENT) - 1),
-        (CONTENT, None, len(CONTENT) + 1),
-    ],
+    [(OTHER, sha256(CONTENT), len(CONTENT)), (CONTENT, None, len(CONTENT) - 1), (CONTENT, None, len(CONTENT) + 1)],
 )
 def test_a_wrong_file_is_refused(
     content: bytes, checksum: str | None, size: int, server: Server, tmp_path: Path
@@ -227,11 +214,10 @@ def test_repeated_bytes_count_as_retries(
 
 def test_an_unreachable_server_is_an_error(tmp_path: Path) -> None:
     """The error names the address and the reason."""
-    with serving({}) as stopped:
-        url = stopped.url("a.zip")
-    message = error_of(RemoteFile("a.zip", url, None, None), tmp_path)
-    assert message.startswith(url)
-    assert "refused" in message
+    with serving({"a.zip": CONTENT}) as stopped:
+        pass
+    message = error_of(remote(stopped), tmp_path)
+    assert message.startswith(stopped.url("a.zip")) and "refused" in message
 
 
 def test_an_unwritable_folder_is_an_error(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,25 +228,17 @@ def test_an_unwritable_folder_is_an_error(server: Server, tmp_path: Path, monkey
 
     (tmp_path / "file").touch()
     message = error_of(remote(server), tmp_path / "file" / "cache")
-    assert str(tmp_path / "file") in message
-    assert "SER_CACHE" in message
+    assert str(tmp_path / "file") in message and "SER_CACHE" in message
     monkeypatch.setattr(fetch._PartialFile, "append", fail)
     message = error_of(remote(server), tmp_path)
-    assert str(tmp_path) in message
-    assert "No space left on device" in message
+    assert str(tmp_path) in message and "No space left on device" in message
 
 
-@pytest.mark.parametrize(
-    ("name", "checksum"),
-    [
-        *((name, None) for name in ("", ".", "..", "/a.zip", "../a.zip", "a/../../b", "a\\b")),
-        *(("a.zip", text) for text in ("", "md5:123", "sha256:" + "g" * 64, "sha1:" + "0" * 40, "0" * 64)),
-    ],
-)
-def test_an_unsafe_name_or_malformed_checksum_is_refused(name: str, checksum: str | None) -> None:
-    """A server must not choose where files are written; a wrong checksum is found before the download."""
+@pytest.mark.parametrize("name", ["", ".", "..", "/a.zip", "../a.zip", "a/../../b", "a\\b"])
+def test_an_unsafe_name_is_refused(name: str) -> None:
+    """A server must not choose where files are written."""
     with pytest.raises(UserError):
-        RemoteFile(name, "https://example.org/a.zip", checksum, None)
+        RemoteFile(name, "https://example.org/a.zip", None, None)
 
 
 def remotes(server: Server) -> list[RemoteFile]:
@@ -268,27 +246,29 @@ def remotes(server: Server) -> list[RemoteFile]:
 
 
 def test_files_are_downloaded_in_parallel(server: Server, tmp_path: Path) -> None:
-    """Paths have the order of the request, connections are limited and reused, and valid files are kept."""
-    paths = fetch_all(remotes(server), tmp_path, connections=3)
+    """Paths have the order of the request, connections are limited and reused, and only valid files are kept."""
+    paths = fetch_all(remotes(server), tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in paths] == list(SMALL)
     assert [path.read_bytes() for path in paths] == list(SMALL.values())
     assert visible(tmp_path) == set(SMALL)
-    assert server.connections <= 3
+    assert server.connections <= fetch.CONNECTIONS
     paths[3].unlink()
-    paths[5].write_bytes(b"wrong")
+    paths[5].write_bytes(b"wrong size")
+    paths[7].write_bytes(bytes(707))
     server.requests.clear()
     assert fetch_all(remotes(server), tmp_path) == paths
     assert [path.read_bytes() for path in paths] == list(SMALL.values())
-    assert sorted(server.requests) == sorted((list(SMALL)[i], None) for i in (3, 5))
+    assert sorted(server.requests) == sorted((list(SMALL)[i], None) for i in (3, 5, 7))
     assert fetch_all([], tmp_path) == []
 
 
-def test_the_first_error_ends_the_call(server: Server, tmp_path: Path) -> None:
+def test_the_first_error_ends_the_call(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the failed file; finished files are kept, later ones are not started."""
     names = list(SMALL)
     server.plan(names[20], Reply(status=404))
+    monkeypatch.setattr(fetch, "CONNECTIONS", 1)
     with pytest.raises(UserError, match=names[20]):
-        fetch_all(remotes(server), tmp_path, connections=1)
+        fetch_all(remotes(server), tmp_path)
     assert set(names[:20]) <= visible(tmp_path)
     assert all((tmp_path / name).read_bytes() == SMALL[name] for name in visible(tmp_path))
     assert len(server.requests) < len(SMALL)

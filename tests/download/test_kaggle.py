@@ -1,6 +1,5 @@
 """The folder of kagglehub is returned, or an error raised; tested with a replacement of kagglehub."""
 
-import inspect
 import sys
 import types
 from collections.abc import Callable
@@ -36,22 +35,12 @@ def test_the_package_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (ROOT / "requirements-kaggle.txt").read_text().startswith("kagglehub==")
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("No\n  dataset"), Exception("x")])
-def test_an_error_is_reported(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message is one line with the page and the reason."""
 
     def fail(handle: str) -> str:
-        raise error
+        raise LookupError("No\n  dataset")
 
     install(monkeypatch, fail)
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(UserError, match=rf"^{PAGE}: .*LookupError: No dataset"):
         kaggle.fetch(HANDLE)
-    assert str(raised.value).startswith(PAGE)
-    assert " ".join(str(error).split()) in str(raised.value)
-
-
-def test_the_installed_package_has_the_function() -> None:
-    """If kagglehub is installed, its signature is as expected."""
-    kagglehub = pytest.importorskip("kagglehub")
-    signature = inspect.signature(kagglehub.dataset_download)
-    assert signature.bind(HANDLE).arguments == {"handle": HANDLE}
