@@ -144,7 +144,8 @@ def write(
 def _leaderboard(run: _Run) -> dict[str, Any]:
     ranking = run.ranking
     not_testable = evaluation_tables.not_testable(ranking, unknown=run.unknown)
-    plotted = plots.leaderboard_rows(ranking.assign(not_significantly_worse=True) if not_testable else ranking)
+    strong = ranking.not_significantly_worse.astype(bool) | not_testable
+    plotted = plots.uar_intervals(ranking, ranking.model, strong=strong)
     legend = interval_legend(ranking, unknown=run.unknown)
     caption = f"{'; '.join(filter(None, ['Dots: UAR', f'dashed: chance level, {run.chance:.3f}', legend]))}."
     options = {"label": "UAR on test clips", "subject": "UAR of each model", "caption": caption}

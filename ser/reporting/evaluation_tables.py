@@ -19,7 +19,7 @@ from ser.evaluation.bootstrap import MIN_SPEAKERS
 from ser.evaluation.robustness import describe_condition
 from ser.params import BinaryTask
 from ser.predictions.table import classes_of, probabilities
-from ser.reporting import html_page
+from ser.reporting import html_page, plots
 from ser.reporting.data_tables import sex_names
 from ser.utils.errors import UserError
 
@@ -330,11 +330,9 @@ def errors_table(errors: pd.DataFrame) -> html_page.Table:
 
 def corruption_rows(scores: pd.DataFrame) -> pd.DataFrame:
     """List the UAR of the original and of the corrupted clips, as `plots.plot_confidence_intervals` takes them."""
-    names = {"uar": "value", "uar_ci_low": "low", "uar_ci_high": "high"}
-    corrupted = scores.assign(name=scores.condition.map(describe_condition)).rename(columns=names)
-    clean = pd.DataFrame({"name": ["original"], "value": scores.uar_clean.iloc[:1], "low": np.nan, "high": np.nan})
-    table = pd.concat([clean, corrupted[["name", "value", "low", "high"]]], ignore_index=True)
-    return table.assign(strong=table.name == "original")
+    original = plots.uar_intervals(scores[["uar_clean"]][:1].set_axis(["uar"], axis=1), "original", strong=True)
+    corrupted = plots.uar_intervals(scores, scores.condition.map(describe_condition), strong=False)
+    return pd.concat([original, corrupted], ignore_index=True)
 
 
 def robustness_table(scores: pd.DataFrame, *, model: str) -> html_page.Table:

@@ -85,7 +85,8 @@ def write(
     card = model_card.markdown(best, ranking, robustness=robustness, protocol=protocol, notes=notes, corpora=corpora)
     write_text(paths.MODEL_CARD_MD, card)
     label = f"UAR on test clips (dashed: chance)\n{interval_legend(ranking, unknown=unknown)}".rstrip()
-    plotted = plots.leaderboard_rows(ranking)
+    strong = ranking.not_significantly_worse.astype(bool)
+    plotted = plots.uar_intervals(ranking, ranking.model, strong=strong)
     plots.plot_confidence_intervals(plotted, paths.LEADERBOARD_PNG, chance=chance, label=label, title=title)
     history, last = pd.read_csv(paths.HISTORY_CSV), lstm.early_stopping_patience is None
     plots.plot_history(history, paths.HISTORY_PNG, title=title, last=last)
@@ -167,9 +168,8 @@ def console_summary() -> str:
     page = paths.LEADERBOARD_MD
     if not page.is_file():
         raise UserError(f"{page} was not found; run `dvc repro` first.")
-    kinds = [kind for kind in (".csv", ".png") if page.with_suffix(kind).exists()]
     places = {
-        "Leaderboard": (page, f" (and {', '.join(kinds)})" if kinds else ""),
+        "Leaderboard": (page, " (and .csv, .png)"),
         "Confusion matrices": (paths.CONFUSION, "/MODEL_test.png"),
         "Learning curves": (paths.HISTORY_PNG, ""),
         "Model card": (paths.MODEL_CARD_MD, ""),

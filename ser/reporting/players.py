@@ -1,8 +1,9 @@
 """Audio players for the misclassified clips of the evaluation report."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,9 +13,8 @@ from ser.audio.types import Waveform
 from ser.dataset.clips import read_audio
 from ser.reporting import html_page
 
-MAX_SECONDS = 4.0
-MAX_RATE = 16000
-"""Longest duration and highest sample rate (Hz) of a player: a dozen players add 2 MB to a report."""
+LIMITS: dict[str, Any] = {"max_seconds": 4.0, "max_rate": 16000}
+"""Limits of a player, of `decode_beginning`: a dozen players add 2 MB to a report."""
 
 
 def make_players(errors: pd.DataFrame, clips: Sequence[Path]) -> tuple[list[html_page.Player], str]:
@@ -37,17 +37,16 @@ def make_players(errors: pd.DataFrame, clips: Sequence[Path]) -> tuple[list[html
     for corpus, group in errors.groupby("corpus"):
         if corpus in files:
             audio |= read_audio(files[corpus], list(group.clip_id))
-    numbered = enumerate(errors.itertuples(index=False), start=1)
-    players = [_player(n, row._asdict(), audio[row.clip_id]) for n, row in numbered if row.clip_id in audio]
+    players = []
+    for n, clip in enumerate(errors.itertuples(), start=1):
+        if clip.clip_id in audio:
+            signal, rate, is_complete = decode_beginning(audio[clip.clip_id], **LIMITS)
+            length = "" if is_complete else f", first {LIMITS['max_seconds']:g} s"
+            label = f"{n}. {clip.emotion} → {clip.predicted}{length}"
+            players.append(html_page.audio_player(signal, rate=rate, label=label))
     missing = sorted(set(errors.corpus[~errors.clip_id.isin(audio)]))
     message = f"Clips of {', '.join(missing)} cannot be played: no audio was available when this report was written."
     return players, message if missing else ""
-
-
-def _player(n: int, clip: Mapping[str, str], content: bytes) -> html_page.Player:
-    signal, rate, is_complete = decode_beginning(content, max_seconds=MAX_SECONDS, max_rate=MAX_RATE)
-    length = "" if is_complete else f", first {MAX_SECONDS:g} s"
-    return html_page.audio_player(signal, rate=rate, label=f"{n}. {clip['emotion']} → {clip['predicted']}{length}")
 
 
 def decode_beginning(

@@ -6,6 +6,7 @@ All functions write a PNG to `path`, with `title` above the figure.
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -149,11 +150,10 @@ def plot_history(table: pd.DataFrame, path: Path, *, title: str, last: bool = Fa
         axes[0].set_title(note, loc="left", fontsize="medium")
 
 
-def leaderboard_rows(ranking: pd.DataFrame) -> pd.DataFrame:
-    """List the test UAR of each model of a leaderboard, as `plot_confidence_intervals` takes them."""
-    names = {"model": "name", "uar": "value", "uar_ci_low": "low", "uar_ci_high": "high"}
-    table = ranking.rename(columns=names).reindex(columns=list(names.values()))
-    return table.assign(strong=ranking.not_significantly_worse.astype(bool))
+def uar_intervals(scores: pd.DataFrame, names: pd.Series | str, *, strong: pd.Series | bool) -> pd.DataFrame:
+    """List the UAR of models or conditions with confidence intervals, as `plot_confidence_intervals` takes them."""
+    columns = {"uar": "value", "uar_ci_low": "low", "uar_ci_high": "high"}
+    return scores.reindex(columns=list(columns)).rename(columns=columns).assign(name=names, strong=strong)
 
 
 def plot_confidence_intervals(
@@ -242,8 +242,8 @@ def plot_reliability(tables: Mapping[str, pd.DataFrame], path: Path, *, title: s
 def label_colours(names: Sequence[str]) -> dict[str, str]:
     """Map each emotion to its colour; emotions of custom label sets share `OTHER_COLOURS`."""
     others = [name for name in names if name not in EMOTION_COLOURS]
-    turns = {name: OTHER_COLOURS[n % len(OTHER_COLOURS)] for n, name in enumerate(others)}
-    return {name: EMOTION_COLOURS.get(name) or turns[name] for name in names}
+    colours = EMOTION_COLOURS | dict(zip(others, cycle(OTHER_COLOURS)))
+    return {name: colours[name] for name in names}
 
 
 def plot_timeline(

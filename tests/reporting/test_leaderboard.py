@@ -114,12 +114,12 @@ def test_console_summary_lists_existing_results(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(UserError, match=r"leaderboard\.md was not found; run `dvc repro` first"):
         leaderboard.console_summary()
     Path("reports").mkdir()
-    for name in ("leaderboard.md", "leaderboard.csv", "data.html", "history.png"):
+    for name in ("leaderboard.md", "data.html", "history.png"):
         Path("reports", name).write_text("page\n")
     first, *lines = leaderboard.console_summary().splitlines()
     assert first == "page"
     listed = [line.partition("reports/")[2] for line in lines if "reports/" in line]
-    assert listed == ["leaderboard.md (and .csv)", "history.png", "data.html"]
+    assert listed == ["leaderboard.md (and .csv, .png)", "history.png", "data.html"]
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def draw_history(path: Path, title: str = "") -> None:
 def draw_intervals(path: Path, title: str = "") -> None:
     ranking = pd.DataFrame({"model": ["lstm", "svm", "knn"], "uar": [0.61234, 0.5, np.nan]})
     limits = {"uar_ci_low": [0.55, 0.41, np.nan], "uar_ci_high": [0.6, 0.7, np.nan]}  # the first excludes its UAR
-    table = plots.leaderboard_rows(ranking.assign(**limits, not_significantly_worse=[True, False, True]))
+    table = plots.uar_intervals(ranking.assign(**limits), ranking.model, strong=pd.Series([True, False, True]))
     plots.plot_confidence_intervals(table, path, chance=0.125, label="UAR", title=title)
 
 
