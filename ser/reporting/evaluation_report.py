@@ -10,7 +10,7 @@ from sklearn.metrics import auc
 
 from ser import paths
 from ser.dataset.clip_metadata import describe_unknown_speakers
-from ser.evaluation import calibration, error_analysis, metrics
+from ser.evaluation import calibration, error_analysis, metrics, subgroups
 from ser.evaluation.evaluate import EvaluationResult
 from ser.evaluation.leakage import describe_leakage
 from ser.evaluation.summary import select_test_rows
@@ -92,16 +92,12 @@ def write(
         Folder of the PNGs; it is replaced.
     result
         Result of `ser.evaluation.evaluate.evaluate_models`. Only test rows of original clips are used.
-    description
-        Result of `ser.reporting.leaderboard.describe_run`.
     leakage
         Table of `ser.evaluation.evaluate.read_leakage`, or None if no checks were run.
     confusion
         Folder of the confusion matrices, ``<model>_test.png``.
     clips
         Clip tables with the column ``audio``, named by their corpora, to play errors. They may be missing.
-    seed
-        Seed of the bootstrap.
     all_settings
         Content of params.yaml, which the report lists.
 
@@ -137,6 +133,7 @@ def write(
             instructions=provenance.INSTRUCTIONS,
             commands=provenance.commands(paths.EVALUATION_REPORT),
             settings=provenance.settings_text(all_settings),
+            shorten=shorten,
         )
     write_text(path, page)
 
@@ -220,7 +217,7 @@ def _reliability(run: _Run, model: str, rows: pd.DataFrame) -> html_page.Picture
 def _subgroups(run: _Run) -> dict[str, Any]:
     rows, n_classes, names = run.tested[run.best], len(run.classes), evaluation_tables.SUBGROUPS
     speakers = evaluation_tables.evaluate_by_speaker(rows)
-    missing = [name for name in names if name not in rows or (rows[name].isna() | (rows[name] == "")).all()]
+    missing = [name for name in names if (rows[name].isna() | (rows[name] == "")).all()]
     scores = {
         name: evaluation_tables.evaluate_subgroups(rows, name, resamples=run.settings.n_resamples, seed=run.seed)
         for name in names
@@ -228,10 +225,11 @@ def _subgroups(run: _Run) -> dict[str, Any]:
     }
     return {
         "model": run.best,
-        "speaker_range": evaluation_text.describe_speaker_range(speakers, unknown=run.unknown),
+        "unknown_speakers": run.unknown,
+        "scores_by_speaker": speakers,
         "speakers": evaluation_tables.subgroup_table(speakers, name="speaker", n_classes=n_classes),
         "picture": _uar_by_speaker(run, speakers) if len(speakers) > 1 else None,
-        "sex_gap": evaluation_text.describe_sex_gap(rows),
+        "sex_gap": subgroups.uar_sex_gap(rows),
         "tables": {
             name: evaluation_tables.subgroup_table(table, name=name, n_classes=n_classes)
             for name, table in scores.items()

@@ -302,8 +302,7 @@ def evaluate_by_speaker(rows: pd.DataFrame) -> pd.DataFrame:
     if rows.corpus.nunique() == 1:
         speakers = speakers.str.removeprefix(f"{rows.corpus.iloc[0]}-")
     scores = subgroups.evaluate_by_group(rows.assign(speaker=speakers), "speaker")
-    sexes = sex_names(rows.sex).groupby(speakers).first() if "sex" in rows else pd.Series(dtype=str)
-    return scores.assign(sex=scores.value.map(sexes).fillna("unknown"))
+    return scores.assign(sex=scores.value.map(sex_names(rows.sex).groupby(speakers).first()))
 
 
 def confusions_table(rows: pd.DataFrame, *, n: int = 10) -> html_page.Table:

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from ser.evaluation.bootstrap import MIN_SPEAKERS
-from ser.evaluation.subgroups import uar_sex_gap
 from ser.reporting.evaluation_tables import format_score, not_testable
 from ser.reporting.html_page import Callout
-from ser.utils.text import join_names, shorten
+from ser.utils.text import join_names
 
 
 def describe_interval(ranking: pd.DataFrame, *, unknown: str) -> str:
@@ -54,7 +53,6 @@ def warnings(ranking: pd.DataFrame, notes: Sequence[str], *, classes: int, unkno
 
 
 def _note(text: str) -> Callout:
-    """Use the text before the first colon as the title."""
     title, colon, rest = text.partition(": ")
     return Callout(title, f"{rest[:1].upper()}{rest[1:]}") if colon else Callout("Note", text)
 
@@ -82,29 +80,6 @@ def never_predicted(rows: pd.DataFrame, classes: Sequence[str]) -> str:
     missing = {"Never predicted": set(rows.predicted), "No test clips": set(rows.emotion)}
     names = {title: [name for name in classes if name not in present] for title, present in missing.items()}
     return " ".join(f"{title}: {join_names(absent)}." for title, absent in names.items() if absent)
-
-
-def describe_speaker_range(scores: pd.DataFrame, *, unknown: str) -> str:
-    """Name the speakers with the lowest and the highest UAR, from a table of known speakers, lowest UAR first."""
-    prefix = f"{unknown.capitalize()}. " if unknown else ""
-    if len(scores) < 2:
-        return f"{prefix}Speakers cannot be compared." if unknown else "Only one test speaker."
-    low, high = scores.iloc[0], scores.iloc[-1]
-    ends = [f"{shorten(end.value)}: {format_score(end.uar)}" for end in (low, high)]
-    difference = format_score(high.uar - low.uar)
-    return f"{prefix}Lowest per-speaker UAR {ends[0]}; highest {ends[1]}; difference {difference}."
-
-
-def describe_sex_gap(rows: pd.DataFrame) -> str:
-    """Describe the difference between the UAR of female and of male speakers."""
-    gap = uar_sex_gap(rows) if "sex" in rows else float("nan")
-    if pd.isna(gap):
-        return "Gap by sex: not available; the test clips do not have known speakers of both sexes."
-    if round(gap, 3) == 0:
-        return "No gap by sex."
-    higher, lower = ("female", "male") if gap > 0 else ("male", "female")
-    text = f"Gap by sex: UAR is {format_score(abs(gap))} higher for {higher} than for {lower} speakers."
-    return f"{text} With few speakers, the gap may be due to chance."
 
 
 def alt_text(title: str, numbers: Mapping[str, float]) -> str:

@@ -7,17 +7,15 @@ import pandas as pd
 
 from ser.evaluation.regression_check import RegressionReport
 
-HEADINGS = {
-    0: "Regression check: passed",
-    1: "Regression check: worse",
-    2: "Regression check: could not compare",
-}
+HEADINGS = ("Regression check: passed", "Regression check: worse", "Regression check: could not compare")
+"""By exit code."""
+COMPARED = "Test clips, {0.after} compared with {0.before}."
 NAMES = {"uar": "UAR", "ece": "ECE", "uar_worst_speaker": "UAR of the worst speaker"}
 
 
 def markdown(report: RegressionReport, *, pictures: Sequence[str] = ()) -> str:
     """Write a comment for a pull request; `pictures` are URLs of figures to show below it."""
-    lines = [f"## {HEADINGS[report.code]}", "", _compared(report), ""]
+    lines = [f"## {HEADINGS[report.code]}", "", COMPARED.format(report), ""]
     for heading, sentences in _sections(report).items():
         lines += [f"**{heading}**", "", *(f"- {sentence}" for sentence in sentences), ""]
     if report.rows:
@@ -28,16 +26,12 @@ def markdown(report: RegressionReport, *, pictures: Sequence[str] = ()) -> str:
 
 def console_report(report: RegressionReport) -> str:
     """Write the same for a terminal."""
-    lines = [_compared(report), ""]
+    lines = [COMPARED.format(report), ""]
     if report.rows:
         lines += [_table(report).to_markdown(index=False, tablefmt="simple", disable_numparse=True), ""]
     for heading, sentences in _sections(report).items():
         lines += [f"{heading}:", *(f"  {sentence}" for sentence in sentences), ""]
     return "\n".join([*lines, HEADINGS[report.code]])
-
-
-def _compared(report: RegressionReport) -> str:
-    return f"Test clips, {report.after} compared with {report.before}."
 
 
 def _sections(report: RegressionReport) -> dict[str, list[str]]:
