@@ -126,7 +126,6 @@ def fit(
     name : str
         Key of `BASELINES`.
     vectors : ndarray of shape (n_clips, n_functionals)
-        Functionals of the training clips.
     labels : ndarray of shape (n_clips,)
         Class indices.
     grid : mapping of str to sequence
@@ -134,7 +133,6 @@ def fit(
     folds : sequence of (ndarray, ndarray)
         Row positions to train and to test on.
     seed : int
-        Seed of the classifier.
 
     Returns
     -------
@@ -190,18 +188,7 @@ def train(
 ) -> npt.NDArray[np.float64]:
     """Fit a baseline on one fold, save it with its grid search, and predict the validation and test clips.
 
-    Parameters
-    ----------
-    data : Dataset
-        One fold.
-    seed, name, grid
-        Parameters of `fit`; the seed is also that of the folds.
-    folder : Path
-        Folder for the model and ``grid_search.csv``.
-    folds : int
-        Number of folds of the grid search.
-    protocol : str
-        `split.protocol` of the settings; the folds of the grid search follow it.
+    The grid search has a number of `folds` and follows the protocol of the split.
 
     Returns
     -------

@@ -141,18 +141,7 @@ def iterate_epoch(
 ) -> Iterator[Batch]:
     """Generate the augmented batches of one epoch: each clip once, in random order.
 
-    Parameters
-    ----------
-    examples : Examples
-        Training clips.
-    buckets : LengthBuckets
-        Lengths that clips are padded or truncated to.
-    settings : TrainLstm
-        Section `train_lstm` of the settings.
-    n_classes : int
-    fill_value : ndarray of shape (n_features,)
-        Values of masked frames and features: the training mean.
-    rng : Generator
+    `fill_value`, of shape (n_features,), replaces masked frames and features: the training mean.
     """
     targets = encode_targets(examples.labels, settings, n_classes=n_classes)
     lengths = buckets.lengths(examples.frames)
@@ -231,15 +220,8 @@ def mixup(*arrays: Array, alpha: float, rng: np.random.Generator) -> list[Array]
     return mixed
 
 
-def spec_augment(frames: Array, *, fill_value: Array, rng: np.random.Generator) -> Array:
-    """Mask `N_MASKS` bands of time and of features in each clip, in place, and return `frames`.
-
-    Parameters
-    ----------
-    frames : ndarray of shape (n_clips, n_frames, n_features)
-        float32; is overwritten.
-    fill_value : ndarray of shape (n_features,)
-        Values of masked frames and features.
+def spec_augment(frames: Array, *, fill_value: Array, rng: np.random.Generator) -> None:
+    """Mask `N_MASKS` bands of time and of features in (n_clips, n_frames, n_features) frames, in place.
 
     References
     ----------
@@ -252,7 +234,6 @@ def spec_augment(frames: Array, *, fill_value: Array, rng: np.random.Generator) 
             clip[:, start:stop] = fill_value[start:stop]
         for start, stop in times:
             clip[start:stop] = fill_value
-    return frames
 
 
 def _draw_masks(size: int, *, n_clips: int, rng: np.random.Generator) -> list[list[Span]]:

@@ -51,9 +51,8 @@ def cross_validate(
     ----------
     output : Path
         Folder of the models; contains a folder per fold and seed with the files of `train` and ``card.json``.
-    data : Dataset
-    train : Train
-    seeds : sequence of int
+    data, train, seeds
+        Each model is trained by `train` on one fold of `data` with one seed.
     settings : mapping
         Settings of the model, for its card.
     inputs : iterable of Path

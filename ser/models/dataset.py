@@ -25,22 +25,13 @@ from ser.utils.errors import UserError
 class FeatureStore:
     """Features of a set of clips, read once for all folds.
 
-    Attributes
-    ----------
-    paths : sequence of Path
-        Tables of frame features, or of functionals for a model that uses nothing else.
-    clip_ids : sequence of str
-        Clips to read.
-    kinds : sequence of str, optional
-        Frame features to read, such as mel; all by default.
-    functionals_paths : sequence of Path
-        Tables of functionals for a model that uses frame features and functionals.
+    The tables in `paths` are of frame features, or of functionals for a model that uses nothing else.
     """
 
     paths: Sequence[Path]
     clip_ids: Sequence[str]
-    kinds: Sequence[str] | None = None
-    functionals_paths: Sequence[Path] = ()
+    kinds: Sequence[str] | None = None  # frame features to read, such as mel; all by default
+    functionals_paths: Sequence[Path] = ()  # for a model that uses both
 
     @cached_property
     def frames(self) -> Frames:
@@ -70,8 +61,7 @@ class Dataset:
     Attributes
     ----------
     table : DataFrame
-        One row per clip and fold, with columns emotion, fold and split. Augmented clips are in training only,
-        corrupted clips in testing only.
+        Output of `ser.dataset.splits.assign_splits`: one row per clip and fold.
     classes : sequence of str
         Emotions in canonical order; labels are indices into it.
     store : FeatureStore
@@ -140,10 +130,8 @@ def read(
     ----------
     folder : Path
         Folder of the feature tables ``<corpus>.parquet``.
-    corpora : sequence of str
-        Names of the corpora.
-    split_table : Path
-        Output of the stage `split`.
+    corpora, split_table
+        Names of the corpora, and output of the stage `split`.
     augmented : bool
         Include augmented clips in training.
     kinds : sequence of str, optional

@@ -42,16 +42,6 @@ def test_mixup_uses_the_same_weights_and_partners_for_all_arrays() -> None:
     assert (targets == np.eye(6)).all()
 
 
-def test_small_alpha_mixes_little() -> None:
-    """The weight of the partner decreases with alpha."""
-    targets = np.eye(50, dtype=np.float32)
-    kept = [
-        np.diag(batching.mixup(targets[:, None], targets, alpha=alpha, rng=rng())[1]).mean() for alpha in (0.01, 0.2, 1)
-    ]
-    assert kept[0] > 0.97
-    assert kept[0] > kept[1] > kept[2] > 0.6
-
-
 @pytest.mark.parametrize(("class_weight", "expected"), [("balanced", [3, 0, 3]), (None, [5, 0, 1])])
 def test_class_weight(class_weight: str | None, expected: list[int]) -> None:
     """Balanced weights give each class that occurs the same sum of targets; the total stays the number of clips."""
@@ -63,16 +53,16 @@ def test_class_weight(class_weight: str | None, expected: list[int]) -> None:
 def test_masks_are_bands_of_time_and_features() -> None:
     """Masked frames and features get the fill value, at most a quarter of either axis, and all else is unchanged."""
     frames = np.full((40, 32, 8), 100, dtype=np.float32)
-    result = batching.spec_augment(frames, fill_value=FILL_VALUE, rng=rng())
-    masked = result != 100
-    np.testing.assert_array_equal(result[masked], np.broadcast_to(FILL_VALUE, result.shape)[masked])
+    batching.spec_augment(frames, fill_value=FILL_VALUE, rng=rng())
+    masked = frames != 100
+    np.testing.assert_array_equal(frames[masked], np.broadcast_to(FILL_VALUE, frames.shape)[masked])
     masked_frames, masked_features = masked.all(axis=2), masked.all(axis=1)
     np.testing.assert_array_equal(masked, masked_frames[:, :, None] | masked_features[:, None, :])
     assert 0 < masked_frames.mean(axis=1).max() <= 1 / 4
     assert 0 < masked_features.mean(axis=1).max() <= 1 / 4
-    assert result is frames
-    single = np.full((9, 1, 1), 100, dtype=np.float32)  # a clip is never masked completely
-    assert (batching.spec_augment(single, fill_value=FILL_VALUE[:1], rng=rng()) == 100).all()
+    single = np.full((9, 1, 1), 100, dtype=np.float32)
+    batching.spec_augment(single, fill_value=FILL_VALUE[:1], rng=rng())
+    assert (single == 100).all()  # a clip is never masked completely
 
 
 def test_branches_are_masked_independently() -> None:
