@@ -11,9 +11,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,14 +20,10 @@ import pytest
 import soundfile
 
 from ser.audio import clean as audio_clean
-from ser.audio import io as audio_io
 from ser.audio.io import AudioError
-from ser.corpora.base import load_corpus
-from ser.dataset.preprocess import PreprocessingLog, make_clips
-from ser.dataset.recordings import list_recordings
 from ser.params import Preprocess
 from tests.helpers import factories
-from tests.helpers.signals import encode, noise, ravdess_names, sine
+from tests.helpers.signals import encode, noise, sine
 
 ROOT = Path(__file__).parents[1]
 TONE = sine(440, seconds=0.2)
@@ -137,6 +131,7 @@ def clean(recording: Path | bytes, settings: Preprocess | None = None) -> str:
     assert (clip.dtype, clip.ndim) == (np.float32, 1)
     assert len(clip) > 0
     assert np.isfinite(clip).all()
+    assert np.abs(clip).max() < 1
     return "clip"
 
 
@@ -214,8 +209,7 @@ def wav(**changes: int) -> bytes:
     [
         ({"channels": 0}, "not decodable"),
         ({"channels": 33, "align": 66}, "33; expected at most 32"),
-        ({"rate": 1}, "1 Hz; expected 4000 to 384000"),
-        ({"rate": 3999}, "3999 Hz"),
+        ({"rate": 3999}, "3999 Hz; expected 4000 to 384000"),
         ({"rate": 384001}, "384001 Hz"),
         ({"data": 0}, "no samples"),
         ({"data": 6401}, "truncated: the header declares 6401 bytes, the file has 6400"),
@@ -240,16 +234,6 @@ def test_invalid_values(sample: float, reason: str) -> None:
     stereo = np.stack([TONE, TONE], axis=1).astype(np.float64)
     stereo[1000] = sample
     assert reason in clean(encode(stereo, subtype="DOUBLE"))
-
-
-@pytest.mark.parametrize("scale", [1e-3, 2**15, 2**31])
-def test_integers_stored_as_floats(scale: float) -> None:
-    """Their scale has no influence on the clip."""
-    clip, expected = (
-        audio_clean.clean_and_measure(encode(signal, subtype="DOUBLE"), preprocess())[0]
-        for signal in (TONE * scale, TONE)
-    )
-    np.testing.assert_allclose(clip, expected, atol=1e-6)
 
 
 def mp3(*, mode: str = "CONSTANT", rising: bool = False) -> bytes:
@@ -302,24 +286,6 @@ def test_special_files_are_rejected(tmp_path: Path) -> None:
     reasons = {path.stem: clean(path) for path in tmp_path.iterdir()}
     assert reasons.pop("broken") == "cannot be read: No such file or directory"
     assert all("expected a file" in reason for reason in reasons.values())
-
-
-def test_corpus_of_damaged_files(tmp_path: Path) -> None:
-    """Each recording is a clip or rejected with a reason, and the counts add up."""
-    contents = [content for generate in GENERATORS for _, content in list(generate())[::17]]
-    names = [f"{name}.wav" for name in ravdess_names(len(contents))]
-    for name, content in zip(names, contents, strict=True):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(content)
-    log = PreprocessingLog()
-    recordings = list_recordings(tmp_path, load_corpus("ravdess").parse, corpus="ravdess")
-    clips = list(chain.from_iterable(make_clips(tmp_path, recordings, preprocess(), corpus="ravdess", log=log)))
-    usable = [f"{clip['clip_id'].removeprefix('ravdess/')}.wav" for clip in clips]
-    assert Counter(usable + [recording.file for recording in log.rejected]) == Counter(names)
-    assert all(recording.reason for recording in log.rejected)
-    assert log.counts() == {"recordings": len(names), "usable": len(clips), "unusable": len(log.rejected)}
-    assert len(clips) > 3
-    assert all(np.isfinite(audio_io.from_flac(clip["audio"])).all() for clip in clips)
 
 
 def test_memory_does_not_grow_with_duration(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ser.audio import clean as audio_clean
 from ser.audio.io import AudioError
 from ser.params import Preprocess
 from tests.helpers import factories
-from tests.helpers.signals import RATE, encode, level_db, noise, pitch, silence, sine
+from tests.helpers.signals import RATE, encode, level_db, noise, silence, sine
 
 TONE = sine(440, seconds=0.5)
 FLAC = encode(noise(seconds=0.5), kind="FLAC")
@@ -41,33 +41,26 @@ def flac_of_length(n_samples: int) -> bytes:
 
 
 INVALID = {
-    "text": (b"Dogs are sitting by the door\n" * 99, "not decodable"),
     "nothing": (b"", "empty"),
     "no samples": (encode(silence(0)), "no samples"),
     "truncated WAV": (encode(TONE)[:-1000], "truncated: .*16000 bytes.*15000"),
     "truncated FLAC": (FLAC[:-1000], "not decodable as audio: .*FLAC"),
-    "four bytes of FLAC": (FLAC[:4], "FLAC"),
     "damaged FLAC": (FLAC[:4000] + bytes(99) + FLAC[4099:], "FLAC"),
     "FLAC of unknown length": (flac_of_length(0), "length|not decodable"),
     "FLAC longer than memory": (flac_of_length(2**36 - 1), "too long: .*1193.0 hours"),
     "digital silence": (encode(silence(1)), "all silence"),
     "opposite channels": (encode(np.stack([TONE, -TONE], axis=1), subtype="FLOAT"), "all silence"),
     "NaN": (encode(np.where(TONE > 0.49, np.nan, TONE), subtype="FLOAT"), "not numbers"),
-    "single sample": (encode(TONE[1:2], rate=48000), "too short: 0.00 s"),
     "short": (encode(sine(440, seconds=0.2)), "too short: 0.20 s"),
     "short after trimming": (encode(np.concatenate([silence(1), TONE[:1600], silence(1)])), "too short: 0.1"),
 }
 
 
-@pytest.mark.parametrize("name", INVALID)
-def test_invalid_recording_has_a_reason(name: str, tmp_path: Path) -> None:
-    """The reason is a single line."""
-    content, reason = INVALID[name]
-    file = tmp_path / "recording.wav"
-    file.write_bytes(content)
-    with pytest.raises(AudioError, match=reason) as caught:
-        clean(file, preprocess())
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize(("content", "reason"), INVALID.values(), ids=INVALID)
+def test_invalid_recording_has_a_reason(content: bytes, reason: str) -> None:
+    """The reason has the values found and expected."""
+    with pytest.raises(AudioError, match=reason):
+        clean(content, preprocess())
 
 
 def test_recording_beyond_the_band_is_silent() -> None:
@@ -76,14 +69,6 @@ def test_recording_beyond_the_band_is_silent() -> None:
     faded = tone * np.hanning(len(tone)).astype(np.float32)
     with pytest.raises(AudioError, match="silence"):
         clean(encode(faded, rate=48000), preprocess(normalize="rms"))
-
-
-@pytest.mark.parametrize("rate", [RATE, 48000])
-def test_clips_have_the_sample_rate_of_the_settings(rate: int) -> None:
-    """Duration and pitch do not change."""
-    clip = clean(encode(sine(440, rate=rate), rate=rate), preprocess(sample_rate=8000, trim_top_db=None))
-    assert len(clip) == 8000
-    assert pitch(clip, rate=8000) == pytest.approx(440, abs=0.2)
 
 
 def test_published_recordings(corpora: Path) -> None:

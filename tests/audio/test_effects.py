@@ -22,9 +22,8 @@ def loudness(signal: np.ndarray) -> float:
 
 def test_mono_is_the_mean_of_the_channels() -> None:
     """The type remains float32."""
-    stereo = np.stack([np.full(8000, 0.6), np.full(8000, -0.2)], axis=1).astype(np.float32)
-    np.testing.assert_allclose(effects.to_mono(stereo), np.full(8000, 0.2), rtol=1e-6)
-    assert effects.to_mono(stereo).dtype == np.float32
+    mono = effects.to_mono(np.array([[0.75, -0.25], [0, 1]], dtype=np.float32))
+    assert (mono.tolist(), mono.dtype) == ([0.25, 0.5], np.float32)
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 24414, 48000, 96000])
@@ -34,12 +33,6 @@ def test_resampling_keeps_pitch_level_and_duration(rate: int) -> None:
     assert len(resampled) == RATE
     assert pitch(resampled) == pytest.approx(1000, abs=0.2)
     assert level_db(resampled[1600:-1600]) == pytest.approx(level_db(sine(1000)), abs=0.05)
-
-
-def test_resampling_does_not_alias() -> None:
-    """A tone above half the new rate is removed."""
-    resampled = effects.resample(sine(12000, rate=48000), rate=48000, to=RATE)
-    assert level_db(resampled[1600:-1600]) < -90
 
 
 def test_resampling_in_blocks() -> None:

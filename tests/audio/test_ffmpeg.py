@@ -53,11 +53,10 @@ def test_failed_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body
         pass
 
 
-@pytest.mark.parametrize("content", [M4A + bytes(99), b"Dogs are sitting\n" * 99, b"\x89PNG\r\n\x1a\n" + bytes(99)])
-def test_without_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+def test_without_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error lists the accepted formats, and that ffmpeg reads others; these are not converted."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(AudioError, match=r"WAV.*ffmpeg"), ffmpeg.open_with_ffmpeg(content):
+    with pytest.raises(AudioError, match=r"WAV.*ffmpeg"), ffmpeg.open_with_ffmpeg(M4A + bytes(99)):
         pass
     with ffmpeg.open_with_ffmpeg(WAV) as recording:
         assert recording is WAV

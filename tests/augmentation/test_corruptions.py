@@ -44,16 +44,11 @@ def test_names_of_corruptions() -> None:
 
 
 @pytest.mark.parametrize("snr", [20, 10, 0])
-def test_noise_has_the_signal_to_noise_ratio(snr: int) -> None:
-    """The RMS level of the noise is below that of the signal by the ratio."""
-    added = corrupt(f"noise_{snr}db", noise_snr_db=[snr]) - TONE
-    assert level_db(TONE) - level_db(added) == pytest.approx(snr, abs=0.1)
-
-
-def test_noise_is_pink() -> None:
-    """Each octave has the same power."""
+def test_noise_is_pink_and_has_the_signal_to_noise_ratio(snr: int) -> None:
+    """The RMS level of the noise is below that of the signal by the ratio, and each octave has the same power."""
     signal = sine(1000, seconds=8, amplitude=0.1)
-    added = corrupt("noise_0db", signal, noise_snr_db=[0]) - signal
+    added = corrupt(f"noise_{snr}db", signal, noise_snr_db=[snr]) - signal
+    assert level_db(signal) - level_db(added) == pytest.approx(snr, abs=0.1)
     octaves = [10 * np.log10(power(added, low, 2 * low)) for low in (250, 500, 1000, 2000, 4000)]
     assert np.ptp(octaves) < 1
 
@@ -66,14 +61,6 @@ def test_telephone_band() -> None:
     assert level_db(above) < level_db(TONE) - 30
     hiss = corrupt("telephone", noise(), telephone=True)
     assert power(hiss, 4200, 8000) < 0.001 * power(hiss, 300, 3400)
-
-
-@pytest.mark.parametrize("amplitude", [0.5, 0.05])
-def test_mu_law_quantization_noise(amplitude: float) -> None:
-    """The signal-to-noise ratio of 8-bit mu-law is about 38 dB at any level (ITU-T G.711)."""
-    signal = sine(1000, amplitude=amplitude)
-    error = audio_io.mu_law_codec(signal, rate=RATE) - signal
-    assert level_db(signal) - level_db(error) == pytest.approx(38, abs=4)
 
 
 def test_reverberation_time() -> None:
@@ -113,11 +100,7 @@ def test_selection_is_even_and_reproducible() -> None:
 
 
 def test_larger_selection_is_a_superset() -> None:
-    """A selection larger than the corpus is all of it, and 0 clips are none."""
+    """A selection larger than the corpus is all of it."""
     clips = factories.demo()
-    none, few, many, everything = (
-        set(corruptions.select_clips(clips, settings(n_clips=n), seed=1)) for n in (0, 50, 120, 10_000)
-    )
-    assert not none
-    assert few < many
-    assert everything == set(clips.clip_id)
+    few, many, everything = (corruptions.select_clips(clips, settings(n_clips=n), seed=1) for n in (50, 120, 10_000))
+    assert set(few) < set(many) < set(everything) == set(clips.clip_id)

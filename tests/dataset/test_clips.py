@@ -69,11 +69,13 @@ def test_row_without_a_column_is_rejected(tmp_path: Path) -> None:
 
 
 def test_several_tables_are_read_as_one(tmp_path: Path) -> None:
-    """The result is sorted and has no payload."""
+    """The result is sorted and has no payload; a clip in two tables is an error."""
     originals = [row for row in ROWS if not row["augmentation"]]
     copies = [row for row in reversed(ROWS) if row["augmentation"]]
     paths = [write(tmp_path / "copies.parquet", copies), write(tmp_path / "clips.parquet", originals)]
     pd.testing.assert_frame_equal(read_clips(paths), CLIPS, check_dtype=False)
+    with pytest.raises(UserError, match=originals[0]["clip_id"]):
+        read_clips([*paths, paths[1]])
 
 
 def test_empty_table_has_all_columns(tmp_path: Path) -> None:
@@ -81,13 +83,6 @@ def test_empty_table_has_all_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "clips.parquet", [])
     assert list(iterate_clips(path)) == []
     assert tuple(read_clips([path]).columns) == COLUMNS
-
-
-def test_clip_in_two_tables_is_rejected(tmp_path: Path) -> None:
-    """The error names the clip."""
-    paths = [write(tmp_path / name, ROWS[:5]) for name in ("a.parquet", "b.parquet")]
-    with pytest.raises(UserError, match=ROWS[0]["clip_id"]):
-        read_clips(paths)
 
 
 def test_metadata_is_read(tmp_path: Path) -> None:
@@ -98,12 +93,11 @@ def test_metadata_is_read(tmp_path: Path) -> None:
     assert read_metadata(write(tmp_path / "clips.parquet", ROWS[:2])) == {}
 
 
-@pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_failing_writer_keeps_the_former_table(error: type[BaseException], exists: bool, tmp_path: Path) -> None:
+def test_failing_writer_keeps_the_former_table(error: type[BaseException], tmp_path: Path) -> None:
     """No incomplete table is written, and no temporary file is left."""
-    path = tmp_path / "clips.parquet"
-    before = {write(path, ROWS[:2]): path.read_bytes()} if exists else {}
+    path = write(tmp_path / "clips.parquet", ROWS[:2])
+    before = {path: path.read_bytes()}
     with pytest.raises(error), clip_writer(path, payload=AUDIO) as write_more:
         write_more(ROWS)
         raise error
@@ -133,15 +127,11 @@ def change(column: str, value: str, *, row: int) -> Callable[[pd.DataFrame], pd.
 
 INVALID: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "missing column": (lambda clips: clips.drop(columns="sentence"), "columns"),
-    "order of columns": (lambda clips: clips[[*COLUMNS[::-1]]], "columns"),
     "repeated clip": (lambda clips: pd.concat([clips, clips.iloc[3:4]], ignore_index=True), CLIPS.clip_id[3]),
     "emotion": (change("emotion", "Bored", row=2), "'Bored'"),
     "original of an original": (change("original_id", "ravdess/x", row=0), "ravdess/x"),
     "original of a copy": (change("original_id", CLIPS.clip_id[1], row=1), "'noise'"),
-    "original with augmentation": (change("augmentation", "noise", row=0), "'noise'"),
-    "copy without augmentation": (change("augmentation", "", row=1), "''"),
     "speaker of another corpus": (change("speaker", "tess-OAF", row=4), "tess-OAF"),
-    "speaker without corpus": (change("speaker", "01", row=4), "speaker 01"),
 }
 
 
@@ -152,8 +142,3 @@ def test_invalid_table_is_rejected(case: str) -> None:
     with pytest.raises(UserError) as error:
         validate(spoil(CLIPS.copy()))
     assert message in str(error.value) and "\n" not in str(error.value)
-
-
-def test_valid_table_is_accepted() -> None:
-    """A payload column is allowed."""
-    validate(CLIPS.assign(audio=b""))

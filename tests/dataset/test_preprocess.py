@@ -73,10 +73,7 @@ def test_clip_has_the_labels_of_its_file_name(fake_corpora: Path) -> None:
 
 REJECTED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "Actor_01/notes about the recording.wav": (lambda file: file.write_bytes(encode(sine(440))), "ravdess"),
-    "Actor_25/03-01-05-01-01-01-25.wav": (lambda file: file.write_bytes(encode(sine(440))), "ravdess"),
     "Actor_01/03-01-01-01-01-01-01.wav": (lambda file: file.write_text("no audio"), ""),
-    "Actor_01/03-01-02-01-01-01-01.wav": (lambda file: file.touch(), ""),
-    "Actor_01/03-01-03-01-01-01-01.wav": (lambda file: file.write_bytes(encode(sine(440))[:-9]), ""),
     "Actor_01/03-01-04-01-01-01-01.wav": (lambda file: file.write_bytes(encode(silence(1))), "silence"),
     "Actor_01/03-01-06-01-01-01-01.FLAC": (lambda file: file.write_bytes(encode(sine(440)[:99])), "too short"),
     "Actor_01/03-01-07-01-01-01-01.wav": (lambda file: file.symlink_to("gone.wav"), ""),

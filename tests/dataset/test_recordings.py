@@ -28,10 +28,11 @@ def test_all_audio_suffixes_are_found(tmp_path: Path) -> None:
 
 
 def test_subfolders_are_searched(tmp_path: Path) -> None:
-    """Hidden files and other files are ignored; a folder may have the name of an audio file."""
-    write_recordings(tmp_path, ["deep/er/b.wav", "a.wav", ".hidden.wav", ".trash/c.wav", "deep/._b.wav", "t.wav/a.wav"])
-    (tmp_path / "README.txt").write_text("not audio")
-    assert relative_paths(tmp_path) == ["a.wav", "deep/er/b.wav", "t.wav/a.wav"]
+    """Hidden files and other files are ignored; the parent may be hidden, as .dvc/tmp of DVC's experiments is."""
+    folder = tmp_path / ".dvc"
+    write_recordings(folder, ["deep/er/b.wav", "a.wav", ".hidden.wav", ".trash/c.wav", "deep/._b.wav", "t.wav/a.wav"])
+    (folder / "README.txt").write_text("not audio")
+    assert relative_paths(folder) == ["a.wav", "deep/er/b.wav", "t.wav/a.wav"]
 
 
 def test_linked_folders_are_searched_once(tmp_path: Path) -> None:
@@ -58,30 +59,22 @@ def test_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch: p
         find_recordings(tmp_path)
 
 
-def test_hidden_parent_folder_does_not_matter(tmp_path: Path) -> None:
-    """Experiments of DVC run below .dvc/tmp."""
-    write_recordings(tmp_path / ".dvc" / "raw", ["a.wav"])
-    assert relative_paths(tmp_path / ".dvc" / "raw") == ["a.wav"]
-
-
 def test_order_of_the_file_system_does_not_matter(fake_corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Recordings are sorted; those that cannot be parsed have a rejection reason."""
     folder = fake_corpora / "ravdess"
     for name in ("x.wav", "Actor_01/y.wav", "Actor_02.wav"):
         (folder / name).touch()
-    walk, tables = os.walk, []
-    for reverse in (False, True):
+    walk, expected = os.walk, list_recordings(folder, PARSE, corpus="ravdess")
 
-        def sorted_walk(*args: Any, _reverse: bool = reverse, **options: Any) -> Any:
-            for current, subfolders, names in walk(*args, **options):
-                subfolders.sort(reverse=_reverse)
-                yield current, subfolders, sorted(names, reverse=_reverse)
+    def reversed_walk(*args: Any, **options: Any) -> Any:
+        for current, subfolders, names in walk(*args, **options):
+            subfolders.reverse()
+            yield current, subfolders, names[::-1]
 
-        monkeypatch.setattr(os, "walk", sorted_walk)
-        assert find_recordings(folder) == sorted(find_recordings(folder))
-        tables.append(list_recordings(folder, PARSE, corpus="ravdess"))
-    assert tables[0] == tables[1]
-    assert [bool(recording.rejection_reason) for recording in tables[0]].count(True) == 3
+    monkeypatch.setattr(os, "walk", reversed_walk)
+    assert find_recordings(folder) == sorted(find_recordings(folder))
+    assert list_recordings(folder, PARSE, corpus="ravdess") == expected
+    assert [bool(recording.rejection_reason) for recording in expected].count(True) == 3
 
 
 def test_missing_or_empty_folder_is_an_error(tmp_path: Path) -> None:

@@ -104,15 +104,6 @@ def test_held_out_speakers_of_ravdess_are_balanced_by_sex(seed: int) -> None:
         assert speakers.sex.value_counts().to_dict() == {"f": 2, "m": 2}
 
 
-def test_every_speaker_is_tested_with_some_seed() -> None:
-    """The test speakers are random."""
-    tested = set()
-    for seed in range(40):
-        result = split_of(table("demo"), seed=seed)
-        tested |= set(result[result.split == "test"].clip_id.str.slice(5, 7))
-    assert len(tested) == 12
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_fractions_of_few_speakers(seed: int) -> None:
     """They are rounded to speakers; of TESS, one speaker and 15 % of the words of the other are held out."""
@@ -122,21 +113,13 @@ def test_fractions_of_few_speakers(seed: int) -> None:
     assert len(values(clips, "sentence", "val")) / 200 == pytest.approx(0.15, abs=0.03)
 
 
-@pytest.mark.parametrize(("test", "val"), [(0.1, 0.1), (0.2, 0.1), (0.25, 0.25), (0.34, 0.33), (0.4, 0.2), (0.6, 0.2)])
+@pytest.mark.parametrize(("test", "val"), [(0.1, 0.1), (0.2, 0.04), (0.25, 0.25), (0.34, 0.33), (0.4, 0.2), (0.6, 0.2)])
 def test_fractions_of_many_speakers(test: float, val: float) -> None:
     """The number of held-out speakers differs from the fraction by at most one."""
     settings = factories.split("speaker_independent", test=test, val=val)
     n_speakers = splits.assign_splits(table("ravdess"), split_of(table("ravdess"), settings)).groupby("split").speaker
     assert n_speakers.nunique()["test"] == pytest.approx(24 * test, abs=1)
     assert n_speakers.nunique()["val"] == pytest.approx(24 * val, abs=1)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_small_fraction_holds_out_one_speaker(seed: int) -> None:
-    """The number does not depend on the seed."""
-    settings = factories.split("speaker_independent", test=0.2, val=0.04)
-    clips = splits.assign_splits(table("ravdess"), split_of(table("ravdess"), settings, seed=seed))
-    assert len(values(clips, "speaker", "val")) == 1
 
 
 def test_three_speakers_are_in_one_split_each() -> None:
@@ -196,28 +179,18 @@ def test_augmented_clips_are_in_training_and_corrupted_clips_in_test(
         assert (clips.groupby("original_id")[column].nunique() == 1).all(), column
 
 
-def test_merged_emotion_has_the_label_of_its_target() -> None:
-    """Augmented clips have it too."""
-    result = split_of(table("ravdess"), emotions=factories.emotions(calm="neutral"))
-    assert result.emotion.value_counts()["neutral"] == 96 + 192
-    assert set(result.emotion) == set(EMOTIONS) - {"calm"}
-    assert len(result) == 1440
+def test_merged_and_unused_emotions() -> None:
+    """A merged emotion has the label of its target, unused ones are excluded, and so are their augmented clips."""
+    result = split_of(table("ravdess"), emotions=factories.emotions("neutral", "happy", "sad", calm="neutral"))
+    assert result.emotion.value_counts().to_dict() == {"neutral": 96 + 192, "happy": 192, "sad": 192}
     clips = splits.assign_splits(factories.with_copies(table("ravdess")), result)
+    assert set(clips.emotion) == {"neutral", "happy", "sad"}
     assert set(clips.emotion[clips.clip_id.str.contains("/03-01-02")]) == {"neutral"}
 
 
-def test_unused_emotions_are_excluded() -> None:
-    """Their augmented clips are excluded too."""
-    used = ("neutral", "happy", "sad", "angry")
-    result = split_of(table("demo"), emotions=factories.emotions(*used))
-    assert set(result.emotion) == set(used)
-    assert len(result) == 4 * 12 * 3
-    assert set(splits.assign_splits(factories.with_copies(table("demo")), result).emotion) == set(used)
-
-
-def one_speaker_only(emotion: str) -> pd.DataFrame:
+def calm_of_one_speaker() -> pd.DataFrame:
     clips = table("ravdess")
-    return clips[(clips.emotion != emotion) | (clips.speaker == "ravdess-05")]
+    return clips[(clips.emotion != "calm") | (clips.speaker == "ravdess-05")]
 
 
 def one_clip_of_calm() -> pd.DataFrame:
@@ -234,8 +207,7 @@ def one_clip_per_speaker() -> pd.DataFrame:
     [
         (lambda: factories.ravdess(actors=[7]), {}, "two speakers, ravdess has 1; set protocol: random"),
         (lambda: factories.tess(n_words=1), {}, "tess leaves one speaker and one sentence.*set protocol: random"),
-        (lambda: one_speaker_only("disgust"), {}, r"fold 1 has no clip of disgust \(protocol: speaker_independent"),
-        (lambda: one_speaker_only("calm"), {}, r"fold 1 has no clip of calm \(protocol: speaker_independent"),
+        (calm_of_one_speaker, {}, r"fold 1 has no clip of calm \(protocol: speaker_independent"),
         (one_clip_of_calm, {"settings": factories.split("random")}, "ravdess has too few clips of some emotion"),
         (one_clip_per_speaker, {}, "fold 1"),
         (factories.ravdess, {"emotions": ONE_CLASS}, r"emotions\.use leaves clips of \['neutral'\].*surprised"),

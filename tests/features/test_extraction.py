@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -23,15 +22,6 @@ def test_originals_precede_their_augmented_clips(folder: Path) -> None:
     for name in ("frames.parquet", "functionals.parquet"):
         stored = pd.read_parquet(folder / name)
         pd.testing.assert_frame_equal(stored[list(clips.columns)], clips, check_dtype=False)
-
-
-def test_pandas_reads_the_tables(folder: Path, expected: dict[str, np.ndarray]) -> None:
-    """Frames and functionals are lists in a data frame."""
-    clip_id = f"ravdess/{NAMES[1]}"
-    frames = pd.read_parquet(folder / "frames.parquet").set_index("clip_id").frames[clip_id]
-    vector = pd.read_parquet(folder / "functionals.parquet").set_index("clip_id").functionals[clip_id]
-    np.testing.assert_allclose(np.stack(frames), expected[clip_id], rtol=1e-5, atol=1e-5)
-    assert vector.shape == (10,)
 
 
 def test_without_augmented_clips(tmp_path: Path) -> None:

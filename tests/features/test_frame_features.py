@@ -68,32 +68,18 @@ def test_names_of_each_feature(feature: str) -> None:
 
 def test_columns_follow_the_order_of_the_settings() -> None:
     """A subset in another order has the same columns."""
-    selected = settings("zcr", "mfcc", "rms")
-    columns = [feature_names(settings()).index(name) for name in feature_names(selected)]
-    expected = frame_features(noise(), settings(), rate=RATE)[:, columns]
+    selected, everything = settings("zcr", "mfcc", "rms"), settings()
+    columns = [feature_names(everything).index(name) for name in feature_names(selected)]
+    expected = frame_features(noise(), everything, rate=RATE)[:, columns]
     np.testing.assert_array_equal(frame_features(noise(), selected, rate=RATE), expected)
-
-
-@pytest.mark.parametrize("hz", [500, 1000, 3000, 7000])
-def test_mel_band_of_a_sine(hz: float) -> None:
-    """The band with the nearest centre has the highest level."""
-    centres = librosa.mel_frequencies(64 + 2, fmin=50, fmax=RATE / 2)[1:-1]
-    assert set(steady("mel", sine(hz)).argmax(axis=1)) == {np.abs(centres - hz).argmin()}
 
 
 def test_mel_level_of_a_sine() -> None:
     """Levels are relative to full scale: the bin of the sine, at half its amplitude, and two neighbours."""
     centre = librosa.mel_frequencies(9, fmin=0, fmax=RATE / 2)[4]
-    level = steady("mel", sine(centre, amplitude=0.5), mel={"n_mels": 7, "fmin": 0})[:, 3]
-    np.testing.assert_allclose(level, 10 * np.log10(1.5 * 0.25**2), atol=0.5)
-
-
-@pytest.mark.parametrize(("hz", "pitch_class"), [(1760, 9), (2093, 0), (2637, 4)])
-def test_chroma_of_a_sine(hz: float, pitch_class: int) -> None:
-    """The pitch classes of A, C and E, counted from C, have the maximum, which is 1."""
-    chroma = steady("chroma", sine(hz))
-    assert set(chroma.argmax(axis=1)) == {pitch_class}
-    np.testing.assert_allclose(chroma.max(axis=1), 1)
+    levels = steady("mel", sine(centre, amplitude=0.5), mel={"n_mels": 7, "fmin": 0})
+    assert set(levels.argmax(axis=1)) == {3}
+    np.testing.assert_allclose(levels[:, 3], 10 * np.log10(1.5 * 0.25**2), atol=0.5)
 
 
 @pytest.mark.parametrize("amplitude", [1.0, 0.5, 0.001])
@@ -103,14 +89,6 @@ def test_rms_of_a_sine(amplitude: float) -> None:
     np.testing.assert_allclose(steady("rms", sine(1000, amplitude=amplitude)), expected, atol=0.01)
     for feature in ("rms", "mel"):
         np.testing.assert_allclose(steady(feature, silence(0.5)), -80, atol=1e-4)
-
-
-@pytest.mark.parametrize("hz", [101, 1001, 4001])
-def test_zero_crossing_rate_of_a_sine(hz: float) -> None:
-    """It is twice the frequency over the sample rate; no sample is exactly 0 at these frequencies."""
-    rates = steady("zcr", sine(hz))
-    assert rates.mean() == pytest.approx(2 * hz / RATE, rel=0.02)
-    assert np.ptp(rates) <= 2 / 512 + 1e-9
 
 
 def test_spectral_descriptors_of_white_noise() -> None:
@@ -158,11 +136,8 @@ def test_derivatives_of_a_decay() -> None:
     pulses = np.zeros(RATE // 2, dtype=np.float32)
     pulses[::160] = 1  # one per hop, so that all frames are alike
     decay = (pulses * 10 ** (-np.arange(len(pulses)) / RATE)).astype(np.float32)
-    mfcc = steady("mfcc", decay)[6:-6]  # a derivative extends over four more frames
-    static, first, second = np.split(mfcc, 3, axis=1)
-    expected = np.array([-1.6] + [0] * 19)
-    np.testing.assert_allclose(np.diff(static, axis=0), np.tile(expected, (len(static) - 1, 1)), atol=0.01)
-    np.testing.assert_allclose(first, np.tile(expected, (len(first), 1)), atol=0.01)
+    _, first, second = np.split(steady("mfcc", decay)[6:-6], 3, axis=1)  # a derivative extends over four more frames
+    np.testing.assert_allclose(first, np.tile([-1.6] + [0] * 19, (len(first), 1)), atol=0.01)
     np.testing.assert_allclose(second, 0, atol=0.01)
 
 
@@ -175,14 +150,14 @@ def test_golden_features() -> None:
         assert measured[name] == pytest.approx(values, rel=1e-3, abs=1e-3), name
 
 
-def all_features(signals: list[np.ndarray]) -> list[bytes]:
-    return [frame_features(signal, settings(), rate=RATE).tobytes() for signal in signals]
-
-
 def test_features_do_not_depend_on_threads() -> None:
     """Under ser.utils.parallel the bytes are the same for any number of BLAS threads."""
+
+    def compute(signals: list[np.ndarray]) -> bytes:
+        return frame_features(signals[0], settings(), rate=RATE).tobytes()
+
     results = []
     for threads in (1, 4):
         with threadpool_limits(threads):
-            results.append(list(map_batches(all_features, [[noise(), sine(440)]], description="test")))
+            results += map_batches(compute, [[noise()]], description="test")
     assert results[0] == results[1]

@@ -55,11 +55,9 @@ def test_dynamics(n_frames: int) -> None:
 
 
 @pytest.mark.parametrize("n_frames", [1, 2])
-def test_very_short_clips(n_frames: int) -> None:
-    """All functionals of a single frame or two are finite, and the curvature is 0."""
-    values = dict(zip(COLUMN_FUNCTIONALS, compute(np.arange(n_frames)[:, None] + 4, *COLUMN_FUNCTIONALS), strict=True))
-    assert np.isfinite(list(values.values())).all()
-    dynamics = [values[name] for name in ("slope", "curvature", "mean_abs_delta")]
+def test_dynamics_of_very_short_clips(n_frames: int) -> None:
+    """The curvature of a single frame or two is 0."""
+    dynamics = compute(np.arange(n_frames)[:, None] + 4, "slope", "curvature", "mean_abs_delta")
     assert dynamics == pytest.approx([n_frames - 1, 0, n_frames - 1])
 
 

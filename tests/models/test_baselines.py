@@ -67,20 +67,6 @@ def test_scaling_is_part_of_the_model(name: str) -> None:
     np.testing.assert_allclose(baselines.predict(model, HELD_OUT * scale + offset), predict(name), atol=1e-3)
 
 
-def test_scaling_is_fitted_on_training_rows() -> None:
-    """The scaler has the mean of the training rows."""
-    scaler = fitted("knn")[0].named_steps["scale"]
-    np.testing.assert_allclose(scaler.mean_, VALUES.mean(axis=0, dtype=np.float64), rtol=1e-5, atol=1e-6)
-    assert scaler.n_samples_seen_ == 60
-
-
-def test_duplicated_features_do_not_change_knn() -> None:
-    """Whitening removes the influence of duplicated features on distances."""
-    columns = [0, 1, 2, 3, 3, 3, 4]
-    model, _ = fit("knn", VALUES[:, columns])
-    np.testing.assert_allclose(baselines.predict(model, HELD_OUT[:, columns]), predict("knn"), atol=1e-3)
-
-
 @pytest.mark.parametrize(
     "kernel", [{"kernel": "linear"}, {"kernel": "rbf", "gamma": 0.1}, {"kernel": "rbf", "gamma": "scale"},
                {"kernel": "poly", "gamma": "auto", "degree": 2, "coef0": 1.0}],
@@ -172,10 +158,7 @@ class Payload:
 
 def test_pickle_is_refused(tmp_path: Path) -> None:
     """A pickle with the name of the model is not loaded, and its code does not run."""
-    content = pickle.dumps(Payload(tmp_path / "executed"))
-    (tmp_path / "model.skops").write_bytes(content)
+    (tmp_path / "model.skops").write_bytes(pickle.dumps(Payload(tmp_path / "executed")))
     with pytest.raises(BadZipFile):
         baselines.load(tmp_path)
     assert not (tmp_path / "executed").exists()
-    pickle.loads(content)
-    assert (tmp_path / "executed").exists()
