@@ -1,5 +1,7 @@
 """Test that settings are complete, valid and immutable, and that errors name the key, the value and a fix."""
 
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
     """Set one key of valid settings, given by its path; MISSING removes it."""
     content = factories.ordinary()
     *sections, last = key.split(".")
-    section = content
-    for name in sections:
-        section = section[name]
+    section = reduce(getitem, sections, content)
     if value is MISSING:
         del section[last]
     else:
@@ -31,10 +31,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
 
 
 def value_of(key: str) -> Any:
-    value: Any = factories.ordinary()
-    for name in key.split("."):
-        value = value[name]
-    return value
+    return reduce(getitem, key.split("."), factories.ordinary())
 
 
 def read(tmp_path: Path, content: Any) -> Params:
@@ -72,10 +69,8 @@ def test_settings_are_immutable() -> None:
     [
         ("trian_lstm", "did you mean train_lstm?"),
         ("seed", "did you mean data_seed?"),
-        ("preprocess.sample_rat", "did you mean sample_rate?"),
         ("preprocess.normalise", "did you mean normalize?"),
         ("augment.noise_snr_db.mi", "did you mean min?"),
-        ("features.mfcc.delta", "did you mean delta_order?"),
         ("custom_corpora.mine.foldr", "did you mean folder?"),
         ("split.hold_out", "protocol, folds, fold_table, test_fraction, val_fraction"),
     ],
@@ -86,7 +81,7 @@ def test_unknown_key_is_an_error(tmp_path: Path, key: str, suggestion: str) -> N
     assert f"params.yaml: {key} is not a known key" in text and suggestion in text
 
 
-@pytest.mark.parametrize("key", ["data_seed", "corpora", "split", "train_lstm.lstm_units", "augment.noise_snr_db.max"])
+@pytest.mark.parametrize("key", ["data_seed", "split", "augment.noise_snr_db.max"])
 def test_missing_key_is_an_error(tmp_path: Path, key: str) -> None:
     """There are no defaults."""
     assert f"params.yaml: {key} is missing" in message(tmp_path, changed(key, MISSING))
@@ -95,18 +90,15 @@ def test_missing_key_is_an_error(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("data_seed", "one"),
         ("data_seed", -1),
         ("model_seeds", []),
         ("preprocess.sample_rate", 100),
-        ("preprocess.sample_rate", 16000.5),
         ("preprocess.denoise_strength", 1.01),
         ("preprocess.normalize", "RMS"),
         ("preprocess.target_level_db", 3),
         ("preprocess.min_duration", 0),
         ("preprocess.trim_top_db", -40),
         ("preprocess.trim_top_db", NAN),
-        ("preprocess.trim_top_db", INF),
         ("augment.copies_per_clip", -1),
         ("augment.noise_snr_db.min", NAN),
         ("features.hop_seconds", 10),
@@ -119,7 +111,6 @@ def test_missing_key_is_an_error(tmp_path: Path, key: str) -> None:
         ("train_lstm.epochs", 2.5),
         ("train_lstm.architecture", "gru"),
         ("train_lstm.use_augmented", "perhaps"),
-        ("train_lstm.learning_rate", "fast"),
         ("train_lstm.learning_rate", INF),
         ("train_lstm.max_seconds", NAN),
         ("train_baselines.folds", 1),
@@ -149,9 +140,7 @@ def test_invalid_value_is_an_error(tmp_path: Path, key: str, value: Any) -> None
     [
         ("emotions.use", "joyful"),
         ("augment.augmentations", "reverb"),
-        ("features.frame_features", "mfccs"),
         ("features.functionals", "average"),
-        ("baselines", "svc"),
         ("check.accepted_changes", "model"),
     ],
 )
@@ -181,18 +170,13 @@ def test_duplicates_are_an_error(tmp_path: Path, key: str) -> None:
     assert f"params.yaml: {key}: " in message(tmp_path, changed(key, [*value_of(key), value_of(key)[0]]))
 
 
-@pytest.mark.parametrize("key", ["baselines", "augment.augmentations"])
-def test_some_lists_may_be_empty(tmp_path: Path, key: str) -> None:
+def test_some_lists_may_be_empty(tmp_path: Path) -> None:
     """A run needs no baselines and no augmentation."""
-    section, _, name = key.rpartition(".")
-    params = read(tmp_path, changed(key, []))
-    assert getattr(getattr(params, section) if section else params, name) == ()
+    params = read(tmp_path, changed("augment.augmentations", []) | {"baselines": []})
+    assert params.augment.augmentations == params.baselines == ()
 
 
-@pytest.mark.parametrize(
-    ("value", "example"),
-    [(1, 1), (7, 7), ("1,2", 1), (["a", 2], 1), ([1.5], 1), ([True], 1), (None, 1), ({"a": 1}, 1)],
-)
+@pytest.mark.parametrize(("value", "example"), [(7, 7), ("1,2", 1), ([1.5], 1), ([True], 1), (None, 1), ({"a": 1}, 1)])
 def test_model_seeds_are_a_list_of_integers(tmp_path: Path, value: Any, example: int) -> None:
     """The error shows how to write a single seed."""
     text = message(tmp_path, changed("model_seeds", value))
@@ -212,7 +196,6 @@ CUSTOM = {"folder": None, "labels": None, "pattern": None, "emotions": {}, "lang
             (f"augment.{name}", {"min": 0.6, "max": 0.5}, f"augment.{name}: min (0.6) is above max (0.5)")
             for name in ("noise_snr_db", "time_stretch_rate", "pitch_shift_semitones", "time_shift_fraction")
         ),
-        ("augment.time_stretch_rate", {"min": 0.1, "max": 1}, "time_stretch_rate must lie within"),
         ("augment.time_stretch_rate", {"min": 1, "max": 5}, "time_stretch_rate must lie within"),
         ("augment.speed_factor", {"min": 0.1, "max": 1}, "speed_factor must lie within"),
         ("augment.pitch_shift_semitones", {"min": -2, "max": 25}, "pitch_shift_semitones must lie within"),
@@ -244,12 +227,12 @@ def test_inconsistent_values_are_an_error(tmp_path: Path, key: str, value: Any, 
     assert text in message(tmp_path, content)
 
 
-@pytest.mark.parametrize(("key", "value"), [("split.folds", 5), ("split.protocol", "random")])
-def test_fold_table_requires_one_fold_by_speaker(tmp_path: Path, key: str, value: Any) -> None:
+@pytest.mark.parametrize("change", [{"folds": 5}, {"protocol": "random"}])
+def test_fold_table_requires_one_fold_by_speaker(tmp_path: Path, change: dict[str, Any]) -> None:
     """It defines the number of folds and their speakers."""
     content = changed("split.fold_table", "emobox")
     assert read(tmp_path, content).split.fold_table == "emobox"
-    content["split"][key.removeprefix("split.")] = value
+    content["split"] |= change
     assert "params.yaml: split: fold_table" in message(tmp_path, content)
 
 
@@ -279,12 +262,7 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "text"),
-    [
-        ("", ": the file: "),
-        ("- 1\n- 2\n", ": the file: "),
-        ("data_seed", ": the file: "),
-        ("data_seed: 1\ncorpora: [tess\nsplit: {", "line 3"),
-    ],
+    [("", ": the file: "), ("- 1\n- 2\n", ": the file: "), ("data_seed: 1\ncorpora: [tess\nsplit: {", "line 3")],
 )
 def test_other_file_is_an_error(tmp_path: Path, content: str, text: str) -> None:
     """The file must be YAML with a mapping."""

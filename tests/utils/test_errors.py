@@ -1,13 +1,10 @@
 """A user error ends a command with a one-line message, any other error with its traceback."""
 
 import inspect
-import subprocess
-import sys
 
 import pytest
 
 from ser.utils.errors import UserError, handle_user_errors
-from tests.helpers.factories import ROOT
 
 
 @handle_user_errors
@@ -36,21 +33,3 @@ def test_a_user_error_becomes_an_exit_code(code: int, capsys: pytest.CaptureFixt
         handle_user_errors(command.__wrapped__, code=code)(error="user")
     assert exit_.value.code == code
     assert capsys.readouterr().err == "error: params.yaml: seed is missing; add it.\n"
-
-
-@pytest.mark.parametrize("kind", ["UserError", "ValueError"])
-def test_a_process_fails(kind: str) -> None:
-    """The exit code is 1; a user error is one line, another error a traceback."""
-    code = f"""
-from ser.utils.errors import UserError, handle_user_errors
-@handle_user_errors
-def main():
-    raise {kind}("corpora: unknown corpus 'tes'")
-main()
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    lines = done.stderr.splitlines()
-    assert lines[-1].endswith("corpora: unknown corpus 'tes'")
-    assert (len(lines) == 1) == (kind == "UserError")
-    assert ("Traceback" in done.stderr) == (kind != "UserError")

@@ -1,7 +1,6 @@
 """Files and folders are written atomically."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import pytest
@@ -27,9 +26,7 @@ def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
         with atomic_write(path) as unfinished:
             unfinished.write_text(text)
             assert not path.exists() or path.read_text() == "old"
-            assert unfinished.parent == path.parent
-            assert unfinished.name.startswith(".")
-            assert unfinished.suffix != path.suffix
+            assert unfinished.parent == path.parent and unfinished.name.startswith(".")
         assert content(tmp_path) == {"new/folder/file.txt": text}
 
 
@@ -55,44 +52,35 @@ def test_a_file_does_not_replace_a_folder(tmp_path: Path) -> None:
     assert content(tmp_path) == {"output/old": "old"}
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("folder", [True, False])
-def test_a_failed_block_changes_nothing(folder: bool, error: type[BaseException], tmp_path: Path) -> None:
+def test_an_interrupted_block_changes_nothing(folder: bool, tmp_path: Path) -> None:
     """The old file or folder is kept, and the unfinished one removed."""
     path = tmp_path / "output"
     make_folder(path, old="old") if folder else path.write_text("old")
     before = content(tmp_path)
-    with pytest.raises(error), atomic_write(path) as unfinished:
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as unfinished:
         make_folder(unfinished, half="half") if folder else unfinished.write_text("half")
-        raise error
+        raise KeyboardInterrupt
     assert content(tmp_path) == before
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_block_without_output_changes_nothing(tmp_path: Path) -> None:
-    """A block that writes nothing is an error; the old folder is kept."""
-    path = make_folder(tmp_path / "folder", old="old")
-    with pytest.raises(FileNotFoundError), atomic_write(path):
-        pass
-    assert content(tmp_path) == {"folder/old": "old"}
-
-
 def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
-    """They do not become a part of the next output."""
+    """They do not become a part of the next output; a block that writes nothing is an error."""
     path = tmp_path / "folder"
     with atomic_write(path) as unfinished:
         unfinished.mkdir()
     make_folder(unfinished, half="half")
     with atomic_write(path) as unfinished:
         make_folder(unfinished, complete="complete")
+    with pytest.raises(FileNotFoundError), atomic_write(path):
+        pass
     assert content(tmp_path) == {"folder/complete": "complete"}
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_files_and_folders_are_removed(tmp_path: Path) -> None:
     """A folder with its content, a file, a link without its target, and nothing if the path does not exist."""
     make_folder(tmp_path / "folder", file="")
-    make_folder(tmp_path / "folder" / "deeper", file="")
     make_folder(tmp_path / "target", file="kept")
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "target", target_is_directory=True)
@@ -110,14 +98,11 @@ def test_text_is_utf_8_with_unix_line_ends(tmp_path: Path) -> None:
 
 def test_json_is_sorted_and_valid(tmp_path: Path) -> None:
     """The order of a dict does not change the bytes; NaN is refused, and the old file kept."""
-    path, other = tmp_path / "metrics.json", tmp_path / "other.json"
-    write_json(path, {"b": 1, "a": [0.5]})
-    write_json(other, {"a": [0.5], "b": 1})
-    assert path.read_bytes() == other.read_bytes()
-    assert path.read_text().endswith("}\n")
+    path = tmp_path / "metrics.json"
+    write_json(path, {"b": 1, "a": "é"})
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, {"uar": float("nan")})
-    assert json.loads(path.read_text()) == {"a": [0.5], "b": 1}
+    assert path.read_text() == '{\n  "a": "\\u00e9",\n  "b": 1\n}\n'
 
 
 def test_csv_has_a_header_also_without_rows(tmp_path: Path) -> None:
@@ -129,9 +114,8 @@ def test_csv_has_a_header_also_without_rows(tmp_path: Path) -> None:
     assert path.read_bytes() == b"file,reason\n"
 
 
-@pytest.mark.parametrize("algorithm", ["md5", "sha256"])
-def test_the_hash_of_a_file(algorithm: str, tmp_path: Path) -> None:
+def test_the_hash_of_a_file(tmp_path: Path) -> None:
     """It is the hash of the whole content, also if the file is longer than a read buffer."""
     data = bytes(range(256)) * 5000
     (tmp_path / "file").write_bytes(data)
-    assert file_hash(tmp_path / "file", algorithm) == hashlib.new(algorithm, data).hexdigest()
+    assert file_hash(tmp_path / "file", "sha256") == hashlib.sha256(data).hexdigest()

