@@ -29,19 +29,7 @@ HEADLINE = ("uar", "uar_ci_low", "uar_ci_high", "accuracy", "f1", "roc_auc", "ec
 
 
 def collect(settings: Mapping[str, Any]) -> tuple[Run, list[Run]]:
-    """Collect the runs of an experiment and of its models.
-
-    Parameters
-    ----------
-    settings : mapping
-        Content of params.yaml.
-
-    Returns
-    -------
-    experiment : Run
-    models : list of Run
-        One run per model, best first.
-    """
+    """Collect the run of an experiment and the runs of its models, best first; `settings` is all of params.yaml."""
     scores, leaderboard = json.loads(paths.METRICS.read_text(encoding="utf-8")), pd.read_csv(paths.LEADERBOARD_CSV)
     shared = Run(
         name=run_name(),
@@ -58,8 +46,8 @@ def collect(settings: Mapping[str, Any]) -> tuple[Run, list[Run]]:
         tables={"tables/leaderboard.json": leaderboard},
         files={file: "" for file in ARTIFACTS if file.is_file()},
     )
-    rows = leaderboard.rename(columns={"rank": "place"}).itertuples()
-    return experiment, [_model(shared, row, scores[row.model], n_models=len(leaderboard)) for row in rows]
+    n_models = len(leaderboard)
+    return experiment, [_model(shared, row, scores[row.model], n_models=n_models) for row in leaderboard.itertuples()]
 
 
 def _model(shared: Run, row: Any, scores: Mapping[str, Mapping[str, float]], *, n_models: int) -> Run:
@@ -78,7 +66,7 @@ def _model(shared: Run, row: Any, scores: Mapping[str, Mapping[str, float]], *, 
         shared,
         name=f"{name}: {shared.name}",
         description=_description(row, n_models=n_models, leaderboard=shared.description),
-        tags={**shared.tags, "model": name, "rank": str(row.place)},
+        tags={**shared.tags, "model": name, "rank": str(row.rank)},
         metrics=flatten(scores),
         history=history,
         tables={
@@ -95,7 +83,7 @@ def _description(row: Any, *, n_models: int, leaderboard: str) -> str:
     """Describe the score of a model, followed by the leaderboard's paragraphs on the test set and its warnings."""
     notes = takewhile(lambda paragraph: not paragraph.startswith("|"), leaderboard.split("\n\n")[1:])
     interval = "" if pd.isna(row.uar_ci_low) else f" (95 % CI {row.uar_ci_low:.3f} to {row.uar_ci_high:.3f})"
-    return "\n\n".join([f"**{row.model}**: UAR {row.uar:.3f}{interval}, rank {row.place} of {n_models}.", *notes])
+    return "\n\n".join([f"**{row.model}**: UAR {row.uar:.3f}{interval}, rank {row.rank} of {n_models}.", *notes])
 
 
 def _datasets(corpora: Sequence[str]) -> list[Dataset]:

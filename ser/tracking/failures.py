@@ -10,8 +10,7 @@ from ser.tracking import mlflow_runs, run_metadata
 from ser.tracking import store as tracking_store
 from ser.utils.errors import UserError
 
-EXPERIMENT = "speech-emotion"
-"""Default of ``evaluate.mlflow_experiment``."""
+EXPERIMENT = "speech-emotion"  # default of evaluate.mlflow_experiment
 
 
 def record_failure(stage: str, message: str) -> bool:

@@ -1,7 +1,6 @@
 """Write an experiment and its models as MLflow runs, and read recorded runs.
 
-An experiment is a parent run, each of its models a nested run. Runs are written from the files of the stages, after
-the last stage, so that outputs which DVC restored from its cache are recorded too.
+An experiment is a parent run with a nested run per model, written from files that DVC may have restored from its cache.
 """
 
 import time
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
 
-RECORD = "record"
-"""Tag of a parent run: the key of its result."""
+RECORD = "record"  # tag of a parent run with the key of its result
 
 
 @dataclass(frozen=True)
@@ -90,11 +88,6 @@ def is_recorded(experiment: str, key: str) -> bool:
     A DVC experiment needs its own run. The workspace needs none if an experiment had the same result, as after
     `dvc exp apply`.
 
-    Parameters
-    ----------
-    experiment, key : str
-        As of `record`.
-
     Raises
     ------
     UserError
@@ -107,25 +100,14 @@ def is_recorded(experiment: str, key: str) -> bool:
 
 
 def record(experiment: str, parent: Run, children: Sequence[Run] = (), *, key: str, failed: bool = False) -> bool:
-    """Write the run of an experiment and a nested run for each model, unless the store has them.
+    """Write the run of an experiment and a nested run for each model; return False if the store has them already.
 
     Parameters
     ----------
-    experiment : str
-        Name of the MLflow experiment, which is created if it does not exist.
-    parent : Run
-        Content of the experiment's run.
     children : sequence of Run
-        Content of the models' runs, best first.
+        Runs of the models, best first.
     key : str
         Key of the result, from `ser.tracking.store.result_key`.
-    failed : bool
-        Mark the experiment as failed.
-
-    Returns
-    -------
-    bool
-        False if the store has the runs already.
 
     Raises
     ------
@@ -187,8 +169,7 @@ def _store_errors() -> Iterator[None]:
 
 
 def _create_experiment(client: "MlflowClient", name: str) -> str:
-    experiment = client.get_experiment_by_name(name)
-    if experiment:
+    if experiment := client.get_experiment_by_name(name):
         return str(experiment.experiment_id)
     # A relative artifact location would be lost with the folder of `dvc exp run --temp`.
     remote = tracking_store.address().startswith(("http", "databricks"))

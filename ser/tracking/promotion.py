@@ -30,14 +30,8 @@ def compare_with_champion(
     ----------
     candidate, champion : DataFrame
         Prediction tables; McNemar's test uses the first seed.
-    resamples : int
-        Number of bootstrap resamples.
-    seed : int
-        Seed of the bootstrap.
-
-    Returns
-    -------
-    PromotionDecision
+    resamples, seed : int
+        Number of bootstrap resamples, and their seed.
     """
     try:
         for name, table in (("the candidate", candidate), ("the champion", champion)):

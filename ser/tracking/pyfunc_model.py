@@ -25,12 +25,11 @@ class EmotionModel(PythonModel):  # type: ignore[misc]
         return pd.DataFrame([self._predict_row(row) for row in model_input.to_dict("records")])
 
     def _predict_row(self, row: dict[str, Any]) -> dict[str, Any]:
-        nan = float("nan")
         try:
             result = self.model.predict(parse_input(row))
         except UserError as error:
-            scores = {f"prob_{label}": nan for label in self.model.labels}
-            return {"label": "", "confidence": nan, **scores, "flags": "", "error": str(error)}
+            scores = dict.fromkeys(["confidence", *(f"prob_{label}" for label in self.model.labels)], float("nan"))
+            return {"label": "", **scores, "flags": "", "error": str(error)}
         scores = {f"prob_{label}": value for label, value in result.probabilities.items()}
         flags = ",".join(result.flags)
         return {"label": result.label, "confidence": result.confidence, **scores, "flags": flags, "error": ""}

@@ -23,21 +23,17 @@ DESCRIPTION = (
     "newest experiment, **champion** the one promoted by `python -m stages.promote --run RUN`."
 )
 CHALLENGER, CHAMPION = "challenger", "champion"
-PREDICTIONS = "predictions"
-"""Artifact folder of a run with the prediction table of its model."""
-PACKAGE = Path(ser.__path__[0])
-"""The code that is logged with each model."""
+PREDICTIONS = "predictions"  # artifact folder of a run with the prediction table of its model
 COMMON = (
     *("joblib", "librosa", "mlflow", "noisereduce", "numpy", "pandas", "pydantic", "pyloudnorm", "PyYAML", "scipy"),
     *("soundfile", "soxr", "threadpoolctl", "tqdm"),
 )
 REQUIREMENTS = {"network": (*COMMON, "onnxruntime"), "baseline": (*COMMON, "scikit-learn", "skops")}
-"""Packages that a served model needs, by kind."""
 
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """Exported model: its name, its folder, its kind (a key of `REQUIREMENTS`) and the emotions that it predicts."""
+    """Exported model: its name, folder, kind (a key of `REQUIREMENTS`, its packages) and predicted emotions."""
 
     name: str
     folder: Path
@@ -55,22 +51,7 @@ class Version:
 
 
 def register(run_id: str, model: ModelBundle, *, best: bool) -> str:
-    """Log a model to its run and register it as a version of `NAME`.
-
-    Parameters
-    ----------
-    run_id : str
-        Run of the model.
-    model : ModelBundle
-        Exported model.
-    best : bool
-        Make the version the challenger.
-
-    Returns
-    -------
-    str
-        Id of the logged model, to which metrics are linked.
-    """
+    """Log a model to its run, register it as a version of `NAME`, the best one as challenger, and return its id."""
     import mlflow
 
     with mlflow.start_run(run_id=run_id):
@@ -78,7 +59,7 @@ def register(run_id: str, model: ModelBundle, *, best: bool) -> str:
             name=model.name,
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
             artifacts={"model": str(model.folder)},
-            code_paths=[str(PACKAGE)],
+            code_paths=[ser.__path__[0]],
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS[model.kind]],
             signature=signature(model.labels),
             input_example=example(),
@@ -86,11 +67,11 @@ def register(run_id: str, model: ModelBundle, *, best: bool) -> str:
     client = mlflow.MlflowClient()
     if not client.search_registered_models(f"name = '{NAME}'"):
         client.create_registered_model(NAME, description=DESCRIPTION)
-    tags = {"model": model.name}
-    registered = client.create_model_version(NAME, logged.model_uri, run_id, tags=tags, model_id=logged.model_id)
+    model_id, tags = logged.model_id, {"model": model.name}
+    registered = client.create_model_version(NAME, logged.model_uri, run_id, tags=tags, model_id=model_id)
     if best:
         client.set_registered_model_alias(NAME, CHALLENGER, registered.version)
-    return str(logged.model_id)
+    return str(model_id)
 
 
 def signature(labels: tuple[str, ...]) -> "ModelSignature":
@@ -133,8 +114,7 @@ def version_of_run(client: "MlflowClient", run_id: str) -> Version:
         run = client.get_run(run_id)
     except MlflowException:
         raise UserError(f"--run {run_id}: no such run in MLflow; copy the id from the page of the run.") from None
-    best = run.data.tags.get("best_model")
-    if best:
+    if best := run.data.tags.get("best_model"):
         nested = f"tags.`mlflow.parentRunId` = '{run_id}' and tags.model = '{best}'"
         run = client.search_runs([run.info.experiment_id], nested)[0]
     versions = client.search_model_versions(f"name = '{NAME}' and run_id = '{run.info.run_id}'")

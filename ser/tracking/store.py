@@ -38,22 +38,7 @@ def lock() -> FileLock:
 
 
 def result_key(files: Iterable[Path], *, settings: Mapping[str, Any], experiment: str) -> str:
-    """Identify a result by its content and by the DVC experiment that created it.
-
-    Parameters
-    ----------
-    files : iterable of Path
-        Files of the result.
-    settings : mapping
-        Settings of the result.
-    experiment : str
-        Name of the DVC experiment; empty for the workspace.
-
-    Returns
-    -------
-    str
-        ``SHA256:EXPERIMENT``.
-    """
+    """Identify a result by its content and its DVC experiment, empty for the workspace: ``SHA256:EXPERIMENT``."""
     content = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for file in sorted(files):
         content.update(f"\n{file.as_posix()} {file_hash(file, 'sha256')}".encode())
