@@ -30,24 +30,24 @@ def make_transform(augmentation: AugmentationName, settings: Augment, *, rate: i
 
     A speed factor scales tempo, pitch and formants together, as of another speaker.
     """
-    import audiomentations
+    from audiomentations import AddGaussianSNR, PitchShift, Resample, Shift, TimeStretch
 
     match augmentation:
         case "noise":
-            limits = settings.noise_snr_db
-            return audiomentations.AddGaussianSNR(min_snr_db=limits.min, max_snr_db=limits.max, p=1)
+            snr = settings.noise_snr_db
+            return AddGaussianSNR(min_snr_db=snr.min, max_snr_db=snr.max, p=1)
         case "time_stretch":
-            limits, options = settings.time_stretch_rate, {"leave_length_unchanged": False, "p": 1}
-            return audiomentations.TimeStretch(min_rate=limits.min, max_rate=limits.max, **options)
+            speed = settings.time_stretch_rate
+            return TimeStretch(min_rate=speed.min, max_rate=speed.max, leave_length_unchanged=False, p=1)
         case "pitch_shift":
-            limits = settings.pitch_shift_semitones
-            return audiomentations.PitchShift(min_semitones=limits.min, max_semitones=limits.max, p=1)
+            semitones = settings.pitch_shift_semitones
+            return PitchShift(min_semitones=semitones.min, max_semitones=semitones.max, p=1)
         case "time_shift":
-            limits, options = settings.time_shift_fraction, {"shift_unit": "fraction", "rollover": False, "p": 1}
-            return audiomentations.Shift(min_shift=limits.min, max_shift=limits.max, **options)
+            fraction = settings.time_shift_fraction
+            return Shift(min_shift=fraction.min, max_shift=fraction.max, shift_unit="fraction", rollover=False, p=1)
         case "speed":
-            rates = [round(rate / limit) for limit in (settings.speed_factor.max, settings.speed_factor.min)]
-            return audiomentations.Resample(min_sample_rate=rates[0], max_sample_rate=rates[1], p=1)
+            speed = settings.speed_factor
+            return Resample(min_sample_rate=round(rate / speed.max), max_sample_rate=round(rate / speed.min), p=1)
 
 
 @contextmanager
