@@ -18,7 +18,6 @@ TONE = sine(440, seconds=0.5)
         ("WAV", "PCM_24", 2**-23),
         ("WAV", "FLOAT", 0),
         ("FLAC", "PCM_16", 2**-15),
-        ("AIFF", "PCM_16", 2**-15),
         ("OGG", "VORBIS", 0.05),
     ],
 )
