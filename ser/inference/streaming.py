@@ -71,16 +71,7 @@ def _read_samples(stream: Any) -> Iterator[Waveform]:
 
 
 def microphone(*, rate: int) -> Iterator[Waveform]:
-    """Record from the default microphone until interrupted.
-
-    Parameters
-    ----------
-    rate : int
-        Sample rate in Hz.
-
-    Yields
-    ------
-    ndarray of shape (n_samples,)
+    """Record blocks of shape (n_samples,) from the default microphone at a sample rate in Hz, until interrupted.
 
     Raises
     ------
@@ -114,12 +105,7 @@ def microphone(*, rate: int) -> Iterator[Waveform]:
 def json_lines(blocks: Iterable[Waveform], model: Model, settings: WindowSettings) -> Iterator[str]:
     """Predict a signal window by window: one line of JSON per window, and a last one with ``"final": true``.
 
-    Parameters
-    ----------
-    blocks : iterable of ndarray of shape (n_samples,)
-        Blocks of the signal at the model's sample rate; KeyboardInterrupt ends them.
-    model, settings
-        See `ser.inference.sliding_window.SlidingWindowPredictor`.
+    The blocks, at the model's sample rate, end with the iterable or with KeyboardInterrupt.
     """
     predictor = SlidingWindowPredictor(model, settings)
     with suppress(KeyboardInterrupt):
