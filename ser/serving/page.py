@@ -15,22 +15,7 @@ TITLES = ("Acted emotions", "Test conditions", "Probabilities", "Intended use")
 
 
 def page(card: Mapping[str, Any], *, emotions: Sequence[str], limits: Mapping[str, Any]) -> tuple[str, str]:
-    """Render the page.
-
-    Parameters
-    ----------
-    card
-        Metadata of the model.
-    emotions
-        Labels of the model.
-    limits
-        Limits of the service: megabytes and minutes.
-
-    Returns
-    -------
-    html, policy : str
-        The page and its Content-Security-Policy.
-    """
+    """Render the page for the metadata and labels of a model, and return it with its Content-Security-Policy."""
     origin = card.get("origin", {})
     corpora, scores = origin.get("corpora", []), origin.get("scores") or {}
     low, high = scores.get("uar_ci_low"), scores.get("uar_ci_high")

@@ -27,17 +27,7 @@ MAX_POINTS = 4000
 def save(timeline: Timeline, stem: Path, *, recording: Path | bytes, name: str, settings: WindowSettings) -> list[Path]:
     """Write ``STEM.png`` and ``STEM.html`` and return their paths.
 
-    Parameters
-    ----------
-    timeline : Timeline
-    stem : Path
-        Path without suffix.
-    recording : Path or bytes
-        The recording, which is embedded in the page as MP3.
-    name : str
-        Name of the recording, for titles.
-    settings : WindowSettings
-        Settings of the timeline.
+    The recording is embedded in the page as MP3; titles contain its name.
     """
     figure, page = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "html"))
     ends = [window.end for window in timeline.windows]

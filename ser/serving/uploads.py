@@ -23,14 +23,7 @@ class _InMemoryParser(MultiPartParser):
 
 
 async def read_recording(request: Request, *, max_bytes: int) -> bytes:
-    """Read the uploaded recording into memory.
-
-    Parameters
-    ----------
-    request
-        Its body is a multipart form with one file, or the recording itself.
-    max_bytes
-        Maximum size of the body.
+    """Read the uploaded recording into memory, from a body of at most `max_bytes`.
 
     Raises
     ------
