@@ -29,19 +29,7 @@ ATOL = 1e-4
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained model.
-
-    Attributes
-    ----------
-    name : str
-        Name of the model, such as lstm or svm.
-    folder : Path
-        Folder of the checkpoints, with a subfolder per fold and seed.
-    tables : tuple of Path
-        Feature tables of the training data, one per corpus.
-    split : Path
-        The table of splits.
-    """
+    """A trained model: its folder of checkpoints, feature tables (one per corpus) and table of splits."""
 
     name: str
     folder: Path
@@ -64,18 +52,9 @@ class PipelineSettings:
 
 
 def training_statistics(tables: tuple[Path, ...], split: Path, *, fold: int, kinds: tuple[str, ...]) -> dict[str, Any]:
-    """Compute the statistics that detect clips out of distribution.
+    """Compute the statistics that detect clips out of distribution, from a fold of the table of splits.
 
-    Parameters
-    ----------
-    tables : tuple of Path
-        Tables of frames, or of functionals.
-    split : Path
-        The table of splits.
-    fold : int
-        Number of the fold.
-    kinds : tuple of str
-        Kinds of frame features; empty for tables of functionals.
+    The tables are of frames, of which these kinds are used, or of functionals, if there are no kinds.
 
     Returns
     -------
@@ -106,20 +85,10 @@ def export(
     scores: Mapping[str, Any],
     statistics: Callable[..., dict[str, Any]] = training_statistics,
 ) -> None:
-    """Write the self-contained folder of a model atomically.
+    """Write the self-contained folder of a model, such as ``models/exported/lstm``, atomically.
 
-    Parameters
-    ----------
-    output : Path
-        Such as ``models/exported/lstm``.
-    trained : TrainedModel
-        The model.
-    settings : PipelineSettings
-        Settings of the training data.
-    scores : mapping of str to Any
-        Test scores for the card; see `read_scores`.
-    statistics : callable
-        `training_statistics`, or a cached version: seeds of a fold, and all baselines, have the same training clips.
+    The card gets the test scores of `read_scores`. `statistics` is `training_statistics` or a cached version, as seeds
+    of a fold, and all baselines, have the same training clips.
 
     Raises
     ------
@@ -242,14 +211,7 @@ def _verify_export(network: Any, path: Path) -> None:
 
 
 def read_scores(leaderboard: Path, *, protocol: str) -> dict[str, dict[str, Any]]:
-    """Read the test scores of each model from the leaderboard.
-
-    Parameters
-    ----------
-    leaderboard : Path
-        CSV file of the leaderboard.
-    protocol : str
-        Description of the evaluation protocol, which is added to the scores.
+    """Read the test scores of each model from the leaderboard, and add a description of the protocol.
 
     Returns
     -------
