@@ -4,13 +4,11 @@ import io
 import re
 import wave
 from base64 import b64decode
-from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from ser.reporting import html_page
 from tests.helpers import signals
@@ -41,23 +39,14 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-@pytest.fixture
-def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Page]]:
+def render(**changes: Any) -> Page:
     """Render a small template with the common layout and macros."""
-    folder = tmp_path / "templates"
-    folder.mkdir()
-    for path in html_page.TEMPLATES.glob("*.j2"):
-        (folder / path.name).write_text(path.read_text())
-    (folder / "small.html.j2").write_text(TEMPLATE)
-    monkeypatch.setattr(html_page, "TEMPLATES", folder)
-    html_page._environment.cache_clear()
     table = html_page.table(pd.DataFrame({"n": [1]}, index=["a"]), caption="c")
-    content = {"name": "page", "it": table, "players": [], "notes": []}
-    yield lambda **changes: Page(html_page.render("small.html.j2", **(content | changes)))
-    html_page._environment.cache_clear()
+    content = {"name": "page", "it": table, "players": [], "notes": []} | changes
+    return Page(html_page._environment().from_string(TEMPLATE).render(**content))
 
 
-def test_values_are_escaped(render: Callable[..., Page]) -> None:
+def test_values_are_escaped() -> None:
     """Names of files and columns are text, also in attributes."""
     evil = '<script>alert("1")</script>\'" onerror=x'
     frame = pd.DataFrame({evil: [evil]}, index=pd.Index([evil], name=evil))
@@ -68,7 +57,7 @@ def test_values_are_escaped(render: Callable[..., Page]) -> None:
     assert page.text.count(evil) == 9
 
 
-def test_page_loads_nothing(render: Callable[..., Page]) -> None:
+def test_page_loads_nothing() -> None:
     """All resources are embedded, and the policy forbids others."""
     page = render(players=[html_page.audio_player(signals.sine(440), rate=16000, label="a tone")])
     assert "default-src 'none'" in page.html
@@ -78,7 +67,7 @@ def test_page_loads_nothing(render: Callable[..., Page]) -> None:
     assert not [text for text in ("<link", "url(", "@import") if text in page.html]
 
 
-def test_table_has_headers_and_formatted_cells(render: Callable[..., Page]) -> None:
+def test_table_has_headers_and_formatted_cells() -> None:
     """Each cell has a row and a column header; numbers are formatted by type or by column."""
     frame = pd.DataFrame({"clips": [1234], "fraction": [0.5], "name": ["x"], "empty": [None]}, index=["tess"])
     made = html_page.table(frame.rename_axis("corpus"), caption="Counts", formats={"fraction": "{:.0%}".format})
@@ -98,7 +87,7 @@ def test_marked_cells() -> None:
     assert marked == [("x, f", [False, False]), ("x, m", [True, False])]
 
 
-def test_columns_with_missing_text_are_text(render: Callable[..., Page]) -> None:
+def test_columns_with_missing_text_are_text() -> None:
     """Missing values do not make a column of text numeric; long text has a class of its own."""
     frame = pd.DataFrame({"emotion": ["sad", np.nan], "n": [1.0, np.nan], "none": [None, np.nan]})
     assert [cell.number for cell in html_page.table(frame, caption="").columns] == [False, True, False]
@@ -107,7 +96,7 @@ def test_columns_with_missing_text_are_text(render: Callable[..., Page]) -> None
     assert [cell.get("class") for cell in cells] == [None, "long"]
 
 
-def test_player_has_the_signal_and_a_label(render: Callable[..., Page]) -> None:
+def test_player_has_the_signal_and_a_label() -> None:
     """The signal is clipped to 16 bits and has its sample rate."""
     signal = signals.sine(440, seconds=0.1, amplitude=1.5)
     player = html_page.audio_player(signal, rate=24414, label='"before"')
@@ -120,22 +109,12 @@ def test_player_has_the_signal_and_a_label(render: Callable[..., Page]) -> None:
     assert "controls" in audio
 
 
-def test_layout_supports_dark_mode_and_small_screens(render: Callable[..., Page]) -> None:
+def test_layout_supports_dark_mode_and_small_screens() -> None:
     """Both color schemes define all colors; wide tables and code scroll."""
-    page = render()
-    assert [attributes["class"] for attributes in page.all("div")][1:4] == ["scroll", "table-box", "more"]
-    page = page.html
+    page = render().html
     assert 'name="viewport"' in page and '<html lang="en">' in page and "<h1>page</h1>" in page
     light, dark = re.findall(r":root \{(.*?)\}", page, flags=re.DOTALL)
     names = [set(re.findall(r"(--[\w-]+):", colors)) for colors in (light, dark)]
     assert names[0] == names[1]
     assert set(re.findall(r"var\((--[\w-]+)\)", page)) == names[0] | {"--cover"}
     assert "overflow-x: auto" in page.partition(".scroll, pre {")[2].partition("}")[0]
-
-
-def test_missing_variable_is_an_error() -> None:
-    """A template with an undefined variable is not rendered."""
-    from jinja2 import UndefinedError
-
-    with pytest.raises(UndefinedError):
-        html_page.render("data.html.j2")
