@@ -56,7 +56,7 @@ def save(timeline: Timeline, stem: Path, *, recording: Path | bytes, name: str, 
 
 
 def data(timeline: Timeline) -> dict[str, Any]:
-    """Return the data that ``ribbons.js`` draws."""
+    """Return the data that ``timeline.js`` draws."""
     outline, step = _thin_outline(timeline)
     return timeline.as_dict() | {
         "outline": np.round(np.minimum(outline, 1), 3).tolist(),
