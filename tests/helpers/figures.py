@@ -1,10 +1,10 @@
-"""Collect the figures that a test saves."""
+"""Draw figures in tests, and read their texts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
-def collect_figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Collect the figures that are saved from now on."""
+def draw(function: Callable[..., None], path: Path, **options: Any) -> Figure:
+    """Call a function that saves a figure to a path, and return the figure."""
     from matplotlib.figure import Figure
 
     saved: list[Figure] = []
@@ -25,8 +25,10 @@ def collect_figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         save(figure, *args, **kwargs)
         saved.append(figure)
 
-    monkeypatch.setattr(Figure, "savefig", spy)
-    return saved
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", spy)
+        function(path, **options)
+    return saved[0]
 
 
 def texts(figure: Figure) -> list[str]:
@@ -34,15 +36,3 @@ def texts(figure: Figure) -> list[str]:
     from matplotlib.text import Text
 
     return [text.get_text() for text in figure.findobj(Text)]
-
-
-def check(draw: Callable[..., None], folder: Path, saved: list[Figure]) -> None:
-    """Check that a figure is a PNG with its title, and the same bytes when it is saved again in a new folder."""
-    paths = [folder / "once.png", folder / "new folder" / "twice.png"]
-    for path in paths:
-        draw(path, title="a_$x_$y.wav")
-    once, twice = (path.read_bytes() for path in paths)
-    assert once.startswith(b"\x89PNG\r\n\x1a\n")
-    assert once == twice
-    assert b"atplotlib" not in once
-    assert "a_$x_$y.wav" in texts(saved[0])

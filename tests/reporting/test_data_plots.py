@@ -1,7 +1,6 @@
 """Figures of the data show the values of their tables, and are reproducible."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,9 +9,6 @@ from librosa import mel_frequencies
 
 from ser.reporting import data_plots
 from tests.helpers import figures, signals
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def draw_emotions(path: Path, title: str = "") -> None:
@@ -41,15 +37,9 @@ def draw_example(path: Path, title: str = "") -> None:
 DRAWN = [draw_emotions, draw_speakers, draw_before_after, draw_example]
 
 
-@pytest.fixture
-def saved(monkeypatch: pytest.MonkeyPatch) -> list["Figure"]:
-    return figures.collect_figures(monkeypatch)
-
-
-def test_emotions_have_the_same_place_in_every_corpus(tmp_path: Path, saved: list["Figure"]) -> None:
+def test_emotions_have_the_same_place_in_every_corpus(tmp_path: Path) -> None:
     """One panel per corpus, and one bar per emotion and sex that the corpus has."""
-    draw_emotions(tmp_path / "emotions.png")
-    first, second = saved[0].axes
+    first, second = figures.draw(draw_emotions, tmp_path / "emotions.png").axes
     assert first.get_xlim() == second.get_xlim()
     assert [bar.get_height() for bar in first.patches if bar.get_height()] == [7]
     assert [bar.get_height() for bar in second.patches if bar.get_height()] == [2, 3]
@@ -57,25 +47,24 @@ def test_emotions_have_the_same_place_in_every_corpus(tmp_path: Path, saved: lis
 
 
 @pytest.mark.parametrize("n", [3, 91])
-def test_speakers_have_a_bar_each(tmp_path: Path, saved: list["Figure"], n: int) -> None:
+def test_speakers_have_a_bar_each(tmp_path: Path, n: int) -> None:
     """Speakers are named if there are few."""
-    draw_speakers(tmp_path / "speakers.png", n=n)
-    assert [bar.get_height() for bar in saved[0].axes[0].patches if bar.get_height()] == [2] * n
-    assert ("00" in figures.texts(saved[0])) == (n == 3)
+    figure = figures.draw(draw_speakers, tmp_path / "speakers.png", n=n)
+    assert [bar.get_height() for bar in figure.axes[0].patches if bar.get_height()] == [2] * n
+    assert ("00" in figures.texts(figure)) == (n == 3)
 
 
-def test_before_after_has_two_boxes_per_corpus(tmp_path: Path, saved: list["Figure"]) -> None:
+def test_before_after_has_two_boxes_per_corpus(tmp_path: Path) -> None:
     """Corpora are in alphabetical order."""
-    draw_before_after(tmp_path / "duration.png")
-    [axes] = saved[0].axes
+    [axes] = figures.draw(draw_before_after, tmp_path / "duration.png").axes
     assert len(axes.patches) == 4 + 2  # with those of the legend
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
 
 
-def test_example_places_mel_bands_at_their_frequencies(tmp_path: Path, saved: list["Figure"]) -> None:
+def test_example_places_mel_bands_at_their_frequencies(tmp_path: Path) -> None:
     """The axis of a spectrogram is that of the mel filters, in Hz, and time is in seconds."""
-    draw_example(tmp_path / "example.png")
-    waves, spectrograms = saved[0].axes[:2], saved[0].axes[2:4]
+    figure = figures.draw(draw_example, tmp_path / "example.png")
+    waves, spectrograms = figure.axes[:2], figure.axes[2:4]
     [mesh] = spectrograms[0].collections
     assert mesh.get_array().shape == (8, 50)
     edges = mesh.get_coordinates()

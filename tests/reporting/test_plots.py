@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,6 @@ from ser.evaluation import calibration, metrics
 from ser.reporting import plots
 from tests.helpers import factories, figures
 from tests.reporting import test_data_plots
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 CLASSES = ["neutral", "happy", "sad"]
 
@@ -77,17 +74,16 @@ DRAWN = [
 ]
 
 
-@pytest.fixture
-def saved(monkeypatch: pytest.MonkeyPatch) -> list["Figure"]:
-    return figures.collect_figures(monkeypatch)
-
-
 @pytest.mark.parametrize("draw", [*DRAWN, *test_data_plots.DRAWN])
-def test_figure_has_its_title_and_the_same_bytes_twice(
-    tmp_path: Path, saved: list["Figure"], draw: Callable[..., None]
-) -> None:
+def test_figure_has_its_title_and_the_same_bytes_twice(tmp_path: Path, draw: Callable[..., None]) -> None:
     """A PNG holds no date and no version, and a $ in a title starts no formula."""
-    figures.check(draw, tmp_path, saved)
+    paths = [tmp_path / "once.png", tmp_path / "new folder" / "twice.png"]
+    figure, _ = (figures.draw(draw, path, title="a_$x_$y.wav") for path in paths)
+    once, twice = (path.read_bytes() for path in paths)
+    assert once.startswith(b"\x89PNG\r\n\x1a\n")
+    assert once == twice
+    assert b"atplotlib" not in once
+    assert "a_$x_$y.wav" in figures.texts(figure)
 
 
 def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
@@ -105,59 +101,58 @@ def draw_all(folder: Path) -> None:
         draw(folder / f"{draw.__name__}.png")
 
 
-def test_confusion_shows_fractions_and_counts(tmp_path: Path, saved: list["Figure"]) -> None:
+def test_confusion_shows_fractions_and_counts(tmp_path: Path) -> None:
     """Each row is in percent of the emotion's clips; an emotion without clips is a row of zeros."""
-    draw_confusion(tmp_path / "confusion.png")
-    [axes] = saved[0].axes
+    [axes] = figures.draw(draw_confusion, tmp_path / "confusion.png").axes
     assert axes.images[0].get_array().tolist() == [[0.5, 0, 0.5], [0, 0, 0], [0, 0, 1]]
     cells = [text.get_text() for text in axes.texts]
     assert cells == ["50%\n1", "0%\n0", "50%\n1", *["0%\n0"] * 5, "100%\n1"]
 
 
 @pytest.mark.parametrize(("last", "epoch"), [(False, 2), (True, 3)])
-def test_history_marks_the_selected_epoch(tmp_path: Path, saved: list["Figure"], last: bool, epoch: int) -> None:
+def test_history_marks_the_selected_epoch(tmp_path: Path, last: bool, epoch: int) -> None:
     """The epoch with the highest validation UAR, or the last one."""
-    plots.plot_history(history(), tmp_path / "history.png", title="", last=last)
-    for panel in saved[0].axes:
+    figure = figures.draw(partial(plots.plot_history, history()), tmp_path / "history.png", title="", last=last)
+    for panel in figure.axes:
         assert list(panel.lines[-1].get_xdata()) == [epoch, epoch]
 
 
-def test_history_of_several_models_is_their_mean(tmp_path: Path, saved: list["Figure"]) -> None:
+def test_history_of_several_models_is_their_mean(tmp_path: Path) -> None:
     """Of several folds and seeds, no single epoch is marked; some may have fewer epochs."""
-    several = pd.concat([history(), history().assign(fold=2, loss=2.5), history().assign(seed=2)[:2]])
-    plots.plot_history(several.reset_index(drop=True), tmp_path / "history.png", title="")
-    loss, scores = saved[0].axes
+    tables = [history(), history().assign(fold=2, loss=2.5), history().assign(seed=2)[:2]]
+    several = pd.concat(tables, ignore_index=True)
+    figure = figures.draw(partial(plots.plot_history, several), tmp_path / "history.png", title="")
+    loss, scores = figure.axes
     assert loss.lines[0].get_ydata() == pytest.approx([(1.5 + 2.5 + 1.5) / 3, (1 + 2.5 + 1) / 3, (0.5 + 2.5) / 2])
     assert (len(loss.get_legend().texts), len(scores.get_legend().texts)) == (2, 3)
-    assert "Mean and range of 3 models" in figures.texts(saved[0])
+    assert "Mean and range of 3 models" in figures.texts(figure)
 
 
-def test_history_plots_equal_curves_once(tmp_path: Path, saved: list["Figure"]) -> None:
+def test_history_plots_equal_curves_once(tmp_path: Path) -> None:
     """On balanced validation data, accuracy is UAR."""
     balanced = history().assign(val_accuracy=lambda table: table.val_uar + 1e-9)
-    plots.plot_history(balanced, tmp_path / "history.png", title="")
-    legend = [text.get_text() for text in saved[0].axes[1].get_legend().texts]
+    figure = figures.draw(partial(plots.plot_history, balanced), tmp_path / "history.png", title="")
+    legend = [text.get_text() for text in figure.axes[1].get_legend().texts]
     assert legend == ["Training accuracy", "Validation UAR and accuracy"]
 
 
-def test_confidence_intervals_show_values(tmp_path: Path, saved: list["Figure"]) -> None:
+def test_confidence_intervals_show_values(tmp_path: Path) -> None:
     """Dots of worse models are hollow; intervals may exclude the value; a missing value leaves the name only."""
-    draw_intervals(tmp_path / "intervals.png")
-    intervals, dots = saved[0].axes[0].collections
+    figure = figures.draw(draw_intervals, tmp_path / "intervals.png")
+    intervals, dots = figure.axes[0].collections
     assert [segment.tolist() for segment in intervals.get_segments()[:2]] == [
         [[0.55, 0], [0.6, 0]],
         [[0.41, 1], [0.7, 1]],
     ]
     assert dots.get_offsets()[:2].tolist() == [[0.61234, 0], [0.5, 1]]
     assert dots.get_facecolors()[1].tolist() == [1, 1, 1, 1] != dots.get_facecolors()[0].tolist()
-    assert {"lstm", "svm", "knn", "0.612", "0.500"} <= set(figures.texts(saved[0]))
-    assert "nan" not in figures.texts(saved[0])
+    assert {"lstm", "svm", "knn", "0.612", "0.500"} <= set(figures.texts(figure))
+    assert "nan" not in figures.texts(figure)
 
 
-def test_roc_shows_every_curve_and_its_area(tmp_path: Path, saved: list["Figure"]) -> None:
+def test_roc_shows_every_curve_and_its_area(tmp_path: Path) -> None:
     """Twelve curves differ in colour or line style; the legend has their areas."""
-    draw_roc(tmp_path / "roc.png")
-    [axes] = saved[0].axes
+    [axes] = figures.draw(draw_roc, tmp_path / "roc.png").axes
     curves = axes.lines[1:]  # the first is chance
     assert len({(curve.get_color(), curve.get_linestyle()) for curve in curves}) == 12
     assert all(curve.get_xydata().tolist() == [[0, 0], [0.2, 0.9], [1, 1]] for curve in curves)
@@ -166,10 +161,10 @@ def test_roc_shows_every_curve_and_its_area(tmp_path: Path, saved: list["Figure"
     plots.plot_roc({}, tmp_path / "roc.png", title="")  # a test set of one emotion
 
 
-def test_reliability_shows_bins_with_predictions(tmp_path: Path, saved: list["Figure"]) -> None:
+def test_reliability_shows_bins_with_predictions(tmp_path: Path) -> None:
     """Empty bins are left out of the curve, and are zero in the histogram."""
-    plots.plot_reliability({"no temperature scaling": bins()}, tmp_path / "reliability.png", title="")
-    upper, lower = saved[0].axes
+    draw = partial(plots.plot_reliability, {"no temperature scaling": bins()})
+    upper, lower = figures.draw(draw, tmp_path / "reliability.png", title="").axes
     full = bins()[lambda table: table.clips > 0]
     assert upper.lines[-1].get_xydata().tolist() == full[["confidence", "accuracy"]].to_numpy().tolist()
     assert lower.lines[0].get_ydata()[:-1].tolist() == bins().clips.tolist()
@@ -177,8 +172,8 @@ def test_reliability_shows_bins_with_predictions(tmp_path: Path, saved: list["Fi
 
 
 @pytest.mark.parametrize("n", [30, 91])
-def test_uar_by_speaker_has_a_dot_per_speaker(tmp_path: Path, saved: list["Figure"], n: int) -> None:
+def test_uar_by_speaker_has_a_dot_per_speaker(tmp_path: Path, n: int) -> None:
     """Speakers are named if there are few."""
-    draw_uar_by_speaker(tmp_path / "speakers.png", n=n)
-    assert saved[0].axes[0].collections[0].get_offsets().tolist() == [[i, 0.5] for i in range(n)]
-    assert ("00" in figures.texts(saved[0])) == (n == 30)
+    figure = figures.draw(draw_uar_by_speaker, tmp_path / "speakers.png", n=n)
+    assert figure.axes[0].collections[0].get_offsets().tolist() == [[i, 0.5] for i in range(n)]
+    assert ("00" in figures.texts(figure)) == (n == 30)
