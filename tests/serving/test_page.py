@@ -49,7 +49,6 @@ def headline(tab: Tab) -> str:
 
 
 def test_chosen_file_is_predicted(tab: Tab, tmp_path: Path) -> None:
-    """The result has the label, a bar for each emotion and a player, and gets the focus."""
     choose(tab, tmp_path, ANGRY)
     assert headline(tab).startswith("Angry, 8")
     bars = tab.run(
@@ -65,7 +64,6 @@ def test_chosen_file_is_predicted(tab: Tab, tmp_path: Path) -> None:
 
 
 def test_dropped_file_is_predicted(tab: Tab) -> None:
-    """A file can be dropped anywhere on the page."""
     tab.run(
         "(() => { const data = new DataTransfer(), letters = atob('" + b64encode(ANGRY).decode() + "');"
         "data.items.add(new File([Uint8Array.from(letters, (letter) => letter.charCodeAt(0))], 'dropped.wav'));"
@@ -76,14 +74,19 @@ def test_dropped_file_is_predicted(tab: Tab) -> None:
 
 
 def test_longer_recording_has_a_timeline(tab: Tab, tmp_path: Path) -> None:
-    """The timeline is drawn, and its cursor can be moved."""
+    """The cursor of the timeline can be moved, and all controls have accessible names."""
     choose(tab, tmp_path, encode(call()))
     tab.wait("!document.getElementById('over-time').hidden")
-    assert tab.run("document.querySelectorAll('#ribbons svg').length") == 4
-    tab.run("p = document.querySelector('#ribbons input'); p.value = 12; p.dispatchEvent(new Event('input'))")
-    tab.wait("document.querySelector('.ribbons-now').innerText.includes('0:12')")
-    assert "angry" in tab.run("document.querySelector('#ribbons input').getAttribute('aria-valuetext')")
+    assert tab.run("document.querySelectorAll('#emotion-timeline svg').length") == 4
+    tab.run("p = document.querySelector('#emotion-timeline input'); p.value = 12; p.dispatchEvent(new Event('input'))")
+    tab.wait("document.querySelector('.emotion-timeline-now').innerText.includes('0:12')")
+    assert "angry" in tab.run("document.querySelector('#emotion-timeline input').getAttribute('aria-valuetext')")
     assert tab.console_errors() == []
+    nodes = tab.ask("Accessibility.getFullAXTree")["nodes"]
+    roles = {"button", "link", "slider", "textbox"}
+    named = [(node["role"]["value"], node.get("name", {}).get("value")) for node in nodes if not node["ignored"]]
+    assert [role for role, name in named if role in roles and not name] == []
+    assert {name for role, name in named if role == "slider"} >= {"Position in the recording"}
 
 
 def test_voice_is_recorded_with_the_keyboard(tab: Tab) -> None:
@@ -102,7 +105,6 @@ def test_voice_is_recorded_with_the_keyboard(tab: Tab) -> None:
 
 
 def test_silence_has_no_prediction(tab: Tab, tmp_path: Path) -> None:
-    """The headline names the reason, and the flag is explained."""
     choose(tab, tmp_path, encode(silence(1)))
     assert headline(tab) == "No speech detected"
     assert "silent" in tab.run("document.getElementById('remark').innerText")
@@ -110,7 +112,6 @@ def test_silence_has_no_prediction(tab: Tab, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("content", "named"), [(b"no audio", "not decodable"), (bytes(2_000_000), "2 MB")])
 def test_errors_are_shown(tab: Tab, tmp_path: Path, content: bytes, named: str) -> None:
-    """An alert shows the detail of the problem, and there is no result."""
     choose(tab, tmp_path, content)
     tab.wait("!document.getElementById('problem').hidden")
     assert named in tab.run("document.getElementById('problem').innerText")
@@ -118,7 +119,6 @@ def test_errors_are_shown(tab: Tab, tmp_path: Path, content: bytes, named: str) 
 
 
 def test_browser_decodes_formats_that_the_server_does_not(tab: Tab, tmp_path: Path) -> None:
-    """A WebM file is decoded by the browser and sent as WAV."""
     recorded = tab.run(
         """(async () => {
         const context = new AudioContext();
@@ -148,14 +148,3 @@ def test_page_fits_the_screen(tab: Tab, tmp_path: Path, width: int, dark: bool) 
     )
     assert abs(np.mean(ink) - np.mean(paper)) > 180
     assert (np.mean(paper) < 60) == dark
-
-
-def test_controls_have_accessible_names(tab: Tab, tmp_path: Path) -> None:
-    """Buttons, links and sliders have a name."""
-    choose(tab, tmp_path, encode(call()))
-    tab.wait("!document.getElementById('over-time').hidden")
-    nodes = tab.ask("Accessibility.getFullAXTree")["nodes"]
-    roles = {"button", "link", "slider", "textbox"}
-    named = [(node["role"]["value"], node.get("name", {}).get("value")) for node in nodes if not node["ignored"]]
-    assert [role for role, name in named if role in roles and not name] == []
-    assert {name for role, name in named if role == "slider"} >= {"Position in the recording"}

@@ -1,6 +1,5 @@
 """The page of a timeline is a self-contained file with a player; the figure shows the emotions over time."""
 
-import json
 import re
 from base64 import b64decode
 from pathlib import Path
@@ -11,8 +10,6 @@ import pytest
 from ser.audio import io as audio_io
 from ser.inference import timeline
 from ser.inference.sliding_window import WindowSettings
-from ser.inference.timeline import Timeline
-from ser.reporting import plots
 from ser.serving import timeline_page
 from tests.helpers.browser import browsing
 from tests.helpers.fake_model import FakeModel, call, quiet
@@ -23,12 +20,8 @@ RECORDING = encode(call())
 
 
 @pytest.fixture(scope="module")
-def result() -> Timeline:
-    return timeline.predict_timeline(RECORDING, FakeModel(), WindowSettings())
-
-
-@pytest.fixture(scope="module")
-def files(result: Timeline, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    result = timeline.predict_timeline(RECORDING, FakeModel(), WindowSettings())
     stem = tmp_path_factory.mktemp("page") / "call"
     return timeline_page.save(result, stem, recording=RECORDING, name="<call>.wav", settings=WindowSettings())
 
@@ -45,39 +38,23 @@ def test_page_is_self_contained(files: list[Path]) -> None:
     assert "http" not in re.sub("http-equiv|http://www.w3.org/2000/svg", "", page.split("data:audio")[0])
 
 
-def test_page_has_the_data_of_the_timeline(files: list[Path], result: Timeline) -> None:
-    """Windows, emotions and outline are complete."""
-    [text] = re.findall('<script type="application/json" id="data">(.*?)</script>', files[1].read_text())
-    content = json.loads(text)
-    assert len(content["windows"]) == len(result.windows)
-    assert content["emotions"] == list(result.emotions)
-    assert max(content["outline"]) == pytest.approx(result.outline.max(), abs=1e-3)
-    assert len(content["outline"]) * content["outline_seconds"] == pytest.approx(content["seconds"], abs=0.05)
-
-
 def test_long_outlines_are_thinned() -> None:
     """An outline has at most `MAX_POINTS` points and keeps peaks."""
     blocks = [np.full(1600, 0.01, dtype=np.float32)] * 7200 + [np.full(1600, 0.5, dtype=np.float32)]
-    outline = timeline_page.data(timeline.predict_blocks(blocks, FakeModel(), WindowSettings()))["outline"]
-    assert len(outline) <= timeline_page.MAX_POINTS
-    assert max(outline) == 0.5
+    data = timeline_page.data(timeline.predict_blocks(blocks, FakeModel(), WindowSettings()))
+    assert len(data["outline"]) <= timeline_page.MAX_POINTS
+    assert len(data["outline"]) * data["outline_seconds"] == pytest.approx(data["seconds"], abs=0.2)
+    assert max(data["outline"]) == 0.5
 
 
 def test_recordings_without_speech_have_a_page(tmp_path: Path) -> None:
-    """The headline states that there is no speech."""
     recording = encode(quiet(2.5))
     result = timeline.predict_timeline(recording, FakeModel(), WindowSettings())
     paths = timeline_page.save(result, tmp_path / "room", recording=recording, name="room", settings=WindowSettings())
     assert "No speech detected." in paths[1].read_text()
 
 
-def test_other_emotions_have_colours() -> None:
-    """Emotions of a custom corpus have different colours."""
-    assert len(set(plots.label_colours(["neutral", "bored", "amused"]).values())) == 3
-
-
 def test_slider_moves_the_player(files: list[Path], tmp_path: Path) -> None:
-    """In a browser the slider sets the position of the player and shows the prediction."""
     with browsing(tmp_path) as tab:
         tab.open(files[1].as_uri())
         tab.wait("document.querySelector('audio').readyState > 0")
@@ -86,6 +63,6 @@ def test_slider_moves_the_player(files: list[Path], tmp_path: Path) -> None:
                 f"p = document.querySelector('input[type=range]'); p.value = {seconds};"
                 "p.dispatchEvent(new Event('input'))"
             )
-            tab.wait(f"document.querySelector('.ribbons-now').innerText.replace(/\\s+/g, ' ').startsWith({text!r})")
+            tab.wait(f"document.querySelector('.emotion-timeline-now').innerText.replace(/\\s+/g, ' ').startsWith({text!r})")
             assert tab.run("document.querySelector('audio').currentTime") == pytest.approx(seconds, abs=0.1)
         assert tab.console_errors() == []

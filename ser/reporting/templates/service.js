@@ -83,7 +83,7 @@
     const timeline = await post("/timeline", blob);
     if (request !== requests) return;
     the("over-time").hidden = false;
-    ribbons(the("ribbons"), timeline, the("audio"));
+    drawTimeline(the("emotion-timeline"), timeline, the("audio"));
     showStatus("");
   }
 

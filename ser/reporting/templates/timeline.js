@@ -1,5 +1,5 @@
 // Draw a timeline, the data of ser/serving/timeline_page.py, with a cursor at the position of an audio element.
-function ribbons(root, timeline, audio) {
+function drawTimeline(root, timeline, audio) {
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
   const {emotions, windows, outline, seconds: duration} = timeline;
@@ -33,12 +33,12 @@ function ribbons(root, timeline, audio) {
   };
 
   root.replaceChildren();
-  root.classList.add("ribbons");
-  const now = add(root, "p", "ribbons-now");
+  root.classList.add("emotion-timeline");
+  const now = add(root, "p", "emotion-timeline-now");
   now.setAttribute("aria-live", "polite");
-  const body = add(root, "div", "ribbons-body");
-  const names = add(body, "div", "ribbons-names"), scroll = add(body, "div", "ribbons-scroll");
-  const values = add(body, "div", "ribbons-values"), wide = add(scroll, "div", "ribbons-wide");
+  const body = add(root, "div", "emotion-timeline-body");
+  const names = add(body, "div", "emotion-timeline-names"), scroll = add(body, "div", "emotion-timeline-scroll");
+  const values = add(body, "div", "emotion-timeline-values"), wide = add(scroll, "div", "emotion-timeline-wide");
   for (const column of [names, values, scroll]) column.setAttribute("aria-hidden", "true");
   add(names, "span", "", "waveform");
   add(values, "span", "", "");
@@ -49,8 +49,8 @@ function ribbons(root, timeline, audio) {
   const peak = outline.reduce((max, value) => Math.max(max, value), 0.01); // scale quiet recordings up, but not silence
   const points = outline.map((value, n) => [n * timeline.outline_seconds, value / peak]);
   addPath(wave, "M0,1" + points.map(([x, y]) => "L" + x + "," + (1 - y)).join("") + "L" + duration + ",1"
-    + points.reverse().map(([x, y]) => "L" + x + "," + (1 + y)).join("") + "Z", "ribbons-wave");
-  for (const {start, end} of timeline.segments) addPath(wave, "M" + start + ",2.12H" + end + "V2.3H" + start + "Z", "ribbons-speech");
+    + points.reverse().map(([x, y]) => "L" + x + "," + (1 + y)).join("") + "Z", "emotion-timeline-wave");
+  for (const {start, end} of timeline.segments) addPath(wave, "M" + start + ",2.12H" + end + "V2.3H" + start + "Z", "emotion-timeline-speech");
   for (const emotion of emotions) {
     const bars = windows.map((window, n) => {  // each window is drawn at its last hop
       const start = n ? windows[n - 1].end : 0, probability = window.probabilities[emotion] || 0;
@@ -58,9 +58,9 @@ function ribbons(root, timeline, audio) {
     }).join("");
     addPath(addSvg(wide, "", 1), bars || "M0,1", "", timeline.colours[emotion]);
   }
-  const ticks = add(wide, "div", "ribbons-ticks"), cursor = add(wide, "div", "ribbons-cursor");
+  const ticks = add(wide, "div", "emotion-timeline-ticks"), cursor = add(wide, "div", "emotion-timeline-cursor");
 
-  const foot = add(root, "div", "ribbons-foot");
+  const foot = add(root, "div", "emotion-timeline-foot");
   const slider = add(foot, "input");
   Object.assign(slider, {type: "range", min: 0, max: duration, step: Math.min(0.1, duration / 100), value: 0});
   slider.setAttribute("aria-label", "Position in the recording");
