@@ -35,7 +35,6 @@ def recording(tmp_path: Path) -> Path:
 
 
 def test_timelines_are_printed_and_saved(run: Any, recording: Path, tmp_path: Path) -> None:
-    """The table is printed, and four files are written."""
     result = run("--file", str(recording), "--timeline", "--save", str(tmp_path / "out" / "call"))
     assert result.exit_code == 0
     assert [line.split()[3] for line in result.stdout.splitlines()[1:5]] == ["sad", "no", "angry", "no"]
@@ -44,7 +43,6 @@ def test_timelines_are_printed_and_saved(run: Any, recording: Path, tmp_path: Pa
 
 
 def test_unwritable_outputs_are_errors(run: Any, recording: Path) -> None:
-    """A file as folder is an error without a traceback."""
     result = run("--file", str(recording), "--timeline", "--save", str(recording / "inside"))
     assert result.exit_code == 1
     assert f"--save {recording / 'inside'}: " in result.stdout
@@ -62,15 +60,15 @@ def test_json_has_a_line_per_recording(run: Any, recording: Path, tmp_path: Path
 
 
 def test_a_stream_has_the_windows_of_the_file(run: Any, recording: Path) -> None:
-    """Raw samples have the windows of the timeline, one per line, and a final line."""
+    """Raw samples have the windows of the timeline, one per line, and its summary in the final line."""
     result = run("--stream", "--rate", "16000", stdin=encode(call())[44:])
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert lines[:-1] == timeline.predict_timeline(recording, FakeModel(), WindowSettings()).as_dict()["windows"]
-    assert lines[-1]["final"]
+    expected = timeline.predict_timeline(recording, FakeModel(), WindowSettings()).as_dict()
+    assert lines[:-1] == expected.pop("windows")
+    assert lines[-1] == {"final": True} | expected
 
 
 def test_a_hyphen_is_standard_input(run: Any) -> None:
-    """The content of a file is read from standard input."""
     result = run("--file", "-", "--timeline", "--json", stdin=encode(call()))
     assert json.loads(result.stdout)["seconds"] == pytest.approx(14.7)
 
@@ -80,45 +78,35 @@ def test_a_hyphen_is_standard_input(run: Any) -> None:
     [
         ("", "--file, --dir, --stream and --mic"),
         ("--stream --mic", "--file, --dir, --stream and --mic"),
-        ("--stream --rate 5", "--rate: found 5"),
-        ("--stream --hop 9", "hop: found 9; expected at most the window (3)"),
+        ("--stream --rate 5", "--rate: found 5; expected 4000 to 384000 Hz"),
         ("--file a --timeline --window 0", "window: found 0"),
         ("--mic --smoothing 1", "smoothing: found 1"),
         ("--file a --file b --save c", "--save: found 2 recordings"),
         # Options without effect, even with their default value.
         ("a.wav --window 3", "--window applies only with --timeline, --save, --stream or --mic"),
-        ("--dir . --smoothing 0.5", "--smoothing applies only with --timeline"),
         ("a.wav --csv predictions.csv", "--csv applies only with --dir"),
         ("--mic --rate 16000", "--rate applies only with --stream"),
         ("--stream --save b", "--save applies only with --file"),
-        ("--dir . --timeline", "--timeline applies only with --file"),
         ("--dir . --json", "--json applies only with --file, --stream or --mic"),
-        ("--dir . --transcribe", "--transcribe applies only with --file, without --timeline or --save"),
         ("a.wav --timeline --speak", "--speak applies only with --file, without --timeline"),
         ("a.wav --save b --min-confidence 0", "--min-confidence applies only with --dir, or with --file"),
     ],
 )
 def test_invalid_options_are_rejected(run: Any, options: str, message: str) -> None:
-    """The error names the option, and the exit code is 1."""
     result = run(*options.split())
     assert result.exit_code == 1
     assert result.stderr.startswith("error: ")
     assert message in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("model", "message"), [("nowhere", "nowhere: not found"), ("tests", "tests: has no card.json")]
-)
-def test_missing_models_are_errors(model: str, message: str) -> None:
-    """The command ends with exit code 1 and a message instead of a traceback."""
-    command = [sys.executable, "predict.py", "--file", "a.wav", "--model", model]
+def test_missing_models_are_errors() -> None:
+    command = [sys.executable, "predict.py", "--file", "a.wav", "--model", "nowhere"]
     result = subprocess.run(command, cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr.startswith(f"error: {message}")
+    assert result.stderr.startswith("error: nowhere: not found")
 
 
 def test_help_names_options_and_values(run: Any) -> None:
-    """Flags have no value, and values have names instead of types."""
     text = run("--help").stdout
     assert not re.search(r"<\w+|\b(BOOL|TEXT|PATH|FLOAT|INTEGER)\b", text)
     assert all(option in text for option in ("--json  ", "--dir FOLDER", "--rate HZ"))

@@ -38,7 +38,6 @@ def test_mcnemar(counts: tuple[int, int, int, int], p: float) -> None:
 
 
 def test_different_clips_are_rejected() -> None:
-    """Clips, labels and classes must be the same."""
     a, b = pair(5, 4, 3, 2)
     for other in (
         b[1:],
@@ -74,17 +73,7 @@ def test_seeds_are_averaged_but_for_mcnemar() -> None:
     assert significance.mcnemar(PERFECT, three_seeds())[:2] == (3, 0)
 
 
-def test_unknown_speakers_are_not_testable() -> None:
-    """If some speakers are unknown, limits are NaN and no model is significantly worse."""
-    good = random_predictions([2] * 8)
-    good = good.assign(speaker=good.speaker.replace("ravdess-00", "ravdess-"))
-    bad = good.assign(predicted="sad")
-    assert np.isnan(significance.paired_difference(good, bad, resamples=100, seed=1).ci_low)
-    assert significance.not_significantly_worse({"good": good, "bad": bad}, resamples=100, seed=1) == ["good", "bad"]
-
-
 def test_holm() -> None:
-    """Adjusted p-values are those of published examples."""
     adjusted = significance.holm([0.50, 0.003, 0.32, 0.054, 0.0003])  # from the documentation of pingouin
     assert adjusted == pytest.approx([0.64, 0.012, 0.64, 0.162, 0.0015])
     # Benjamini & Hochberg (1995), section 4: Bonferroni and Hochberg both reject the first three, so Holm must too
@@ -103,7 +92,6 @@ def models() -> dict[str, pd.DataFrame]:
 
 
 def test_all_pairs_are_compared(models: dict[str, pd.DataFrame]) -> None:
-    """Each pair has counts, p, p adjusted for three pairs, and the difference of UAR."""
     pairs = significance.compare(models, seed=1).set_index(["a", "b"])
     assert list(pairs.index) == [("alike", "guess"), ("alike", "good"), ("guess", "good")]
     assert pairs.p_holm.to_list() == pytest.approx(significance.holm(pairs.p))
@@ -116,13 +104,14 @@ def test_all_pairs_are_compared(models: dict[str, pd.DataFrame]) -> None:
 
 
 def test_not_significantly_worse(models: dict[str, pd.DataFrame]) -> None:
-    """Two similar models are listed, the guesser is not; with one speaker, all are."""
+    """Two similar models are listed, the guesser is not; with one speaker, or unknown ones, all are."""
     uars = {name: metrics.uar(table.emotion, table.predicted) for name, table in models.items()}
     ranked = sorted(("good", "alike"), key=lambda name: -uars[name])
     assert significance.not_significantly_worse(models, seed=1) == ranked
     assert significance.not_significantly_worse({"guess": models["guess"]}, seed=1) == ["guess"]
-    one_speaker = {name: table.assign(speaker="ravdess-01") for name, table in models.items()}
-    assert significance.not_significantly_worse(one_speaker, seed=1) == [*ranked, "guess"]
+    for speaker in ("ravdess-01", "ravdess-"):
+        tables = {name: table.assign(speaker=speaker) for name, table in models.items()}
+        assert significance.not_significantly_worse(tables, seed=1) == [*ranked, "guess"]
 
 
 def test_more_models_need_larger_differences() -> None:
@@ -148,11 +137,9 @@ def test_permutation_test_of_accuracy_agrees_with_mcnemar() -> None:
 
 
 def test_permutation_test_with_seeds() -> None:
-    """All seeds of a clip are swapped together, in any order of rows; different clips are an error."""
+    """All seeds of a clip are swapped together, in any order of rows."""
     table = random_predictions([50])
     bad = correct_where(table, [False] * 40)
     twice = pd.concat([table, table.assign(seed=2)], ignore_index=True)
     for rows in (twice, twice.sample(frac=1, random_state=1)):
         assert significance.permutation_test(rows, bad, accuracy, draws=199, seed=1) == 1 / 200
-    with pytest.raises(UserError, match="same clips and classes"):
-        significance.permutation_test(table, bad[1:], accuracy, seed=1)

@@ -10,7 +10,6 @@ import pytest
 
 from ser.evaluation import calibration, metrics, summary
 from ser.predictions.temperature import apply_temperature
-from ser.utils.files import write_json
 from tests.helpers import factories
 
 CLASSES = ["neutral", "happy", "sad", "angry"]
@@ -87,7 +86,6 @@ def test_seeds_are_averaged() -> None:
 
 
 def test_folds_are_pooled() -> None:
-    """UAR is over all clips; mean and standard deviation over folds are listed."""
     scores = summarize(ALL_CORRECT, HALF.assign(fold=2), predicted(*["happy"] * 8, speaker="04", fold=3))
     assert scores["uar"] == pytest.approx(np.mean([2 / 4, 1, 1 / 4, 1 / 4]))
     assert scores["uar_fold_mean"] == pytest.approx((1 + 0.5 + 0.25) / 3)
@@ -135,17 +133,10 @@ def test_binary_tasks() -> None:
         assert [name for name in scores if name.startswith("task")] == []
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [ALL_CORRECT[:1], pd.concat([ALL_CORRECT, QUARTER]).assign(sex=""), ALL_CORRECT.assign(speaker="ravdess-")],
-    ids=["one clip", "unknown sex", "unknown speaker"],
-)
-def test_metrics_are_finite_json_numbers(tmp_path: Any, rows: pd.DataFrame) -> None:
-    """Metrics that are not defined are omitted, as JSON has no NaN."""
-    scores = summary.summarize(with_val(rows), SETTINGS, seed=1)
-    write_json(tmp_path / "metrics.json", scores)
-    assert json.loads((tmp_path / "metrics.json").read_text()) == scores
-    assert all(np.isfinite(list(numbers.values())).all() for numbers in scores.values())
+def test_metrics_are_finite_json_numbers() -> None:
+    """Metrics that are not defined, here of one clip of unknown sex, are omitted, as JSON has no NaN."""
+    scores = summary.summarize(with_val(ALL_CORRECT[:1].assign(sex="")), SETTINGS, seed=1)
+    assert json.loads(json.dumps(scores, allow_nan=False)) == scores
 
 
 def numbers(uar: float, **others: float) -> dict[str, dict[str, float]]:

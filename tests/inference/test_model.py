@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import soundfile
 
-import ser
 from benchmarks import predict as benchmark
 from ser.audio import io as audio_io
 from ser.inference.model import UNCERTAIN, Model, load
@@ -35,6 +34,7 @@ READERS = {
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     dvc_project.write_corpora(folder / "corpora")
+    dvc_project.write(folder / "voice.wav", dvc_project.voice(f0=150, seconds=0.7, rng=np.random.default_rng(0)))
     exported_models.build(folder, _two_networks)
     return folder
 
@@ -59,7 +59,6 @@ def voice() -> Any:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", READERS)
 def test_members_have_the_stored_predictions(built: Path, model: str, kind: str) -> None:
-    """Recordings of any kind of input have the probabilities that training stored."""
     table = exported_models.stored_predictions(built, model).iloc[:: 1 if kind == "file" else 5]
     assert exported_models.max_difference(built, model, table, READERS[kind]) < 1e-4
 
@@ -89,7 +88,7 @@ def _real(params: dict[str, Any], *, model: str) -> dict[str, Any]:
 
 
 def test_members_are_averaged(built: Path, lstm: Model, voice: Any) -> None:
-    """By default, the probabilities are the mean over the members."""
+    """By default, the probabilities are the mean over the members; an unknown member is an error."""
     names = [member.name for member in lstm.card.members]
     predictions = [load(built / "models/exported/lstm", member=name).predict((voice, 16000)) for name in names]
     members = [list(prediction.probabilities.values()) for prediction in predictions]
@@ -98,6 +97,8 @@ def test_members_are_averaged(built: Path, lstm: Model, voice: Any) -> None:
     assert len(members) == 2
     assert np.ptp(members, axis=0).max() > 1e-4
     assert mean.confidence == max(mean.probabilities.values()) == mean.probabilities[mean.label]
+    with pytest.raises(UserError, match="expected one of fold1_seed1, fold1_seed2"):
+        load(built / "models/exported/lstm", member="fold9_seed1")
 
 
 def test_batches_have_the_probabilities_of_single_signals(lstm: Model, voice: Any) -> None:
@@ -112,7 +113,6 @@ def test_batches_have_the_probabilities_of_single_signals(lstm: Model, voice: An
 
 def test_no_heavy_package_is_imported(built: Path) -> None:
     """A network predicts without TensorFlow, pandas, scikit-learn and matplotlib, which take long to import."""
-    dvc_project.write(built / "voice.wav", dvc_project.voice(f0=150, seconds=0.7, rng=np.random.default_rng(0)))
     code = (
         "import sys, ser; ser.load('models/exported/lstm').predict('voice.wav')\n"
         "heavy = {'tensorflow', 'keras', 'tf2onnx', 'onnx', 'pandas', 'sklearn', 'matplotlib'}\n"
@@ -126,18 +126,10 @@ def test_no_heavy_package_is_imported(built: Path) -> None:
 
 def test_the_baseline_of_the_benchmark_runs(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The benchmark loads the Keras network of the checkpoint, whatever its inputs."""
-    dvc_project.write(built / "voice.wav", dvc_project.voice(f0=150, seconds=0.7, rng=np.random.default_rng(0)))
     monkeypatch.chdir(built)
     monkeypatch.setattr(benchmark, "REPEATS", 1)
     monkeypatch.setenv(benchmark.STARTED, "0")
     assert benchmark.baseline(Path("voice.wav"))["network"] > 0
-
-
-def test_package_exports_load() -> None:
-    """`ser.load` is the only attribute."""
-    assert ser.load is load
-    with pytest.raises(AttributeError, match="no attribute 'train'"):
-        _ = ser.train  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +141,6 @@ def test_package_exports_load() -> None:
     ],
 )
 def test_recordings_without_speech_have_no_prediction(lstm: Model, signal: Any, flags: set[str]) -> None:
-    """The label is uncertain, the probabilities are uniform, and a flag has the reason."""
     prediction = lstm.predict((signal, signals.RATE))
     assert prediction.label == UNCERTAIN
     assert set(prediction.flags) == flags
@@ -157,7 +148,6 @@ def test_recordings_without_speech_have_no_prediction(lstm: Model, signal: Any, 
 
 
 def test_flags_describe_the_recording_and_the_model(built: Path, voice: Any) -> None:
-    """Signals out of distribution, clipped or quiet ones, and models of synthetic speech have their flags."""
     model = load(built / "models/exported/lstm", member="fold1_seed1")
     synthetic = Model(model.card.model_copy(update={"origin": {"synthetic": True}}), model._members)
     square = np.sign(signals.sine(590, seconds=1.5)) * np.float32(0.3)
@@ -187,16 +177,12 @@ def test_long_recordings_are_predicted_in_chunks(lstm: Model, voice: Any, tmp_pa
         (b"", "empty"),
         (b"no audio at all", "not decodable as audio"),
         ((np.array(["a"]), 16000), "samples: found"),
-        ((np.zeros((2, 2, 2)), 16000), "samples: found"),
-        ((np.zeros((9, 99)), 16000), "channels is 99"),
         ((np.full(16000, np.nan), 16000), "not numbers"),
-        ((np.ones(16000), 10), "10 Hz"),
         ("no such file.wav", "No such file"),
         (3, "found int; expected a path, bytes"),
     ],
 )
 def test_invalid_recordings_are_rejected(lstm: Model, recording: Any, message: str) -> None:
-    """The error names the problem."""
     with pytest.raises(UserError, match=message):
         lstm.predict(recording)
 
@@ -207,13 +193,11 @@ def folder(built: Path, tmp_path: Path) -> Path:
 
 
 def test_folders_can_be_moved(folder: Path, lstm: Model, voice: Any) -> None:
-    """A copied folder needs no other file of the project."""
     with contextlib.chdir("/"):
         assert load(folder).predict((voice, 16000)) == lstm.predict((voice, 16000))
 
 
 def test_card_describes_the_model(lstm: Model) -> None:
-    """The card has labels, inputs, members, scores and hashes, and no absolute paths."""
     card = lstm.card
     assert card.labels == lstm.labels == ("neutral", "happy", "sad", "angry")
     assert (card.inputs.frames, card.inputs.functionals) == (("mel",), True)
@@ -228,7 +212,6 @@ def test_card_describes_the_model(lstm: Model) -> None:
 
 
 def test_export_is_deterministic(built: Path) -> None:
-    """A second export has the same bytes."""
     from stages import export
 
     def contents() -> dict[Path, bytes]:
@@ -261,13 +244,6 @@ def change(path: Path, old: bytes, new: bytes) -> None:
     ],
 )
 def test_damaged_folders_are_rejected(folder: Path, damage: Any, message: str) -> None:
-    """The error names the missing, changed or incompatible file."""
     damage(folder)
     with pytest.raises(UserError, match=message):
         load(folder)
-
-
-def test_unknown_members_are_rejected(folder: Path) -> None:
-    """The error lists the members."""
-    with pytest.raises(UserError, match="expected one of fold1_seed1, fold1_seed2"):
-        load(folder, member="fold9_seed1")

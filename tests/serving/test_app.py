@@ -5,7 +5,6 @@ import socket
 import tempfile
 import time
 from base64 import b64encode
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -55,7 +54,6 @@ def test_a_form_and_a_raw_body_are_equivalent(service: Service, content: bytes, 
 
 
 def test_timeline_uses_the_query_parameters(service: Service) -> None:
-    """The windows are those of `timeline.predict_timeline` with the options of the request."""
     expected = timeline.predict_timeline(encode(call()), FakeModel(), WindowSettings(window=2, hop=0.5, smoothing=0))
     reply = service.post("/timeline?window=2&hop=0.5&smoothing=0", encode(call()))
     assert reply.status == 200
@@ -79,7 +77,6 @@ def test_timeline_uses_the_query_parameters(service: Service) -> None:
     ],
 )
 def test_invalid_recordings_and_options_are_rejected(service: Service, path: str, content: bytes, named: str) -> None:
-    """The status is 422, and the detail names the content or the option."""
     reply = service.post(path, content)
     assert_problem(reply, 422)
     assert named in reply.json["detail"]
@@ -102,11 +99,9 @@ def test_malformed_forms_are_rejected(service: Service, kind: str, body: bytes, 
 
 
 def test_fuzzed_audio_is_no_server_error(service: Service) -> None:
-    """Corrupted recordings of the fuzzing tests give 200 or 422, never 500."""
     contents = [content for generate in GENERATORS for _, content in list(generate())[::29] if len(content) < 400_000]
-    statuses = Counter(service.ask("POST", "/predict", content).status for content in contents)
-    assert set(statuses) == {200, 422}
     assert len(contents) > 60
+    assert {service.ask("POST", "/predict", content).status for content in contents} == {200, 422}
 
 
 def test_an_endless_body_is_cut_off(service: Service) -> None:
@@ -195,7 +190,6 @@ def test_no_more_than_workers_run_at_once() -> None:
 
 
 def test_server_errors_reveal_no_internals() -> None:
-    """The response with status 500 contains no path and no traceback."""
     secret = Path("/secret/path")
     with served(create_app(FakeModel(secret.read_bytes), limits=Limits())) as service:
         reply = service.post("/predict", ANGRY)
@@ -204,7 +198,6 @@ def test_server_errors_reveal_no_internals() -> None:
 
 
 def test_health_model_and_openapi(service: Service) -> None:
-    """The description names request bodies, options and errors of each endpoint."""
     assert service.ask("GET", "/model").json == FakeModel.card.model_dump()
     description = service.ask("GET", "/openapi.json").json
     assert set(description["paths"]) == {"/predict", "/timeline", "/health", "/model"}
@@ -238,11 +231,9 @@ def test_invalid_limits_are_rejected(limit: dict[str, Any]) -> None:
     assert Limits(max_queued=0).max_queued == 0
 
 
-@pytest.mark.parametrize(
-    ("host", "port"), [("127.0.0.1", 0), ("192.0.2.1", 8000), ("127.0.0.1", 99999), ("no host", 1)]
-)
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 0), ("127.0.0.1", 99999), ("no host", 1)])
 def test_unavailable_address(host: str, port: int) -> None:
-    """For a port in use, an address of another computer, and an invalid port or host, the error names the address."""
+    """For a port in use, and an invalid port or host, the error names the address."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         wanted = port or taken.getsockname()[1]
         with pytest.raises(UserError, match=f"{host}:{wanted}"):
