@@ -147,20 +147,3 @@ def test_an_encrypted_archive_is_refused(archive: Path, folder: Path) -> None:
 def test_an_archive_without_files_is_refused(content: bytes | None, archive: Path, folder: Path) -> None:
     """An archive may be truncated, a login page, without files, or missing."""
     error_of(archive, folder, content)
-
-
-def test_an_interrupted_unpacking_is_repeated(archive: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After Ctrl-C the older version is still there; leftovers of a killed process are replaced."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    archive.write_bytes(zipped(FILES))
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copyfileobj", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            unpack(archive, folder)
-    assert content_of(folder.parent) == {"corpus/old.wav": b"old"}
-    (folder.parent / ".corpus.unfinished" / "half").mkdir(parents=True)
-    unpack(archive, folder)
-    assert content_of(folder.parent) == {f"corpus/{name}": content for name, content in FILES.items()}

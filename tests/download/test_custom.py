@@ -122,7 +122,6 @@ def test_invalid_labels_are_an_error(table: str, expected: Sequence[str], root: 
     ("folder", "expected"),
     [
         (None, ["custom_corpora.mine.folder=FOLDER"]),
-        ("missing", ["missing"]),
         ("voices", ["custom_corpora.mine", "a.wav", "labels.csv", "angry/a.wav"]),
     ],
 )

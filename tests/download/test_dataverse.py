@@ -66,14 +66,6 @@ def test_listed_files_are_downloaded_and_resumed(server: Server, tmp_path: Path)
     assert server.requests[-1] == ("storage", f"bytes={CHUNK_SIZE}-")
 
 
-def test_files_keep_their_folders_and_order(server: Server) -> None:
-    """The path of a file includes its folder in the dataset."""
-    names = [f"OAF_angry/OAF_{i:03}_angry.wav" for i in range(9, 0, -1)]
-    publish(server, *(entry(i, name, name.encode()) for i, name in enumerate(names)))
-    remotes = list_files(DOI, server=home(server))
-    assert [(remote.filename, remote.size) for remote in remotes] == [(name, len(name)) for name in names]
-
-
 MD5, SHA256 = f"md5:{hashlib.md5(b'content').hexdigest()}", f"sha256:{hashlib.sha256(b'content').hexdigest()}"
 
 

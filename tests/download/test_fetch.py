@@ -212,14 +212,6 @@ def test_repeated_bytes_count_as_retries(
     assert len(server.requests) == 4
 
 
-def test_an_unreachable_server_is_an_error(tmp_path: Path) -> None:
-    """The error names the address and the reason."""
-    with serving({"a.zip": CONTENT}) as stopped:
-        pass
-    message = error_of(remote(stopped), tmp_path)
-    assert message.startswith(stopped.url("a.zip")) and "refused" in message
-
-
 def test_an_unwritable_folder_is_an_error(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the folder, the reason and the variable that chooses another folder."""
 

@@ -16,9 +16,7 @@ PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
 
 
 def install(monkeypatch: pytest.MonkeyPatch, download: Callable[[str], str]) -> None:
-    package = types.ModuleType("kagglehub")
-    package.dataset_download = download
-    monkeypatch.setitem(sys.modules, "kagglehub", package)
+    monkeypatch.setitem(sys.modules, "kagglehub", types.SimpleNamespace(dataset_download=download))
 
 
 def test_the_folder_is_returned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -22,10 +22,10 @@ def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return str(request.param)
 
 
-def slow_first(batch: list[int]) -> tuple[list[int], int]:
-    """Take longer for earlier batches, so that later ones finish first."""
-    time.sleep(0.01 * (8 - batch[0]))
-    return batch, os.getpid()
+def task(n: int) -> tuple[int, int, str]:
+    """Take longer for earlier tasks, and return the number of workers that the task may use."""
+    time.sleep(0.1 * (4 - n))
+    return n, os.getpid(), os.environ.get("SER_WORKERS", "")
 
 
 def n_threads(_batch: list[int]) -> list[int]:
@@ -40,9 +40,9 @@ def fail_on_3(batch: list[int]) -> int:
 
 def test_results_have_the_order_of_batches(workers: str) -> None:
     """Batches are processed by SER_WORKERS processes; a single one is this process."""
-    results = list(map_batches(slow_first, ([n] for n in range(8)), description="test"))
-    assert [batch for batch, _ in results] == [[n] for n in range(8)]
-    processes = {process for _, process in results}
+    results = list(map_batches(lambda batch: task(*batch), ([n] for n in range(4)), description="test"))
+    assert [n for n, _, _ in results] == list(range(4))
+    processes = {process for _, process, _ in results}
     assert len(processes) == int(workers)
     assert (os.getpid() in processes) == (workers == "1")
 
@@ -101,12 +101,6 @@ def test_a_stream_is_split_into_batches() -> None:
     assert next(result) == [0, 1, 2]
     assert next(stream) == 3
     assert list(result) == [[4, 5]]
-
-
-def task(n: int) -> tuple[int, int, str]:
-    """Take longer for earlier tasks, and return the number of workers that the task may use."""
-    time.sleep(0.1 * (4 - n))
-    return n, os.getpid(), os.environ.get("SER_WORKERS", "")
 
 
 def test_tasks_keep_their_order_and_use_one_core_each(monkeypatch: pytest.MonkeyPatch) -> None:

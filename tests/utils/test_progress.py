@@ -2,30 +2,23 @@
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
 from ser.utils.progress import LogProgress, progress
 
 
-class Clock:
-    """Replacement of the clock of tqdm."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("tqdm.std.time", clock)
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Replace the clock of tqdm."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr("tqdm.std.time", lambda: clock.now)
     return clock
 
 
 @pytest.fixture
-def lines(clock: Clock, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+def lines(clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
     """Process items that take some seconds each, and return the lines of the log."""
 
     def work(n: int, *, seconds: float, total: int | None) -> list[str]:
@@ -51,7 +44,7 @@ def test_short_work_and_work_of_unknown_length(lines: Callable[..., list[str]]) 
     assert log == ["train svm: 2model [00:40, 20.00s/model]", "train svm: 4model [01:20, 20.00s/model]"]
 
 
-def test_the_count_may_decrease(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_count_may_decrease(clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     """Discarded bytes are subtracted, and a line ends with the postfix."""
     with LogProgress((), desc="fetch a.zip", total=208_000_000, unit="B", unit_scale=True) as bar:
         bar.update(104_000_000)
