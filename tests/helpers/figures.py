@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
-def draw(function: Callable[..., None], path: Path, **options: Any) -> Figure:
+def draw(function: Callable[..., None], path: Path, *, title: str = "", **options: Any) -> Figure:
     """Call a function that saves a figure to a path, and return the figure."""
     from matplotlib.figure import Figure
 
@@ -27,7 +27,7 @@ def draw(function: Callable[..., None], path: Path, **options: Any) -> Figure:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", spy)
-        function(path, **options)
+        function(path, title=title, **options)
     return saved[0]
 
 

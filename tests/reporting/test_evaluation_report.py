@@ -1,7 +1,7 @@
 """The evaluation report contains the results of the models, with intervals, subgroups, errors and warnings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,32 +70,29 @@ def two_models(clips: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {name: fake_predictions.predictions(clips, skill=skill, classes=CLASSES) for name, skill in skills.items()}
 
 
-@dataclass
-class Report:
-    """A report with all sections, its folder, and the test rows of its models."""
-
-    page: Page
-    folder: Path
-    models: Mapping[str, pd.DataFrame]
-
-
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """Write the report of two models, two seeds and four folds of eight speakers, with markup in the names."""
-    folder = tmp_path_factory.mktemp("report")
+def models() -> dict[str, pd.DataFrame]:
+    """Predict with two models, two seeds and four folds of eight speakers, with markup in the names."""
     clips = ravdess(range(1, 9))
     clips["emotion"] = clips.emotion.where(clips.index % 7 > 0, "bored")
     for column in ("clip_id", "original_id", "speaker", "sentence"):
         clips[column] = clips[column] + EVIL
     options: dict[str, Any] = {"classes": [*CLASSES, "bored"], "seeds": (1, 2), "folds": 4}
     svm = fake_predictions.scaled(fake_predictions.predictions(clips, skill=2.5, sure=2, **options), 1.5)
-    models = {"knn": fake_predictions.predictions(clips, skill=0.3, never="disgust", **options), "svm": svm}
+    return {"knn": fake_predictions.predictions(clips, skill=0.3, never="disgust", **options), "svm": svm}
+
+
+@pytest.fixture(scope="module")
+def page(models: dict[str, pd.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """Write a report with all sections."""
+    folder, svm = tmp_path_factory.mktemp("report"), models["svm"]
     noisy = svm[::2].assign(augmentation="robustness_noise_0db", clip_id=svm.clip_id + "+robustness_noise_0db.1")
     others = [noisy.assign(predicted="bored"), svm.assign(split="val", predicted="bored")]
     sound = audio_io.to_flac(signals.sine(440, seconds=5), rate=16000)
-    audio = pa.table({"clip_id": clips.clip_id.to_list(), "audio": [sound] * len(clips)})
+    clip_ids = list(svm.clip_id.unique())
+    audio = pa.table({"clip_id": clip_ids, "audio": [sound] * len(clip_ids)})
     pq.write_table(audio, folder / "ravdess.parquet")
-    page = write(
+    return write(
         folder,
         models,
         predictions=models | {"svm": pd.concat([svm, *others], ignore_index=True)},
@@ -107,7 +104,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
             for model, table in models.items()
         },
     )
-    return Report(page, folder, models)
 
 
 def cell(page: Page, row: str, *, column: int = 0) -> str:
@@ -116,10 +112,10 @@ def cell(page: Page, row: str, *, column: int = 0) -> str:
     return Page(cells.split("<td")[1 + column].partition(">")[2]).text
 
 
-def test_lead_has_the_best_score_and_the_warnings(report: Report) -> None:
+def test_lead_has_the_best_score_and_the_warnings(page: Page, models: dict[str, pd.DataFrame]) -> None:
     """Best model, UAR with interval, chance level, test set, leakage check and warnings precede the leaderboard."""
-    lead = report.page.text.partition("Dots: UAR")[0]
-    uar = bootstrap.bootstrap(report.models["svm"], ["uar"], resamples=200, seed=1).loc["uar"]
+    lead = page.text.partition("Dots: UAR")[0]
+    uar = bootstrap.bootstrap(models["svm"], ["uar"], resamples=200, seed=1).loc["uar"]
     interval = f"{uar.value:.3f} (95 % CI over 8 test speakers: {uar.ci_low:.3f} to {uar.ci_high:.3f})"
     assert f"svm has the highest UAR, {interval}; chance level 0.111." in lead
     assert "Ravdess, tested on speakers who are not in training. 160 test clips, 9 emotions, mean of 2 seeds, 4" in lead
@@ -127,47 +123,47 @@ def test_lead_has_the_best_score_and_the_warnings(report: Report) -> None:
     assert "A warning. A reason." in lead
 
 
-def test_tables_have_the_scores(report: Report) -> None:
+def test_tables_have_the_scores(page: Page, models: dict[str, pd.DataFrame]) -> None:
     """Only original test clips are evaluated; corrupted clips have the change of UAR and the agreement."""
-    scores = evaluation_tables.evaluate_by_class(report.models["svm"], resamples=200, seed=1)
-    assert cell(report.page, "sad", column=0) == str(scores.clips["sad"])
-    assert cell(report.page, "sad", column=1) == f"{scores.recall['sad']:.3f}"
-    assert cell(report.page, "pink noise, 0 dB SNR", column=1) == "+0.000"
-    assert cell(report.page, "pink noise, 0 dB SNR", column=4) == "100%"
-    assert "Never predicted: disgust." in report.page.text
-    scores = evaluation_tables.evaluate_by_class(report.models["knn"], resamples=200, seed=1)
+    scores = evaluation_tables.evaluate_by_class(models["svm"], resamples=200, seed=1)
+    assert cell(page, "sad", column=0) == str(scores.clips["sad"])
+    assert cell(page, "sad", column=1) == f"{scores.recall['sad']:.3f}"
+    assert cell(page, "pink noise, 0 dB SNR", column=1) == "+0.000"
+    assert cell(page, "pink noise, 0 dB SNR", column=4) == "100%"
+    assert "Never predicted: disgust." in page.text
+    scores = evaluation_tables.evaluate_by_class(models["knn"], resamples=200, seed=1)
     assert scores.recall["disgust"] == 0
     assert pd.isna(scores.precision["disgust"])
 
 
-def test_names_are_escaped_and_settings_listed(report: Report) -> None:
+def test_names_are_escaped_and_settings_listed(page: Page, models: dict[str, pd.DataFrame]) -> None:
     """Markup in clip ids and sentences is shown as text; the last section has the commands and all settings."""
-    assert not report.page.all("script")
-    for names in report.models["svm"].clip_id, report.models["svm"].sentence:
-        assert names.iloc[0].partition("<")[2] in report.page.text
-    last = report.page.text.rpartition("Reproduce this result")[2]
+    assert not page.all("script")
+    for names in models["svm"].clip_id, models["svm"].sentence:
+        assert names.iloc[0].partition("<")[2] in page.text
+    last = page.text.rpartition("Reproduce this result")[2]
     assert " ".join(provenance.commands(Path("reports/evaluation.html")).split()) in last
     assert "protocol: speaker_independent" in last
 
 
-def test_figures_have_alternative_texts_with_numbers(report: Report) -> None:
+def test_figures_have_alternative_texts_with_numbers(page: Page) -> None:
     """All figures are embedded, and all links lead to a section."""
-    images = report.page.all("img")
+    images = page.all("img")
     assert len(images) == 1 + 2 * 5 + 1 + 1
     assert all(any(c.isdigit() for c in str(image["alt"])) for image in images)
-    assert all(str(a["src"]).startswith("data:") for _, a in report.page.tags if "src" in a)
-    anchors = {str(a["href"])[1:] for a in report.page.all("a")}
-    assert anchors <= {str(a["id"]) for _, a in report.page.tags if "id" in a}
+    assert all(str(a["src"]).startswith("data:") for _, a in page.tags if "src" in a)
+    anchors = {str(a["href"])[1:] for a in page.all("a")}
+    assert anchors <= {str(a["id"]) for _, a in page.tags if "id" in a}
     assert {"variation", "leakage", "pairwise"} <= anchors
 
 
-def test_most_confident_errors_are_played_once(report: Report) -> None:
+def test_most_confident_errors_are_played_once(page: Page, models: dict[str, pd.DataFrame]) -> None:
     """Two seeds with the same error make one player; long clips are truncated, so the report stays below 4 MB."""
-    errors = evaluation_tables.most_confident_errors(report.models["svm"], n=12)
-    labels = [str(player["aria-label"]) for player in report.page.all("audio")]
+    errors = evaluation_tables.most_confident_errors(models["svm"], n=12)
+    labels = [str(player["aria-label"]) for player in page.all("audio")]
     assert len(labels) == len(errors) == errors.clip_id.nunique() == 12
     assert labels[0] == f"1. {errors.emotion[0]} → {errors.predicted[0]}, first 4 s"
-    assert len(report.page.html) < 4e6
+    assert len(page.html) < 4e6
 
 
 def test_one_test_speaker_and_missing_metadata(tmp_path: Path) -> None:
