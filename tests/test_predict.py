@@ -35,6 +35,7 @@ def recording(tmp_path: Path) -> Path:
 
 
 def test_timelines_are_printed_and_saved(run: Any, recording: Path, tmp_path: Path) -> None:
+    """The table is printed, and four files are written."""
     result = run("--file", str(recording), "--timeline", "--save", str(tmp_path / "out" / "call"))
     assert result.exit_code == 0
     assert [line.split()[3] for line in result.stdout.splitlines()[1:5]] == ["sad", "no", "angry", "no"]
@@ -43,6 +44,7 @@ def test_timelines_are_printed_and_saved(run: Any, recording: Path, tmp_path: Pa
 
 
 def test_unwritable_outputs_are_errors(run: Any, recording: Path) -> None:
+    """A file as folder is an error without a traceback."""
     result = run("--file", str(recording), "--timeline", "--save", str(recording / "inside"))
     assert result.exit_code == 1
     assert f"--save {recording / 'inside'}: " in result.stdout
@@ -69,6 +71,7 @@ def test_a_stream_has_the_windows_of_the_file(run: Any, recording: Path) -> None
 
 
 def test_a_hyphen_is_standard_input(run: Any) -> None:
+    """The content of a file is read from standard input."""
     result = run("--file", "-", "--timeline", "--json", stdin=encode(call()))
     assert json.loads(result.stdout)["seconds"] == pytest.approx(14.7)
 
@@ -93,6 +96,7 @@ def test_a_hyphen_is_standard_input(run: Any) -> None:
     ],
 )
 def test_invalid_options_are_rejected(run: Any, options: str, message: str) -> None:
+    """The error names the option, and the exit code is 1."""
     result = run(*options.split())
     assert result.exit_code == 1
     assert result.stderr.startswith("error: ")
@@ -100,6 +104,7 @@ def test_invalid_options_are_rejected(run: Any, options: str, message: str) -> N
 
 
 def test_missing_models_are_errors() -> None:
+    """The command ends with exit code 1 and a message instead of a traceback."""
     command = [sys.executable, "predict.py", "--file", "a.wav", "--model", "nowhere"]
     result = subprocess.run(command, cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True, check=False)
     assert result.returncode == 1
@@ -107,6 +112,7 @@ def test_missing_models_are_errors() -> None:
 
 
 def test_help_names_options_and_values(run: Any) -> None:
+    """Flags have no value, and values have names instead of types."""
     text = run("--help").stdout
     assert not re.search(r"<\w+|\b(BOOL|TEXT|PATH|FLOAT|INTEGER)\b", text)
     assert all(option in text for option in ("--json  ", "--dir FOLDER", "--rate HZ"))

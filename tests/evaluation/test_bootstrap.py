@@ -75,6 +75,7 @@ def test_draws_without_a_class_are_scored_on_the_others() -> None:
 
 
 def test_intervals_depend_on_the_seed_and_not_on_the_order_of_rows() -> None:
+    """The same seed gives the same limits, another seed others."""
     table = random_predictions([0.2, 1.0, -0.5, 0.7, 0.1, 1.5])
     first = bootstrap.bootstrap(table, ["uar", "f1"], seed=1)
     pd.testing.assert_frame_equal(first, bootstrap.bootstrap(table[::-1], ["uar", "f1"], seed=1))
@@ -82,6 +83,7 @@ def test_intervals_depend_on_the_seed_and_not_on_the_order_of_rows() -> None:
 
 
 def test_invalid_input_is_rejected() -> None:
+    """Metrics without interval, and repeated clips, are errors."""
     with pytest.raises(UserError, match=r"roc_auc .* uar"):
         bootstrap.bootstrap(random_predictions([0, 1]), ["roc_auc"], seed=1)
     with pytest.raises(UserError, match="twice for seed 1"):

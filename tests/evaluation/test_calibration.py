@@ -10,6 +10,7 @@ from tests.helpers.calibrated_predictions import CLASSES, calibrated, table_of
 
 
 def test_calibrated_model_has_no_error() -> None:
+    """In each bin, confidence is close to accuracy."""
     assert calibration.ece(calibrated()) < 0.02
     filled = calibration.reliability(calibrated()).dropna()
     assert filled.bin.to_list() == list(range(6, 16))  # the highest of three probabilities is above 1/3

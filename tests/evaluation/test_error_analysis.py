@@ -21,6 +21,7 @@ def test_confusions_are_ranked_by_fraction() -> None:
 
 
 def test_errors_are_ranked_by_confidence() -> None:
+    """Errors are sorted by the probability of the prediction, ties by clip_id."""
     table = eight_clips()
     table.loc[6, ["prob_sad", "prob_happy"]] = [0.9, 0.05]
     errors = error_analysis.most_confident_errors(table, 3)

@@ -44,6 +44,7 @@ def test_not_significantly_worse_models_are_marked(folder: Path, speakers: list[
 
 
 def test_missing_and_invalid_tables_are_named(folder: Path) -> None:
+    """The error names the table or its model."""
     table("knn").assign(prob_sad=7.0).to_parquet(folder / "knn.parquet")
     with pytest.raises(UserError, match="predictions of knn"):
         evaluate(folder)

@@ -100,6 +100,7 @@ def test_corpora_with_unknown_speakers_are_excluded() -> None:
 
 @pytest.mark.parametrize("speakers", [{"OAF": "", "YAF": ""}, {"YAF": "OAF"}])
 def test_one_or_unknown_speakers_have_no_speaker_check(speakers: dict[str, str]) -> None:
+    """Only random clips are evaluated."""
     table = TESS.assign(speaker=TESS.speaker.replace({f"tess-{a}": f"tess-{b}" for a, b in speakers.items()}))
     assert list(check(table, features(table, "emotion")).probe) == ["leak_clip"]
 
@@ -131,6 +132,7 @@ def test_few_clips_raise_no_warning() -> None:
 
 
 def test_results_depend_on_the_seed_and_not_on_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same seed gives the same table, another seed another."""
     table = factories.with_copies(TESS, kinds=["noise"])
     vectors = features(table, "emotion", sd=1)
     first = check(table, vectors)

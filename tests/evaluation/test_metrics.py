@@ -32,11 +32,13 @@ def random_table(classes: list[str], *, absent: str = "", n: int = 60) -> pd.Dat
     ],
 )
 def test_uar(true: list[object], predicted: list[object], expected: float) -> None:
+    """UAR is the mean recall of the classes that occur."""
     assert metrics.uar(true, predicted) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("absent", ["", "calm"])
 def test_metrics_equal_scikit_learn_macro_averages(absent: str) -> None:
+    """Averages are over the classes that occur."""
     classes = ["neutral", "calm", "happy", "sad"]
     table = random_table(classes, absent=absent)
     present = [name for name in classes if name != absent]

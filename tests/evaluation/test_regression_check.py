@@ -78,6 +78,7 @@ def test_recall_of_zero_fails(keep: bool) -> None:
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_worse_calibration_fails(keep: bool) -> None:
+    """The same predictions with much higher confidence fail, with predictions and without."""
     after = result(fake_predictions.scaled(TABLE, 0.1).assign(temperature=1.0))
     report = compare(BEFORE, after, with_predictions=keep)
     assert report.code == 1
@@ -115,6 +116,7 @@ def test_each_model_is_checked() -> None:
 
 
 def test_identical_result_passes() -> None:
+    """There is nothing to report but unused accepted changes; the order of corpora does not matter."""
     report = compare(result(TABLE, corpora=["a", "b"]), result(TABLE, corpora=["b", "a"]), "corpora")
     assert (report.code, report.regressions, report.missing) == (0, [], [])
     assert report.notes == ["accepted, but nothing changed: corpora."]
@@ -123,11 +125,13 @@ def test_identical_result_passes() -> None:
 @pytest.mark.parametrize("clips", [CLIPS, factories.ravdess(range(1, 3))], ids=["many", "few"])
 @pytest.mark.parametrize("seed", [2, 3])
 def test_chance_variation_passes(clips: pd.DataFrame, seed: int) -> None:
+    """A model with the same skill and another seed passes."""
     report = compare(result(predicted(clips)), result(predicted(clips, seed=seed)))
     assert (report.code, report.regressions) == (0, [])
 
 
 def test_improvement_passes() -> None:
+    """A higher UAR or a lower calibration error is not a regression."""
     assert compare(result(degrade(TABLE, 8)), BEFORE, max_ece_rise=1).code == 0
     assert compare(result(fake_predictions.scaled(TABLE, 0.3).assign(temperature=1.0)), BEFORE).code == 0
 
@@ -160,6 +164,7 @@ def test_fewer_test_clips_fail_unless_accepted() -> None:
 
 
 def test_other_labels_fail() -> None:
+    """A test set of the same size with other labels is another one."""
     relabelled = TABLE.assign(emotion=TABLE.emotion.mask(TABLE.index == 3, "sad"))
     assert "lstm is tested on other clips: 1 were removed" in compare(BEFORE, result(relabelled)).regressions[0]
 
@@ -173,6 +178,7 @@ def test_other_labels_fail() -> None:
     ],
 )
 def test_changes_of_the_task_fail_unless_accepted(change: Any, settings: dict[str, Any], sentence: str) -> None:
+    """If accepted, no metric is compared."""
     four = fake_predictions.predictions(CLIPS[CLIPS.emotion.isin(FOUR)], skill=1.5, classes=FOUR)
     after = result(TABLE if settings else four, **settings)
     report, accepted = compare(BEFORE, after), compare(BEFORE, after, change)
@@ -197,6 +203,7 @@ def test_removed_model_fails_unless_accepted() -> None:
 
 @pytest.mark.parametrize("metric", ["uar", "ece", "uar_worst_speaker"])
 def test_missing_metric_cannot_be_compared(metric: str) -> None:
+    """A metric that one side lacks is reported."""
     test = {name: value for name, value in BEFORE.metrics["lstm"]["test"].items() if name != metric}
     for name, sides in (("after", (0, 1)), ("main", (1, 0))):
         lacking = Result(name, {"lstm": {"test": test | {"renamed": 0.9}}}, SETTINGS, BEFORE.predictions)
@@ -206,6 +213,7 @@ def test_missing_metric_cannot_be_compared(metric: str) -> None:
 
 
 def test_results_that_cannot_be_compared_pass() -> None:
+    """Metrics under retired names are recognized, and the reason is noted."""
     assert regression_check.is_outdated({"lstm": {"test": {"uar": 0.5, "uar_low": 0.4, "kappa": 0.5}}})
     assert not regression_check.is_outdated(BEFORE.metrics)
     report = regression_check.skip_comparison("main", BEFORE, reason="main has no metrics")
@@ -214,6 +222,7 @@ def test_results_that_cannot_be_compared_pass() -> None:
 
 
 def test_reports_contain_metrics_and_reasons() -> None:
+    """The pull request comment and the console report have the outcome, the metrics and the reasons."""
     report = compare(BEFORE, result(degrade(TABLE, 5)))
     comment = regression_report.markdown(report, pictures=["https://example.org/reports/leaderboard.png"])
     assert comment.startswith("## Regression check: worse\n\nTest clips, after compared with main.\n")

@@ -56,6 +56,7 @@ def test_conditions_are_compared_with_the_same_clean_clips() -> None:
 
 
 def test_seeds_are_averaged() -> None:
+    """A clip counts once, and metrics are means over seeds."""
     both, each = evaluate(pd.concat([table(1), table(2)])), [evaluate(table(seed)) for seed in (1, 2)]
     assert both.clips.to_list() == each[0].clips.to_list()
     for column in ("uar", "uar_clean", "uar_change", "agreement"):
@@ -63,6 +64,7 @@ def test_seeds_are_averaged() -> None:
 
 
 def test_tables_without_corrupted_clips_have_no_conditions() -> None:
+    """Originals and augmented training clips give no rows and no metrics."""
     clean = predicted(CLIPS, wrong=0.1, seed=1)
     results = robustness.evaluate_robustness(pd.concat([clean, corrupted(clean, "noise")]), resamples=200, seed=1)
     assert results.empty

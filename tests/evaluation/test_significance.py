@@ -38,6 +38,7 @@ def test_mcnemar(counts: tuple[int, int, int, int], p: float) -> None:
 
 
 def test_different_clips_are_rejected() -> None:
+    """Clips, labels and classes must be the same."""
     a, b = pair(5, 4, 3, 2)
     for other in (
         b[1:],
@@ -74,6 +75,7 @@ def test_seeds_are_averaged_but_for_mcnemar() -> None:
 
 
 def test_holm() -> None:
+    """Adjusted p-values are those of published examples."""
     adjusted = significance.holm([0.50, 0.003, 0.32, 0.054, 0.0003])  # from the documentation of pingouin
     assert adjusted == pytest.approx([0.64, 0.012, 0.64, 0.162, 0.0015])
     # Benjamini & Hochberg (1995), section 4: Bonferroni and Hochberg both reject the first three, so Holm must too
@@ -92,6 +94,7 @@ def models() -> dict[str, pd.DataFrame]:
 
 
 def test_all_pairs_are_compared(models: dict[str, pd.DataFrame]) -> None:
+    """Each pair has counts, p, p adjusted for three pairs, and the difference of UAR."""
     pairs = significance.compare(models, seed=1).set_index(["a", "b"])
     assert list(pairs.index) == [("alike", "guess"), ("alike", "good"), ("guess", "good")]
     assert pairs.p_holm.to_list() == pytest.approx(significance.holm(pairs.p))

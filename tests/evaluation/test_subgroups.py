@@ -29,6 +29,7 @@ def test_missing_values_are_a_group() -> None:
 
 
 def test_seeds_do_not_multiply_clips() -> None:
+    """Clips are counted once, and metrics averaged over seeds."""
     both = pd.concat([eight_clips(), eight_clips().assign(seed=2, predicted=eight_clips().emotion)])
     groups = subgroups.evaluate_by_group(both, "speaker")
     assert groups.clips.to_list() == [4, 4]

@@ -86,6 +86,7 @@ def test_seeds_are_averaged() -> None:
 
 
 def test_folds_are_pooled() -> None:
+    """UAR is over all clips; mean and standard deviation over folds are listed."""
     scores = summarize(ALL_CORRECT, HALF.assign(fold=2), predicted(*["happy"] * 8, speaker="04", fold=3))
     assert scores["uar"] == pytest.approx(np.mean([2 / 4, 1, 1 / 4, 1 / 4]))
     assert scores["uar_fold_mean"] == pytest.approx((1 + 0.5 + 0.25) / 3)

@@ -54,6 +54,7 @@ def check_export(model: Any, folder: Path) -> Network:
     ("architecture", "conv_stride"), [("lstm", 1), ("bilstm", 1), ("cnn_bilstm", 1), ("cnn_bilstm", 2)]
 )
 def test_every_architecture(architecture: str, conv_stride: int, tmp_path: Path) -> None:
+    """Probabilities are those of Keras, for any number of clips and frames."""
     check_export(network(architecture=architecture, conv_stride=conv_stride), tmp_path)
 
 
@@ -67,6 +68,7 @@ def test_frames_and_functionals(branch_inputs: BranchInputs, tmp_path: Path) -> 
 
 
 def test_graph_names_inputs_and_output() -> None:
+    """The graph has names for its inputs, output and dynamic axes, and no version of tf2onnx."""
     import onnx
 
     model = onnx.load_from_string(keras_to_onnx.convert(network(FUNCTIONALS)))
@@ -117,6 +119,7 @@ def test_conversion_is_quiet(caplog: pytest.LogCaptureFixture, capfd: pytest.Cap
     ],
 )
 def test_unsupported_layers_are_rejected(make: Any, reason: str) -> None:
+    """The error names the layer."""
     from keras import Input, Model, layers, ops
 
     inputs = Input((7, 6))

@@ -52,6 +52,7 @@ def test_failed_files_are_listed(tmp_path: Path, n_failed: int) -> None:
 
 @pytest.mark.parametrize("output", ["voices", "voices/a.flac"])
 def test_only_csv_files_are_overwritten(tmp_path: Path, output: str) -> None:
+    """A folder or a recording at the output stays."""
     (tmp_path / "voices").mkdir()
     (tmp_path / "voices" / "a.flac").write_bytes(b"x")
     result = run(tmp_path / "voices", tmp_path / output)
@@ -62,6 +63,7 @@ def test_only_csv_files_are_overwritten(tmp_path: Path, output: str) -> None:
 
 @pytest.mark.parametrize(("folder", "message"), [("none", "not a folder"), ("empty", "has no files")])
 def test_folders_without_files_are_rejected(tmp_path: Path, folder: str, message: str) -> None:
+    """The error names the folder."""
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=f"{folder}: {message}"):
         folder_predictions.list_recordings(tmp_path / folder, exclude=tmp_path / "out.csv")

@@ -29,6 +29,7 @@ def outcome(name: str = "a.wav", *, min_confidence: float = 0) -> formatting.Pre
 
 
 def test_charts_rank_the_emotions() -> None:
+    """The bars are sorted by probability below the label; flags are explained."""
     lines = formatting.format_chart(outcome()).splitlines()
     assert lines[0] == "a.wav: sad (70.0%), 2.5 s"
     assert [line.split()[0] for line in lines[1:4]] == ["sad", "angry", "neutral"]
@@ -38,6 +39,7 @@ def test_charts_rank_the_emotions() -> None:
 
 
 def test_json_has_all_fields() -> None:
+    """The line has the prediction and the transcript, or the error."""
     expected = {"file": "a.wav", **vars(PREDICTION), "flags": ["quiet"], "text": "hello"}
     assert json.loads(formatting.format_json(outcome(), transcript="hello")) == expected
     assert json.loads(formatting.format_json(outcome("bad\udcff.wav"))) == {"file": "bad�.wav", "error": "is broken"}
@@ -45,6 +47,7 @@ def test_json_has_all_fields() -> None:
 
 @pytest.mark.parametrize(("min_confidence", "label"), [(0.7, "sad"), (0.71, UNCERTAIN)])
 def test_low_confidence_is_uncertain(min_confidence: float, label: str) -> None:
+    """Below the minimum the label is uncertain; the prediction stays."""
     result = outcome(min_confidence=min_confidence)
     assert (result.label, result.prediction) == (label, PREDICTION)
     assert json.loads(formatting.format_json(result))["label"] == label

@@ -59,6 +59,7 @@ def voice() -> Any:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", READERS)
 def test_members_have_the_stored_predictions(built: Path, model: str, kind: str) -> None:
+    """Recordings of any kind of input have the probabilities that training stored."""
     table = exported_models.stored_predictions(built, model).iloc[:: 1 if kind == "file" else 5]
     assert exported_models.max_difference(built, model, table, READERS[kind]) < 1e-4
 
@@ -141,6 +142,7 @@ def test_the_baseline_of_the_benchmark_runs(built: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_recordings_without_speech_have_no_prediction(lstm: Model, signal: Any, flags: set[str]) -> None:
+    """The label is uncertain, the probabilities are uniform, and a flag has the reason."""
     prediction = lstm.predict((signal, signals.RATE))
     assert prediction.label == UNCERTAIN
     assert set(prediction.flags) == flags
@@ -148,6 +150,7 @@ def test_recordings_without_speech_have_no_prediction(lstm: Model, signal: Any, 
 
 
 def test_flags_describe_the_recording_and_the_model(built: Path, voice: Any) -> None:
+    """Signals out of distribution, clipped or quiet ones, and models of synthetic speech have their flags."""
     model = load(built / "models/exported/lstm", member="fold1_seed1")
     synthetic = Model(model.card.model_copy(update={"origin": {"synthetic": True}}), model._members)
     square = np.sign(signals.sine(590, seconds=1.5)) * np.float32(0.3)
@@ -183,6 +186,7 @@ def test_long_recordings_are_predicted_in_chunks(lstm: Model, voice: Any, tmp_pa
     ],
 )
 def test_invalid_recordings_are_rejected(lstm: Model, recording: Any, message: str) -> None:
+    """The error names the problem."""
     with pytest.raises(UserError, match=message):
         lstm.predict(recording)
 
@@ -193,11 +197,13 @@ def folder(built: Path, tmp_path: Path) -> Path:
 
 
 def test_folders_can_be_moved(folder: Path, lstm: Model, voice: Any) -> None:
+    """A copied folder needs no other file of the project."""
     with contextlib.chdir("/"):
         assert load(folder).predict((voice, 16000)) == lstm.predict((voice, 16000))
 
 
 def test_card_describes_the_model(lstm: Model) -> None:
+    """The card has labels, inputs, members, scores and hashes, and no absolute paths."""
     card = lstm.card
     assert card.labels == lstm.labels == ("neutral", "happy", "sad", "angry")
     assert (card.inputs.frames, card.inputs.functionals) == (("mel",), True)
@@ -212,6 +218,7 @@ def test_card_describes_the_model(lstm: Model) -> None:
 
 
 def test_export_is_deterministic(built: Path) -> None:
+    """A second export has the same bytes."""
     from stages import export
 
     def contents() -> dict[Path, bytes]:
@@ -244,6 +251,7 @@ def change(path: Path, old: bytes, new: bytes) -> None:
     ],
 )
 def test_damaged_folders_are_rejected(folder: Path, damage: Any, message: str) -> None:
+    """The error names the missing, changed or incompatible file."""
     damage(folder)
     with pytest.raises(UserError, match=message):
         load(folder)

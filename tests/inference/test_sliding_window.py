@@ -25,11 +25,13 @@ def blocks(signal: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 def test_windows_end_at_each_hop_and_at_the_end() -> None:
+    """The first windows are shorter, and the last one ends with the signal."""
     windows, _ = predict(spoken(300, seconds=4.5))
     assert [(w.start, w.end) for w in windows] == [(0, 1), (0, 2), (0, 3), (1, 4), (1.5, 4.5)]
 
 
 def test_windows_have_the_predictions_of_the_model() -> None:
+    """Each window's probabilities are those of its samples, and the label is the most likely one."""
     signal = call()
     windows, _ = predict(signal)
     for window in windows:
@@ -66,6 +68,7 @@ def test_smoothing_is_exponential_and_restarts_after_a_pause() -> None:
 
 @pytest.mark.parametrize("size", [99, 16000, 1 << 20])
 def test_block_size_does_not_matter(size: int) -> None:
+    """Windows, segments and summary are equal for blocks of any size."""
     signal = call()
     expected, first = predict(signal, WindowSettings(), size=len(signal))
     windows, second = predict(signal, WindowSettings(), size=size)
@@ -108,5 +111,6 @@ def test_uncertain_windows_have_no_prediction() -> None:
     ],
 )
 def test_invalid_settings_are_rejected(option: str, value: float, expected: str) -> None:
+    """The error names the setting, the value, and what is expected."""
     with pytest.raises(UserError, match=f"^{option}: found {value:g}; expected .*{expected}"):
         WindowSettings(**{option: value})

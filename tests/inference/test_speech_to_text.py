@@ -13,6 +13,7 @@ from tests.helpers import signals
 
 
 def test_missing_packages_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the requirements file."""
     for package in ("speech_recognition", "pyttsx3"):
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError, match=r"requirements-voice\.txt"):
@@ -22,6 +23,7 @@ def test_missing_packages_are_explained(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_recognizer_gets_audio_at_16_khz(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording at 8 kHz is resampled, and the transcript is the recognizer's."""
     decoded: list[Any] = []
 
     class AudioFile:

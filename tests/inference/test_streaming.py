@@ -41,11 +41,13 @@ def test_a_stream_has_the_windows_of_the_file(rate: int, size: int) -> None:
 
 
 def test_incomplete_last_samples_are_dropped() -> None:
+    """A stream may end within a sample."""
     [block] = streaming.read_pcm(io.BytesIO(b"\x00\x40\x00\x80\x01"), rate=RATE, to=RATE)
     np.testing.assert_array_equal(block, np.array([0.5, -1], dtype=np.float32))
 
 
 def test_audio_files_are_rejected() -> None:
+    """Headers and compressed bytes are not read as samples."""
     with pytest.raises(UserError, match="found a FLAC file"):
         list(streaming.read_pcm(io.BytesIO(b"fLaC" + bytes(1000)), rate=RATE, to=RATE))
 
@@ -58,6 +60,7 @@ def test_predictions_are_available_immediately() -> None:
 
 
 def test_interrupted_streams_have_a_summary() -> None:
+    """Ctrl-C ends the stream with the final line."""
 
     def interrupted() -> Iterator[np.ndarray]:
         yield spoken(900, seconds=2)
@@ -91,6 +94,7 @@ class Microphone:
 
 
 def test_a_microphone_yields_its_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device is opened in mono at the sample rate."""
     signal = spoken(300, seconds=2)
     monkeypatch.setitem(sys.modules, "sounddevice", device := Microphone(signal))
     blocks = streaming.microphone(rate=RATE)
@@ -115,6 +119,7 @@ def test_microphone_errors_are_explained(monkeypatch: pytest.MonkeyPatch, device
 
 
 def test_a_missing_portaudio_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Importing sounddevice raises an OSError without PortAudio."""
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)

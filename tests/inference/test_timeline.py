@@ -56,6 +56,7 @@ def test_csv_and_json_have_all_windows(result: Timeline, tmp_path: Path) -> None
 
 
 def test_text_has_a_line_per_merged_window(result: Timeline) -> None:
+    """The first line is the summary; the others have start, end and label."""
     head, *lines = timeline.to_text(result).splitlines()
     assert head.startswith("mostly ")
     assert head.endswith("; 14.7 s, 6.0 s of speech")
@@ -65,6 +66,7 @@ def test_text_has_a_line_per_merged_window(result: Timeline) -> None:
 
 @pytest.mark.parametrize("signal", [quiet(3), silence(3)])
 def test_recordings_without_speech_have_no_predictions(signal: np.ndarray) -> None:
+    """Noise and silence are no errors."""
     result = timeline.predict_timeline(encode(signal), FakeModel(), WindowSettings())
     assert result.summary.label is None
     assert result.segments == ()

@@ -31,7 +31,6 @@ def confounds(*tables: pd.DataFrame) -> str:
     ids=["equal", "few clips", "rates above that of the clips", "unknown sex"],
 )
 def test_no_warning(other: pd.DataFrame) -> None:
-    """Equal properties, small groups, resampled rates and unknown values."""
     assert confounds(clips("one"), clips("one", "sad"), other) == ""
 
 

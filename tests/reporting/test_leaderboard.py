@@ -128,9 +128,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     predictions = tmp_path / "data" / "predictions"
     write_predictions(predictions)
-    curves = {"loss": [2.0, 1.0], "accuracy": [0.3, 0.6], "val_loss": [2.0, 1.5], "val_accuracy": [0.3, 0.5]}
-    first = pd.DataFrame({"epoch": [1, 2], **curves, "val_uar": [0.3, 0.5], "learning_rate": [0.001, 0.001]})
-    history = pd.concat([first.assign(fold=1, seed=1), first.assign(fold=1, seed=2, val_uar=[0.7, 0.6])[:1]])
+    columns = ("loss", "accuracy", "val_loss", "val_accuracy", "val_uar")
+    history = pd.DataFrame({"fold": 1, "seed": 1, "epoch": [1, 2], **dict.fromkeys(columns, 0.5)})
     paths.HISTORY_CSV.parent.mkdir(parents=True)
     history.to_csv(paths.HISTORY_CSV, index=False)
     return predictions
@@ -177,19 +176,13 @@ def test_files_of_earlier_runs_are_removed(folder: Path) -> None:
     assert list(pd.read_csv("reports/pairwise_tests.csv")) == list(significance.PAIR_COLUMNS)
 
 
-@pytest.mark.parametrize(("corpora", "warned"), [(["demo"], True), (["demo", "tess"], True), (["ravdess"], False)])
-def test_synthetic_speech_has_a_warning(folder: Path, corpora: list[str], warned: bool) -> None:
-    """It is among the warnings and in the titles of figures."""
-    run = leaderboard.describe_run(evaluate(folder), corpora=corpora, split=SPLIT, n_networks=1)
-    assert run["notes"] == [leaderboard.SYNTHETIC] * warned
-    assert ("synthetic" in run["caption"]) == warned
-
-
-def test_unknown_speakers_and_ensembles_have_a_warning(folder: Path) -> None:
-    """Only the corpora with unknown speakers are named."""
+def test_warnings_of_a_run(folder: Path) -> None:
+    """Synthetic speech has one, also in the titles of figures, and so have unknown speakers and ensembles."""
     result = replace(evaluate(folder), predictions={"lstm": table("lstm").assign(corpus="mine", speaker="mine-")})
-    run = leaderboard.describe_run(result, corpora=["mine", "tess"], split=SPLIT, n_networks=5)
-    speakers, ensemble = run["notes"]
-    assert "not speaker-independent" in speakers
-    assert "mine" in speakers and "tess" not in speakers
+    run = leaderboard.describe_run(result, corpora=["demo", "mine", "tess"], split=SPLIT, n_networks=5)
+    synthetic, speakers, ensemble = run["notes"]
+    assert synthetic == leaderboard.SYNTHETIC and "synthetic" in run["caption"]
+    assert "not speaker-independent" in speakers and "mine" in speakers and "tess" not in speakers
     assert "5 networks" in ensemble
+    run = leaderboard.describe_run(evaluate(folder), corpora=["ravdess"], split=SPLIT, n_networks=1)
+    assert run["notes"] == [] and "synthetic" not in run["caption"]

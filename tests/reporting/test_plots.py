@@ -59,19 +59,16 @@ DRAWN: dict[str, Callable[..., None]] = {
 
 
 @pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
-def test_figure_has_its_title_and_the_same_bytes_twice(tmp_path: Path, draw: Callable[..., None]) -> None:
-    """A PNG holds no date and no version, and a $ in a title starts no formula."""
-    paths = [tmp_path / "once.png", tmp_path / "new folder" / "twice.png"]
-    figure, _ = (figures.draw(draw, path, title="a_$x_$y.wav") for path in paths)
-    once, twice = (path.read_bytes() for path in paths)
-    assert once.startswith(b"\x89PNG\r\n\x1a\n")
-    assert once == twice
-    assert b"atplotlib" not in once
-    assert "a_$x_$y.wav" in figures.texts(figure)
+def test_figure_has_its_title(tmp_path: Path, draw: Callable[..., None]) -> None:
+    """A PNG holds no version, and a $ in a title starts no formula."""
+    path = tmp_path / "new folder" / "figure.png"
+    assert "a_$x_$y.wav" in figures.texts(figures.draw(draw, path, title="a_$x_$y.wav"))
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert b"atplotlib" not in path.read_bytes()
 
 
 def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
-    """Another process, with another hash seed, writes the same files."""
+    """Another process, with another hash seed and at another time, writes the same files."""
     code = "import sys, tests.reporting.test_plots as t; t.draw_all(t.Path(sys.argv[1]))"
     environment = os.environ | {"PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], cwd=figures.ROOT, env=environment, check=True)
@@ -124,10 +121,8 @@ def test_confidence_intervals_show_values(tmp_path: Path) -> None:
     """Dots of worse models are hollow; intervals may exclude the value; a missing value leaves the name only."""
     figure = figures.draw(DRAWN["intervals"], tmp_path / "intervals.png")
     intervals, dots = figure.axes[0].collections
-    assert [segment.tolist() for segment in intervals.get_segments()[:2]] == [
-        [[0.55, 0], [0.6, 0]],
-        [[0.41, 1], [0.7, 1]],
-    ]
+    segments = [segment.tolist() for segment in intervals.get_segments()[:2]]
+    assert segments == [[[0.55, 0], [0.6, 0]], [[0.41, 1], [0.7, 1]]]
     assert dots.get_offsets()[:2].tolist() == [[0.61234, 0], [0.5, 1]]
     assert dots.get_facecolors()[1].tolist() == [1, 1, 1, 1] != dots.get_facecolors()[0].tolist()
     assert {"lstm", "svm", "knn", "0.612", "0.500"} <= set(figures.texts(figure))

@@ -54,6 +54,7 @@ def test_a_form_and_a_raw_body_are_equivalent(service: Service, content: bytes, 
 
 
 def test_timeline_uses_the_query_parameters(service: Service) -> None:
+    """The windows are those of `timeline.predict_timeline` with the options of the request."""
     expected = timeline.predict_timeline(encode(call()), FakeModel(), WindowSettings(window=2, hop=0.5, smoothing=0))
     reply = service.post("/timeline?window=2&hop=0.5&smoothing=0", encode(call()))
     assert reply.status == 200
@@ -77,6 +78,7 @@ def test_timeline_uses_the_query_parameters(service: Service) -> None:
     ],
 )
 def test_invalid_recordings_and_options_are_rejected(service: Service, path: str, content: bytes, named: str) -> None:
+    """The status is 422, and the detail names the content or the option."""
     reply = service.post(path, content)
     assert_problem(reply, 422)
     assert named in reply.json["detail"]
@@ -99,6 +101,7 @@ def test_malformed_forms_are_rejected(service: Service, kind: str, body: bytes, 
 
 
 def test_fuzzed_audio_is_no_server_error(service: Service) -> None:
+    """Corrupted recordings of the fuzzing tests give 200 or 422, never 500."""
     contents = [content for generate in GENERATORS for _, content in list(generate())[::29] if len(content) < 400_000]
     assert len(contents) > 60
     assert {service.ask("POST", "/predict", content).status for content in contents} == {200, 422}
@@ -190,6 +193,7 @@ def test_no_more_than_workers_run_at_once() -> None:
 
 
 def test_server_errors_reveal_no_internals() -> None:
+    """The response with status 500 contains no path and no traceback."""
     secret = Path("/secret/path")
     with served(create_app(FakeModel(secret.read_bytes), limits=Limits())) as service:
         reply = service.post("/predict", ANGRY)
@@ -198,6 +202,7 @@ def test_server_errors_reveal_no_internals() -> None:
 
 
 def test_health_model_and_openapi(service: Service) -> None:
+    """The description names request bodies, options and errors of each endpoint."""
     assert service.ask("GET", "/model").json == FakeModel.card.model_dump()
     description = service.ask("GET", "/openapi.json").json
     assert set(description["paths"]) == {"/predict", "/timeline", "/health", "/model"}

@@ -49,6 +49,7 @@ def headline(tab: Tab) -> str:
 
 
 def test_chosen_file_is_predicted(tab: Tab, tmp_path: Path) -> None:
+    """The result has the label, a bar for each emotion and a player, and gets the focus."""
     choose(tab, tmp_path, ANGRY)
     assert headline(tab).startswith("Angry, 8")
     bars = tab.run(
@@ -64,6 +65,7 @@ def test_chosen_file_is_predicted(tab: Tab, tmp_path: Path) -> None:
 
 
 def test_dropped_file_is_predicted(tab: Tab) -> None:
+    """A file can be dropped anywhere on the page."""
     tab.run(
         "(() => { const data = new DataTransfer(), letters = atob('" + b64encode(ANGRY).decode() + "');"
         "data.items.add(new File([Uint8Array.from(letters, (letter) => letter.charCodeAt(0))], 'dropped.wav'));"
@@ -105,6 +107,7 @@ def test_voice_is_recorded_with_the_keyboard(tab: Tab) -> None:
 
 
 def test_silence_has_no_prediction(tab: Tab, tmp_path: Path) -> None:
+    """The headline names the reason, and the flag is explained."""
     choose(tab, tmp_path, encode(silence(1)))
     assert headline(tab) == "No speech detected"
     assert "silent" in tab.run("document.getElementById('remark').innerText")
@@ -112,6 +115,7 @@ def test_silence_has_no_prediction(tab: Tab, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("content", "named"), [(b"no audio", "not decodable"), (bytes(2_000_000), "2 MB")])
 def test_errors_are_shown(tab: Tab, tmp_path: Path, content: bytes, named: str) -> None:
+    """An alert shows the detail of the problem, and there is no result."""
     choose(tab, tmp_path, content)
     tab.wait("!document.getElementById('problem').hidden")
     assert named in tab.run("document.getElementById('problem').innerText")
@@ -119,6 +123,7 @@ def test_errors_are_shown(tab: Tab, tmp_path: Path, content: bytes, named: str) 
 
 
 def test_browser_decodes_formats_that_the_server_does_not(tab: Tab, tmp_path: Path) -> None:
+    """A WebM file is decoded by the browser and sent as WAV."""
     recorded = tab.run(
         """(async () => {
         const context = new AudioContext();

@@ -48,6 +48,7 @@ def test_long_outlines_are_thinned() -> None:
 
 
 def test_recordings_without_speech_have_a_page(tmp_path: Path) -> None:
+    """The headline states that there is no speech."""
     recording = encode(quiet(2.5))
     result = timeline.predict_timeline(recording, FakeModel(), WindowSettings())
     paths = timeline_page.save(result, tmp_path / "room", recording=recording, name="room", settings=WindowSettings())
@@ -55,6 +56,7 @@ def test_recordings_without_speech_have_a_page(tmp_path: Path) -> None:
 
 
 def test_slider_moves_the_player(files: list[Path], tmp_path: Path) -> None:
+    """In a browser the slider sets the position of the player and shows the prediction."""
     with browsing(tmp_path) as tab:
         tab.open(files[1].as_uri())
         tab.wait("document.querySelector('audio').readyState > 0")
@@ -63,6 +65,8 @@ def test_slider_moves_the_player(files: list[Path], tmp_path: Path) -> None:
                 f"p = document.querySelector('input[type=range]'); p.value = {seconds};"
                 "p.dispatchEvent(new Event('input'))"
             )
-            tab.wait(f"document.querySelector('.emotion-timeline-now').innerText.replace(/\\s+/g, ' ').startsWith({text!r})")
+            tab.wait(
+                f"document.querySelector('.emotion-timeline-now').innerText.replace(/\\s+/g, ' ').startsWith({text!r})"
+            )
             assert tab.run("document.querySelector('audio').currentTime") == pytest.approx(seconds, abs=0.1)
         assert tab.console_errors() == []
