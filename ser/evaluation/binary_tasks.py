@@ -26,7 +26,14 @@ def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[s
     """Compute the scores of a binary task between two groups of emotions.
 
     The score of a clip is the probability of the positive emotions divided by that of both groups. The prediction is
-    positive from 0.5 on. Clips of other emotions are excluded, and emotions that are not classes of the table ignored.
+    positive from 0.5 on. Clips of other emotions are excluded.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A prediction table of one split.
+    positive, negative : sequence of str
+        Canonical emotions. Those that are not classes of the table are ignored.
 
     Returns
     -------
@@ -36,7 +43,7 @@ def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[s
     Raises
     ------
     UserError
-        If the table has no class of a group, or no clips of the task.
+        If a name is not an emotion or is in both groups, or the table has no class or no clip of a group.
     """
     classes = classes_of(table)
     groups = [name for name in classes if name in positive], [name for name in classes if name in negative]

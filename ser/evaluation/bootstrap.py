@@ -115,9 +115,25 @@ def _draw(counts: Array, *, resamples: int, seed: int) -> Array:
 
 
 def expanded_percentiles(draws: Array, *, speakers: int, level: float) -> tuple[float, float]:
-    """Compute the limits of a confidence interval from (resamples,) draws; NaN with fewer than two speakers.
+    """Compute the limits of a confidence interval from bootstrap draws.
 
-    NaN draws are ignored; see `bootstrap` for references.
+    Parameters
+    ----------
+    draws : ndarray of shape (resamples,)
+        NaN values are ignored.
+    speakers : int
+        Number of speakers resampled.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    low, high : float
+        NaN with fewer than two speakers.
+
+    References
+    ----------
+    Hesterberg (2015), What teachers should know about the bootstrap.
     """
     values = draws[~np.isnan(draws)]
     if speakers < 2 or not len(values):

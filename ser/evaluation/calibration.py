@@ -14,7 +14,12 @@ BINS = 15
 
 
 def ece(table: pd.DataFrame) -> float:
-    """Compute the expected calibration error: the mean absolute difference of confidence and accuracy.
+    """Compute the expected calibration error: the mean absolute difference of confidence and accuracy, in `BINS` bins.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A prediction table of one split.
 
     References
     ----------
@@ -27,6 +32,11 @@ def ece(table: pd.DataFrame) -> float:
 
 def reliability(table: pd.DataFrame) -> pd.DataFrame:
     """Compute the reliability diagram: confidence and accuracy in `BINS` bins of equal width.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A prediction table of one split.
 
     Returns
     -------

@@ -10,12 +10,19 @@ from ser.predictions.table import classes_of, probabilities
 
 
 def most_confused_pairs(table: pd.DataFrame, n: int) -> pd.DataFrame:
-    """List the `n` most frequent confusions.
+    """List the most frequent confusions.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A prediction table of one split.
+    n : int
+        Maximum number of pairs.
 
     Returns
     -------
     DataFrame
-        emotion, predicted, clips and fraction (of the emotion's predictions), by decreasing fraction; ties are in
+        emotion, predicted, clips and share (fraction of the emotion's predictions), by decreasing share; ties are in
         canonical order.
     """
     grouped = table[table.emotion != table.predicted].groupby(["emotion", "predicted"])
@@ -28,7 +35,14 @@ def most_confused_pairs(table: pd.DataFrame, n: int) -> pd.DataFrame:
 
 
 def most_confident_errors(table: pd.DataFrame, n: int) -> pd.DataFrame:
-    """List the `n` wrong predictions with the highest probability.
+    """List the wrong predictions with the highest probability.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A prediction table of one split.
+    n : int
+        Maximum number of rows.
 
     Returns
     -------

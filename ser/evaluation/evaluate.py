@@ -17,10 +17,20 @@ from ser.utils.errors import UserError
 class EvaluationResult:
     """Prediction tables by model, and the results of their evaluation.
 
-    `metrics` is {model: {split: {metric: number}}}, with the conditions of `robustness` like splits. `leaderboard`,
-    `pairs` and, by model, `robustness` are results of `ser.evaluation.summary.leaderboard`,
-    `ser.evaluation.significance.compare` and `ser.evaluation.robustness.evaluate_robustness`. `human_comparison` has
-    one row per model and one for human listeners, by UAR, on the test clips with votes; it is empty without votes.
+    Attributes
+    ----------
+    predictions
+        {model: prediction table}.
+    metrics
+        {model: {split: {metric: number}}}; the conditions of `robustness` are listed like splits.
+    leaderboard
+        One row per model, best first; see `ser.evaluation.summary.leaderboard`.
+    pairs
+        One row per pair of models; see `ser.evaluation.significance.compare`.
+    human_comparison
+        One row per model and one for human listeners, by UAR, on the test clips with votes; empty without votes.
+    robustness
+        {model: one row per condition}; see `ser.evaluation.robustness.evaluate_robustness`.
     """
 
     predictions: Mapping[str, pd.DataFrame]
@@ -45,7 +55,18 @@ class EvaluationResult:
 def evaluate_models(
     folder: Path, models: Sequence[str], settings: Evaluate, *, emotions: Emotions, seed: int
 ) -> EvaluationResult:
-    """Load and evaluate the prediction tables of models, ``<model>.parquet`` in a folder.
+    """Load and evaluate the prediction tables of models.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the tables, ``<model>.parquet``.
+    models : sequence of str
+        Names of the models.
+    settings, emotions
+        The sections `evaluate` and `emotions`.
+    seed : int
+        Seed of the bootstrap.
 
     Raises
     ------

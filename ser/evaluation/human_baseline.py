@@ -16,9 +16,16 @@ HUMAN_BASELINE = "human listeners (audio only)"
 
 
 def human_predictions(rows: pd.DataFrame, emotions: Emotions, *, seed: int) -> pd.DataFrame:
-    """Build a prediction table from the majority votes of human listeners for the test clips of any model.
+    """Build a prediction table from the majority votes of human listeners.
 
-    Votes are mapped like the labels, and `seed` is that of the choice between tied emotions.
+    Parameters
+    ----------
+    rows : DataFrame
+        Test rows of the prediction table of any model.
+    emotions : Emotions
+        The section `emotions` of the settings; votes are mapped like the labels.
+    seed : int
+        Seed for the choice between tied emotions.
 
     Returns
     -------

@@ -199,7 +199,18 @@ def _score(
 
 
 def describe_leakage(table: pd.DataFrame) -> list[str]:
-    """Describe the results of `run_leakage_checks`, also as read from a CSV file, in sentences."""
+    """Describe the results of the leakage checks in sentences.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Result of `run_leakage_checks`, also as read from its CSV file.
+
+    Returns
+    -------
+    list of str
+        One sentence or two per check that has results.
+    """
     scores = table.fillna({"corpus": ""})
     uars = scores[scores.corpus == ""].set_index("probe").uar
     sentences = []

@@ -78,6 +78,11 @@ def confusion(rows: pd.DataFrame, *, classes: Sequence[str]) -> pd.DataFrame:
 def roc_curves(table: pd.DataFrame) -> pd.DataFrame:
     """Compute the one-vs-rest ROC curve of each class.
 
+    Parameters
+    ----------
+    table : DataFrame
+        A prediction table of one split.
+
     Returns
     -------
     DataFrame
@@ -92,7 +97,12 @@ def roc_curves(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def binary_roc_curve(true: npt.NDArray[np.bool_], score: npt.NDArray[np.floating[Any]]) -> pd.DataFrame:
-    """Compute the ROC curve of a binary task from (n_rows,) labels and scores.
+    """Compute the ROC curve of a binary task.
+
+    Parameters
+    ----------
+    true : ndarray of bool, shape (n_rows,)
+    score : ndarray of shape (n_rows,)
 
     Returns
     -------

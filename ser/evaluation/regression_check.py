@@ -39,10 +39,18 @@ RETIRED_METRICS = frozenset({"ece_raw", "kappa", "recall", "sex_gap", "top2", "u
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a revision or of the workspace, with its name in messages.
+    """The result of a revision or of the workspace.
 
-    `metrics` is {model: {split: {metric: number}}}. Of the `settings` (sections of params.yaml), corpora, data_seed,
-    emotions and split are compared. `predictions` has the tables of the models for which they are available.
+    Attributes
+    ----------
+    name
+        Name in messages.
+    metrics
+        {model: {split: {metric: number}}}; see `ser.evaluation.evaluate`.
+    settings
+        Sections of params.yaml; only corpora, data_seed, emotions and split are compared.
+    predictions
+        {model: prediction table}, of the models whose tables are available.
     """
 
     name: str
@@ -53,10 +61,20 @@ class Result:
 
 @dataclass
 class RegressionReport:
-    """The outcome of a comparison of two results, `before` and `after`.
+    """The outcome of a comparison of two results.
 
-    `rows` has the keys `COLUMNS`, one row per model and metric. The others are sentences: `regressions` on what is
-    worse, or changed without being accepted; `missing` on what could not be compared; and further `notes`.
+    Attributes
+    ----------
+    before, after
+        Names of the two results.
+    rows
+        One per model and metric, with the keys `COLUMNS`.
+    regressions
+        Sentences on what is worse, or changed without being accepted.
+    missing
+        Sentences on what could not be compared.
+    notes
+        Further sentences.
     """
 
     before: str
@@ -94,8 +112,18 @@ def compare(
 ) -> RegressionReport:
     """Compare a result with an earlier one.
 
-    The level `limits.alpha` is divided by the number of models and of `TESTS` (Bonferroni). `accepted` are accepted
-    changes, besides those of `limits.accepted_changes`.
+    Parameters
+    ----------
+    before, after : Result
+        The earlier and the new result.
+    limits : Check
+        The section `check`; `alpha` is divided by the number of models and of `TESTS` (Bonferroni).
+    evaluate : Evaluate
+        The section `evaluate`, for the bootstrap.
+    seed : int
+        Seed of the bootstrap.
+    accepted : sequence of str
+        Accepted changes, besides those of `limits.accepted_changes`.
 
     Returns
     -------

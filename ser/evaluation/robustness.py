@@ -23,7 +23,14 @@ COLUMNS = (
 
 
 def evaluate_robustness(table: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
-    """Evaluate a model on the corrupted test clips of its prediction table.
+    """Evaluate a model on corrupted test clips.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A prediction table with corrupted test clips.
+    resamples, seed : int
+        Draws and seed of the bootstrap over speakers.
 
     Returns
     -------

@@ -1,8 +1,6 @@
 """Test whether models differ significantly: McNemar's test, paired bootstrap over speakers, permutation test.
 
-Tables hold the rows of one split of one model each, with one or several folds and seeds, and are of the same clips in
-any order; if clips or classes differ, all tests raise a `UserError`. Metrics, `resamples` and `seed` of the paired
-bootstrap are those of `ser.evaluation.bootstrap.bootstrap`.
+A table holds the rows of one split of one model, with one or several folds and seeds.
 """
 
 from collections.abc import Callable, Mapping
@@ -44,8 +42,17 @@ class Difference(NamedTuple):
 def mcnemar(a: pd.DataFrame, b: pd.DataFrame) -> McNemar:
     """Test whether two fitted models have the same accuracy by McNemar's exact test.
 
-    The test treats clips as independent, so p is too small if models differ by speaker; see `paired_difference`. Only
-    the first seed of each table is used.
+    The test treats clips as independent, so p is too small if models differ by speaker; see `paired_difference`.
+
+    Parameters
+    ----------
+    a, b : DataFrame
+        Prediction tables of one split, of the same clips in any order. Only the first seed of each is used.
+
+    Raises
+    ------
+    UserError
+        If the clips or classes differ.
 
     References
     ----------
@@ -85,10 +92,22 @@ def paired_difference(
     Both models use the same draws, so a speaker who is difficult for both does not widen the interval. Metrics are
     averaged over the seeds of each model.
 
+    Parameters
+    ----------
+    a, b : DataFrame
+        Prediction tables of one split, of the same clips.
+    metric, resamples, level, seed
+        See `ser.evaluation.bootstrap.bootstrap`.
+
     Returns
     -------
     Difference
         The metric of `a` minus that of `b`; limits are NaN with one speaker, or if some are unknown.
+
+    Raises
+    ------
+    UserError
+        If the clips or classes differ, or the metric is unknown.
 
     References
     ----------
@@ -109,13 +128,29 @@ def permutation_test(
 ) -> float:
     """Test whether a statistic is higher for `a` than for `b` by an approximate randomization test.
 
-    Each draw swaps the predictions of the two models for random clips, all seeds of a clip together. As in McNemar's
-    test, clips are treated as independent.
+    Each draw swaps the predictions of the two models for random clips. As in McNemar's test, clips are treated as
+    independent.
+
+    Parameters
+    ----------
+    a, b : DataFrame
+        Prediction tables of one split, of the same clips; all seeds of a clip are swapped together.
+    statistic : callable
+        Function of a prediction table that returns a number.
+    draws : int
+        Number of permutations; p is at least 1 / (draws + 1).
+    seed : int
+        Seed of the permutations.
 
     Returns
     -------
     float
-        The one-sided p-value, at least 1 / (draws + 1).
+        The one-sided p-value.
+
+    Raises
+    ------
+    UserError
+        If the clips or classes differ.
 
     References
     ----------
@@ -136,7 +171,16 @@ def permutation_test(
 
 
 def holm(p: npt.ArrayLike) -> Array:
-    """Adjust (n_tests,) p-values for multiple testing by Holm's method, in the given order.
+    """Adjust p-values for multiple testing by Holm's method.
+
+    Parameters
+    ----------
+    p : array-like of shape (n_tests,)
+
+    Returns
+    -------
+    ndarray of shape (n_tests,)
+        Adjusted p-values, in the given order.
 
     References
     ----------
@@ -152,12 +196,24 @@ def holm(p: npt.ArrayLike) -> Array:
 def compare(tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, seed: int) -> pd.DataFrame:
     """Compare all pairs of models by McNemar's test and by the difference of UAR.
 
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        {model: prediction table} of one split, of the same clips.
+    resamples, seed
+        See `ser.evaluation.bootstrap.bootstrap`.
+
     Returns
     -------
     DataFrame
         `PAIR_COLUMNS`, one row per pair: clips that only one model classified correctly, p of McNemar's test (of the
         first seed of each table), p adjusted by Holm's method, the difference of UAR with its interval at `LEVEL` (not
         adjusted for the number of pairs), and speakers.
+
+    Raises
+    ------
+    UserError
+        If the clips or classes differ.
     """
     scores = _uar_scores(tables, resamples=resamples, seed=seed)
     rows = []
@@ -174,10 +230,22 @@ def not_significantly_worse(tables: Mapping[str, pd.DataFrame], *, resamples: in
     A model is excluded if the confidence interval of the best UAR minus its UAR is above 0. The level of each interval
     is ``1 - (1 - LEVEL) / n_others`` (Bonferroni). The selection of the best on the same clips is not corrected for.
 
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        {model: prediction table} of one split, of the same clips.
+    resamples, seed
+        See `ser.evaluation.bootstrap.bootstrap`.
+
     Returns
     -------
     list of str
         By UAR, the best first; ties are in alphabetical order. All models if there are no intervals.
+
+    Raises
+    ------
+    UserError
+        If the clips or classes differ.
     """
     scores = _uar_scores(tables, resamples=resamples, seed=seed)
     ranked = sorted(scores, key=lambda model: (-scores[model].value, model))

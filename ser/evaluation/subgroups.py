@@ -19,12 +19,24 @@ DURATION_EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 
 
 def evaluate_by_group(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Evaluate the clips of each value of a column, such as speaker, sex, corpus, sentence, fold or emotion.
+    """Evaluate the clips of each value of a column.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A prediction table of one split.
+    column : str
+        Name of the column, such as speaker, sex, corpus, sentence, fold or emotion.
 
     Returns
     -------
     DataFrame
         `SUBGROUP_COLUMNS`, one row per value (including missing values), sorted by UAR and value.
+
+    Raises
+    ------
+    UserError
+        If there is no such column.
     """
     rows = [
         {
@@ -48,6 +60,11 @@ def uar_sex_gap(table: pd.DataFrame) -> float:
 
 def evaluate_by_duration(table: pd.DataFrame) -> pd.DataFrame:
     """Evaluate the clips of each duration bin.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A prediction table of one split, with the column duration in seconds.
 
     Returns
     -------

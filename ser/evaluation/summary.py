@@ -29,7 +29,16 @@ def select_test_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarize(table: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[str, dict[str, float]]:
-    """Compute all metrics of one model; folds are pooled, and seeds averaged.
+    """Compute all metrics of one model.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A prediction table with all folds and seeds. Folds are pooled, and seeds averaged.
+    settings : Evaluate
+        The section `evaluate`.
+    seed : int
+        Seed of the bootstrap.
 
     Returns
     -------
@@ -100,7 +109,14 @@ def test_summary(rows: pd.DataFrame, settings: Evaluate, *, seed: int) -> dict[s
 def leaderboard(
     summaries: Mapping[str, Mapping[str, Mapping[str, float]]], *, not_significantly_worse: list[str]
 ) -> pd.DataFrame:
-    """Rank models by test UAR, given the result of `summarize` of each.
+    """Rank models by test UAR.
+
+    Parameters
+    ----------
+    summaries : mapping
+        {model: {split: {metric: number}}}; see `summarize`.
+    not_significantly_worse : list of str
+        Models that are not significantly worse than the best.
 
     Returns
     -------

@@ -42,6 +42,10 @@ def predict_folder(model: Path, folder: Path, output: Path, *, min_confidence: f
     min_confidence : float
         Below this confidence the label is ``uncertain``.
 
+    Returns
+    -------
+    FolderSummary
+
     Raises
     ------
     UserError

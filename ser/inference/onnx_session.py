@@ -17,7 +17,14 @@ probabilities of shape (n_clips, n_classes)."""
 
 
 def load(paths: Sequence[Path], *, buckets: LengthBuckets) -> Callable[[Sequence[Array], Array | None], Array]:
-    """Load the networks of a model; clips are padded or truncated to buckets, and probabilities averaged.
+    """Load the networks of a model; their probabilities are averaged.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        ONNX files.
+    buckets : LengthBuckets
+        Lengths that clips are padded or truncated to.
 
     Returns
     -------

@@ -76,14 +76,30 @@ def length_flags(seconds: float, *, max_seconds: float | None) -> tuple[str, ...
 
 
 def clip_vectors(inputs: Sequence[Array]) -> Vectors:
-    """Compute a vector per clip: the mean of (n_frames, n_features) frames, or its (n_functionals,) functionals."""
+    """Summarize model inputs by one vector per clip: the mean over frames, or the functionals.
+
+    Parameters
+    ----------
+    inputs : sequence of ndarray of shape (n_frames, n_features) or (n_functionals,)
+
+    Returns
+    -------
+    ndarray of shape (n_clips, n_features) or (n_clips, n_functionals)
+    """
     return np.stack([clip.mean(axis=0, dtype=np.float64) if clip.ndim == 2 else clip for clip in inputs])
 
 
 def normalized_distance(vectors: Vectors, *, mean: npt.ArrayLike, std: npt.ArrayLike) -> Vectors:
     """Compute the distance of clips from training data: the root mean square of their z-scores, each at most `MAX_Z`.
 
-    Vectors have the shape (n_clips, n_features), mean and std (n_features,), and the result (n_clips,).
+    Parameters
+    ----------
+    vectors : ndarray of shape (n_clips, n_features)
+    mean, std : array-like of shape (n_features,)
+
+    Returns
+    -------
+    ndarray of shape (n_clips,)
     """
     z = np.abs((vectors - np.asarray(mean)) / np.asarray(std))
     return np.sqrt(np.square(np.minimum(z, MAX_Z)).mean(axis=1))

@@ -71,7 +71,16 @@ def _read_samples(stream: Any) -> Iterator[Waveform]:
 
 
 def microphone(*, rate: int) -> Iterator[Waveform]:
-    """Record blocks of shape (n_samples,) from the default microphone at a sample rate in Hz, until interrupted.
+    """Record from the default microphone until interrupted.
+
+    Parameters
+    ----------
+    rate : int
+        Sample rate in Hz.
+
+    Yields
+    ------
+    ndarray of shape (n_samples,)
 
     Raises
     ------
@@ -105,7 +114,12 @@ def microphone(*, rate: int) -> Iterator[Waveform]:
 def json_lines(blocks: Iterable[Waveform], model: Model, settings: WindowSettings) -> Iterator[str]:
     """Predict a signal window by window: one line of JSON per window, and a last one with ``"final": true``.
 
-    The blocks, at the model's sample rate, end with the iterable or with KeyboardInterrupt.
+    Parameters
+    ----------
+    blocks : iterable of ndarray of shape (n_samples,)
+        Blocks of the signal at the model's sample rate; KeyboardInterrupt ends them.
+    model, settings
+        See `ser.inference.sliding_window.SlidingWindowPredictor`.
     """
     predictor = SlidingWindowPredictor(model, settings)
     with suppress(KeyboardInterrupt):
