@@ -49,7 +49,6 @@ def test_speakers_have_a_bar_each(tmp_path: Path, n: int) -> None:
 
 
 def test_before_after_has_two_boxes_per_corpus(tmp_path: Path) -> None:
-    """Corpora are in alphabetical order."""
     [axes] = figures.draw(DRAWN["before_after"], tmp_path / "duration.png").axes
     assert len(axes.patches) == 4 + 2  # with those of the legend
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]

@@ -161,7 +161,6 @@ def test_merged_and_excluded_emotions(tmp_path: Path) -> None:
 
 
 def test_examples_differ_and_do_not_depend_on_the_order_of_rows() -> None:
-    """Three examples have three speakers, three emotions and both sexes."""
     clips = factories.ravdess()
     selected = data_examples.select_examples(clips)
     assert (selected.speaker.nunique(), selected.emotion.nunique(), selected.sex.nunique()) == (3, 3, 2)
@@ -171,9 +170,8 @@ def test_examples_differ_and_do_not_depend_on_the_order_of_rows() -> None:
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(16000, 10), (48000, 5), (96000, 5)])
-def test_long_recordings_are_truncated(tmp_path: Path, rate: int, seconds: float) -> None:
-    """Players are limited in duration, size and sample rate."""
-    (tmp_path / "long.wav").write_bytes(signals.encode(signals.sine(99, seconds=12, rate=rate), rate=rate))
-    signal, played, is_complete = players.decode_beginning(tmp_path / "long.wav", **data_examples.LIMITS)
+def test_long_recordings_are_truncated(rate: int, seconds: float) -> None:
+    recording = signals.encode(signals.sine(99, seconds=12, rate=rate), rate=rate)
+    signal, played, is_complete = players.decode_beginning(recording, **data_examples.LIMITS)
     assert (played, is_complete) == (min(rate, 48000), False)
     assert len(signal) / played == pytest.approx(seconds, abs=0.01)

@@ -267,7 +267,6 @@ def test_subgroups_of_duration_have_their_own_intervals() -> None:
 
 
 def test_many_subgroups_are_truncated() -> None:
-    """The lowest and the highest are listed, and the caption says so."""
     scores = pd.DataFrame({"value": [f"w{n:03}" for n in range(200)], "uar": [n / 200 for n in range(200)]})
     scores = scores.assign(clips=1, speakers=1, classes=8, accuracy=1.0)
     table = evaluation_tables.subgroup_table(scores, name="sentence", n_classes=8)

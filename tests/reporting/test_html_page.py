@@ -62,8 +62,7 @@ def test_page_loads_nothing() -> None:
     page = render(players=[html_page.audio_player(signals.sine(440), rate=16000, label="a tone")])
     assert "default-src 'none'" in page.html
     sources = [attributes["src"] for _, attributes in page.tags if "src" in attributes]
-    assert sources
-    assert all(source.startswith("data:") for source in sources)
+    assert sources and all(source.startswith("data:") for source in sources)
     assert not [text for text in ("<link", "url(", "@import") if text in page.html]
 
 
@@ -80,7 +79,6 @@ def test_table_has_headers_and_formatted_cells() -> None:
 
 
 def test_marked_cells() -> None:
-    """Marks have the position of the boolean frame."""
     frame = pd.DataFrame({"a": [1, 0], "b": [2, 3]}, index=pd.MultiIndex.from_tuples([("x", "f"), ("x", "m")]))
     rows = html_page.table(frame, caption="", marked=frame == 0).rows
     marked = [(name, [cell.marked for cell in cells]) for name, cells in rows]

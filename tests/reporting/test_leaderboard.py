@@ -97,7 +97,6 @@ def test_columns_without_values_are_left_out() -> None:
 
 
 def test_test_set_names_seeds_and_folds() -> None:
-    """One seed and one fold are not mentioned."""
     rows = factories.predicted(EMOTIONS, EMOTIONS, classes=EMOTIONS)
     seeds = pd.concat([rows, rows.assign(seed=2)])
     tables = [rows, seeds, seeds.assign(fold=[1, 2] * 8)]
