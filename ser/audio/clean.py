@@ -45,13 +45,21 @@ class _LevelMeter:
 
 
 def clean_and_measure(recording: Path | bytes, settings: Preprocess) -> tuple[Waveform, AudioStats]:
-    """Convert a recording, an audio file or its content, to a clip: decode, downmix, resample, and `apply_effects`.
+    """Convert a recording to a clip: decode, downmix, resample, denoise, trim, normalize.
+
+    Parameters
+    ----------
+    recording : Path or bytes
+        An audio file or its content.
+    settings : Preprocess
+        Section `preprocess` of the parameters.
 
     Returns
     -------
     signal : ndarray of shape (n_samples,), float32
         Clip at ``settings.sample_rate``.
     stats : AudioStats
+        Statistics of the recording.
 
     Raises
     ------

@@ -29,9 +29,19 @@ def resample(signal: Waveform, *, rate: int, to: int) -> Waveform:
 
 
 def resampled_blocks(blocks: Iterable[Waveform], *, rate: int, to: int) -> Iterator[Waveform]:
-    """Resample consecutive blocks of shape (n_samples,) as `resample` does, delayed by some milliseconds.
+    """Resample a signal block by block, with the same result as for the whole signal (SoX resampler, high quality).
 
-    The result is that of the whole signal, for blocks of any length (SoX resampler, high quality).
+    Parameters
+    ----------
+    blocks : iterable of ndarray of shape (n_samples,), float32
+        Consecutive blocks of any length.
+    rate, to : int
+        Original and target sample rate in Hz.
+
+    Yields
+    ------
+    ndarray of shape (n_samples,), float32
+        Delayed by some milliseconds if the rates differ.
     """
     if rate == to:
         yield from blocks
@@ -51,10 +61,16 @@ def resampled_blocks(blocks: Iterable[Waveform], *, rate: int, to: int) -> Itera
 
 
 def denoise(signal: Waveform, *, rate: int, prop_decrease: float) -> Waveform:
-    """Reduce the stationary noise of a signal of shape (n_samples,) by spectral gating.
+    """Reduce stationary noise by spectral gating.
 
-    `prop_decrease` is the fraction of the noise amplitude to remove, from 0 (none) to 1 (all). A signal shorter than
-    0.1 s is returned unchanged.
+    Parameters
+    ----------
+    signal : ndarray of shape (n_samples,), float32
+        Mono signal. If shorter than 0.1 s, it is returned unchanged.
+    rate : int
+        Sample rate in Hz.
+    prop_decrease : float
+        Fraction of the noise amplitude to remove, from 0 (none) to 1 (all).
 
     References
     ----------

@@ -35,7 +35,14 @@ def open_with_ffmpeg(recording: Path | bytes) -> Iterator[Path | bytes]:
 
 @contextmanager
 def converted_to_wav(recording: Path | bytes, *, refused: UnsupportedFormatError) -> Iterator[Path]:
-    """Convert a recording to a WAV file that is deleted on exit; errors quote that of libsndfile, `refused`.
+    """Convert a recording to a WAV file that is deleted on exit.
+
+    Parameters
+    ----------
+    recording : Path or bytes
+        A file or its content.
+    refused : UnsupportedFormatError
+        Error of libsndfile, to be quoted.
 
     Raises
     ------

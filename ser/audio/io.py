@@ -54,7 +54,12 @@ class NoSpeechError(AudioError):
 
 
 def decode(recording: Path | bytes) -> tuple[MultichannelWaveform, int]:
-    """Decode a recording, a file or its content, in any of `FORMATS`, identified by content and not by suffix.
+    """Decode a recording in any of `FORMATS`, identified by content and not by suffix.
+
+    Parameters
+    ----------
+    recording : Path or bytes
+        A file or its content.
 
     Returns
     -------
@@ -251,7 +256,7 @@ def get_samplerate(file: Path) -> int | None:
 
 
 def from_array(samples: npt.ArrayLike, *, rate: int) -> Waveform:
-    """Convert decoded samples to a mono signal of shape (n_samples,), float32.
+    """Convert decoded samples to a mono float32 signal.
 
     Parameters
     ----------
@@ -259,6 +264,10 @@ def from_array(samples: npt.ArrayLike, *, rate: int) -> Waveform:
         Floats with full scale at 1, or integer PCM with full scale at the range of its type.
     rate : int
         Sample rate in Hz.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), float32
 
     Raises
     ------
@@ -299,14 +308,22 @@ def read_chunks(
 def split_into_chunks(
     blocks: Iterable[Waveform], *, rate: int, max_duration: float, chunk_duration: float
 ) -> Iterator[Waveform]:
-    """Split a long signal, given in consecutive blocks of shape (n_samples,), into chunks.
+    """Split a long signal into chunks.
 
     Parameters
     ----------
+    blocks : iterable of ndarray of shape (n_samples,), float32
+        Consecutive blocks of the signal.
+    rate : int
+        Sample rate in Hz.
     max_duration : float
         Duration in seconds up to which the signal is not split.
     chunk_duration : float
         Duration of a chunk in seconds; the last has half as much to one and a half times as much.
+
+    Yields
+    ------
+    ndarray of shape (n_samples,), float32
     """
     pending, split = np.empty(0, dtype=np.float32), False
     size = round(chunk_duration * rate)

@@ -59,13 +59,19 @@ class EnergyVad:
         self._last = 0
 
     def update(self, levels: Levels) -> tuple[Loud, Sequence[Segment]]:
-        """Process the levels of the next frames, of shape (n_frames,) in dBFS.
+        """Process the next frames.
+
+        Parameters
+        ----------
+        levels : ndarray of shape (n_frames,)
+            Levels of the frames in dBFS.
 
         Returns
         -------
         loud : ndarray of shape (n_frames,), bool
             True for frames above the noise floor, which is estimated from these frames too.
-        ended : sequence of Segment
+        segments : sequence of Segment
+            Segments that ended.
         """
         self._recent.extend(levels.tolist())
         floor = float(np.percentile(self._recent, NOISE_PERCENTILE)) if self._recent else MIN_FLOOR_DB

@@ -70,7 +70,22 @@ def corruptions(settings: Robustness) -> dict[str, Corruption]:
 
 
 def select_clips(clips: pd.DataFrame, settings: Robustness, *, seed: int) -> Collection[str]:
-    """Select the clip_ids of originals to corrupt, as evenly over speakers and emotions as possible."""
+    """Select the clips to corrupt, as evenly over speakers and emotions as possible.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        Clip table of a corpus, originals only.
+    settings : Robustness
+        Section `augment.robustness` of the parameters.
+    seed : int
+        Seed of the selection.
+
+    Returns
+    -------
+    collection of str
+        The clip_ids.
+    """
     order = [seeding.derive_seed(seed, _SEED_KEY, clip_id) for clip_id in clips.clip_id]
     shuffled = clips.assign(order=order).sort_values("order")
     turn = shuffled.groupby(["speaker", "emotion"]).cumcount()
@@ -80,9 +95,22 @@ def select_clips(clips: pd.DataFrame, settings: Robustness, *, seed: int) -> Col
 def corrupt(
     signal: Waveform, corruption: Corruption, settings: Preprocess, *, name: str, seed: int, clip_id: str
 ) -> Waveform:
-    """Corrupt a clip of shape (n_samples,) at ``settings.sample_rate``, and preprocess the result.
+    """Corrupt a clip and preprocess the result.
 
-    Name of the corruption, seed and clip_id determine the random numbers.
+    Parameters
+    ----------
+    signal : ndarray of shape (n_samples,), float32
+        Clip at ``settings.sample_rate``.
+    corruption : callable
+        A value of `corruptions`.
+    settings : Preprocess
+        Section `preprocess` of the parameters.
+    name, seed, clip_id
+        Key of `corruptions`, seed and clip, which determine the random numbers.
+
+    Returns
+    -------
+    ndarray of shape (n_corrupted_samples,), float32
 
     Raises
     ------

@@ -72,9 +72,20 @@ def augment(
     clip_id: str,
     copy_index: int,
 ) -> Waveform:
-    """Augment a clip of shape (n_samples,) at a sample rate in Hz.
+    """Augment a clip.
 
-    Augmentation, seed, clip_id and number of the augmented clip determine the random numbers.
+    Parameters
+    ----------
+    signal : ndarray of shape (n_samples,), float32
+        Mono signal.
+    augmentation : str
+        Name of the augmentation.
+    settings : Augment
+        Section `augment` of the parameters.
+    rate : int
+        Sample rate in Hz.
+    seed, clip_id, copy_index
+        Seed, clip and number of the augmented clip, which determine the random numbers together with `augmentation`.
 
     Returns
     -------
@@ -92,7 +103,18 @@ def augment(
 def augment_clips(
     clips: Path, settings: Augment, *, preprocess: Preprocess, seed: int
 ) -> Iterator[list[dict[str, Any]]]:
-    """Augment every clip of a table with audio, and corrupt and preprocess some clips for testing, in parallel.
+    """Augment every clip of a table, and corrupt some clips for testing, in parallel.
+
+    Parameters
+    ----------
+    clips : Path
+        Clip table with audio.
+    settings : Augment
+        Section `augment` of the parameters.
+    preprocess : Preprocess
+        Section `preprocess` of the parameters, applied to corrupted clips.
+    seed : int
+        Seed of all random numbers.
 
     Yields
     ------

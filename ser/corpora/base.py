@@ -184,7 +184,14 @@ def is_synthetic(name: str) -> bool:
 
 
 def published_folds(names: Sequence[str], table: str | None) -> dict[str, int]:
-    """Look up the test fold of each speaker in a published cross-validation of some corpora.
+    """Look up the test fold of each speaker in a published cross-validation.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of corpora; custom ones have no published folds.
+    table : str or None
+        Name of the cross-validation.
 
     Returns
     -------
@@ -194,7 +201,7 @@ def published_folds(names: Sequence[str], table: str | None) -> dict[str, int]:
     Raises
     ------
     UserError
-        If a corpus has no such table; custom ones have none.
+        If a corpus has no such table.
     """
     if table is None:
         return {}

@@ -47,9 +47,16 @@ Rows: TypeAlias = Sequence[Mapping[str, Any]] | Any  # or an Arrow table
 def clip_writer(
     path: Path, *, payload: pa.Field, metadata: Mapping[str, str] | None = None
 ) -> Iterator[Callable[[Rows], None]]:
-    """Open a clip table with a payload column, such as `AUDIO`, after `COLUMNS`, for writing in batches.
+    """Open a clip table with a payload column for writing in batches.
 
-    The file is written when the block ends without an error.
+    Parameters
+    ----------
+    path : Path
+        Parquet file. It is written when the block ends without an error.
+    payload : pyarrow.Field
+        Column after `COLUMNS`, such as `AUDIO`.
+    metadata : mapping of str to str, optional
+        Metadata of the schema.
 
     Yields
     ------

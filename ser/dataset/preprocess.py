@@ -41,7 +41,15 @@ class ProcessedRecording:
 
 @dataclass
 class PreprocessingLog:
-    """Recordings of a corpus without a clip, and rows of `STATS_COLUMNS` of the others."""
+    """Statistics and rejected recordings of a corpus.
+
+    Attributes
+    ----------
+    rejected : list of RejectedRecording
+        Recordings without a clip.
+    stats : list of dict
+        Rows of `STATS_COLUMNS`, one per clip.
+    """
 
     rejected: list[RejectedRecording] = field(default_factory=list)
     stats: list[dict[str, Any]] = field(default_factory=list)
@@ -87,9 +95,20 @@ class PreprocessingLog:
 def make_clips(
     folder: Path, recordings: Sequence[Recording], settings: Preprocess, *, corpus: str, log: PreprocessingLog
 ) -> Iterator[list[dict[str, Any]]]:
-    """Convert the recordings in a folder, sorted by name, to rows of the clip table, in parallel.
+    """Convert the recordings of a corpus to rows of the clip table, in parallel.
 
-    Statistics and rejected recordings are added to `log`.
+    Parameters
+    ----------
+    folder : Path
+        Folder of the audio files.
+    recordings : sequence of Recording
+        Recording table, sorted by name.
+    settings : Preprocess
+        Section `preprocess` of the settings.
+    corpus : str
+        Name of the corpus.
+    log : PreprocessingLog
+        Receives the statistics and the rejected recordings.
 
     Yields
     ------

@@ -29,7 +29,16 @@ def describe_protocol(
 ) -> str:
     """Describe the evaluation protocol of a run in one sentence.
 
-    `unknown` lists the corpora with unknown speakers; `published` is the result of `ser.corpora.base.published_folds`.
+    Parameters
+    ----------
+    corpora : sequence of str
+        Corpora of the run.
+    split : Split
+        Section `split` of the settings.
+    unknown : sequence of str
+        Corpora with unknown speakers.
+    published : mapping of str to int
+        Speaker -> fold; result of `ser.corpora.base.published_folds`.
     """
     protocol = effective_protocol(corpora, split, unknown=unknown)
     folds = count_folds(corpora, split, published=published)

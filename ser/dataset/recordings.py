@@ -85,10 +85,22 @@ def _walk(folder: Path) -> Iterator[Path]:
 def list_recordings(
     folder: Path, parse: Callable[[PurePosixPath], Recording | None], *, corpus: str
 ) -> list[Recording]:
-    """Build the recording table of a folder, sorted by name.
+    """Build the recording table of a folder.
 
-    Files whose relative path `parse` returns None for, because it does not follow the naming scheme, and files that
-    differ from another one by the suffix only, have a `rejection_reason`.
+    Parameters
+    ----------
+    folder : Path
+        Folder of the audio files.
+    parse : callable
+        Parses the relative path of a file; returns None if the path does not follow the naming scheme.
+    corpus : str
+        Name of the corpus, for the rejection reason.
+
+    Returns
+    -------
+    list of Recording
+        Sorted by name. Files that cannot be parsed, and files that differ from another one by the suffix only, have a
+        `rejection_reason`.
     """
     reason = f"the file name does not follow the naming scheme of {corpus}"
     files = find_recordings(folder)

@@ -12,6 +12,13 @@ EXCLUDED_COLUMNS = ("clip_id", "reason")
 def select_clips(clips: pd.DataFrame, emotions: Emotions) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Select the original clips of the classes of a run, and the first of clips with equal audio.
 
+    Parameters
+    ----------
+    clips : DataFrame
+        Clip table; augmented clips are ignored.
+    emotions : Emotions
+        Section `emotions` of the settings.
+
     Returns
     -------
     selected : DataFrame

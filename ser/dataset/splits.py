@@ -289,7 +289,16 @@ def _check_splits(table: pd.DataFrame, settings: Split) -> None:
 def assign_splits(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool = True) -> pd.DataFrame:
     """Assign clips, including augmented and corrupted ones, the class, fold and split of their original.
 
-    Augmented clips are kept in training only, and only if `augmented`; corrupted clips in test only.
+    Augmented clips are kept in training only, corrupted clips in test only.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        Clip table.
+    splits : DataFrame
+        Split table.
+    augmented : bool
+        Whether to keep augmented clips.
 
     Returns
     -------
@@ -307,7 +316,16 @@ def grouped_cv(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Split training clips into folds for a grid search, grouped like the test set.
 
-    Augmented clips are in the fold of their original. There are never more folds than groups.
+    Parameters
+    ----------
+    clips : DataFrame
+        Training clips. Augmented clips are in the fold of their original.
+    folds : int
+        Maximum number of folds; there are never more folds than groups.
+    seed : int
+        Seed of the model.
+    protocol : str
+        `split.protocol` of the settings.
 
     Returns
     -------

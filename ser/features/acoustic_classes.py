@@ -34,10 +34,19 @@ def cmvn(mfcc: Floats) -> Floats:
 
 
 def posteriors(mfcc: Floats) -> Floats:
-    """Compute the posterior probabilities of the acoustic classes: (n_frames, n_coefficients) -> (n_frames, n_classes).
+    """Compute the posterior probability of each acoustic class in each frame of a clip.
 
-    The model is a Gaussian mixture of equal weights and equal spherical covariances, after `cmvn`. The zeroth MFCC is
-    not included, and coefficients beyond `N_COEFFICIENTS` are ignored.
+    The model is a Gaussian mixture of equal weights and equal spherical covariances, after `cmvn`.
+
+    Parameters
+    ----------
+    mfcc : ndarray of shape (n_frames, n_coefficients)
+        MFCC without the zeroth. Coefficients beyond `N_COEFFICIENTS` are ignored; there may be fewer.
+
+    Returns
+    -------
+    ndarray of shape (n_frames, n_classes)
+        Probabilities, which sum to 1 in each frame.
 
     References
     ----------

@@ -36,15 +36,22 @@ def functionals_layout(settings: Features) -> dict[str, Any]:
 
 
 def extract_features(clips: Path, augmented: Path, settings: Features, *, frames: Path) -> Iterator[pa.Table]:
-    """Extract the features of every clip of two tables, originals and augmented clips, in parallel.
+    """Extract the features of every clip of two tables, in parallel.
 
-    The folder `frames` is created, with a table of frame features per `CLIPS_PER_FILE` clips. The workers write it,
-    because returning the matrices would cost half of what a second core gains.
+    Parameters
+    ----------
+    clips, augmented : Path
+        Clip tables with audio: the originals of a corpus, and their augmented clips.
+    settings : Features
+        Section `features` of the parameters.
+    frames : Path
+        Folder to create, for the table of frames: a file per `CLIPS_PER_FILE` clips. The workers write the files,
+        because returning the matrices would cost half of what a second core gains.
 
     Yields
     ------
     Table
-        Clips with functionals, sorted by original_id and clip_id as the tables of frame features.
+        The same clips with functionals. Both tables are sorted by original_id and clip_id.
     """
     frames.mkdir(parents=True)
     rows = heapq.merge(

@@ -152,7 +152,16 @@ FRAME_FEATURES: Mapping[str, Callable[[FrameAnalysis], Array]] = {
 
 
 def frame_features(signal: Array, settings: Features, *, rate: int) -> Array:
-    """Compute the selected features of every frame of a signal of shape (n_samples,) at a sample rate in Hz.
+    """Compute the selected features of every frame.
+
+    Parameters
+    ----------
+    signal : ndarray of shape (n_samples,), float32
+        Mono signal.
+    settings : Features
+        Section `features` of the parameters.
+    rate : int
+        Sample rate in Hz.
 
     Returns
     -------

@@ -139,7 +139,14 @@ def _compute(name: str, clip: _Clip) -> Floats:
 
 
 def functionals(frames: Array, settings: Features) -> Array:
-    """Summarize the frames of a clip, of shape (n_frames, n_features), by the functionals of the settings.
+    """Summarize the frames of a clip in one vector.
+
+    Parameters
+    ----------
+    frames : ndarray of shape (n_frames, n_features), float32
+        Output of `ser.features.frame_features` for the same settings.
+    settings : Features
+        Section `features` of the parameters; ``functionals`` selects the functionals.
 
     Returns
     -------

@@ -102,12 +102,23 @@ class Frames(Sequence[Array]):
     """The (n_frames, n_features) float32 matrices of clips, read from disk on access.
 
     A slice or an array of positions selects clips without reading any.
+
+    Attributes
+    ----------
+    file : _FrameFile
+        File that holds the matrices.
+    starts : ndarray of shape (n_clips,)
+        Offset of each clip in the file, in bytes.
+    lengths : ndarray of shape (n_clips,)
+        Number of frames of each clip.
+    width : int
+        Number of features.
     """
 
     file: _FrameFile
-    starts: npt.NDArray[np.int64]  # offset of each clip in the file, in bytes
-    lengths: npt.NDArray[np.int64]  # number of frames of each clip
-    width: int  # number of features
+    starts: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    width: int
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -188,7 +188,18 @@ def train(
 ) -> npt.NDArray[np.float64]:
     """Fit a baseline on one fold, save it with its grid search, and predict the validation and test clips.
 
-    The grid search has a number of `folds` and follows the protocol of the split.
+    Parameters
+    ----------
+    data : Dataset
+        One fold.
+    seed, name, grid
+        Parameters of `fit`; the seed is also that of the folds.
+    folder : Path
+        Folder for the model and ``grid_search.csv``.
+    folds : int
+        Number of folds of the grid search.
+    protocol : str
+        `split.protocol` of the settings; the folds of the grid search follow it.
 
     Returns
     -------

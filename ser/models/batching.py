@@ -141,7 +141,18 @@ def iterate_epoch(
 ) -> Iterator[Batch]:
     """Generate the augmented batches of one epoch: each clip once, in random order.
 
-    `fill_value`, of shape (n_features,), replaces masked frames and features: the training mean.
+    Parameters
+    ----------
+    examples : Examples
+        Training clips.
+    buckets : LengthBuckets
+        Lengths that clips are padded or truncated to.
+    settings : TrainLstm
+        Section `train_lstm` of the settings.
+    n_classes : int
+    fill_value : ndarray of shape (n_features,)
+        Values of masked frames and features: the training mean.
+    rng : Generator
     """
     targets = encode_targets(examples.labels, settings, n_classes=n_classes)
     lengths = buckets.lengths(examples.frames)

@@ -25,13 +25,22 @@ from ser.utils.errors import UserError
 class FeatureStore:
     """Features of a set of clips, read once for all folds.
 
-    The tables in `paths` are of frame features, or of functionals for a model that uses nothing else.
+    Attributes
+    ----------
+    paths : sequence of Path
+        Tables of frame features, or of functionals for a model that uses nothing else.
+    clip_ids : sequence of str
+        Clips to read.
+    kinds : sequence of str, optional
+        Frame features to read, such as mel; all by default.
+    functionals_paths : sequence of Path
+        Tables of functionals for a model that uses frame features and functionals.
     """
 
     paths: Sequence[Path]
     clip_ids: Sequence[str]
-    kinds: Sequence[str] | None = None  # frame features to read, such as mel; all by default
-    functionals_paths: Sequence[Path] = ()  # for a model that uses both
+    kinds: Sequence[str] | None = None
+    functionals_paths: Sequence[Path] = ()
 
     @cached_property
     def frames(self) -> Frames:

@@ -27,6 +27,14 @@ TensorFlow orders operations by name: other names would change the last bits of 
 def build_model(train: Examples, settings: TrainLstm, *, n_classes: int) -> keras.Model:
     """Build an untrained model that standardizes with the statistics of training clips.
 
+    Parameters
+    ----------
+    train : Examples
+        Training clips, and the columns that each branch uses.
+    settings : TrainLstm
+        Section `train_lstm` of the settings.
+    n_classes : int
+
     Returns
     -------
     Model

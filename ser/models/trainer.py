@@ -158,8 +158,19 @@ def fit(
     """Build and train a model.
 
     The weights of the last epoch are kept or, with early stopping, those of the epoch with the best validation UAR.
-    With `ema_momentum`, they are exponential moving averages over training steps. The seed is that of initial weights,
-    dropout and batches.
+    With `ema_momentum`, they are exponential moving averages over training steps.
+
+    Parameters
+    ----------
+    settings : TrainLstm
+        Section `train_lstm` of the settings.
+    train, val : Examples
+        Training clips, including augmented ones, and validation clips.
+    n_classes : int
+    hop_seconds : float
+        Distance between frames in seconds.
+    seed : int
+        Seed of initial weights, dropout and batches.
 
     Returns
     -------
@@ -297,7 +308,14 @@ def load_examples(data: Dataset, settings: TrainLstm, *splits: str) -> Examples:
 def train(data: Dataset, seed: int, folder: Path, *, settings: TrainLstm, hop_seconds: float) -> Array:
     """Train a model on one fold, save it with its history, and predict the validation and test clips.
 
-    The folder of an ensemble has a folder per network, and the mean of their histories.
+    Parameters
+    ----------
+    data : Dataset
+        One fold.
+    folder : Path
+        Folder for the model and `HISTORY`; an ensemble has a folder per network, and the mean of their histories.
+    seed, settings, hop_seconds
+        Parameters of `fit`.
 
     Returns
     -------
