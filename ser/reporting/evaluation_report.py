@@ -77,7 +77,7 @@ def write(
     *,
     result: EvaluationResult,
     description: RunDescription,
-    leakage: pd.DataFrame | None,
+    leakage: pd.DataFrame,
     confusion: Path,
     clips: Sequence[Path],
     settings: Evaluate,
@@ -93,7 +93,7 @@ def write(
     result
         Result of `ser.evaluation.evaluate.evaluate_models`. Only test rows of original clips are used.
     leakage
-        Table of `ser.evaluation.evaluate.read_leakage`, or None if no checks were run.
+        Table of `ser.evaluation.evaluate.read_leakage`.
     confusion
         Folder of the confusion matrices, ``<model>_test.png``.
     clips
@@ -118,9 +118,9 @@ def write(
             test_set=f"{describe_test_set(description['protocol'], best)}.",
             ties=evaluation_text.describe_ties(ranking, unknown=unknown),
             notes=evaluation_text.warnings(ranking, description["notes"], classes=len(classes), unknown=unknown),
-            leakage_summary=[] if leakage is None else describe_leakage(leakage),
-            leakage_measurable=leakage is not None and (leakage.probe == "leak_speaker").any(),
-            leakage=None if leakage is None else tables.leakage_table(leakage),
+            leakage_summary=describe_leakage(leakage),
+            leakage_measurable=(leakage.probe == "leak_speaker").any(),
+            leakage=tables.leakage_table(leakage),
             leaderboard=_leaderboard(run),
             pairwise_tests=tables.pairwise_tests_table(result.pairs, ranking, unknown=unknown),
             human_comparison=tables.human_comparison_table(result.human_comparison),

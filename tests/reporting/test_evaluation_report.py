@@ -20,6 +20,7 @@ from tests.reporting.test_html_page import Page
 
 EVIL = "<script>alert(1)</script>$ü_"
 CLASSES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
+LEAKAGE = fake_predictions.leakage()
 
 
 def write(
@@ -27,7 +28,7 @@ def write(
     models: Mapping[str, pd.DataFrame],
     *,
     corrupted: pd.DataFrame | None = None,
-    leakage: pd.DataFrame | None = None,
+    leakage: pd.DataFrame = LEAKAGE,
     notes: Sequence[str] = (),
     clips: Sequence[Path] = (),
     **changed: Any,
@@ -98,7 +99,6 @@ def page(models: dict[str, pd.DataFrame], tmp_path_factory: pytest.TempPathFacto
         folder,
         models,
         predictions=models | {"svm": pd.concat([svm, *others], ignore_index=True)},
-        leakage=fake_predictions.leakage(),
         notes=["A warning: a reason."],
         clips=[folder / "ravdess.parquet"],
         corrupted=noisy,
@@ -195,7 +195,7 @@ def test_few_speakers_are_not_testable(tmp_path: Path) -> None:
 
 def test_unknown_speakers(tmp_path: Path) -> None:
     """Unknown speakers are not counted, neither as one speaker nor as too few."""
-    leakage = fake_predictions.leakage().query("probe != 'leak_speaker'").assign(speakers=0)
+    leakage = LEAKAGE.query("probe != 'leak_speaker'").assign(speakers=0)
     page = write(tmp_path, two_models(ravdess([1]).assign(speaker="ravdess-")), leakage=leakage)
     assert "no confidence interval: speaker identity unknown" in page.text
     assert "Its optimism cannot be measured" in page.text
