@@ -95,20 +95,9 @@ class PreprocessingLog:
 def make_clips(
     folder: Path, recordings: Sequence[Recording], settings: Preprocess, *, corpus: str, log: PreprocessingLog
 ) -> Iterator[list[dict[str, Any]]]:
-    """Convert the recordings of a corpus to rows of the clip table, in parallel.
+    """Convert the recordings in a folder, sorted by name, to rows of the clip table, in parallel.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder of the audio files.
-    recordings : sequence of Recording
-        Recording table, sorted by name.
-    settings : Preprocess
-        Section `preprocess` of the settings.
-    corpus : str
-        Name of the corpus.
-    log : PreprocessingLog
-        Receives the statistics and the rejected recordings.
+    Statistics and rejected recordings are added to `log`.
 
     Yields
     ------

@@ -78,14 +78,7 @@ class Card(Settings):
 
 
 def write_card(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write the card of a folder that holds the weights.
-
-    Parameters
-    ----------
-    folder : Path
-    content : mapping
-        Fields of `Card` except `format` and `files`.
-    """
+    """Write the card of a folder that holds the weights; `content` has the other fields of `Card`."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     hashes = {path.relative_to(folder).as_posix(): file_hash(path, "sha256") for path in files}
     card = Card.model_validate({**content, "format": FORMAT, "files": hashes}).model_dump(mode="json")

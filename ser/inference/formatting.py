@@ -13,17 +13,9 @@ BAR_WIDTH = 30
 
 @dataclass(frozen=True)
 class PredictionOutcome:
-    """The prediction for a recording, or the reason why there is none.
+    """The prediction for a recording, or the error why there is none.
 
-    Attributes
-    ----------
-    file : str
-        Name of the recording.
-    label : str
-        The predicted emotion; `UNCERTAIN` if its confidence is too low; empty without a prediction.
-    prediction : Prediction or None
-    error : str
-        Empty if there is a prediction.
+    The label is `UNCERTAIN` if the confidence is too low. Label or error is empty.
     """
 
     file: str
@@ -35,15 +27,7 @@ class PredictionOutcome:
 def predict_or_error(model: Model, recording: Recording, *, name: str, min_confidence: float) -> PredictionOutcome:
     """Predict the emotion of a recording, or return the reason why it cannot be used.
 
-    Parameters
-    ----------
-    model : Model
-    recording
-        See `ser.inference.model.Model.predict`.
-    name : str
-        Name of the recording.
-    min_confidence : float
-        Below this confidence the label is `UNCERTAIN`.
+    Below `min_confidence` the label is `UNCERTAIN`.
     """
     name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # file names may be any bytes
     try:

@@ -114,12 +114,7 @@ def microphone(*, rate: int) -> Iterator[Waveform]:
 def json_lines(blocks: Iterable[Waveform], model: Model, settings: WindowSettings) -> Iterator[str]:
     """Predict a signal window by window: one line of JSON per window, and a last one with ``"final": true``.
 
-    Parameters
-    ----------
-    blocks : iterable of ndarray of shape (n_samples,)
-        Blocks of the signal at the model's sample rate; KeyboardInterrupt ends them.
-    model, settings
-        See `ser.inference.sliding_window.SlidingWindowPredictor`.
+    The blocks, at the model's sample rate, end with the iterable or with KeyboardInterrupt.
     """
     predictor = SlidingWindowPredictor(model, settings)
     with suppress(KeyboardInterrupt):

@@ -80,10 +80,7 @@ def predict_blocks(blocks: Iterable[Waveform], model: Model, settings: WindowSet
 def merge_equal_windows(windows: Iterable[WindowPrediction]) -> list[WindowPrediction]:
     """Merge consecutive windows with the same label.
 
-    Returns
-    -------
-    list of WindowPrediction
-        Each starts where the previous one ends; probabilities are means over the merged windows.
+    Each starts where the previous one ends; probabilities are means over the merged windows.
     """
     merged: list[WindowPrediction] = []
     for label, group in groupby(windows, key=lambda window: window.label):
