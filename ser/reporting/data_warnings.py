@@ -26,7 +26,7 @@ def synthetic(names: Sequence[str]) -> list[Callout]:
     if not names:
         return []
     text = "Scores only show that the pipeline works; they say nothing about human speech."
-    return [Callout("Synthetic speech", f"{join_names(names)}: no human speech. {text}")]
+    return [Callout("Synthetic speech", f"No human speech in {join_names(names)}. {text}")]
 
 
 def unknown_speakers(clips: pd.DataFrame) -> list[Callout]:

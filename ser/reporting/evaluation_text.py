@@ -14,12 +14,17 @@ from ser.reporting.html_page import Callout
 from ser.utils.text import join_names
 
 
+def interval_name(speakers: int) -> str:
+    """Name the interval of a score: a range with too few speakers for a confidence interval."""
+    return f"{'95 % CI' if speakers >= MIN_SPEAKERS else 'range'} over {speakers} test speakers"
+
+
 def describe_interval(ranking: pd.DataFrame, *, unknown: str) -> str:
     """Name the intervals of the scores, and the number of test speakers; or give the reason why there are none."""
     speakers = int(ranking.speakers.iloc[0])
     if unknown or speakers < 2:
         return f"no confidence interval: {unknown or 'one test speaker'}"
-    return f"{'95 % CI' if speakers >= MIN_SPEAKERS else 'range'} over {speakers} test speakers"
+    return interval_name(speakers)
 
 
 def headline(ranking: pd.DataFrame, *, classes: int, unknown: str) -> str:

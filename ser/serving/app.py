@@ -202,6 +202,6 @@ def run(app: FastAPI, *, host: str, port: int, started: Callable[[str], None]) -
         raise UserError(f"{host}:{port}: {reason}; expected an address of this computer and a free --port.") from None
     with sock:
         name = f"[{host}]" if ":" in host else host
-        started(f"http://{name}:{sock.getsockname()[1]}/ (Ctrl-C ends it)")
+        started(f"http://{name}:{sock.getsockname()[1]}/ (press Ctrl-C to stop)")
         config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=5)
         uvicorn.Server(config).run(sockets=[sock])

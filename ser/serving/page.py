@@ -7,6 +7,7 @@ from ser.corpora.base import is_synthetic
 from ser.inference.quality_flags import FLAGS
 from ser.reporting import html_page, plots
 from ser.reporting.data_warnings import synthetic
+from ser.reporting.evaluation_text import interval_name
 from ser.reporting.model_card import LIMITS, NOT_FOR
 
 CSP_EXTRA = "connect-src 'self'; media-src blob:; img-src data:"
@@ -19,7 +20,7 @@ def page(card: Mapping[str, Any], *, emotions: Sequence[str], limits: Mapping[st
     origin = card.get("origin", {})
     corpora, scores = origin.get("corpora", []), origin.get("scores") or {}
     low, high = scores.get("uar_ci_low"), scores.get("uar_ci_high")
-    interval = "" if low is None or high is None else f" (95 % CI {low:.2f} to {high:.2f})"
+    interval = "" if low is None or high is None else f" ({low:.2f} to {high:.2f}, {interval_name(scores['speakers'])})"
     facts = {
         "Name": card.get("model"),
         "Trained on": ", ".join(corpora),

@@ -64,5 +64,5 @@ def test_missing_emotions() -> None:
 def test_unknown_speakers_and_synthetic_speech() -> None:
     [note] = data_warnings.unknown_speakers(pd.concat([clips("one"), clips("two", speaker="two-")]))
     assert note.text.startswith("two: ") and "one:" not in note.text
-    assert "a and b: no human speech" in join(data_warnings.synthetic(["a", "b"]))
+    assert "No human speech in a and b" in join(data_warnings.synthetic(["a", "b"]))
     assert data_warnings.synthetic([]) == []
