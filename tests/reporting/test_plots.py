@@ -157,3 +157,8 @@ def test_uar_by_speaker_has_a_dot_per_speaker(tmp_path: Path, n: int) -> None:
     figure = figures.draw(draw, tmp_path / "speakers.png")
     assert figure.axes[0].collections[0].get_offsets().tolist() == [[i, 0.5] for i in range(n)]
     assert ("00" in figures.texts(figure)) == (n == 30)
+
+
+def test_other_emotions_have_colours() -> None:
+    """Emotions of a custom corpus have different colours."""
+    assert len(set(plots.label_colours(["neutral", "bored", "amused"]).values())) == 3
