@@ -96,8 +96,10 @@ def paired_difference(
     ----------
     a, b : DataFrame
         Prediction tables of one split, of the same clips.
-    metric, resamples, level, seed
-        See `ser.evaluation.bootstrap.bootstrap`.
+    metric : str
+        UAR by default; see `ser.evaluation.bootstrap.bootstrap`, also for `resamples` and `seed`.
+    level : float
+        Confidence level.
 
     Returns
     -------

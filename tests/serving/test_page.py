@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ser.serving.app import Limits, create_app
+from ser.serving.page import page
 from tests.helpers.browser import Tab, browsing
 from tests.helpers.fake_model import FakeModel, call, spoken
 from tests.helpers.http_service import served
@@ -153,3 +154,12 @@ def test_page_fits_the_screen(tab: Tab, tmp_path: Path, width: int, dark: bool) 
     )
     assert abs(np.mean(ink) - np.mean(paper)) > 180
     assert (np.mean(paper) < 60) == dark
+
+
+@pytest.mark.parametrize(("speakers", "name"), [(2, "range over 2 test speakers"), (6, "95 % CI over 6 test speakers")])
+def test_intervals_are_named_as_in_the_reports(speakers: int, name: str) -> None:
+    """The limits of a score with few test speakers are a range, not a confidence interval."""
+    scores = {"uar": 0.667, "uar_ci_low": 0.542, "uar_ci_high": 0.792, "speakers": speakers, "protocol": "demo"}
+    card = {"origin": {"corpora": ["demo"], "scores": scores}}
+    html, _ = page(card, emotions=["happy", "sad"], limits={"megabytes": 1, "minutes": 5})
+    assert f"0.67 (0.54 to 0.79, {name})" in html
