@@ -65,11 +65,16 @@ def _largest_peak_mb(pid: int) -> float:
         return 0.0
 
 
+def copy_project(folder: Path) -> None:
+    """Copy the project without `EXCLUDED` files and folders of its root."""
+    shutil.copytree(".", folder, ignore=lambda source, _: EXCLUDED if source == "." else ())
+
+
 def measure(params: Params, *, n_processes: int) -> pd.DataFrame:
     """Run all stages in a copy of the project: one row per stage, with seconds and megabytes."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "project"
-        shutil.copytree(".", folder, ignore=shutil.ignore_patterns(*EXCLUDED))
+        copy_project(folder)
         rows = [(stage, *run(command, folder, n_processes=n_processes)) for stage, command in commands(params)]
     table = pd.DataFrame(rows, columns=["stage", "seconds", "megabytes"])
     return table.groupby("stage", sort=False).agg({"seconds": "sum", "megabytes": "max"})

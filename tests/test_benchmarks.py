@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import branch_ablation, model_selection, plain_keras, training
+from benchmarks import branch_ablation, model_selection, pipeline, plain_keras, training
 from ser.models import batching, trainer
 from ser.models import dataset as training_data
 from ser.models.dataset import Dataset
@@ -151,3 +151,13 @@ def test_epoch_trains_all_branches(variant: str) -> None:
     history = epoch().history
     assert sum(name.endswith("_loss") for name in history) == len(BRANCHES), history
     assert np.isfinite(history["loss"]).all()
+
+
+def test_copies_of_the_project_have_all_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Excluded are folders of the root only: the package `ser/models` is copied, the folder `models` is not."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("models/exported", "data/raw", "ser/models", "reports/data"):
+        (tmp_path / name).mkdir(parents=True)
+    pipeline.copy_project(tmp_path.parent / "copy")
+    copied = {path.relative_to(tmp_path.parent / "copy").as_posix() for path in (tmp_path.parent / "copy").rglob("*")}
+    assert copied == {"ser", "ser/models", "reports", "reports/data"}
