@@ -172,6 +172,7 @@ class Preprocess(Settings):
     normalize: Literal["peak", "rms", "loudness", "none"]
     target_level_db: Annotated[float, Field(le=0)]
     min_duration: Positive
+    max_segment_seconds: Annotated[float, Field(ge=1)] | None
     max_rejected_fraction: ClosedFraction
 
 

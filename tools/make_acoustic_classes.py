@@ -12,6 +12,7 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from ser.audio import clean as audio_clean
+from ser.audio import effects
 from ser.audio import io as audio_io
 from ser.download import demo_speech
 from ser.features.acoustic_classes import CENTROIDS, N_COEFFICIENTS, cmvn
@@ -45,7 +46,8 @@ def normalized_mfcc(params: Params) -> Iterator[Floats]:
             utterance = demo_speech.Utterance(speaker, "neutral", text)
             speech = demo_speech.synthesize(utterance, seed=params.data_seed, texts=texts())
             try:
-                clip = audio_clean.clean_signal(speech, params.preprocess, rate=demo_speech.SAMPLE_RATE)
+                resampled = effects.resample(speech, rate=demo_speech.SAMPLE_RATE, to=params.preprocess.sample_rate)
+                clip = audio_clean.apply_effects(resampled, params.preprocess)
             except audio_io.NoSpeechError:  # the synthesizer fails at a sentence for two voices
                 continue
             frames = frame_features(clip, params.features, rate=params.preprocess.sample_rate)

@@ -70,7 +70,7 @@ def corruptions(settings: Robustness) -> dict[str, Corruption]:
 
 
 def select_clips(clips: pd.DataFrame, settings: Robustness, *, seed: int) -> Collection[str]:
-    """Select the clips to corrupt, as evenly over speakers and emotions as possible.
+    """Select the clips to corrupt, all of a recording or none, as evenly over speakers and emotions as possible.
 
     Parameters
     ----------
@@ -86,10 +86,12 @@ def select_clips(clips: pd.DataFrame, settings: Robustness, *, seed: int) -> Col
     collection of str
         The clip_ids.
     """
-    order = [seeding.derive_seed(seed, _SEED_KEY, clip_id) for clip_id in clips.clip_id]
-    shuffled = clips.assign(order=order).sort_values("order")
+    recordings = clips.drop_duplicates("recording_id")
+    order = [seeding.derive_seed(seed, _SEED_KEY, name) for name in recordings.recording_id]
+    shuffled = recordings.assign(order=order).sort_values("order")
     turn = shuffled.groupby(["speaker", "emotion"]).cumcount()
-    return set(shuffled.assign(turn=turn).sort_values(["turn", "order"]).clip_id[: settings.n_clips])
+    chosen = shuffled.assign(turn=turn).sort_values(["turn", "order"]).recording_id[: settings.n_clips]
+    return set(clips.clip_id[clips.recording_id.isin(chosen)])
 
 
 def corrupt(

@@ -1,6 +1,7 @@
 """Read, write and validate clip tables, the interface between stages.
 
-A clip table has one row per clip and `COLUMNS`, sorted by `original_id` and `clip_id`. Tables with audio or features
+A clip table has one row per clip and `COLUMNS`, sorted by `original_id` and `clip_id`. A clip is a segment of speech; a
+recording of one sentence is a single clip, whose `clip_id` is the `recording_id`. Tables with audio or features
 have an additional payload column. A table is a Parquet file or a folder of Parquet files, and is read and written in
 batches.
 """
@@ -28,6 +29,7 @@ SCHEMA = pa.schema(
         ("emotion", pa.string()),
         ("intensity", pa.string()),
         ("sentence", pa.string()),
+        ("recording_id", pa.string()),
         ("audio_sha256", pa.string()),  # first 32 hexadecimal digits, to find duplicates
         ("original_id", pa.string()),
         ("augmentation", pa.string()),
@@ -114,9 +116,11 @@ def iterate_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_audio(path: Path, clip_ids: Sequence[str]) -> dict[str, bytes]:
-    """Read the audio of some clips: {clip_id: FLAC bytes}. Row groups without them are skipped."""
-    table = pq.read_table(path, columns=["clip_id", AUDIO.name], filters=[("clip_id", "in", list(clip_ids))])
-    return dict(zip(table["clip_id"].to_pylist(), table[AUDIO.name].to_pylist(), strict=True))
+    """Read the audio of some clips, or the first segment of some recordings: {clip_id or recording_id: FLAC bytes}."""
+    chosen = [[(column, "in", list(clip_ids))] for column in ("clip_id", "recording_id")]
+    table = pq.read_table(path, columns=["clip_id", "recording_id", AUDIO.name], filters=chosen)
+    rows = list(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
+    return {recording: audio for _, recording, audio in reversed(rows)} | {clip: audio for clip, _, audio in rows}
 
 
 def count_clips(path: Path) -> int:

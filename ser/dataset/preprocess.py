@@ -8,9 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ser.audio import clean as audio_clean
 from ser.audio import effects
 from ser.audio import io as audio_io
+from ser.audio.types import Waveform
 from ser.dataset.recordings import Recording
 from ser.params import Preprocess
 from ser.utils.errors import UserError
@@ -19,8 +22,12 @@ from ser.utils.parallel import batches, map_batches
 BATCH = 16
 """Number of recordings per batch."""
 REJECTED_COLUMNS = ("file", "reason")
-STATS_COLUMNS = ("file", "sample_rate", "channels", "duration", "level_db", "peak_db", "clip_duration", "clip_level_db")
-"""Recording: sample rate in Hz, duration in seconds, RMS level and peak in dBFS; clip: duration and level."""
+STATS_COLUMNS = (
+    *("file", "sample_rate", "channels", "duration", "level_db", "peak_db"),
+    *("segments", "clip_duration", "clip_level_db"),
+)
+"""Recording: sample rate in Hz, duration in seconds, RMS level and peak in dBFS; number of segments, and their total
+duration and level."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +40,9 @@ class RejectedRecording:
 
 @dataclass(frozen=True)
 class ProcessedRecording:
-    """A row of the clip table with audio, and a row of `STATS_COLUMNS`."""
+    """Rows of the clip table with audio, one per segment, and a row of `STATS_COLUMNS`."""
 
-    clip: dict[str, Any]
+    clips: list[dict[str, Any]]
     stats: dict[str, Any]
 
 
@@ -46,32 +53,34 @@ class PreprocessingLog:
     Attributes
     ----------
     rejected : list of RejectedRecording
-        Recordings without a clip.
+        Recordings without clips.
     stats : list of dict
-        Rows of `STATS_COLUMNS`, one per clip.
+        Rows of `STATS_COLUMNS`, one per recording with clips.
     """
 
     rejected: list[RejectedRecording] = field(default_factory=list)
     stats: list[dict[str, Any]] = field(default_factory=list)
     _first_with_audio: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    def add(self, result: ProcessedRecording | RejectedRecording) -> dict[str, Any] | None:
-        """Log a result. Return its clip, or None if the recording is rejected or repeats the audio of another one."""
+    def add(self, result: ProcessedRecording | RejectedRecording) -> list[dict[str, Any]]:
+        """Log a result. Return its clips; none if the recording is rejected or repeats the audio of another one."""
         if isinstance(result, ProcessedRecording):
-            file, emotion = result.stats["file"], result.clip["emotion"]
-            first, label = self._first_with_audio.setdefault(result.clip["audio_sha256"], (file, emotion))
+            file, emotion = result.stats["file"], result.clips[0]["emotion"]
+            audio = " ".join(clip["audio_sha256"] for clip in result.clips)
+            first, label = self._first_with_audio.setdefault(audio, (file, emotion))
             if file == first:
                 self.stats.append(result.stats)
-                return result.clip
+                return result.clips
             suffix = "" if label == emotion else f", which is labelled {label}"
             result = RejectedRecording(file, f"contains the same audio as {first}{suffix}")
         self.rejected.append(result)
-        return None
+        return []
 
     def counts(self) -> dict[str, int]:
-        """Count all recordings, and those with and without a clip."""
-        usable, unusable = len(self.stats), len(self.rejected)
-        return {"recordings": usable + unusable, "usable": usable, "unusable": unusable}
+        """Count all recordings, those with and without clips, those of several segments, and all clips."""
+        usable, unusable, segments = len(self.stats), len(self.rejected), [row["segments"] for row in self.stats]
+        counts = {"recordings": usable + unusable, "usable": usable, "unusable": unusable}
+        return counts | {"segmented": sum(n > 1 for n in segments), "clips": sum(segments)}
 
     def check(self, *, corpus: str, max_rejected_fraction: float) -> None:
         """Check the fraction of rejected recordings.
@@ -111,7 +120,7 @@ def make_clips(
         total=math.ceil(len(recordings) / BATCH),
     )
     for batch in results:
-        yield [clip for clip in map(log.add, batch) if clip is not None]
+        yield [clip for result in batch for clip in log.add(result)]
 
 
 def _process_batch(
@@ -126,12 +135,12 @@ def _process(
     if recording.rejection_reason:
         return RejectedRecording(recording.file, recording.rejection_reason)
     try:
-        signal, original = audio_clean.clean_and_measure(folder / recording.file, settings)
+        segments, original = audio_clean.clean_and_measure(folder / recording.file, settings)
     except audio_io.AudioError as error:
         return RejectedRecording(recording.file, str(error))
-    clip_id, audio = f"{corpus}/{recording.name}", audio_io.to_flac(signal, rate=settings.sample_rate)
+    recording_id, rate = f"{corpus}/{recording.name}", settings.sample_rate
     clip = {
-        "clip_id": clip_id,
+        "recording_id": recording_id,
         "corpus": corpus,
         "speaker": recording.speaker,
         "sex": recording.sex,
@@ -139,13 +148,11 @@ def _process(
         "emotion": recording.emotion,
         "intensity": recording.intensity,
         "sentence": recording.sentence,
-        "audio_sha256": hashlib.sha256(audio).hexdigest()[:32],
-        "original_id": clip_id,
         "augmentation": "",
-        "n_samples": len(signal),
-        "sample_rate": settings.sample_rate,
-        "audio": audio,
+        "sample_rate": rate,
     }
+    ids = [recording_id] if len(segments) == 1 else [f"{recording_id}#{n}" for n in range(1, len(segments) + 1)]
+    clips = [clip | _segment(signal, clip_id, rate=rate) for clip_id, signal in zip(ids, segments, strict=True)]
     stats = {
         "file": recording.file,
         "sample_rate": original.sample_rate,
@@ -153,7 +160,14 @@ def _process(
         "duration": round(original.seconds, 3),
         "level_db": round(original.level_db, 3),
         "peak_db": round(original.peak_db, 3),
-        "clip_duration": round(len(signal) / settings.sample_rate, 3),
-        "clip_level_db": round(effects.rms_dbfs(signal), 3),
+        "segments": len(segments),
+        "clip_duration": round(sum(map(len, segments)) / rate, 3),
+        "clip_level_db": round(effects.rms_dbfs(np.concatenate(segments)), 3),
     }
-    return ProcessedRecording(clip, stats)
+    return ProcessedRecording(clips, stats)
+
+
+def _segment(signal: Waveform, clip_id: str, *, rate: int) -> dict[str, Any]:
+    audio = audio_io.to_flac(signal, rate=rate)
+    ids = {"clip_id": clip_id, "original_id": clip_id, "audio_sha256": hashlib.sha256(audio).hexdigest()[:32]}
+    return ids | {"n_samples": len(signal), "audio": audio}

@@ -35,7 +35,7 @@ def split_clips(
     seed: int,
     published: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """Assign each original clip of the run to training, validation or test, in each fold.
+    """Assign each original clip of the run to training, validation or test, in each fold; a recording is never divided.
 
     Parameters
     ----------
@@ -68,11 +68,13 @@ def split_clips(
     of the only other one.
     """
     originals = select_clips(clips, emotions)[0]
+    recordings = originals.drop_duplicates("recording_id", ignore_index=True)
     if settings.protocol == "cross_corpus":
-        folds = _leave_one_corpus_out(originals, settings, seed=seed)
+        folds = _leave_one_corpus_out(recordings, settings, seed=seed)
     else:
-        folds = _split_each_corpus(originals, settings, seed=seed, published=published or {})
-    table = pd.concat([originals.assign(fold=fold, split=split) for fold, split in enumerate(folds, start=1)])
+        folds = _split_each_corpus(recordings, settings, seed=seed, published=published or {})
+    table = pd.concat([recordings.assign(fold=fold, split=split) for fold, split in enumerate(folds, start=1)])
+    table = table.drop(columns="clip_id").merge(originals[["clip_id", "recording_id"]], on="recording_id")
     table = table.sort_values(["clip_id", "fold"], ignore_index=True)
     _check_splits(table, settings)
     return table[list(COLUMNS)]
@@ -335,12 +337,12 @@ def grouped_cv(
     Notes
     -----
     Groups are speakers, or sentences if there is only one speaker (or the protocol is text-independent), or else
-    original clips.
+    recordings.
     """
-    speakers = clips.speaker.where(~is_unknown_speaker(clips), clips.original_id)
-    sentences = clips.sentence.where(clips.sentence != "", clips.original_id)
+    speakers = clips.speaker.where(~is_unknown_speaker(clips), clips.recording_id)
+    sentences = clips.sentence.where(clips.sentence != "", clips.recording_id)
     choices = {"random": [], "text_independent": [sentences]}.get(protocol, [speakers, clips.sentence])
-    groups = next((group for group in choices if group.nunique() >= 2), clips.original_id)
+    groups = next((group for group in choices if group.nunique() >= 2), clips.recording_id)
     n_splits = min(folds, groups.nunique())
     random_state = seeding.derive_seed(seed, "grid search")
     kfold = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=random_state)

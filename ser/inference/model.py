@@ -1,6 +1,6 @@
 """Load an exported model and predict the emotion of recordings, with the preprocessing and features of training."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from ser.audio import clean as audio_clean
-from ser.audio import ffmpeg
 from ser.audio import io as audio_io
-from ser.audio.io import NoSpeechError, UnsupportedFormatError
+from ser.audio.clean import AudioStats, LevelMeter, Segmenter, read_segments
+from ser.audio.io import NoSpeechError
 from ser.audio.types import Waveform
 from ser.features.columns import Array, columns_of, feature_names
 from ser.features.frame_features import frame_features
 from ser.features.functionals import functionals
 from ser.inference import quality_flags
 from ser.inference.bundle import Card, FoldModel, read_card
+from ser.predictions.segments import combine_segments
 from ser.predictions.temperature import logits, softmax_with_temperature
 from ser.utils.errors import UserError
 from ser.utils.wav import harmonic_tone
@@ -29,8 +29,6 @@ Recording: TypeAlias = str | Path | bytes | BinaryIO | tuple[npt.ArrayLike, int]
 (n_samples, n_channels) and their sample rate in Hz."""
 ProbabilityMatrix: TypeAlias = npt.NDArray[np.floating[Any]]
 
-CHUNKING = {"max_duration": 10.0, "chunk_duration": 5.0}
-"""Recordings longer than `max_duration` are split into chunks of `chunk_duration`, in seconds."""
 UNCERTAIN = "uncertain"
 """Label of recordings without speech."""
 
@@ -61,12 +59,16 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class _ClipPrediction:
+class SegmentPrediction:
+    """Calibrated probabilities of shape (n_classes,), flags and duration in seconds of a segment of a recording."""
+
     probabilities: ProbabilityMatrix
     flags: tuple[str, ...]
+    seconds: float = 1.0
 
     @property
     def has_speech(self) -> bool:
+        """Whether there is a prediction."""
         return not set(self.flags) & set(quality_flags.NO_PREDICTION_FLAGS)
 
 
@@ -188,22 +190,28 @@ class Model:
         Returns
         -------
         Prediction
-            For recordings longer than 10 s, the mean over the chunks of 5 s that contain speech.
+            For recordings with pauses or several sentences, it combines the segments with speech; see
+            `ser.predictions.segments.combine_segments`.
 
         Raises
         ------
         AudioError
             If the recording cannot be decoded. Silence is no error: the prediction has a flag.
         """
-        seconds, clips, levels = 0.0, [], quality_flags.LevelMonitor()
-        for chunk, rate in _read_chunks(recording):
-            levels.update(chunk)
-            seconds += len(chunk) / rate
-            clips += self._predict_clips([chunk], rate=rate)
-        return self._aggregate(clips, seconds=seconds, flags=levels.flags())
+        meter, predictions, error = LevelMeter(), [], None
+        try:
+            for segments in read_segments(_validate_source(recording), self.card.preprocess, meter=meter):
+                predictions += self.predict_segments(segments)
+        except NoSpeechError as no_speech:
+            error = no_speech
+        return self.combine(predictions, meter.stats(), error=error)
+
+    def start_recording(self) -> "RecordingPredictor":
+        """Start to predict a recording that arrives in blocks at the sample rate `rate`."""
+        return RecordingPredictor(self)
 
     def predict_proba(self, signals: Iterable[Waveform], *, rate: int) -> ProbabilityMatrix:
-        """Predict the probabilities of several signals, each as a single clip.
+        """Predict the probabilities of several signals.
 
         Parameters
         ----------
@@ -217,8 +225,10 @@ class Model:
         ndarray of shape (n_signals, n_classes)
             Calibrated probabilities in the order of `labels`; uniform without speech.
         """
-        clips = self._predict_clips(signals, rate=rate)
-        return np.array([clip.probabilities for clip in clips]).reshape(-1, len(self.labels))
+        predictions = [self.predict((signal, rate)) for signal in signals]
+        return np.array([list(prediction.probabilities.values()) for prediction in predictions]).reshape(
+            -1, len(self.labels)
+        )
 
     def warm_up(self) -> None:
         """Predict a synthetic signal, so that the first request does not wait for imports."""
@@ -226,25 +236,20 @@ class Model:
         tone = harmonic_tone(seconds=2, rate=self.rate, n_harmonics=19)
         self.predict((0.1 * tone * (times % 0.5 < 0.3), self.rate))
 
-    def _predict_clips(self, signals: Iterable[Waveform], *, rate: int) -> list[_ClipPrediction]:
-        uniform = np.full(len(self.labels), 1 / len(self.labels))
+    def predict_segments(self, segments: Sequence[Waveform]) -> list[SegmentPrediction]:
+        """Predict clean segments of speech, results of `ser.audio.clean.read_segments`."""
         with self._threads.limit(limits=1):  # as in training; a single clip is not worth more threads
-            clips = [self._prepare_clip(signal, rate=rate) for signal in signals]
-            inputs = [self._model_input(clip) for clip in clips if not isinstance(clip, str)]
+            rounded = [audio_io.from_flac(audio_io.to_flac(segment, rate=self.rate)) for segment in segments]
+            spoken = [quality_flags.has_voice(clip, self.card.features, rate=self.rate) for clip in rounded]
+            inputs = [self._model_input(clip) for clip, has_voice in zip(rounded, spoken, strict=True) if has_voice]
             outputs = iter(zip(*self._predict_members(inputs), strict=True)) if inputs else iter(())
         return [
-            _ClipPrediction(uniform, (clip,)) if isinstance(clip, str) else self._with_flags(len(clip), *next(outputs))
-            for clip in clips
+            self._with_flags(len(clip), *next(outputs)) if has_voice else self._no_prediction("no_speech")
+            for clip, has_voice in zip(rounded, spoken, strict=True)
         ]
 
-    def _prepare_clip(self, signal: Waveform, *, rate: int) -> Waveform | str:
-        """Preprocess a signal as in training, 16-bit rounding included, or return the flag why there is no clip."""
-        try:
-            clip = audio_clean.clean_signal(signal, self.card.preprocess, rate=rate)
-        except NoSpeechError as error:
-            return error.flag
-        clip = audio_io.from_flac(audio_io.to_flac(clip, rate=self.rate))
-        return clip if quality_flags.has_voice(clip, self.card.features, rate=self.rate) else "no_speech"
+    def _no_prediction(self, flag: str) -> SegmentPrediction:
+        return SegmentPrediction(np.full(len(self.labels), 1 / len(self.labels)), (flag,))
 
     def _model_input(self, clip: Waveform) -> ModelInput:
         card = self.card
@@ -257,40 +262,64 @@ class Model:
         probabilities, scores = zip(*(predict(clips) for predict in self._members), strict=True)
         return np.mean(probabilities, axis=0), np.mean(scores, axis=0)
 
-    def _with_flags(self, n_samples: int, probabilities: ProbabilityMatrix, score: float) -> _ClipPrediction:
-        flags = quality_flags.length_flags(n_samples / self.rate, max_seconds=self._max_seconds)
-        return _ClipPrediction(probabilities, (*(("out_of_distribution",) if score > 1 else ()), *flags))
+    def _with_flags(self, n_samples: int, probabilities: ProbabilityMatrix, score: float) -> SegmentPrediction:
+        seconds = n_samples / self.rate
+        flags = quality_flags.length_flags(seconds, max_seconds=self._max_seconds)
+        return SegmentPrediction(
+            probabilities, (*(("out_of_distribution",) if score > 1 else ()), *flags), seconds=seconds
+        )
 
-    def _aggregate(self, clips: Sequence[_ClipPrediction], *, seconds: float, flags: Sequence[str]) -> Prediction:
-        used = [clip for clip in clips if clip.has_speech] or clips
-        probabilities = np.mean([clip.probabilities for clip in used], axis=0)
+    def combine(
+        self, segments: Sequence[SegmentPrediction], stats: AudioStats, *, error: NoSpeechError | None
+    ) -> Prediction:
+        """Combine the predictions of the segments of a recording; `error` is the reason if there are none."""
+        if not segments:
+            segments = [self._no_prediction(error.flag if error else "silence")]
+        used = [segment for segment in segments if segment.has_speech] or segments
+        durations = [segment.seconds for segment in used]
+        probabilities = combine_segments([segment.probabilities for segment in used], durations=durations)
         best = int(probabilities.argmax())
-        chunked = ("chunked",) if len(clips) > 1 else ()
+        segmented = ("segmented",) if len(used) > 1 and used[0].has_speech else ()
         synthetic = ("synthetic",) if self.card.origin.get("synthetic") else ()
+        flags = quality_flags.majority_flags([segment.flags for segment in used])
         return Prediction(
             label=self.labels[best] if used[0].has_speech else UNCERTAIN,
             confidence=float(probabilities[best]),
             probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
-            seconds=seconds,
-            flags=(*quality_flags.majority_flags([clip.flags for clip in used]), *flags, *chunked, *synthetic),
+            seconds=stats.seconds,
+            flags=(*flags, *quality_flags.level_flags(stats), *segmented, *synthetic),
         )
 
 
-def _read_chunks(recording: Recording) -> Iterator[tuple[Waveform, int]]:
-    """Yield a recording, or the chunks of a long one, at its own sample rate, and the rate in Hz."""
-    if isinstance(recording, tuple):
-        samples, rate = recording
-        chunks = audio_io.split_into_chunks([audio_io.from_array(samples, rate=rate)], rate=rate, **CHUNKING)
-        yield from ((chunk, rate) for chunk in chunks)
-        return
-    if not isinstance(recording, str | Path | bytes):
-        if not hasattr(recording, "read"):
-            expected = "a path, bytes, a binary file object, or (samples, rate)"
-            raise UserError(f"recording: found {type(recording).__name__}; expected {expected}.")
-        recording = recording.read()
-    source = Path(recording) if isinstance(recording, str) else recording
-    try:
-        yield from audio_io.read_chunks(source, **CHUNKING)
-    except UnsupportedFormatError as refused:  # raised before the first chunk
-        with ffmpeg.converted_to_wav(source, refused=refused) as converted:
-            yield from audio_io.read_chunks(converted, **CHUNKING)
+class RecordingPredictor:
+    """Predict a recording that arrives in blocks, with the same result as `Model.predict` of the whole recording.
+
+    Memory use does not depend on the duration.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._segmenter = Segmenter(model.card.preprocess)
+        self._predictions: list[SegmentPrediction] = []
+        self._meter = LevelMeter()
+
+    def update(self, block: Waveform) -> None:
+        """Add a block of shape (n_samples,) at the model's sample rate."""
+        for measured in self._meter.measure([block], rate=self._model.rate, channels=1):
+            self._predictions += self._model.predict_segments(self._segmenter.update(measured))
+
+    def close(self) -> Prediction:
+        """Return the prediction for all blocks."""
+        self._predictions += self._model.predict_segments(self._segmenter.close())
+        return self._model.combine(self._predictions, self._meter.stats(), error=self._segmenter.error)
+
+
+def _validate_source(recording: Recording) -> Path | bytes | tuple[npt.ArrayLike, int]:
+    if isinstance(recording, str):
+        return Path(recording)
+    if isinstance(recording, tuple | Path | bytes):
+        return recording
+    if not hasattr(recording, "read"):
+        expected = "a path, bytes, a binary file object, or (samples, rate)"
+        raise UserError(f"recording: found {type(recording).__name__}; expected {expected}.")
+    return recording.read()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio.effects import peak_dbfs
+from ser.audio.clean import AudioStats
 from ser.audio.types import Waveform
 from ser.features.columns import Array
 from ser.features.pitch import voiced_fraction
@@ -23,7 +23,7 @@ FLAGS = {
     "quiet": "the recording is very quiet, so noise is amplified",
     "clipped": "the recording is clipped",
     "truncated": "only the beginning of the recording was used",
-    "chunked": "the prediction is the mean over chunks of the recording",
+    "segmented": "the prediction combines those of several segments of the recording",
     "synthetic": "the model was trained on synthetic speech only; its predictions say nothing about human speech",
 }
 """Meaning of each flag."""
@@ -34,8 +34,8 @@ NO_PREDICTION_FLAGS = ("silence", "too_short", "no_speech")
 SHORT_SECONDS = 0.5
 QUIET_DBFS = -40.0
 """Recordings with a lower peak are quiet."""
-CLIPPING_LEVEL, MAX_CLIPPED_FRACTION = 0.985, 0.001
-"""A recording is clipped if a larger fraction of its samples reaches this level."""
+MAX_CLIPPED_FRACTION = 0.001
+"""A recording is clipped if a larger fraction of its samples reaches `ser.audio.clean.CLIPPING_LEVEL`."""
 MIN_VOICED_FRACTION = 0.02
 """Clips with a smaller fraction of voiced frames are no speech."""
 OOD_MARGIN = 1.25
@@ -44,22 +44,10 @@ MAX_Z = 10.0
 """Upper limit of standardized deviations, so that a single outlying input does not dominate the distance."""
 
 
-class LevelMonitor:
-    """Monitor the level of a recording that arrives in chunks."""
-
-    def __init__(self) -> None:
-        self._n_samples, self._n_clipped, self._peak_dbfs = 0, 0, -np.inf
-
-    def update(self, signal: Waveform) -> None:
-        """Add a chunk of shape (n_samples,)."""
-        self._n_samples += len(signal)
-        self._n_clipped += int((np.abs(signal) >= CLIPPING_LEVEL).sum())
-        self._peak_dbfs = max(self._peak_dbfs, peak_dbfs(signal)) if len(signal) else self._peak_dbfs
-
-    def flags(self) -> tuple[str, ...]:
-        """Return ``quiet`` and ``clipped`` where they apply."""
-        clipped = self._n_clipped > max(MAX_CLIPPED_FRACTION * self._n_samples, 2)
-        return (*(("quiet",) if self._peak_dbfs < QUIET_DBFS else ()), *(("clipped",) if clipped else ()))
+def level_flags(stats: AudioStats) -> tuple[str, ...]:
+    """Return ``quiet`` and ``clipped`` where they apply to a recording."""
+    clipped = stats.n_clipped > max(MAX_CLIPPED_FRACTION * stats.seconds * stats.sample_rate, 2)
+    return (*(("quiet",) if stats.peak_db < QUIET_DBFS else ()), *(("clipped",) if clipped else ()))
 
 
 def has_voice(clip: Waveform, settings: Features, *, rate: int) -> bool:
@@ -106,5 +94,5 @@ def normalized_distance(vectors: Vectors, *, mean: npt.ArrayLike, std: npt.Array
 
 
 def majority_flags(flags: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Return the flags that more than half of the chunks of a recording have."""
-    return tuple(flag for flag in FLAGS if 2 * sum(flag in chunk for chunk in flags) > len(flags))
+    """Return the flags that more than half of the segments of a recording have."""
+    return tuple(flag for flag in FLAGS if 2 * sum(flag in segment for segment in flags) > len(flags))

@@ -76,7 +76,7 @@ class WindowPrediction:
 
 @dataclass(frozen=True)
 class Summary:
-    """Prediction for a whole signal: the mean over its windows before smoothing; durations in seconds."""
+    """Prediction for a whole signal, which equals `Model.predict`; durations in seconds."""
 
     seconds: float
     speech: float
@@ -103,8 +103,8 @@ class SlidingWindowPredictor:
         self._signal: Waveform = np.empty(0, dtype=np.float32)
         self._speech: Loud = np.empty(0, dtype=bool)
         self._smoothed: Probabilities | None = None
-        self._sum: Probabilities = np.zeros(len(model.labels))
-        self._n_samples, self._n_predictions, self._n_speech_frames = 0, 0, 0
+        self._recording = model.start_recording()
+        self._n_samples, self._n_speech_frames = 0, 0
         self.segments: list[Segment] = []
 
     def windows(self, blocks: Iterable[Waveform]) -> Iterator[WindowPrediction]:
@@ -121,6 +121,7 @@ class SlidingWindowPredictor:
             One per hop, and one for the rest at the end.
         """
         for hop in rechunk(blocks, size=self._hop_length):
+            self._recording.update(hop)
             yield self._predict_window(hop)
         self.segments.extend(self._vad.close())
 
@@ -148,7 +149,6 @@ class SlidingWindowPredictor:
         if prediction.label == UNCERTAIN:  # such as a click, which denoising removes
             return None
         probabilities = np.array([prediction.probabilities[name] for name in self._model.labels])
-        self._sum, self._n_predictions = self._sum + probabilities, self._n_predictions + 1
         if self._smoothed is None:
             self._smoothed = probabilities
         else:
@@ -156,10 +156,12 @@ class SlidingWindowPredictor:
         return self._smoothed
 
     def summary(self) -> Summary:
-        """Summarize the signal received so far."""
-        mean = self._sum / self._n_predictions if self._n_predictions else None
+        """End the signal and summarize it."""
+        prediction = self._recording.close()
+        known = prediction.label != UNCERTAIN
+        fields = (prediction.label, prediction.confidence, prediction.probabilities) if known else (None, None, {})
         seconds = round(self._n_samples / self._model.rate, TIME_DECIMALS)
-        return Summary(seconds, _seconds(self._n_speech_frames), *self._fields(mean))
+        return Summary(seconds, _seconds(self._n_speech_frames), *fields)
 
     def _fields(self, probabilities: Probabilities | None) -> tuple[str | None, float | None, Mapping[str, float]]:
         if probabilities is None:

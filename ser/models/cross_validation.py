@@ -19,6 +19,7 @@ from sklearn.metrics import recall_score
 import ser
 from ser.models.dataset import Dataset
 from ser.predictions import table as prediction_table
+from ser.predictions.segments import combine_rows
 from ser.predictions.temperature import apply_temperature, fit_temperature
 from ser.utils.files import atomic_write, remove, write_json, write_text
 from ser.utils.parallel import map_tasks
@@ -63,7 +64,7 @@ def cross_validate(
     Returns
     -------
     DataFrame
-        Prediction table of the validation and test clips of every fold and seed.
+        Prediction table of the validation and test recordings of every fold and seed.
     """
     # Includes the seeds: the output must not contain models of other seeds.
     fingerprint = _compute_fingerprint([*inputs, PACKAGE], settings={"seeds": list(seeds), "models": settings})
@@ -98,6 +99,7 @@ def _train_model(run: tuple[Path, int, int], *, data: Dataset, train: Train, set
         probabilities = train(fold, seed, unfinished)
         clips = fold.clips("val", "test")
         table = prediction_table.prediction_table(clips, probabilities, classes=fold.classes, seed=seed)
+        table = combine_rows(table, recordings=clips.recording_id)
         temperature = fit_temperature(table[table.split == "val"])
         table = apply_temperature(table, temperature).assign(temperature=temperature)
         table.to_parquet(unfinished / PREDICTIONS, index=False)

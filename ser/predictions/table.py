@@ -1,6 +1,7 @@
 """The prediction table: the interface between models and evaluation.
 
-One row per clip, fold and seed, with `COLUMNS` and one column ``prob_<emotion>`` per class.
+One row per recording, fold and seed, with `COLUMNS` and one column ``prob_<emotion>`` per class. The clip_id is that of
+the recording; `segments` counts the clips whose predictions were combined.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ COLUMNS = (
     "intensity",
     "sentence",
     "duration",
+    "segments",
     "fold",
     "seed",
     "split",
@@ -44,7 +46,7 @@ def prediction_table(
     seed: int,
     temperature: float = 1.0,
 ) -> pd.DataFrame:
-    """Build the prediction table of a model.
+    """Build the prediction table of a model, with one row per clip; see `ser.predictions.segments.combine_rows`.
 
     Parameters
     ----------
@@ -65,7 +67,7 @@ def prediction_table(
     """
     predicted = np.asarray(classes)[probabilities.argmax(axis=1)]
     duration = clips.n_samples / clips.sample_rate
-    table = clips.assign(duration=duration, seed=seed, predicted=predicted, temperature=temperature)
+    table = clips.assign(duration=duration, segments=1, seed=seed, predicted=predicted, temperature=temperature)
     columns = {f"prob_{emotion}": probabilities[:, n].astype(np.float64) for n, emotion in enumerate(classes)}
     return table[list(COLUMNS)].reset_index(drop=True).assign(**columns)
 

@@ -63,15 +63,15 @@ def join_tables(
     rows["used"] = rows.label.notna() & ~rows.clip_id.isin(excluded.clip_id)
     stats = [
         source.audio_stats.assign(
-            clip_id=[f"{source.name}/{PurePosixPath(file).with_suffix('')}" for file in source.audio_stats.file]
+            recording_id=[f"{source.name}/{PurePosixPath(file).with_suffix('')}" for file in source.audio_stats.file]
         )
         for source in sources
     ]
     # empty tables would change the column types of all others
     full = [table for table in stats if len(table)] or stats[:1]
     table = pd.concat(full, ignore_index=True).rename(columns={"sample_rate": "original_rate"})
-    table = table.astype({"clip_id": str})
-    return rows.merge(table, on="clip_id", how="left").sort_values("clip_id", ignore_index=True)
+    table = table.astype({"recording_id": str})
+    return rows.merge(table, on="recording_id", how="left").sort_values("clip_id", ignore_index=True)
 
 
 def sex_names(sexes: pd.Series) -> pd.Series:

@@ -40,6 +40,22 @@ class FakeModel:
         flags = ("silence",) if silent else ("odd",)
         return Prediction(label, max(probabilities.values()), probabilities, len(signal) / RATE, flags)
 
+    def start_recording(self) -> "FakeRecording":
+        return FakeRecording(self)
+
+
+class FakeRecording:
+    """Predict the first three seconds of a recording."""
+
+    def __init__(self, model: FakeModel) -> None:
+        self.model, self.signal = model, np.empty(0, dtype=np.float32)
+
+    def update(self, block: np.ndarray) -> None:
+        self.signal = np.concatenate([self.signal, block[: 3 * RATE - len(self.signal)]])
+
+    def close(self) -> Prediction:
+        return self.model.predict((self.signal, RATE))
+
 
 def hertz(signal: np.ndarray) -> float:
     """Estimate the frequency of a tone from its zero crossings."""
