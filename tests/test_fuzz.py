@@ -125,7 +125,7 @@ SETTINGS = [
 def clean(recording: Path | bytes, settings: Preprocess | None = None) -> str:
     """Clean a recording; return "clip" or the reason of its rejection."""
     try:
-        clip = audio_clean.clean_and_measure(recording, settings or preprocess())[0]
+        clip = audio_clean.clean_and_measure(recording, settings or preprocess())[0][0]
     except AudioError as error:
         return str(error)
     assert (clip.dtype, clip.ndim) == (np.float32, 1)

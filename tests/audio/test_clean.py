@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "normalize": "none",
     "target_level_db": -23,
     "min_duration": 0.3,
+    "max_segment_seconds": 3,
 }
 
 
@@ -29,7 +30,8 @@ def preprocess(**changes: Any) -> Preprocess:
 
 
 def clean(recording: Path | bytes, settings: Preprocess) -> np.ndarray:
-    return audio_clean.clean_and_measure(recording, settings)[0]
+    [segment] = audio_clean.clean_and_measure(recording, settings)[0]
+    return segment
 
 
 def flac_of_length(n_samples: int) -> bytes:

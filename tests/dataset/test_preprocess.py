@@ -20,6 +20,7 @@ from tests.helpers import factories
 from tests.helpers.fake_corpora import RAVDESS, TESS
 from tests.helpers.signals import RATE, encode, silence, sine, write_recordings
 
+COUNTS = {"recordings": 2, "usable": 1, "unusable": 1, "segmented": 0, "clips": 1}
 VALID = "Actor_01/03-01-05-01-01-01-01.wav"
 SETTINGS = factories.settings(
     preprocess={
@@ -49,8 +50,9 @@ def test_every_recording_becomes_a_clip(corpus: str, files: list[str], fake_corp
     assert [clip["clip_id"] for clip in clips] == [f"{corpus}/{file.removesuffix('.wav')}" for file in sorted(files)]
     for clip in clips:
         file = fake_corpora / f"{clip['clip_id']}.wav"
-        assert clip["audio"] == audio_io.to_flac(audio_clean.clean_and_measure(file, SETTINGS)[0], rate=RATE)
+        assert clip["audio"] == audio_io.to_flac(audio_clean.clean_and_measure(file, SETTINGS)[0][0], rate=RATE)
         assert clip["n_samples"] == len(audio_io.from_flac(clip["audio"]))
+        assert clip["recording_id"] == clip["clip_id"]
         assert (clip["original_id"], clip["augmentation"], clip["sample_rate"]) == (clip["clip_id"], "", RATE)
 
 
@@ -89,7 +91,7 @@ def test_rejected_recording_has_a_reason(name: str, tmp_path: Path) -> None:
     write_file(tmp_path / name)
     clips, log = make(tmp_path)
     assert [clip["clip_id"] for clip in clips] == ["ravdess/Actor_01/03-01-05-01-01-01-01"]
-    assert log.counts() == {"recordings": 2, "usable": 1, "unusable": 1}
+    assert log.counts() == COUNTS
     [rejected] = log.rejected
     assert rejected.file == name
     assert rejected.reason and reason in rejected.reason
@@ -98,7 +100,7 @@ def test_rejected_recording_has_a_reason(name: str, tmp_path: Path) -> None:
 def test_repeated_name_is_rejected(tmp_path: Path) -> None:
     """Two formats of a name would have the same clip_id."""
     write_recordings(tmp_path, [VALID, VALID.replace(".wav", ".flac")])
-    assert make(tmp_path)[1].counts() == {"recordings": 2, "usable": 1, "unusable": 1}
+    assert make(tmp_path)[1].counts() == COUNTS
 
 
 def test_repeated_audio_is_rejected(tmp_path: Path) -> None:
@@ -131,9 +133,27 @@ def test_statistics_of_recording_and_clip(tmp_path: Path) -> None:
         "duration": 1.0,
         "level_db": pytest.approx(-15.05, abs=0.01),
         "peak_db": pytest.approx(-12.04, abs=0.01),
+        "segments": 1,
         "clip_duration": pytest.approx(1.0, abs=0.02),
         "clip_level_db": pytest.approx(-23, abs=0.01),
     }
+
+
+def test_a_recording_of_several_sentences_becomes_several_clips(tmp_path: Path) -> None:
+    """Segments have the labels and the recording_id of their recording, numbered clip_ids, and their own audio."""
+    pause = silence(1)
+    (tmp_path / VALID).parent.mkdir()
+    content = encode(np.concatenate([sine(300, seconds=1), pause, sine(500, seconds=2), pause]))
+    (tmp_path / VALID).write_bytes(content)
+    clips, log = make(tmp_path)
+    recording = "ravdess/" + VALID.removesuffix(".wav")
+    assert [(clip["clip_id"], clip["recording_id"]) for clip in clips] == [
+        (f"{recording}#{n}", recording) for n in (1, 2)
+    ]
+    assert [clip["n_samples"] / RATE for clip in clips] == pytest.approx([1, 2], abs=0.05)
+    assert {(clip["emotion"], clip["speaker"]) for clip in clips} == {("angry", "ravdess-01")}
+    assert log.counts() == {"recordings": 1, "usable": 1, "unusable": 0, "segmented": 1, "clips": 2}
+    assert log.stats[0]["clip_duration"] == pytest.approx(3, abs=0.1)
 
 
 def test_clips_do_not_depend_on_the_number_of_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +172,7 @@ def test_recordings_are_read_lazily(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     def clean(file: Path, _settings: Preprocess) -> tuple[Any, audio_clean.AudioStats]:
         cleaned.append(file)
-        return sine(300 + len(cleaned)), audio_clean.AudioStats(RATE, 1, 1.0, -20.0, -10.0)
+        return [sine(300 + len(cleaned))], audio_clean.AudioStats(RATE, 1, 1.0, -20.0, -10.0, n_clipped=0)
 
     monkeypatch.setattr(audio_clean, "clean_and_measure", clean)
     recordings = [Recording(f"{n}.wav", speaker="mine-a", emotion="sad") for n in range(3 * preprocessing.BATCH)]
@@ -162,10 +182,13 @@ def test_recordings_are_read_lazily(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(cleaned) <= 2 * preprocessing.BATCH
 
 
+STATS = {"segments": 1}
+
+
 def test_too_many_rejected_recordings_are_an_error() -> None:
     """The limit itself is allowed; the error has the first recording with its reason."""
     rejected = [RejectedRecording("b.wav", "all silence"), RejectedRecording("c.wav", "too short")]
-    PreprocessingLog(rejected, stats=[{}] * 38).check(corpus="ravdess", max_rejected_fraction=0.05)
-    PreprocessingLog(stats=[{}]).check(corpus="ravdess", max_rejected_fraction=0)
+    PreprocessingLog(rejected, stats=[STATS] * 38).check(corpus="ravdess", max_rejected_fraction=0.05)
+    PreprocessingLog(stats=[STATS]).check(corpus="ravdess", max_rejected_fraction=0)
     with pytest.raises(UserError, match=r"^ravdess: 2 of 39 .*5\.1%.*5\.0%.*b\.wav: all silence"):
-        PreprocessingLog(rejected, stats=[{}] * 37).check(corpus="ravdess", max_rejected_fraction=0.05)
+        PreprocessingLog(rejected, stats=[STATS] * 37).check(corpus="ravdess", max_rejected_fraction=0.05)

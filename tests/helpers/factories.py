@@ -84,6 +84,7 @@ def clips(corpus: str, names: Iterable[str]) -> pd.DataFrame:
             "clip_id": clip_id,
             "corpus": corpus,
             "original_id": clip_id,
+            "recording_id": clip_id,
             "augmentation": "",
             "audio_sha256": clip_id,
         }
@@ -159,6 +160,6 @@ def predicted(
     shares[np.arange(n), [list(classes).index(answer) for answer in answers]] = 0.7
     clip_ids = [f"ravdess/03-01-01-01-01-01-{i:02}" for i in range(n)]
     table = pd.DataFrame({"clip_id": clip_ids, "original_id": clip_ids, "augmentation": "", "corpus": "ravdess"})
-    table = table.assign(speaker="ravdess-01", sex="m", intensity="normal", sentence="01", duration=1.5)
+    table = table.assign(speaker="ravdess-01", sex="m", intensity="normal", sentence="01", duration=1.5, segments=1)
     table = table.assign(fold=1, seed=1, split=split, emotion=list(emotion), predicted=list(answers), temperature=1.0)
     return table.assign(**{f"prob_{name}": shares[:, i] for i, name in enumerate(classes)})

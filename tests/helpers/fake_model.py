@@ -54,7 +54,8 @@ class FakeRecording:
         self.signal = np.concatenate([self.signal, block[: 3 * RATE - len(self.signal)]])
 
     def close(self) -> Prediction:
-        return self.model.predict((self.signal, RATE))
+        loud = np.abs(self.signal).max(initial=0) > 0.01
+        return FakeModel().predict((self.signal if loud else np.zeros(1), RATE))
 
 
 def hertz(signal: np.ndarray) -> float:

@@ -87,6 +87,7 @@ def folds(n: int = 60) -> Any:
             "speaker": speakers.astype(str),
             "sentence": "01",
             "original_id": np.arange(n).astype(str),
+            "recording_id": np.arange(n).astype(str),
             "emotion": (np.arange(n) % N_CLASSES).astype(str),
         }
     )

@@ -8,7 +8,7 @@ import pytest
 from ser.inference.model import Prediction
 from ser.inference.sliding_window import SlidingWindowPredictor, WindowPrediction, WindowSettings
 from ser.utils.errors import UserError
-from tests.helpers.fake_model import EMOTIONS, RATE, FakeModel, call, hertz, quiet, spoken
+from tests.helpers.fake_model import RATE, FakeModel, call, hertz, quiet, spoken
 
 RAW = WindowSettings(smoothing=0)
 
@@ -77,14 +77,12 @@ def test_block_size_does_not_matter(size: int) -> None:
     assert second.summary() == first.summary()
 
 
-def test_summary_is_the_mean_of_the_windows() -> None:
-    """The mean is over windows with a prediction, before smoothing."""
-    windows, _ = predict(call())
-    _, predictor = predict(call(), WindowSettings())
-    summary = predictor.summary()
-    for name in EMOTIONS:
-        mean = np.mean([w.probabilities[name] for w in windows if w.label])
-        assert summary.probabilities[name] == pytest.approx(mean)
+def test_summary_is_the_prediction_for_the_recording() -> None:
+    """It does not depend on windows and smoothing."""
+    recording = FakeModel().start_recording()
+    recording.update(call())
+    summary = predict(call(), WindowSettings())[1].summary()
+    assert (summary.label, summary.probabilities) == ("sad", recording.close().probabilities)
     assert summary.seconds == pytest.approx(len(call()) / RATE)
     assert summary.speech == pytest.approx(6.0, abs=0.1)
 
