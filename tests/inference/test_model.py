@@ -162,13 +162,32 @@ def test_flags_describe_the_recording_and_the_model(built: Path, voice: Any) -> 
     assert "synthetic" in synthetic.predict((voice, 16000)).flags
 
 
-def test_long_recordings_are_predicted_in_chunks(lstm: Model, voice: Any, tmp_path: Path) -> None:
-    """Beyond ten seconds the prediction is the mean over chunks with speech, for a file as for samples."""
+def test_a_pause_does_not_change_the_prediction(lstm: Model, voice: Any) -> None:
+    """A sentence said twice is combined from two segments; the confidence does not decrease."""
+    alone = lstm.predict((voice, 16000))
+    for seconds in (0.5, 1, 2):
+        twice = lstm.predict((np.concatenate([voice, signals.silence(seconds), voice]), 16000))
+        assert ("segmented" in twice.flags, "segmented" in alone.flags) == (True, False)
+        assert twice.label == alone.label
+        assert twice.confidence > alone.confidence - 0.05
+
+
+def test_blocks_have_the_prediction_of_the_recording(lstm: Model, voice: Any) -> None:
+    """Files, timelines and streams have one answer, also beyond the longest passage."""
+    signal = np.concatenate([np.concatenate([voice, signals.silence(0.5)]) for _ in range(20)])
+    recording = lstm.start_recording()
+    for start in range(0, len(signal), 777):
+        recording.update(signal[start : start + 777])
+    assert recording.close() == lstm.predict((signal, 16000))
+
+
+def test_long_recordings_are_predicted_by_segment(lstm: Model, voice: Any, tmp_path: Path) -> None:
+    """Segments with speech are combined, for a file as for samples."""
     signal = np.concatenate([np.tile(voice, 5), signals.silence(12)])
     dvc_project.write(tmp_path / "long.wav", signal)
     samples, rate = audio_io.decode(tmp_path / "long.wav")  # 16-bit rounding changes functionals
     prediction = lstm.predict((samples, rate))
-    assert ("chunked" in prediction.flags, "silence" in prediction.flags) == (True, False)
+    assert ("segmented" in prediction.flags, "silence" in prediction.flags) == (True, False)
     assert prediction.seconds == pytest.approx(len(signal) / 16000)
     by_file = lstm.predict(tmp_path / "long.wav").probabilities
     np.testing.assert_allclose(list(by_file.values()), list(prediction.probabilities.values()), atol=1e-6)
@@ -242,7 +261,7 @@ def change(path: Path, old: bytes, new: bytes) -> None:
         (lambda folder: (folder / "card.json").unlink(), "has no card.json"),
         (lambda folder: (folder / "card.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "card.json").write_text("[]"), "found list"),
-        (lambda folder: change(folder / "card.json", b'"format": 4', b'"format": 3'), "found format 3"),
+        (lambda folder: change(folder / "card.json", b'"format": 5', b'"format": 4'), "found format 4"),
         (lambda folder: change(folder / "card.json", b'"fold": 1', b'"fold": 2'), "not match its SHA-256"),
         (lambda folder: (folder / "fold1_seed2/network1.onnx").unlink(), "network1.onnx: is missing"),
         (lambda folder: change(folder / "fold1_seed2/network2.onnx", b"Sub", b"Add"), "SHA-256 differs"),

@@ -35,7 +35,8 @@ def corpus(
         | {"sex": speakers[speaker], "emotion": emotion, "n_samples": 4000, "sample_rate": 16000, "audio": sound}
         for (speaker, emotion), file in zip(keys, files, strict=True)
     ]
-    clips = pd.DataFrame(rows).assign(original_id=lambda table: table.clip_id).sort_values("clip_id", ignore_index=True)
+    clips = pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
+    clips = clips.assign(original_id=clips.clip_id, recording_id=clips.clip_id)
     pq.write_table(pa.Table.from_pandas(clips), folder / f"{name}.parquet")
     return CorpusTables(
         name=name,
@@ -50,7 +51,7 @@ def corpus(
 
 def audio_stats(files: Sequence[str]) -> pd.DataFrame:
     before = {"sample_rate": 16000, "channels": 1, "duration": 0.5, "level_db": -9.0, "peak_db": -6.0}
-    return pd.DataFrame({"file": files} | before | {"clip_duration": 0.25, "clip_level_db": -23.0})
+    return pd.DataFrame({"file": files} | before | {"segments": 1, "clip_duration": 0.25, "clip_level_db": -23.0})
 
 
 def table_of(reasons: Mapping[str, str], column: str) -> pd.DataFrame:

@@ -93,7 +93,7 @@ def page(models: dict[str, pd.DataFrame], tmp_path_factory: pytest.TempPathFacto
     others = [noisy.assign(predicted="bored"), svm.assign(split="val", predicted="bored")]
     sound = audio_io.to_flac(signals.sine(440, seconds=5), rate=16000)
     clip_ids = list(svm.clip_id.unique())
-    audio = pa.table({"clip_id": clip_ids, "audio": [sound] * len(clip_ids)})
+    audio = pa.table({"clip_id": clip_ids, "recording_id": clip_ids, "audio": [sound] * len(clip_ids)})
     pq.write_table(audio, folder / "ravdess.parquet")
     return write(
         folder,
