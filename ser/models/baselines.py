@@ -11,12 +11,11 @@ import joblib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.calibration import CalibratedClassifierCV
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.decomposition import PCA
-from sklearn.metrics import make_scorer, recall_score
+from sklearn.metrics import recall_score
 from sklearn.metrics.pairwise import pairwise_kernels
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -26,6 +25,7 @@ from threadpoolctl import threadpool_limits
 from ser.dataset.splits import grouped_cv
 from ser.models import serialization
 from ser.params import Protocol
+from ser.predictions.temperature import minimize_nll, softmax_with_temperature
 from ser.utils.errors import UserError
 from ser.utils.files import write_text
 from ser.utils.parallel import n_workers
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from ser.models.dataset import Dataset
 
 MODEL = "model.skops"
+SMOOTHING = 0.01
+"""Added to the probabilities of classifiers without decision function before taking the logarithm. Few neighbors or
+trees often give 0, which does not mean that an emotion is impossible."""
 
 
 class KernelTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -70,6 +73,45 @@ class KernelTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(pairwise_kernels(rows, self.rows_, metric=self.kernel, filter_params=True, **params))
 
 
+class TemperatureScaledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Fit a classifier whose probabilities are the softmax of its decision function divided by a temperature.
+
+    The class with the highest probability is that of the decision function at any temperature. Per-class sigmoids
+    (Platt scaling) do not ensure this: with few training speakers, some of them decrease.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Has `decision_function` (one-vs-rest) or `predict_proba`.
+    temperature : float
+        Fitted by `fit`, the function, on out-of-fold decision values.
+    """
+
+    def __init__(self, estimator: BaseEstimator, temperature: float = 1.0) -> None:
+        self.estimator, self.temperature = estimator, temperature
+
+    def fit(self, vectors: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]) -> TemperatureScaledClassifier:
+        """Fit a copy of the estimator."""
+        self.estimator_ = clone(self.estimator).fit(vectors, labels)
+        self.classes_ = self.estimator_.classes_
+        return self
+
+    def decision_function(self, vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+        """Compute the (n_rows, n_classes) decision values, or logarithms of smoothed probabilities."""
+        if not hasattr(self.estimator_, "decision_function"):
+            return np.asarray(np.log(self.estimator_.predict_proba(vectors) + SMOOTHING))
+        values = self.estimator_.decision_function(vectors)
+        return np.asarray(values if values.ndim == 2 else np.column_stack([-values, values]))
+
+    def predict_proba(self, vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+        """Compute (n_rows, n_classes) probabilities."""
+        return softmax_with_temperature(self.decision_function(vectors), self.temperature)
+
+    def predict(self, vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
+        """Predict the class with the highest decision value of each row."""
+        return np.asarray(self.classes_[self.decision_function(vectors).argmax(axis=1)])
+
+
 def _knn(seed: int) -> BaseEstimator:
     from sklearn.neighbors import KNeighborsClassifier
 
@@ -103,8 +145,7 @@ several times.
 
 TRUSTED = (
     "ser.models.baselines.KernelTransformer",
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
+    "ser.models.baselines.TemperatureScaledClassifier",
     "sklearn.tree._tree.Tree",
 )
 """Types that a saved baseline may contain, in addition to those that skops trusts."""
@@ -118,7 +159,7 @@ def fit(
     grid: Mapping[str, Sequence[Any]],
     folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
     seed: int,
-) -> tuple[BaseEstimator, pd.DataFrame]:
+) -> tuple[TemperatureScaledClassifier, pd.DataFrame]:
     """Search a grid by cross-validation, then fit the best combination on all training clips.
 
     Parameters
@@ -136,8 +177,8 @@ def fit(
 
     Returns
     -------
-    model : estimator
-        Has `predict_proba`; classifiers without it are calibrated on the same folds (Platt scaling).
+    model : TemperatureScaledClassifier
+        Its temperature minimizes the negative log-likelihood of the out-of-fold decision values.
     search : DataFrame
         One row per combination: parameters, mean and standard deviation of UAR over the folds, and rank.
 
@@ -145,35 +186,56 @@ def fit(
     ------
     UserError
         If the classifier does not accept the grid, or functionals are not finite.
+
+    Notes
+    -----
+    `GridSearchCV` does not keep decision values, and fitting all folds again for the temperature takes half as long as
+    the search of a forest.
     """
     grid = _feasible_grid(grid, max_neighbors=min(len(train) for train, _ in folds), name=name)
     extra_steps = [(step, make()) for step, make in EXTRA_STEPS.get(name, [])]
     pipeline = Pipeline([("scale", StandardScaler()), *extra_steps, ("model", BASELINES[name](seed))])
-    search = GridSearchCV(
-        pipeline,
-        {_qualify_param(key, pipeline, name=name): values for key, values in grid.items()},
-        scoring=make_scorer(recall_score, average="macro", zero_division=np.nan),  # UAR of classes in the fold
-        cv=folds,
-        n_jobs=n_workers(),
-        refit=False,
-        error_score="raise",
-    )
+    combinations = ParameterGrid({_qualify_param(key, pipeline, name=name): values for key, values in grid.items()})
+    models = [TemperatureScaledClassifier(clone(pipeline).set_params(**params)) for params in combinations]
+    codes = np.unique(labels, return_inverse=True)[1]
     with threadpool_limits(1), joblib.parallel_config("threading"):  # processes would take seconds to start
         if not np.isfinite(vectors).all():
             raise UserError(f"functionals for {name} contain NaN or infinity; run `dvc repro -f featurize`.")
+        tasks = [joblib.delayed(_decision_values)(model, vectors, codes, fold) for model in models for fold in folds]
         try:
-            search.fit(vectors, labels)
+            values = joblib.Parallel(n_jobs=n_workers())(tasks)
         except ValueError as error:
             raise UserError(f"params.yaml: train_baselines.grids.{name}: {error}") from None
-        best = pipeline.set_params(**search.best_params_)
-        model = best if hasattr(best, "predict_proba") else CalibratedClassifierCV(best, cv=folds, ensemble=False)
-        with joblib.parallel_config("threading", n_jobs=n_workers()):  # trees of a forest, folds of a calibration
+        true = [codes[test] for _, test in folds]
+        uars = np.reshape([_uar(*fold) for fold in zip(true * len(models), values, strict=True)], (-1, len(folds)))
+        best = int(uars.mean(axis=1).argmax())
+        out_of_fold = np.concatenate(values[best * len(folds) : (best + 1) * len(folds)])
+        model = models[best].set_params(temperature=minimize_nll(out_of_fold, np.concatenate(true)))
+        with joblib.parallel_config("threading", n_jobs=n_workers()):  # trees of a forest
             model.fit(vectors, labels)
-    results = pd.DataFrame(search.cv_results_)
-    parameters = results[[column for column in results if column.startswith("param_")]]
-    parameters.columns = [column.rpartition("__")[2] for column in parameters]
-    scores = results[["mean_test_score", "std_test_score", "rank_test_score"]]
-    return model, parameters.join(scores.set_axis(["uar_mean", "uar_std", "rank"], axis=1))
+    search = pd.DataFrame(list(combinations), dtype=object)
+    search.columns = [column.rpartition("__")[2] for column in search]
+    search = search.assign(uar_mean=uars.mean(axis=1), uar_std=uars.std(axis=1))
+    return model, search.assign(rank=search.uar_mean.rank(ascending=False, method="min").astype(int))
+
+
+def _decision_values(
+    model: TemperatureScaledClassifier,
+    vectors: npt.NDArray[np.float32],
+    codes: npt.NDArray[np.int64],
+    fold: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+) -> npt.NDArray[np.float64]:
+    """Fit on the training rows of a fold; compute the values of its test rows, -inf for classes not in training."""
+    train, test = fold
+    fitted = clone(model).fit(vectors[train], codes[train])
+    values = np.full((len(test), codes.max() + 1), -np.inf)
+    values[:, fitted.classes_] = fitted.decision_function(vectors[test])
+    return values
+
+
+def _uar(true: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> float:
+    """Compute the UAR of the classes in the fold."""
+    return float(recall_score(true, values.argmax(axis=1), average="macro", zero_division=np.nan))
 
 
 def train(

@@ -1,6 +1,6 @@
 """Scale probabilities by a temperature, and fit it.
 
-Inference imports this module, so it imports only NumPy, and SciPy within `fit_temperature`.
+Inference imports this module, so it imports only NumPy, and SciPy within `minimize_nll`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,36 @@ def softmax_with_temperature(values: Array, temperature: npt.ArrayLike) -> Array
     return np.exp(log_softmax(values / np.asarray(temperature, dtype=np.float64).reshape(-1, 1)))
 
 
+def minimize_nll(values: Array, true: npt.NDArray[np.integer[Any]], *, penalty: float = 0.0) -> float:
+    """Find the temperature that minimizes the mean negative log-likelihood, in nats, plus a penalty * abs(ln(T)).
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_classes)
+        Logits or decision values; -inf for classes that a model does not know. Rows of such classes are ignored.
+    true : ndarray of shape (n_rows,)
+        Index of the true class of each row.
+    penalty : float
+
+    Returns
+    -------
+    float
+        Temperature within `TEMPERATURES`.
+    """
+    from scipy.optimize import minimize_scalar
+
+    known = np.isfinite(values[np.arange(len(true)), true])
+    values, true = values[known], true[known]
+
+    def loss(log_temperature: float) -> float:
+        log_probs = log_softmax(values / np.exp(log_temperature))
+        return float(-log_probs[np.arange(len(true)), true].mean()) + penalty * abs(log_temperature)
+
+    if not len(true):
+        return 1.0
+    return float(np.exp(minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded").x))
+
+
 def fit_temperature(table: pd.DataFrame) -> float:
     """Fit the temperature on validation clips by maximum a posteriori estimation.
 
@@ -69,22 +99,14 @@ def fit_temperature(table: pd.DataFrame) -> float:
     ----------
     Guo et al. (2017), On calibration of modern neural networks, section 4.2.
     """
-    from scipy.optimize import minimize_scalar
-
     splits = sorted(table.split.unique())
     if splits != ["val"]:
         raise UserError(
             f"temperature: expected rows of the split val only, found {', '.join(splits) or 'no rows'}; "
             'pass table[table.split == "val"].'
         )
-    probs, true = probabilities(table), true_indices(table)
-    rows, penalty = np.arange(len(true)), TEMPERATURE_PENALTY / table.speaker.nunique()
-
-    def loss(log_temperature: float) -> float:
-        log_probs = log_softmax(logits(probs) / np.exp(log_temperature))
-        return float(-log_probs[rows, true].mean()) + penalty * abs(log_temperature)
-
-    return float(np.exp(minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded").x))
+    penalty = TEMPERATURE_PENALTY / table.speaker.nunique()
+    return minimize_nll(logits(probabilities(table)), true_indices(table), penalty=penalty)
 
 
 def apply_temperature(table: pd.DataFrame, temperature: npt.ArrayLike) -> pd.DataFrame:

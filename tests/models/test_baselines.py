@@ -10,14 +10,18 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
+from sklearn.base import clone
 from sklearn.decomposition import PCA
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import balanced_accuracy_score, log_loss
+from sklearn.model_selection import ParameterGrid
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from ser.models import baselines
+from ser.predictions.temperature import TEMPERATURES
 from ser.utils.errors import UserError
 from tests.helpers import tiny_models
 
@@ -53,6 +57,81 @@ def test_probabilities(name: str) -> None:
     np.testing.assert_array_equal(baselines.predict(tiny_models.baseline(name)[0], HELD_OUT), probabilities)
 
 
+def few_speakers(n: int, *, n_classes: int = 5, seed: int = 0) -> tuple[Any, Any, Any]:
+    """Make clips whose emotions differ less than speakers, and folds that each hold out one of the speakers."""
+    rng = np.random.default_rng(seed)
+    labels, speakers = np.arange(40 * n) % n_classes, np.arange(40 * n) // 40
+    values = rng.normal(size=(n_classes, 8))[labels] + 3 * rng.normal(size=(n, n_classes, 8))[speakers, labels]
+    folds = [(np.flatnonzero(speakers != one), np.flatnonzero(speakers == one)) for one in range(n)]
+    return (values + rng.normal(size=values.shape)).astype(np.float32), labels.astype(np.int64), folds
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+@pytest.mark.parametrize("n_speakers", [2, 3])
+@pytest.mark.parametrize("name", list(baselines.BASELINES))
+def test_calibration_keeps_the_predicted_class(name: str, n_speakers: int, n_classes: int) -> None:
+    """With few training speakers, the class with the highest probability is that of the classifier itself."""
+    for seed in range(3):
+        values, labels, folds = few_speakers(n_speakers, n_classes=n_classes, seed=seed)
+        model = fit(name, values, labels, folds=folds)[0]
+        unseen = few_speakers(n_speakers, n_classes=n_classes, seed=seed + 10)[0]
+        classifier = model.estimator_
+        if name == "svm":
+            own = classifier.decision_function(unseen)
+            expected = (own > 0).astype(int) if n_classes == 2 else own.argmax(axis=1)
+        else:
+            expected = classifier.predict(unseen)
+        np.testing.assert_array_equal(baselines.predict(model, unseen).argmax(axis=1), expected)
+        np.testing.assert_array_equal(model.predict(unseen), expected)
+
+
+def test_per_class_sigmoids_change_the_predicted_class() -> None:
+    """The clips of the test above are such that Platt scaling fails it."""
+    from sklearn.calibration import CalibratedClassifierCV
+
+    values, labels, folds = few_speakers(2)
+    model = fit("svm", values, labels, folds=folds)[0].estimator_
+    platt = CalibratedClassifierCV(model, cv=folds, ensemble=False).fit(values, labels)
+    assert (platt.predict(values) != model.decision_function(values).argmax(axis=1)).mean() > 0.2
+
+
+@pytest.mark.parametrize("name", list(baselines.BASELINES))
+def test_temperature_is_fitted_on_folds(name: str) -> None:
+    """It minimizes the negative log-likelihood of clips of speakers that the classifier is not trained on."""
+    values, labels, folds = few_speakers(3)
+    model = fit(name, values, labels, folds=folds)[0]
+    true = np.concatenate([labels[test] for _, test in folds])
+    out_of_fold = [
+        clone(model).fit(values[train], labels[train]).decision_function(values[test]) for train, test in folds
+    ]
+
+    def loss(temperature: float) -> float:
+        return float(log_loss(true, softmax(np.concatenate(out_of_fold) / temperature, axis=1)))
+
+    assert loss(model.temperature) <= min(map(loss, np.geomspace(*TEMPERATURES, 200))) + 1e-4
+    assert 1.5 * loss(model.temperature) < loss(TEMPERATURES[0])
+
+
+@pytest.mark.parametrize("name", list(baselines.BASELINES))
+def test_emotion_of_a_single_speaker(name: str) -> None:
+    """An emotion that is not in the training part of a fold neither fails nor determines the temperature."""
+    values, labels, folds = few_speakers(3)
+    labels[folds[0][1][::2]] = 5
+    model = fit(name, values, labels, folds=folds)[0]
+    assert baselines.predict(model, values).shape == (120, 6)
+    assert TEMPERATURES[0] < model.temperature < TEMPERATURES[1]
+
+
+@pytest.mark.parametrize("name", list(baselines.BASELINES))
+def test_classifiers_are_fitted_once_per_combination_and_fold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibration does not fit folds again."""
+    fits: list[object] = []
+    fit_once = StandardScaler.fit
+    monkeypatch.setattr(StandardScaler, "fit", lambda self, *args: fits.append(self) or fit_once(self, *args))
+    fit(name)
+    assert len(fits) == len(ParameterGrid(tiny_models.GRIDS[name])) * 3 + 1
+
+
 def test_seed_of_the_classifier() -> None:
     """Another seed gives another forest."""
     other = tiny_models.baseline("random_forest", seed=2)[0]
@@ -74,7 +153,7 @@ def test_scaling_is_part_of_the_model(name: str) -> None:
 def test_svm_equals_scikit_learn(kernel: dict[str, Any]) -> None:
     """Precomputed kernels give the decision function of `SVC` with its own kernels."""
     grid = {"C": [0.5]} | {key: [value] for key, value in kernel.items()}
-    model = fit("svm", grid=grid)[0].calibrated_classifiers_[0].estimator
+    model = fit("svm", grid=grid)[0].estimator_
     expected = make_pipeline(StandardScaler(), SVC(C=0.5, class_weight="balanced", **kernel)).fit(VALUES, LABELS)
     np.testing.assert_allclose(model.decision_function(HELD_OUT), expected.decision_function(HELD_OUT), atol=1e-3)
 
@@ -102,7 +181,7 @@ def test_best_combination_is_fitted_on_all_rows() -> None:
     assert sorted(zip(search.max_depth, search.min_samples_leaf, strict=True)) == [(1, 1), (1, 2), (3, 1), (3, 2)]
     best = search.sort_values("rank").iloc[0]
     assert best.uar_mean == search.uar_mean.max() > search.uar_mean.min()
-    tree = model.named_steps["model"]
+    tree = model.estimator_.named_steps["model"]
     assert tree.max_depth == best.max_depth == 3
     assert tree.tree_.n_node_samples[0] == 60
 
@@ -111,11 +190,11 @@ def test_grid_may_contain_parameters_of_extra_steps() -> None:
     """Parameters of kernel and PCA are searched, and the calibrated SVM is the best one."""
     model, search = fit("svm", grid={"C": [1e-6, 1.0], "gamma": [0.3]})
     assert search.set_index("C")["rank"].idxmin() == 1.0
-    steps = model.calibrated_classifiers_[0].estimator.named_steps
+    steps = model.estimator_.named_steps
     assert (steps["model"].C, steps["kernel"].gamma) == (1.0, 0.3)
     model, search = fit("knn", grid={"n_components": [1, 5], "n_neighbors": [3]})
     assert search.set_index("n_components")["rank"].idxmin() == 5
-    assert model.named_steps["whiten"].n_components_ == 5
+    assert model.estimator_.named_steps["whiten"].n_components_ == 5
 
 
 def test_more_neighbors_than_clips() -> None:
