@@ -6,7 +6,10 @@ A split table has one row per original clip and fold, with `COLUMNS`: `emotion` 
 
 import itertools
 import math
-from collections.abc import Mapping
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,7 +98,7 @@ def _split_each_corpus(
     assigned = []
     for group, folds in zip(corpora, folds_of, strict=True):
         padded = folds + [(group, group[:0])] * (n_folds - len(folds))
-        assigned.append([_assign_fold(group, fold, settings, seed=seed) for fold in padded])
+        assigned.append(_assign_folds(group, padded, settings, seed=_seed(group, "val", seed=seed)))
     return [pd.concat(fold) for fold in zip(*assigned, strict=True)]
 
 
@@ -154,16 +157,24 @@ def _group_tests(clips: pd.DataFrame, settings: Split, *, seed: int) -> list[pd.
     return _group_folds(clips, group, n_folds=min(settings.folds, n_groups), seed=seed)
 
 
-def _assign_fold(clips: pd.DataFrame, fold: Fold, settings: Split, *, seed: int) -> "pd.Series[str]":
-    rest, test = fold
-    split = pd.Series("train", index=clips.index)
-    split[test.index] = "test"
-    split[_validation_indices(rest, clips, settings, seed=_seed(clips, "val", seed=seed))] = "val"
-    return split
+def _assign_folds(clips: pd.DataFrame, folds: Sequence[Fold], settings: Split, *, seed: int) -> list["pd.Series[str]"]:
+    assigned: list[pd.Series[str]] = []
+    for rest, test in folds:
+        validated = [clips.index[split == "val"] for split in assigned]
+        split = pd.Series("train", index=clips.index)
+        split[test.index] = "test"
+        split[_validation_indices(rest, clips, settings, seed=seed, validated=validated)] = "val"
+        assigned.append(split)
+    return assigned
 
 
-def _validation_indices(rest: pd.DataFrame, clips: pd.DataFrame, settings: Split, *, seed: int) -> pd.Index:
-    """Choose the validation clips among the clips that are not tested; `val_fraction` is of all clips of the corpus."""
+def _validation_indices(
+    rest: pd.DataFrame, clips: pd.DataFrame, settings: Split, *, seed: int, validated: Sequence[pd.Index] = ()
+) -> pd.Index:
+    """Choose the validation clips among the clips that are not tested; `val_fraction` is of all clips of the corpus.
+
+    `validated` has the validation clips of earlier folds, whose speakers or sentences are avoided.
+    """
     if _is_by_clip(clips, settings):
         tested = 0 if len(rest) == len(clips) else settings.test_fraction if settings.folds == 1 else 1 / settings.folds
         return _draw_clips(rest, fraction=settings.val_fraction / (1 - tested), seed=seed)[1].index
@@ -175,21 +186,25 @@ def _validation_indices(rest: pd.DataFrame, clips: pd.DataFrame, settings: Split
             "set protocol: random."
         )
     fraction = settings.val_fraction * clips[group].nunique() / rest[group].nunique()
-    return _hold_out(rest, group, fraction=fraction, seed=seed)
+    used = Counter(name for fold in validated for name in clips[group][fold].unique())
+    return _hold_out(rest, group, fraction=fraction, seed=seed, used=used)
 
 
-def _hold_out(clips: pd.DataFrame, group: str, *, fraction: float, seed: int) -> pd.Index:
-    """Choose about a fraction of the groups, stratified by emotion and sex."""
+def _hold_out(
+    clips: pd.DataFrame, group: str, *, fraction: float, seed: int, used: Mapping[str, int] | None = None
+) -> pd.Index:
+    """Choose about a fraction of the groups, stratified by emotion and sex; those held out least often before first."""
     n_folds, n_held_out = _as_folds(fraction, n_groups=clips[group].nunique())
-    held_out = _group_folds(clips, group, n_folds=n_folds, seed=seed)[:n_held_out]
-    return held_out[0].append(held_out[1:])
+    held_out = _group_folds(clips, group, n_folds=n_folds, seed=seed)
+    held_out.sort(key=lambda fold: sum((used or {}).get(name, 0) for name in clips[group][fold].unique()))
+    return held_out[0].append(held_out[1:n_held_out])
 
 
 def _group_folds(clips: pd.DataFrame, group: str, *, n_folds: int, seed: int) -> list[pd.Index]:
     """Distribute the groups over folds, stratified by emotion and sex."""
     kfold = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
     strata = _strata(clips.emotion + clips.sex, n_folds=n_folds)
-    folds = [clips.index[test] for _, test in kfold.split(clips, strata, clips[group])]
+    folds = [clips.index[test] for _, test in _split_quietly(kfold, clips, strata, clips[group])]
     if all(map(len, folds)):
         return folds
     # StratifiedGroupKFold is greedy, and may leave a fold empty if there are hardly more groups than folds.
@@ -200,6 +215,13 @@ def _group_folds(clips: pd.DataFrame, group: str, *, n_folds: int, seed: int) ->
 def _strata(strata: "pd.Series[str]", *, n_folds: int) -> "pd.Series[str]":
     """Replace the strata by a single one if none has a clip per fold, which scikit-learn rejects."""
     return strata if strata.value_counts().max() >= n_folds else pd.Series("", index=strata.index)
+
+
+def _split_quietly(kfold: StratifiedGroupKFold, *data: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Split without scikit-learn's warning about strata with fewer clips than folds; `_check_splits` checks classes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return list(kfold.split(*data))
 
 
 def _as_folds(fraction: float, *, n_groups: int) -> tuple[int, int]:
@@ -348,4 +370,4 @@ def grouped_cv(
     kfold = StratifiedGroupKFold(n_splits=n_splits, shuffle=True, random_state=random_state)
     # Stratify by corpus too, so that no fold has all speakers of a corpus, and thus all clips of an emotion.
     strata = _strata(clips.corpus + clips.emotion, n_folds=n_splits)
-    return list(kfold.split(clips, strata, groups))
+    return _split_quietly(kfold, clips, strata, groups)

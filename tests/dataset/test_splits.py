@@ -122,6 +122,28 @@ def test_fractions_of_many_speakers(test: float, val: float) -> None:
     assert n_speakers.nunique()["val"] == pytest.approx(24 * val, abs=1)
 
 
+@pytest.mark.parametrize("val", [0.04, 0.15, 0.3])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_validation_speakers_vary_over_folds(val: float, seed: int) -> None:
+    """No speaker of RAVDESS is in validation in more than half of six folds; women and men are balanced as before."""
+    settings = factories.split("speaker_independent", folds=6, val=val)
+    clips = splits.assign_splits(table("ravdess"), split_of(table("ravdess"), settings, seed=seed))
+    speakers = clips[clips.split == "val"].drop_duplicates(["fold", "speaker"])
+    assert speakers.fold.nunique() == 6
+    assert speakers.groupby("fold").speaker.agg(frozenset).nunique() == 6
+    assert speakers.speaker.value_counts().max() <= (1 if val == 0.04 else 3)
+    if val == 0.15:
+        assert (speakers.groupby(["fold", "sex"]).size() == 2).all()
+
+
+def test_validation_sentences_vary_over_folds() -> None:
+    """Folds with one speaker for training and validation hold out other sentences each."""
+    settings = factories.split("speaker_independent", folds=2, val=0.15)
+    clips = splits.assign_splits(table("tess"), split_of(table("tess"), settings))
+    first, second = (set(rows.sentence) for _, rows in clips[clips.split == "val"].groupby("fold"))
+    assert not first & second
+
+
 def test_three_speakers_are_in_one_split_each() -> None:
     """Three is the smallest number with a validation speaker."""
     clips = factories.ravdess(actors=[1, 2, 3])
@@ -274,9 +296,14 @@ def test_grid_search_without_groups_keeps_augmented_clips_together(speaker: str)
 
 
 def test_splits_of_real_corpora_have_no_warnings() -> None:
-    """Warnings of scikit-learn about strata would be in the log of each run."""
+    """Warnings of scikit-learn about strata would be in the log of each run; nor has one with rare emotions any."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        rare = calm_of_one_speaker().groupby(["speaker", "emotion"]).head(1)
+        assert splits.grouped_cv(rare, folds=5, seed=5)
+        split_of(rare, factories.split("speaker_independent", folds=5), emotions=factories.emotions("happy", "sad"))
+        with pytest.raises(UserError):
+            split_of(rare, factories.split("speaker_independent", folds=5))
         for corpora in TABLES:
             split_of(table(corpora), seed=5)
             splits.grouped_cv(training(corpora), folds=3, seed=5)
