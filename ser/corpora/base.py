@@ -78,8 +78,13 @@ class Corpus:
         from a run unless the settings name it.
     speaker_sex
         Speaker code in the file name -> ``f`` or ``m``.
-    intensities, aliases
-        Intensity code in the file name -> intensity; misspelt speaker code -> speaker code.
+    intensities
+        Intensity code in the file name -> intensity.
+    aliases
+        Misspelt file name without suffix -> the right one.
+    left_out
+        Regular expression for the file names, without suffix, of other recordings that the publisher has beside these
+        -> their kind, such as songs. They are not imported.
     expected_files
         Returns the `recording_key` of each published recording. Used to name missing and surplus recordings.
     known_bad
@@ -110,6 +115,7 @@ class Corpus:
     n_recordings: int
     intensities: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
     expected_files: Callable[[], Sequence[str]] = tuple
     known_bad: Mapping[str, str] = field(default_factory=dict)
     majority_votes: Callable[[], Mapping[str, Sequence[str]]] = dict
@@ -125,25 +131,28 @@ class Corpus:
         match = self._match(file)
         if match is None:
             return None
-        start, end = (place - match.start() for place in match.span("speaker"))
-        return (match[0][:start] + self._speaker(match) + match[0][end:]).removeprefix("/").replace("/", "_")
+        return match[0].removeprefix("/").replace("/", "_")
+
+    def left_out_as(self, file: PurePosixPath) -> str | None:
+        """Get the kind of a file that is no recording of the corpus, a value of `left_out`; None for other files."""
+        name = file.with_suffix("").name
+        return next((kind for pattern, kind in self.left_out.items() if re.fullmatch(pattern, name)), None)
 
     def _match(self, file: PurePosixPath) -> re.Match[str] | None:
-        return re.search(f"(?:^|/)(?:{self.pattern})$", str(file.with_suffix("")))
-
-    def _speaker(self, match: re.Match[str]) -> str:
-        return self.aliases.get(match["speaker"], match["speaker"])
+        name = file.with_suffix("").name
+        path = file.with_name(self.aliases.get(name, name))
+        return re.search(f"(?:^|/)(?:{self.pattern})$", str(path))
 
     def parse(self, file: PurePosixPath) -> Recording | None:
         """Parse a file name; None if it does not follow the naming scheme of the corpus."""
         match = self._match(file)
-        if match is None or self._speaker(match) not in self.speaker_sex or match["emotion"] not in self.emotions:
+        if match is None or match["speaker"] not in self.speaker_sex or match["emotion"] not in self.emotions:
             return None
         groups = match.groupdict()
         return Recording(
             file=str(file),
-            speaker=speaker_id(self.name, self._speaker(match)),
-            sex=self.speaker_sex[self._speaker(match)],
+            speaker=speaker_id(self.name, match["speaker"]),
+            sex=self.speaker_sex[match["speaker"]],
             emotion=self.emotions[match["emotion"]],
             intensity=self.intensities.get(groups.get("intensity", ""), ""),
             sentence=groups.get("sentence", ""),

@@ -54,7 +54,15 @@ CORPUS = Corpus(
     n_recordings=7442,
     intensities={"LO": "low", "MD": "medium", "HI": "high"},
     expected_files=lambda: [Path(file.filename).stem for file in _published()],
-    known_bad={"1076_MTI_SAD_XX": "contains no speech"},
+    aliases={"1040_ITH_SAD_X": "1040_ITH_SAD_XX"},  # the name in earlier releases, and on Kaggle
+    known_bad={"1076_MTI_SAD_XX": "contains no speech"}
+    | dict.fromkeys(
+        (
+            *("1006_TIE_HAP_XX", "1006_TIE_NEU_XX", "1013_WSI_DIS_XX", "1013_WSI_SAD_XX"),
+            *("1017_IWW_ANG_XX", "1017_IWW_FEA_XX"),
+        ),
+        "published twice, as the same file with different emotions",
+    ),
     majority_votes=_majority_votes,
     notes=("Intensity is given for one sentence (IEO) only.",),
     published=_published,

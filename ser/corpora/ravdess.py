@@ -26,6 +26,7 @@ CORPUS = Corpus(
     speaker_sex={f"{actor:02}": "m" if actor % 2 else "f" for actor in range(1, 25)},
     n_recordings=1440,
     intensities={"01": "normal", "02": "strong"},
+    left_out={r"0[123]-02(-\d\d){5}": "songs", r"0[12]-01(-\d\d){5}": "recordings with video"},
     expected_files=_names,
     notes=(
         "Five files are stereo.",

@@ -36,7 +36,7 @@ CORPUS = Corpus(
         "ps": "surprised",  # pleasant surprise
     },
     speaker_sex={"OAF": "f", "YAF": "f"},
-    aliases={"OA": "OAF"},  # one file is named OA_bite_neutral.wav
+    aliases={"OA_bite_neutral": "OAF_bite_neutral"},  # as published
     n_recordings=2800,
     expected_files=_names,
     notes=(

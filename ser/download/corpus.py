@@ -1,6 +1,7 @@
 """Get a corpus from a local folder, its official source, Kaggle, speech synthesis or a user's own folder."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -11,11 +12,12 @@ from ser.dataset.recordings import Recording, find_recordings, list_recordings
 from ser.download import custom, dataverse, demo_speech, fetch, kaggle
 from ser.download.archives import unpack
 from ser.download.demo_speech import Utterance
-from ser.download.validation import validate_corpus
+from ser.download.validation import check_lfs_pointers, describe_rejected, validate_corpus
 from ser.params import CustomCorpus, Download
 from ser.utils.errors import UserError, how_to_set
 from ser.utils.files import file_hash
 from ser.utils.parallel import batches, map_batches
+from ser.utils.text import pluralize
 
 BATCH = 16
 """Number of utterances that a worker synthesizes at a time."""
@@ -56,7 +58,7 @@ def download_corpus(
     recordings : list of Recording
         Recording table.
     notes : list of str
-        Notes for the user.
+        Notes for the user, such as the number of files that are left out, renamed or rejected.
 
     Raises
     ------
@@ -64,15 +66,21 @@ def download_corpus(
         If the corpus cannot be found, downloaded or unpacked, or differs from the published one.
     """
     if name in custom_corpora:
-        return custom.import_custom_corpus(custom_corpora[name], folder, name=name, root=project_root())
+        own, root = custom_corpora[name], project_root()
+        with check_lfs_pointers(root / Path(own.folder or os.devnull).expanduser(), folder):
+            recordings, notes = custom.import_custom_corpus(own, folder, name=name, root=root)
+        return recordings, [*notes, *describe_rejected(recordings, corpus=name)]
     corpus = load_corpus(name)
+    notes = []
     if corpus.is_synthetic:
         _synthesize(folder, name=name, seed=seed)
     else:
-        _import(_find_local(corpus, settings) or _fetch(corpus, settings), folder, name=name)
-        _remove_duplicates(folder, corpus)
+        source = _find_local(corpus, settings) or _fetch(corpus, settings)
+        with check_lfs_pointers(source, folder):
+            notes = [*_import(source, folder, corpus), *_remove_duplicates(folder, corpus)]
     recordings = list_recordings(folder, corpus.parse, corpus=name)
-    return recordings, validate_corpus(recordings, corpus, allow_incomplete=settings.allow_incomplete)
+    notes = [*validate_corpus(recordings, corpus, allow_incomplete=settings.allow_incomplete), *notes]
+    return recordings, [*notes, *describe_rejected(recordings, corpus=name)]
 
 
 def _find_local(corpus: Corpus, settings: Download) -> Path | None:
@@ -107,30 +115,48 @@ def _fetch(corpus: Corpus, settings: Download) -> Path:
     )
 
 
-def _import(source: Path, folder: Path, *, name: str) -> None:
-    """Unpack a zip archive, or copy the recordings of a folder and unpack its archives."""
+def _import(source: Path, folder: Path, corpus: Corpus) -> list[str]:
+    """Unpack a zip archive, or copy the recordings of a folder and unpack its archives; count what is left out."""
+    left_out: dict[str, str] = {}
     if source.is_file():
         unpack(source, folder)
-        return
-    archives = sorted(path for path in source.rglob("*") if path.suffix.lower() == ".zip" and path.is_file())
-    for archive in archives:
-        unpack(archive, folder / archive.relative_to(source).with_suffix(""))
-    try:
-        files = find_recordings(source)
-    except UserError:
-        if archives:
-            return
-        raise
-    custom.copy_recordings(source, folder, files, name=name)
+    else:
+        archives = sorted(path for path in source.rglob("*") if path.suffix.lower() == ".zip" and path.is_file())
+        for archive in archives:
+            unpack(archive, folder / archive.relative_to(source).with_suffix(""))
+        left_out = {path.name: kind for path, kind in _find_left_out(source, corpus)}
+        try:
+            files = find_recordings(source)
+        except UserError:
+            if not archives:
+                raise
+            files = []
+        own = [file for file in files if corpus.left_out_as(file) is None]
+        custom.copy_recordings(source, folder, own, name=corpus.name)
+    for path, kind in _find_left_out(folder, corpus):
+        left_out[path.name] = kind
+        path.unlink()
+    counts = [f"{kind}: {pluralize(count, 'file')} left out" for kind, count in Counter(left_out.values()).items()]
+    if counts and not any(path.is_file() for path in folder.rglob("*")):
+        raise UserError(f"{source}: no recordings of {corpus.name} ({', '.join(counts)}); expected {corpus.title}.")
+    return [f"{corpus.name}: {', '.join(counts)}."] if counts else []
 
 
-def _remove_duplicates(folder: Path, corpus: Corpus) -> None:
+def _find_left_out(folder: Path, corpus: Corpus) -> list[tuple[Path, str]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if corpus.left_out else []
+    return [(path, kind) for path in files if (kind := corpus.left_out_as(PurePosixPath(path.name)))]
+
+
+def _remove_duplicates(folder: Path, corpus: Corpus) -> list[str]:
     """Keep one of several copies of a recording, as some archives in circulation contain every file twice."""
     kept: dict[tuple[str, str], PurePosixPath] = {}
-    for file in find_recordings(folder):
+    files = find_recordings(folder)
+    for file in files:
         content = file_hash(folder / file, "sha256")
         if kept.setdefault((corpus.recording_key(file) or str(file), content), file) != file:
             (folder / file).unlink()
+    copies = pluralize(len(files) - len(kept), "file is a copy of another", "files are copies of others")
+    return [f"{corpus.name}: {copies}, left out."] if len(files) > len(kept) else []
 
 
 def _synthesize(folder: Path, *, name: str, seed: int) -> None:

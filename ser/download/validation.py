@@ -1,15 +1,20 @@
-"""Compare a corpus with its published version, and list missing and surplus recordings."""
+"""Compare a corpus with its published version, and find files without audio."""
 
+import re
 from collections import Counter
-from collections.abc import Collection, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 
 from ser.corpora.base import Corpus
 from ser.dataset.recordings import Recording
 from ser.utils.errors import UserError, how_to_set
+from ser.utils.text import pluralize
 
 MAX_LISTED = 10
 """Number of recordings that a message lists; the others are counted."""
+_LFS_POINTER = re.compile(rb"version https://(git-lfs|hawser)\.github\.com/spec/v1\s")
+"""First line of the text that Git stores in place of a file in Git LFS; hawser is its former name."""
 
 
 def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_incomplete: bool) -> list[str]:
@@ -32,7 +37,54 @@ def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_in
             f"{summary} Complete the folder, or accept an incomplete corpus: "
             f"{how_to_set('download.allow_incomplete', 'true')}."
         )
-    return [summary]
+    renamed = sorted({stem for row in recordings if (stem := PurePosixPath(row.file).stem) in corpus.aliases})
+    listed = list_some([f"{stem} is {corpus.aliases[stem]}" for stem in renamed])
+    return [summary, *([f"{corpus.name}: {pluralize(len(renamed), 'file')} renamed: {listed}."] if renamed else [])]
+
+
+def describe_rejected(recordings: Sequence[Recording], *, corpus: str) -> list[str]:
+    """Count the recordings that their names or labels already reject, and give the first reason, in one note."""
+    rejected = [row for row in recordings if row.rejection_reason]
+    if not rejected:
+        return []
+    first = f"{rejected[0].file}: {rejected[0].rejection_reason}"
+    return [f"{corpus}: {len(rejected)} of {pluralize(len(recordings), 'recording')} rejected; the first: {first}."]
+
+
+@contextmanager
+def check_lfs_pointers(source: Path, folder: Path) -> Iterator[None]:
+    """Check the files that the block imports from `source` into `folder` for Git LFS pointers.
+
+    Raises
+    ------
+    UserError
+        If an imported file is a Git LFS pointer, or the block fails with a `UserError` and `source` has pointers, which
+        are then the cause.
+    """
+    try:
+        yield
+    except UserError:
+        _reject_lfs_pointers(source, source=source)
+        raise
+    _reject_lfs_pointers(folder, source=source)
+
+
+def _reject_lfs_pointers(folder: Path, *, source: Path) -> None:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if pointers := [path for path in files if _is_lfs_pointer(path)]:
+        raise UserError(
+            f"{source}: {len(pointers)} of {pluralize(len(files), 'file')} are Git LFS pointers instead of audio, the "
+            f"first: {pointers[0].relative_to(folder)}. Fetch the audio with `git lfs pull` in a clone of the "
+            "repository, as its ZIP archive may have only pointers, and run again."
+        )
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _LFS_POINTER.match(file.read(64)) is not None
+    except OSError:  # unreadable files are rejected with a reason later
+        return False
 
 
 def _describe_difference(keys: set[str], corpus: Corpus) -> str:

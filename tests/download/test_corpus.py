@@ -12,6 +12,7 @@ import pytest
 
 from ser.audio import io as audio_io
 from ser.corpora.base import Corpus, RemoteFile, load_corpus
+from ser.dataset.recordings import Recording
 from ser.download import corpus as download_corpus
 from ser.download import dataverse, demo_speech, kaggle
 from ser.download.demo_speech import Utterance
@@ -30,12 +31,17 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fetch(corpus: Corpus, folder: Path, *, data_dir: Path | str | None = None, seed: int = 1, **more: bool) -> int:
     """Download a corpus, which may be incomplete, and count its recordings."""
+    return len(download(corpus, folder, data_dir=data_dir, seed=seed, **more)[0])
+
+
+def download(
+    corpus: Corpus, folder: Path, *, data_dir: Path | str | None = None, seed: int = 1, **more: bool
+) -> tuple[list[Recording], list[str]]:
     changes = {"data_dir": data_dir and str(data_dir), "allow_incomplete": True} | more
     settings = factories.settings(download=changes).download
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(download_corpus, "load_corpus", lambda _name: corpus)
-        recordings, _ = download_corpus.download_corpus(corpus.name, folder, settings, custom_corpora={}, seed=seed)
-    return len(recordings)
+        return download_corpus.download_corpus(corpus.name, folder, settings, custom_corpora={}, seed=seed)
 
 
 def files_of(folder: Path) -> list[str]:
@@ -111,8 +117,82 @@ def test_duplicates_are_removed(fake_corpora: Path, tmp_path: Path) -> None:
     """Some archives in circulation contain a copy of the corpus inside the corpus."""
     shutil.copytree(fake_corpora / "ravdess", fake_corpora / "copy")
     (fake_corpora / "copy").rename(fake_corpora / "ravdess" / "nested")
-    assert fetch(CORPUS, tmp_path / "raw", data_dir=fake_corpora) == len(RAVDESS)
+    recordings, notes = download(CORPUS, tmp_path / "raw", data_dir=fake_corpora)
+    assert len(recordings) == len(RAVDESS)
+    assert any(f"{len(RAVDESS)} files are copies" in note for note in notes)
     assert files_of(tmp_path / "raw") == sorted(RAVDESS)
+
+
+SONGS = [f"Audio_Song/Actor_0{actor}/03-02-0{actor}-01-01-01-0{actor}.wav" for actor in (1, 2, 3)]
+VIDEOS = ["Video/01-01-01-01-01-01-01.mp4", "Video/02-01-01-01-01-01-01.mp4"]
+
+
+def add_songs(corpus: Path, *, as_zip: bool) -> None:
+    for name in [*SONGS, *VIDEOS]:
+        (corpus / name).parent.mkdir(parents=True, exist_ok=True)
+        (corpus / name).write_bytes(name.encode())
+    if as_zip:
+        zipped(corpus / "Audio_Song", corpus / "Audio_Song_Actors_01-24.zip")
+        shutil.rmtree(corpus / "Audio_Song")
+
+
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_songs_and_videos_are_left_out_and_counted(as_zip: bool, fake_corpora: Path, tmp_path: Path) -> None:
+    """RAVDESS's other recordings beside the speech, as folders or archives, are neither imported nor rejected."""
+    add_songs(fake_corpora / "ravdess", as_zip=as_zip)
+    recordings, notes = download(CORPUS, tmp_path / "raw", data_dir=fake_corpora)
+    assert sorted(row.file for row in recordings) == sorted(RAVDESS)
+    assert not any(row.rejection_reason for row in recordings)
+    assert files_of(tmp_path / "raw") == sorted(RAVDESS)
+    [note] = [note for note in notes if "left out" in note]
+    assert "songs: 3 files" in note and "recordings with video: 2 files" in note
+
+
+def test_songs_alone_are_an_error(tmp_path: Path) -> None:
+    """The message counts them, and names the folder."""
+    add_songs(tmp_path / "ravdess", as_zip=False)
+    with pytest.raises(UserError, match=r"ravdess: no recordings .*songs: 3 files"):
+        fetch(CORPUS, tmp_path / "raw", data_dir=tmp_path)
+
+
+def test_other_names_are_counted(fake_corpora: Path, tmp_path: Path) -> None:
+    """Files that are rejected by their names are counted after the import, with the first reason."""
+    (fake_corpora / "ravdess" / "aside.wav").write_bytes(b"speech")
+    (fake_corpora / "ravdess" / "more.wav").write_bytes(b"more speech")
+    notes = download(CORPUS, tmp_path / "raw", data_dir=fake_corpora)[1]
+    assert any(f"2 of {len(RAVDESS) + 2} recordings rejected" in note and "aside.wav" in note for note in notes)
+
+
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 68000\n"
+
+
+@pytest.mark.parametrize("text", [POINTER, POINTER.replace("\n", "\r\n"), POINTER.replace("git-lfs", "hawser")])
+@pytest.mark.parametrize("place", ["ravdess", "ravdess.zip", "mine", "mine/labels.csv"])
+def test_git_lfs_pointers_are_an_error(text: str, place: str, fake_corpora: Path, tmp_path: Path) -> None:
+    """Pointers in place of audio or of a table are counted, and the first is named, with the command that helps."""
+    pointers = ["labels.csv"] if place == "mine/labels.csv" else RAVDESS[:2]
+    source = fake_corpora / "ravdess"
+    for name in pointers:
+        (source / name).write_text(text)
+    if place == "ravdess.zip":
+        zipped(source, fake_corpora / place)
+        shutil.rmtree(source)
+    custom = {"folder": str(source), "labels": None, "pattern": r"(?P<emotion>.*)", "emotions": {}, "language": "en"}
+    custom |= {"pattern": None} if place == "mine/labels.csv" else {}
+    with pytest.raises(UserError, match=f"{len(pointers)} of .*{pointers[0]}.*git lfs pull"):
+        if place.startswith("mine"):
+            settings = factories.settings(custom_corpora={"mine": custom})
+            download_corpus.download_corpus(
+                "mine", tmp_path / "raw", settings.download, custom_corpora=settings.custom_corpora, seed=1
+            )
+        else:
+            fetch(CORPUS, tmp_path / "raw", data_dir=fake_corpora)
+
+
+def test_git_lfs_pointers_of_other_files_do_not_matter(fake_corpora: Path, tmp_path: Path) -> None:
+    """A clone in which only the audio was fetched is complete."""
+    (fake_corpora / "ravdess" / "video.flv").write_text(POINTER)
+    assert fetch(CORPUS, tmp_path / "raw", data_dir=fake_corpora) == len(RAVDESS)
 
 
 def test_a_published_corpus_is_downloaded_once(fake_corpora: Path, tmp_path: Path) -> None:

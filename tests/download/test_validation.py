@@ -24,8 +24,10 @@ def validate(names: Iterable[str], *, allow_incomplete: bool = False, **facts: o
 def test_a_complete_corpus_is_counted() -> None:
     """Recordings, speakers and emotions are as published; other files and a known misspelling are accepted."""
     misspelt = [name.replace("OAF_bite_neutral", "OA_bite_neutral") for name in NAMES]
-    expected = ["tess: 2800 of 2800 recordings, 2 of 2 speakers, 7 of 7 emotions."]
-    assert validate([*misspelt, "notes/spoken"]) == expected
+    summary, renamed = validate([*misspelt, "notes/spoken"])
+    assert summary == "tess: 2800 of 2800 recordings, 2 of 2 speakers, 7 of 7 emotions."
+    assert "1 file " in renamed and "OA_bite_neutral is OAF_bite_neutral" in renamed
+    assert validate(NAMES) == [summary]
 
 
 def test_missing_and_surplus_recordings_are_listed() -> None:
