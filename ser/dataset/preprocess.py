@@ -60,19 +60,29 @@ class PreprocessingLog:
 
     rejected: list[RejectedRecording] = field(default_factory=list)
     stats: list[dict[str, Any]] = field(default_factory=list)
-    _first_with_audio: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _first_with_audio: dict[str, tuple[str, tuple[str, str]]] = field(default_factory=dict)
 
     def add(self, result: ProcessedRecording | RejectedRecording) -> list[dict[str, Any]]:
-        """Log a result. Return its clips; none if the recording is rejected or repeats the audio of another one."""
+        """Log a result. Return its clips; none if the recording is rejected or repeats the audio of another one.
+
+        Raises
+        ------
+        UserError
+            If the other one has another emotion or speaker.
+        """
         if isinstance(result, ProcessedRecording):
-            file, emotion = result.stats["file"], result.clips[0]["emotion"]
-            audio = " ".join(clip["audio_sha256"] for clip in result.clips)
-            first, label = self._first_with_audio.setdefault(audio, (file, emotion))
+            file, clip = result.stats["file"], result.clips[0]
+            label, audio = (clip["emotion"], clip["speaker"]), " ".join(row["audio_sha256"] for row in result.clips)
+            first, first_label = self._first_with_audio.setdefault(audio, (file, label))
             if file == first:
                 self.stats.append(result.stats)
                 return result.clips
-            suffix = "" if label == emotion else f", which is labelled {label}"
-            result = RejectedRecording(file, f"contains the same audio as {first}{suffix}")
+            if label != first_label:
+                raise UserError(
+                    f"{clip['corpus']}: {first} ({', '.join(first_label)}) and {file} ({', '.join(label)}) have "
+                    "the same audio, but different labels; correct the labels, or remove the wrong file."
+                )
+            result = RejectedRecording(file, f"contains the same audio as {first}")
         self.rejected.append(result)
         return []
 

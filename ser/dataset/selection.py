@@ -29,13 +29,15 @@ def select_clips(clips: pd.DataFrame, emotions: Emotions) -> tuple[pd.DataFrame,
     Raises
     ------
     UserError
-        If fewer than two classes have clips, or the settings name an emotion that is neither canonical nor in a corpus.
+        If fewer than two classes have clips, the settings name an emotion that is neither canonical nor in a corpus, or
+        clips with equal audio have different classes.
     """
     originals = clips[clips.augmentation == ""].sort_values("clip_id", ignore_index=True)
     _check_emotion_names(originals, emotions)
     labels = originals.emotion.map(label_map(emotions.classes, emotions.merge))
     first = originals.groupby("audio_sha256").clip_id.transform("first")
     is_duplicate = originals.clip_id != first
+    _check_duplicates(originals.assign(label=labels.fillna("no class of this run"), first=first))
     selected = originals.assign(emotion=labels)[labels.notna() & ~is_duplicate].reset_index(drop=True)
     if selected.emotion.nunique() < 2:
         raise UserError(
@@ -59,3 +61,15 @@ def _check_emotion_names(clips: pd.DataFrame, emotions: Emotions) -> None:
                 f"emotions.{key}: no clip has the label {', '.join(sorted(names))}; the corpora have "
                 f"{', '.join(canonical_order(list(clips.emotion)))}."
             )
+
+
+def _check_duplicates(clips: pd.DataFrame) -> None:
+    """Check that clips with equal audio have the same `label`."""
+    expected = clips["first"].map(clips.set_index("clip_id").label)
+    conflicts = clips[clips.label != expected]
+    if len(conflicts):
+        clip = conflicts.iloc[0]
+        raise UserError(
+            f"{clip['first']} ({expected[clip.name]}) and {clip.clip_id} ({clip.label}) have the same audio, but "
+            f"different labels ({len(conflicts)} such clips); correct the labels, or remove one of them."
+        )

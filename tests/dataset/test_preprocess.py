@@ -104,19 +104,35 @@ def test_repeated_name_is_rejected(tmp_path: Path) -> None:
 
 
 def test_repeated_audio_is_rejected(tmp_path: Path) -> None:
-    """The format does not matter; the reason names the first recording, and its label if it is another one."""
+    """The format does not matter; the reason names the first recording."""
     first = "Actor_01/03-01-05-01-01-01-01"
-    same, other = first.replace("-05-01-01-01-", "-05-02-01-01-"), first.replace("-05-", "-06-")
-    tone = np.round(sine(440) * 2**15) / 2**15
-    for name, kind in ((first, "WAV"), (same, "FLAC"), (other, "AIFF")):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / f"{name}.wav").write_bytes(encode(tone, kind=kind))
+    write_same_audio(tmp_path, WAV=first, FLAC="Actor_01/03-01-05-02-01-01-01")
     clips, log = make(tmp_path)
     assert [clip["clip_id"] for clip in clips] == [f"ravdess/{first}"]
     assert [row["file"] for row in log.stats] == [f"{first}.wav"]
-    reasons = [recording.reason for recording in log.rejected]
-    assert all(f"{first}.wav" in reason for reason in reasons)
-    assert ["angry" in reason for reason in reasons] == [False, True]
+    [rejected] = log.rejected
+    assert f"{first}.wav" in rejected.reason
+    assert log.counts() == {"recordings": 2, "usable": 1, "unusable": 1}
+
+
+@pytest.mark.parametrize(
+    ("other", "label"),
+    [("Actor_01/03-01-06-01-01-01-01", "fearful"), ("Actor_02/03-01-05-01-01-01-02", "ravdess-02")],
+)
+def test_repeated_audio_with_another_label_is_an_error(other: str, label: str, tmp_path: Path) -> None:
+    """The message names both files and their labels, as one of them must be wrong."""
+    first = "Actor_01/03-01-05-01-01-01-01"
+    write_same_audio(tmp_path, WAV=first, AIFF=other)
+    with pytest.raises(UserError) as error:
+        make(tmp_path)
+    assert all(part in str(error.value) for part in (f"{first}.wav", "angry", f"{other}.wav", label))
+
+
+def write_same_audio(folder: Path, **names: str) -> None:
+    """Write a tone to a file per format."""
+    for kind, name in names.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / f"{name}.wav").write_bytes(encode(np.round(sine(440) * 2**15) / 2**15, kind=kind))
 
 
 def test_statistics_of_recording_and_clip(tmp_path: Path) -> None:

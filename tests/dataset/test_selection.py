@@ -24,6 +24,23 @@ def test_duplicates_are_excluded() -> None:
 
 
 @pytest.mark.parametrize(
+    ("emotions", "is_conflict"),
+    [({}, True), ({"calm": "neutral"}, False), ({"use": ("angry", "sad")}, False), ({"use": ("calm", "sad")}, True)],
+)
+def test_duplicates_with_different_classes_are_an_error(emotions: dict[str, Any], is_conflict: bool) -> None:
+    """The message names both clips and classes; labels that the run merges or does not use do not matter."""
+    clips = factories.joined(factories.ravdess(), factories.tess())
+    first, other = "ravdess/03-01-02-01-01-01-01", "tess/OAF_aa_neutral"
+    clips["audio_sha256"] = clips.audio_sha256.replace(other, first)
+    settings = factories.emotions(*emotions.get("use", ()), **{k: v for k, v in emotions.items() if k != "use"})
+    if not is_conflict:
+        assert other in set(select_clips(clips, settings)[1].clip_id)
+        return
+    with pytest.raises(UserError, match=rf"{first} \(calm\) and {other} .*same audio"):
+        select_clips(clips, settings)
+
+
+@pytest.mark.parametrize(
     ("emotions", "label"),
     [({}, None), ({"extra": ["bored"]}, "bored"), ({"bored": "neutral"}, "neutral")],
 )
