@@ -8,8 +8,8 @@ import itertools
 import math
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,15 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train
 
 from ser.dataset.clip_metadata import is_corrupted, is_unknown_speaker
 from ser.dataset.selection import select_clips
-from ser.labels import canonical_order
+from ser.dataset.split_advice import suggest_settings
+from ser.labels import canonical_order, label_map
 from ser.params import Emotions, Protocol, Split
 from ser.utils import seeding
 from ser.utils.errors import UserError
 
 COLUMNS = ("clip_id", "emotion", "fold", "split")
 SPLITS = ("train", "val", "test")
+T = TypeVar("T")
 Fold = tuple[pd.DataFrame, pd.DataFrame]
 """Clips of a corpus for training and validation, and clips for testing."""
 GROUP_COLUMNS: Mapping[str, str] = {"speaker_independent": "speaker", "text_independent": "sentence"}
@@ -70,12 +72,61 @@ def split_clips(
     With `cross_corpus`, each fold tests a corpus and validates on the smallest of several others, or on some speakers
     of the only other one.
     """
+
+    def split(settings: Split, emotions: Emotions) -> pd.DataFrame:
+        return _split_clips(clips, settings, emotions=emotions, seed=seed, published=published or {})
+
+    return _split_or_suggest(split, clips, settings, emotions)
+
+
+def check_corpus(
+    clips: pd.DataFrame,
+    settings: Split,
+    *,
+    emotions: Emotions,
+    seed: int,
+    published: Mapping[str, int] | None = None,
+) -> None:
+    """Check whether a corpus can be split, whatever the other corpora of the run are.
+
+    Parameters are those of `split_clips`; `clips` has one corpus of several.
+
+    Raises
+    ------
+    UserError
+        If there are too few speakers, sentences or clips.
+    """
+
+    def split(settings: Split, emotions: Emotions) -> object:
+        labels = clips.emotion.map(label_map(emotions.classes, emotions.merge))
+        selected = clips.assign(emotion=labels)[labels.notna()]
+        if settings.protocol == "cross_corpus" or selected.empty:
+            return None
+        folds = _outer_folds(selected, settings, seed=seed, published=published or {})
+        return _assign_folds(selected, folds, settings, seed=seed)
+
+    _split_or_suggest(split, clips, settings, emotions)
+
+
+def _split_or_suggest(
+    split: Callable[[Split, Emotions], T], clips: pd.DataFrame, settings: Split, emotions: Emotions
+) -> T:
+    try:
+        return split(settings, emotions)
+    except UserError as error:
+        originals = clips[clips.augmentation == ""]
+        raise UserError(f"{error}{suggest_settings(split, originals, settings, emotions)}") from None
+
+
+def _split_clips(
+    clips: pd.DataFrame, settings: Split, *, emotions: Emotions, seed: int, published: Mapping[str, int]
+) -> pd.DataFrame:
     originals = select_clips(clips, emotions)[0]
     recordings = originals.drop_duplicates("recording_id", ignore_index=True)
     if settings.protocol == "cross_corpus":
         folds = _leave_one_corpus_out(recordings, settings, seed=seed)
     else:
-        folds = _split_each_corpus(recordings, settings, seed=seed, published=published or {})
+        folds = _split_each_corpus(recordings, settings, seed=seed, published=published)
     table = pd.concat([recordings.assign(fold=fold, split=split) for fold, split in enumerate(folds, start=1)])
     table = table.drop(columns="clip_id").merge(originals[["clip_id", "recording_id"]], on="recording_id")
     table = table.sort_values(["clip_id", "fold"], ignore_index=True)
@@ -93,7 +144,7 @@ def _split_each_corpus(
     if settings.fold_table is None and n_folds < settings.folds:
         raise UserError(
             f"split.folds: {settings.folds}, but no corpus has more than {n_folds} "
-            f"{GROUP_COLUMNS.get(settings.protocol, 'clip')}s; set folds to {n_folds} or less."
+            f"{GROUP_COLUMNS.get(settings.protocol, 'clip')}s."
         )
     assigned = []
     for group, folds in zip(corpora, folds_of, strict=True):
@@ -126,13 +177,12 @@ def _published_tests(clips: pd.DataFrame, table: str, *, published: Mapping[str,
     folds = clips.speaker.map(published)
     if folds.isna().any():
         raise UserError(
-            f"split.fold_table: {table} has no speakers {', '.join(sorted(set(clips.speaker[folds.isna()])))}; set "
-            "fold_table: null for random folds."
+            f"split.fold_table: {table} has no speakers {', '.join(sorted(set(clips.speaker[folds.isna()])))}."
         )
     if folds.nunique() == 1:
         raise UserError(
             f"split.fold_table: a fold of {table} tests all present speakers of {clips.corpus.iloc[0]} and leaves none "
-            "for training; get the whole corpus, or set fold_table: null."
+            "for training; get the whole corpus."
         )
     return [clips.index[folds == fold] for fold in range(1, int(folds.max()) + 1)]
 
@@ -144,13 +194,11 @@ def _group_tests(clips: pd.DataFrame, settings: Split, *, seed: int) -> list[pd.
     if n_without:
         raise UserError(
             f"split.protocol: {settings.protocol} needs the {group} of every clip, but {n_without} clips of {corpus} "
-            f"(of {len(clips)}) have none; add them, set protocol to speaker_independent or random, or remove {corpus} "
-            "from corpora."
+            f"(of {len(clips)}) have none; add them, or remove {corpus} from corpora."
         )
     if n_groups < 2:
         raise UserError(
-            f"split.protocol: {settings.protocol} needs at least two {group}s, {corpus} has {n_groups}; set protocol: "
-            "random."
+            f"split.protocol: {settings.protocol} needs at least two {group}s, {corpus} has {n_groups}; add recordings."
         )
     if settings.folds == 1:
         return [_hold_out(clips, group, fraction=settings.test_fraction, seed=seed)]
@@ -182,8 +230,8 @@ def _validation_indices(
     group = next((group for group in groups if rest[group].nunique() > 1), None)
     if group is None:
         raise UserError(
-            f"split: {clips.corpus.iloc[0]} leaves one speaker and one sentence for training and validation; "
-            "set protocol: random."
+            f"split: {clips.corpus.iloc[0]} leaves one speaker and one sentence for training and validation; add "
+            "recordings."
         )
     fraction = settings.val_fraction * clips[group].nunique() / rest[group].nunique()
     used = Counter(name for fold in validated for name in clips[group][fold].unique())
@@ -259,8 +307,8 @@ def _draw_clips(clips: pd.DataFrame, *, fraction: float, seed: int) -> Fold:
 def _too_few_clips(clips: pd.DataFrame) -> UserError:
     counts = clips.emotion.value_counts()
     return UserError(
-        f"split: {clips.corpus.iloc[0]} has too few clips of some emotion: {counts.min()} of {counts.idxmin()}; "
-        "add recordings, lower folds, or leave the emotion out of emotions.use."
+        f"split: {clips.corpus.iloc[0]} has too few clips of some emotion: {counts.min()} of {counts.idxmin()}; add "
+        "recordings."
     )
 
 
@@ -298,9 +346,9 @@ def _check_splits(table: pd.DataFrame, settings: Split) -> None:
         absent = canonical_order(classes - emotions)
         if not absent or (emotions and split != "train" and n_folds > 1):
             continue
-        fix = "raise the fraction, change the seed, or leave the emotion out of emotions.use"
+        fix = "add recordings of other speakers, or change the fractions or data_seed"
         if not emotions:
-            fix = "get the complete corpora, lower folds, or set fold_table: null"
+            fix = "get the complete corpora"
         elif settings.protocol == "cross_corpus":
             fix = (
                 "each emotion must be in the training corpora: restrict emotions.use to those of all corpora, or "

@@ -112,7 +112,7 @@ def test_repeated_audio_is_rejected(tmp_path: Path) -> None:
     assert [row["file"] for row in log.stats] == [f"{first}.wav"]
     [rejected] = log.rejected
     assert f"{first}.wav" in rejected.reason
-    assert log.counts() == {"recordings": 2, "usable": 1, "unusable": 1}
+    assert log.counts() == COUNTS
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from ser.dataset import splits
 from ser.labels import EMOTIONS
-from ser.params import Split
+from ser.params import Emotions, Split
 from ser.utils.errors import UserError
 from tests.helpers import factories
 
@@ -227,8 +228,8 @@ def one_clip_per_speaker() -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("clips", "options", "message"),
     [
-        (lambda: factories.ravdess(actors=[7]), {}, "two speakers, ravdess has 1; set protocol: random"),
-        (lambda: factories.tess(n_words=1), {}, "tess leaves one speaker and one sentence.*set protocol: random"),
+        (lambda: factories.ravdess(actors=[7]), {}, "two speakers, ravdess has 1;.*protocol: random"),
+        (lambda: factories.tess(n_words=1), {}, "tess leaves one speaker and one sentence"),
         (calm_of_one_speaker, {}, r"fold 1 has no clip of calm \(protocol: speaker_independent"),
         (one_clip_of_calm, {"settings": factories.split("random")}, "ravdess has too few clips of some emotion"),
         (one_clip_per_speaker, {}, "fold 1"),
@@ -239,6 +240,48 @@ def test_impossible_split_is_an_error(clips: Any, options: dict[str, Any], messa
     """The error names what is missing, and how to fix it."""
     with pytest.raises(UserError, match=message):
         split_of(clips(), **options)
+
+
+@pytest.mark.parametrize(
+    ("clips", "settings", "expected"),
+    [
+        (lambda: factories.ravdess(actors=[7]), {}, ["split.protocol: random"]),
+        (lambda: factories.tess(n_words=1), {}, []),
+        (lambda: table("ravdess"), {"folds": 30}, ["split.folds: 24", "split.protocol: random"]),
+        (
+            lambda: factories.ravdess(actors=[1, 2]),
+            {"protocol": "random", "folds": 20},
+            ["split.folds: 8", "split.protocol: speaker_independent with split.folds: 2"],
+        ),
+        (lambda: table("ravdess"), {"protocol": "cross_corpus"}, ["split.protocol: speaker_independent"]),
+        (calm_of_one_speaker, {}, ["split.protocol: random", "emotions.merge: {calm: neutral}", "emotions.use: ["]),
+        (one_clip_of_calm, {"protocol": "random"}, ["emotions.merge: {calm: neutral}", "emotions.use: ["]),
+    ],
+)
+def test_advice_after_an_impossible_split_works(clips: Any, settings: dict[str, Any], expected: list[str]) -> None:
+    """The error suggests the smallest changes; with each of them alone, the same clips can be split."""
+    values = factories.split("speaker_independent").model_dump() | settings
+    with pytest.raises(UserError) as error:
+        split_of(clips(), Split.model_validate(values))
+    suggested = [text for text in str(error.value).partition("works: ")[2].split(", or ") if text]
+    assert len(suggested) == len(expected)
+    for text, start in zip(suggested, expected, strict=True):
+        assert text.startswith(start)
+        changed: dict[str, dict[str, Any]] = {"split": values, "emotions": factories.emotions().model_dump()}
+        for section, key, value in re.findall(r"(split|emotions)\.(\w+): (\w+|{.*?}|\[.*?\])", text):
+            changed[section] = changed[section] | {key: yaml.safe_load(value)}
+        emotions = Emotions.model_validate(changed["emotions"])
+        split_of(clips(), Split.model_validate(changed["split"]), emotions=emotions)
+
+
+def test_a_corpus_of_several_is_checked_alone() -> None:
+    """What depends on the other corpora, such as their emotions, is no error; too few speakers are one."""
+    one_emotion, one_speaker = table("tess").query("emotion == 'sad'"), table("tess").query("speaker == 'tess-OAF'")
+    for settings in (BY_SPEAKER, factories.split("speaker_independent", folds=9), factories.split("cross_corpus")):
+        splits.check_corpus(one_emotion, settings, emotions=factories.emotions(), seed=1)
+    splits.check_corpus(one_speaker, BY_SPEAKER, emotions=factories.emotions("calm", extra=["bored"]), seed=1)
+    with pytest.raises(UserError, match=r"two speakers, tess has 1;.*split.protocol: random"):
+        splits.check_corpus(one_speaker, BY_SPEAKER, emotions=factories.emotions(), seed=1)
 
 
 def training(corpora: str) -> pd.DataFrame:
