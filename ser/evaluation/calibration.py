@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ser.predictions.table import probabilities, true_indices
-from ser.predictions.temperature import TINY
-
-BINS = 15
+from ser.predictions.temperature import BINS, TINY, calibration_error, confidence_bins
 
 
 def ece(table: pd.DataFrame) -> float:
@@ -25,9 +23,7 @@ def ece(table: pd.DataFrame) -> float:
     ----------
     Guo et al. (2017), On calibration of modern neural networks, equation 3.
     """
-    diagram = reliability(table)
-    gaps = (diagram.confidence - diagram.accuracy).abs()  # NaN in empty bins, which sum ignores
-    return float((gaps * diagram.clips).sum() / diagram.clips.sum())
+    return calibration_error(probabilities(table).max(axis=1), (table.emotion == table.predicted).to_numpy())
 
 
 def reliability(table: pd.DataFrame) -> pd.DataFrame:
@@ -45,10 +41,9 @@ def reliability(table: pd.DataFrame) -> pd.DataFrame:
         accuracy, clips (rows). Confidence and accuracy of an empty bin are NaN.
     """
     confidence = probabilities(table).max(axis=1)
-    edges = np.linspace(0, 1, BINS + 1)
-    number = np.clip(np.digitize(confidence, edges, right=True), 1, BINS)
-    correct = (table.emotion == table.predicted).to_numpy()
-    grouped = pd.DataFrame({"bin": number, "confidence": confidence, "accuracy": correct}).groupby("bin")
+    edges, correct = np.linspace(0, 1, BINS + 1), (table.emotion == table.predicted).to_numpy()
+    columns = {"bin": confidence_bins(confidence), "confidence": confidence, "accuracy": correct}
+    grouped = pd.DataFrame(columns).groupby("bin")
     diagram = grouped[["confidence", "accuracy"]].mean().assign(clips=grouped.size()).reindex(range(1, BINS + 1))
     diagram = diagram.assign(low=edges[:-1], high=edges[1:], clips=diagram.clips.fillna(0).astype(int))
     return diagram.reset_index()[["bin", "low", "high", "confidence", "accuracy", "clips"]]

@@ -23,7 +23,9 @@ TINY = 1e-12
 TEMPERATURES = (0.05, 20.0)
 """Bounds of the fitted temperature."""
 TEMPERATURE_PENALTY = 0.2
-"""Weight of the prior on |ln(T)|, in nats, with one speaker."""
+"""Weight of the prior on |ln(T)|, and required improvement of the mean negative log-likelihood, with one speaker."""
+BINS = 15
+"""Bins of the confidence, of equal width."""
 
 
 def logits(probs: Array) -> Array:
@@ -73,7 +75,7 @@ def minimize_nll(values: Array, true: npt.NDArray[np.integer[Any]], *, penalty: 
 
 
 def fit_temperature(table: pd.DataFrame) -> float:
-    """Fit the temperature on validation clips by maximum a posteriori estimation.
+    """Fit the temperature on validation clips, or return 1 if that is not clearly better.
 
     Parameters
     ----------
@@ -93,7 +95,8 @@ def fit_temperature(table: pd.DataFrame) -> float:
     Notes
     -----
     Minimizes the mean negative log-likelihood plus `TEMPERATURE_PENALTY` / n_speakers * |ln(T)|, a Laplace prior on
-    ln(T). With few validation speakers, the fit generalizes poorly, so the prior is stronger.
+    ln(T). With few validation speakers, the fit generalizes poorly, so the prior is stronger. The result is 1 unless
+    the likelihood improves by more than `TEMPERATURE_PENALTY` / n_speakers, and the calibration error falls.
 
     References
     ----------
@@ -105,8 +108,26 @@ def fit_temperature(table: pd.DataFrame) -> float:
             f"temperature: expected rows of the split val only, found {', '.join(splits) or 'no rows'}; "
             'pass table[table.split == "val"].'
         )
+    values, true = logits(probabilities(table)), true_indices(table)
     penalty = TEMPERATURE_PENALTY / table.speaker.nunique()
-    return minimize_nll(logits(probabilities(table)), true_indices(table), penalty=penalty)
+    temperature = minimize_nll(values, true, penalty=penalty)
+
+    def losses(temperature: float) -> npt.NDArray[np.float64]:
+        log_probs = log_softmax(values / temperature)
+        error = calibration_error(np.exp(log_probs.max(axis=1)), log_probs.argmax(axis=1) == true)
+        return np.array([-log_probs[np.arange(len(true)), true].mean(), error])
+
+    return temperature if (losses(1) - losses(temperature) > [penalty, 0]).all() else 1.0
+
+
+def confidence_bins(confidence: Array) -> npt.NDArray[np.intp]:
+    """Find the bin of each confidence, from 1 to `BINS`; a bin includes its upper edge."""
+    return np.clip(np.digitize(confidence, np.linspace(0, 1, BINS + 1), right=True), 1, BINS)
+
+
+def calibration_error(confidence: Array, correct: npt.NDArray[np.bool_]) -> float:
+    """Compute the expected calibration error of (rows,) confidences: see `ser.evaluation.calibration.ece`."""
+    return float(np.abs(np.bincount(confidence_bins(confidence), weights=confidence - correct)).sum() / len(confidence))
 
 
 def apply_temperature(table: pd.DataFrame, temperature: npt.ArrayLike) -> pd.DataFrame:

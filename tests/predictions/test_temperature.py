@@ -49,11 +49,32 @@ def test_fit_rejects_other_splits() -> None:
 @pytest.mark.parametrize("factor", [0.5, 3.0])
 def test_few_speakers_keep_the_temperature_near_one(factor: float) -> None:
     """The fewer validation speakers, the nearer to 1 is the temperature."""
-    tables = [apply_temperature(calibrated(speakers=speakers), 1 / factor) for speakers in (1, 2, 10, 1000)]
+    tables = [apply_temperature(calibrated(speakers=speakers), 1 / factor) for speakers in (1, 10, 1000)]
     logs = np.log([fit_temperature(table) for table in tables])
-    assert (np.sign(logs) == np.sign(np.log(factor))).all()
+    assert set(np.sign(logs)) <= {0, np.sign(np.log(factor))}
     assert (np.diff(np.abs(logs)) > 0.01).all()
     assert abs(logs[0]) < 0.7 * abs(logs[-1])
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.3])
+def test_small_improvements_are_not_applied(factor: float) -> None:
+    """With one speaker, the temperature is 1 unless the likelihood improves clearly; with many, it is fitted."""
+    tables = [apply_temperature(calibrated(speakers=speakers), 1 / factor) for speakers in (1, 1000)]
+    assert fit_temperature(tables[0]) == 1
+    assert fit_temperature(tables[1]) == pytest.approx(factor, rel=0.05)
+
+
+@pytest.mark.parametrize("speakers", [1, 2, 10, 1000])
+def test_calibration_error_does_not_rise(speakers: int) -> None:
+    """Confidences of 0.8 are kept if 80 % are correct, although the true class of the others has probability 0."""
+    true = np.arange(1000) % 3
+    probs = np.full((1000, 3), [0.8, 0.2, 0.0])[np.arange(1000)[:, None], (np.arange(3) - true[:, None]) % 3]
+    wrong = np.arange(1000) % 5 == 0
+    probs[wrong] = np.roll(probs[wrong], 1, axis=1)
+    table = table_of(probs, true).assign(speaker=[f"demo-{clip % speakers}" for clip in range(1000)])
+    assert ece(table) < 0.01
+    assert nll(apply_temperature(table, 5)) < nll(table) - 1
+    assert fit_temperature(table) == 1
 
 
 def test_one_speaker_with_perfect_predictions() -> None:
