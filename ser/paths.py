@@ -28,6 +28,11 @@ def recordings(corpus: str) -> Path:
     return DATA / "recordings" / f"{corpus}.csv"
 
 
+def import_notes(corpus: str) -> Path:
+    """Locate the notes on the import of a corpus: counts, and files that are left out or changed."""
+    return DATA / "recordings" / f"{corpus}.txt"
+
+
 def clips(corpus: str) -> Path:
     """Locate the preprocessed clips of a corpus."""
     return DATA / "interim" / f"{corpus}.parquet"

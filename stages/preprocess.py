@@ -29,6 +29,9 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
         for rows in clips:
             write(rows)
         write_csv(paths.rejected(corpus), map(asdict, log.rejected), columns=REJECTED_COLUMNS)
+        if log.rejected:
+            n_recordings = log.counts()["recordings"]
+            typer.echo(f"{len(log.rejected)} of {n_recordings} recordings rejected: {paths.rejected(corpus)}")
         log.check(corpus=corpus, max_rejected_fraction=settings.max_rejected_fraction)
     write_csv(paths.audio_stats(corpus), log.stats, columns=STATS_COLUMNS)
     write_json(paths.preprocess_metrics(corpus), log.counts())

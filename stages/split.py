@@ -6,12 +6,11 @@ from ser import paths
 from ser.corpora.base import published_folds
 from ser.dataset.clips import read_clips
 from ser.dataset.protocol import format_split_summary
-from ser.dataset.selection import select_clips
+from ser.dataset.selection import describe_selection, select_clips
 from ser.dataset.splits import split_clips
 from ser.params import read_params
 from ser.utils.errors import handle_user_errors
 from ser.utils.files import write_text
-from ser.utils.text import pluralize
 
 
 @handle_user_errors
@@ -28,9 +27,8 @@ def main() -> None:
     excluded = select_clips(clips, params.emotions)[1]
     write_text(paths.SPLITS, splits.to_csv(index=False, lineterminator="\n"))
     write_text(paths.EXCLUDED, excluded.to_csv(index=False, lineterminator="\n"))
-    typer.echo("\n".join(format_split_summary(clips, splits)))
-    for reason, group in excluded.groupby(excluded.reason.str.replace(r"as (\w+)/.*", r"as a clip of \1", regex=True)):
-        typer.echo(f"{pluralize(len(group), 'clip is', 'clips are')} in no split: {reason} ({paths.EXCLUDED})")
+    notes = describe_selection(clips, excluded, params.emotions, file=paths.EXCLUDED)
+    typer.echo("\n".join([*format_split_summary(clips, splits), *notes]))
 
 
 if __name__ == "__main__":

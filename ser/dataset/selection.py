@@ -1,10 +1,13 @@
 """Select the clips of a run: originals of its emotions, without duplicates."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from ser.labels import EMOTIONS, canonical_order, label_map
 from ser.params import Emotions
 from ser.utils.errors import UserError
+from ser.utils.text import pluralize
 
 EXCLUDED_COLUMNS = ("clip_id", "reason")
 
@@ -48,6 +51,25 @@ def select_clips(clips: pd.DataFrame, emotions: Emotions) -> tuple[pd.DataFrame,
     reasons = no_class.where(~is_duplicate, "contains the same audio as " + first)
     excluded = originals.assign(reason=reasons)[labels.isna() | is_duplicate]
     return selected, excluded[list(EXCLUDED_COLUMNS)].reset_index(drop=True)
+
+
+def describe_selection(clips: pd.DataFrame, excluded: pd.DataFrame, emotions: Emotions, *, file: Path) -> list[str]:
+    """Count the clips that are in no split, by reason, and those whose label is merged into another: a line each.
+
+    `clips` and `excluded` are the input and the result of `select_clips`; `file` is the path of the latter's table.
+    """
+    originals = clips[clips.augmentation == ""]
+    lines = []
+    if len(excluded):
+        reasons = excluded.reason.str.replace(r"as (\w+)/.*", r"as a clip of \1", regex=True).value_counts(sort=False)
+        counts = "; ".join(f"{reason} ({count})" for reason, count in reasons.items())
+        lines.append(f"{len(excluded)} of {pluralize(len(originals), 'clip')} are in no split: {counts}: {file}")
+    selected = originals[~originals.clip_id.isin(excluded.clip_id)]
+    merged = selected.emotion[selected.emotion.isin(emotions.merge)].value_counts()
+    if len(merged):
+        listed = ", ".join(f"{emotion} to {emotions.merge[emotion]} ({count})" for emotion, count in merged.items())
+        lines.append(f"{pluralize(merged.sum(), 'clip')} relabelled by emotions.merge: {listed}")
+    return lines
 
 
 def _check_emotion_names(clips: pd.DataFrame, emotions: Emotions) -> None:

@@ -37,6 +37,7 @@ def load_corpus_tables(corpora: Iterable[str], *, custom_corpora: Mapping[str, C
             recordings=_read(paths.recordings(name)),
             audio_stats=_read(paths.audio_stats(name)),
             rejected=_read(paths.rejected(name)),
+            import_notes=_read_notes(paths.import_notes(name)),
         )
         for name in sorted(corpora)
     ]
@@ -53,6 +54,13 @@ def _metadata(name: str, custom: CustomCorpus | None) -> dict[str, Any]:
 def _read(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, keep_default_na=False)
+    except FileNotFoundError:
+        raise UserError(f"{path} was not found; run `dvc repro` to create it.") from None
+
+
+def _read_notes(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise UserError(f"{path} was not found; run `dvc repro` to create it.") from None
 
@@ -94,6 +102,7 @@ def write(
     rows = data_tables.join_tables(clips, sources, excluded=excluded, labels=labels)
     used = rows[rows.used].reset_index(drop=True)
     matrix = data_tables.count_classes(used)
+    durations = {source.name: source.audio_stats.drop_duplicates("file").duration for source in sources}
     examples = {}
     with atomic_write(pictures) as folder:
         folder.mkdir()
@@ -117,9 +126,15 @@ def write(
             *data_warnings.synthetic(synthetic),
             *data_warnings.unknown_speakers(used),
             *data_warnings.missing_emotions(matrix),
+            *data_warnings.equal_durations(durations),
             *data_warnings.confounds(used, sample_rate=settings.sample_rate),
         ],
-        merged={emotion: label for emotion, label in labels.items() if emotion != label},
+        merged=[
+            f"{emotion} → {labels[emotion]} ({pluralize(len(group), 'clip')})"
+            for emotion, group in used.groupby("emotion")
+            if emotion != labels[emotion]
+        ],
+        import_notes={source.name: source.import_notes for source in sources if source.import_notes},
         tables=data_tables.make_tables(rows, matrix, sources=sources, settings=settings),
         pictures=figures,
         examples={name: group for name, group in examples.items() if group},

@@ -39,6 +39,8 @@ class CorpusTables:
         original, clip_duration and clip_level_db.
     rejected
         Recordings without a clip: file, reason.
+    import_notes
+        Notes of the import: counts, and files that are left out or changed.
     """
 
     name: str
@@ -48,6 +50,7 @@ class CorpusTables:
     recordings: pd.DataFrame
     audio_stats: pd.DataFrame
     rejected: pd.DataFrame
+    import_notes: Sequence[str] = ()
 
 
 def join_tables(

@@ -5,7 +5,7 @@
 and emotion.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -19,6 +19,9 @@ MIN_FRACTION_BY_CORPUS, MIN_FRACTION_BY_EMOTION = 0.3, 0.2
 """Smallest differences of a fraction of clips that are reported."""
 MIN_DB_BY_CORPUS, MIN_DB_BY_EMOTION = 3.0, 6.0
 """Smallest differences of a median level that are reported, in dB."""
+
+MIN_FRACTION_OF_EQUAL_DURATION = 0.1
+"""Smallest fraction of recordings of exactly the same duration that is reported; RAVDESS has 0.06, the others less."""
 
 
 def synthetic(names: Sequence[str]) -> list[Callout]:
@@ -44,6 +47,19 @@ def missing_emotions(matrix: pd.DataFrame) -> list[Callout]:
     text = "; ".join(f"no {join_names(emotions)} in {corpus}" for corpus, emotions in missing.items())
     text = f"{text[0].upper()}{text[1:]}. A model may identify the corpus instead of the emotion."
     return [Callout("Missing emotions", text)]
+
+
+def equal_durations(durations_by_corpus: Mapping[str, pd.Series]) -> list[Callout]:
+    """Warn of corpora in which many recordings have exactly the same duration, in seconds."""
+    notes = []
+    for corpus, durations in durations_by_corpus.items():
+        counts = durations.value_counts()
+        most = 0 if counts.empty else int(counts.iloc[0])
+        if most >= max(MIN_CLIPS, MIN_FRACTION_OF_EQUAL_DURATION * len(durations)):
+            share = f"{most:,} of {len(durations):,} recordings of {corpus} ({most / len(durations):.0%})"
+            text = f"{share} have exactly the same duration, {counts.index[0]:.3f} s. They were probably cut or padded."
+            notes.append(Callout("Equal durations", f"{text} Words may be incomplete, and silence may be artificial."))
+    return notes
 
 
 def is_missing(matrix: pd.DataFrame) -> pd.DataFrame:

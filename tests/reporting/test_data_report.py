@@ -85,6 +85,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Path]:
     one = corpus(folder, "one", ["neutral", "sad"], speakers={"a": "f", "b": "m"})
     own = corpus(folder, "own", ["neutral", "bored"], speakers={"": ""}, license_info="", citation="", url="")
     own = replace(own, rejected=table_of(short | {"none.wav": "the file is empty (0 bytes)"}, "file"))
+    own = replace(own, import_notes=[f"own: songs: 1012 files left out {EVIL}"])
     clip_ids = pd.read_parquet(one.clips).clip_id
     excluded = {clip_ids[n]: f"the same recording as own/x{n}" for n in (0, 1)}
     return write(folder, one, own, excluded=excluded), folder
@@ -99,6 +100,7 @@ def test_report_has_counts_warnings_and_exclusions(two: tuple[Page, Path]) -> No
         "No bored in one; no sad in own.",
         "71 more are listed in data/rejected/own.csv.",
         "bad 049",
+        f"own: songs: 1012 files left out {EVIL}",
         "the same recording as own/x1",
         EVIL,
     ]
@@ -157,7 +159,7 @@ def test_merged_and_excluded_emotions(tmp_path: Path) -> None:
         neutral="neutral",
     )
     assert '<th scope="row">one</th><td class="number">2</td><td class="number">2</td>' in page.html
-    assert "Merged emotions: calm → neutral." in page.text
+    assert "Merged emotions: calm → neutral (1 clip)." in page.text
     assert data_tables.NO_CLASS in page.text
 
 

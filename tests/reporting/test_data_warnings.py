@@ -61,6 +61,20 @@ def test_missing_emotions() -> None:
     assert data_warnings.missing_emotions(matrix[["bored"]]) == []
 
 
+@pytest.mark.parametrize(
+    ("equal", "other", "is_reported"),
+    [(535, 0, True), (20, 180, True), (20, 190, False), (MIN_CLIPS - 1, 0, False), (0, 0, False), (0, 100, False)],
+)
+def test_equal_durations(equal: int, other: int, is_reported: bool) -> None:
+    """A corpus whose recordings were cut or padded to a length is reported with the number, share and length."""
+    durations = pd.Series([3.0] * equal + [1 + n / 1000 for n in range(other)], dtype=float)
+    text = join(data_warnings.equal_durations({"one": durations, "two": pd.Series([1.0, 2.0])}))
+    assert bool(text) == is_reported
+    if is_reported:
+        assert f"{equal} of {equal + other} recordings of one ({equal / (equal + other):.0%})" in text
+        assert "3.000 s" in text
+
+
 def test_unknown_speakers_and_synthetic_speech() -> None:
     [note] = data_warnings.unknown_speakers(pd.concat([clips("one"), clips("two", speaker="two-")]))
     assert note.text.startswith("two: ") and "one:" not in note.text
