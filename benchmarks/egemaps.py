@@ -56,7 +56,7 @@ def main() -> None:
     params = read_params()
     for corpus in params.corpora:
         write_functionals(paths.clips(corpus), EGEMAPS / f"{corpus}.parquet")
-    data = training_data.read(EGEMAPS, params.corpora, paths.SPLITS, augmented=False)
+    data = training_data.read(EGEMAPS, params.corpora, paths.SPLITS, augmentations=())
     seed = params.model_seeds[0]
     labels: list[int] = []
     predicted: list[int] = []

@@ -30,7 +30,7 @@ Functional = Literal[
     "curvature", "mean_abs_delta", "voiced_mean", "voiced_std", "unvoiced_mean", "unvoiced_std", "covariance",
     "correlation", "modulation_spectrum", "acoustic_classes",
 ]  # fmt: skip
-AugmentationName = Literal["noise", "time_stretch", "pitch_shift", "time_shift", "speed"]
+AugmentationName = Literal["noise", "band_limit", "reverberation", "time_stretch", "pitch_shift", "time_shift", "speed"]
 BaselineName = Literal["svm", "knn", "random_forest", "decision_tree"]
 Protocol = Literal["speaker_independent", "text_independent", "cross_corpus", "random"]
 Change = Literal["corpora", "protocol", "classes", "test-clips", "models"]
@@ -193,6 +193,9 @@ class Augment(Settings):
     copies_per_clip: CountOrZero
     speed_perturb_copies: Count
     noise_snr_db: Range
+    band_low_hz: Range
+    band_high_hz: Range
+    rt60_seconds: Range
     time_stretch_rate: Range
     pitch_shift_semitones: Range
     time_shift_fraction: Range
@@ -206,6 +209,7 @@ class Augment(Settings):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         limits = {"time_stretch_rate": (0.25, 4), "speed_factor": (0.25, 4), "pitch_shift_semitones": (-24, 24)}
+        limits |= {"band_low_hz": (20, 1000), "band_high_hz": (2000, 20_000), "rt60_seconds": (0.05, 10)}
         for name, (low, high) in limits.items():
             interval: Range = getattr(self, name)
             if interval.min < low or interval.max > high:
@@ -310,7 +314,7 @@ class TrainLstm(Settings):
 class TrainBaselines(Settings):
     """Grid search of the baselines: cross-validation folds and one grid per baseline."""
 
-    use_augmented: bool
+    augmentations: UniqueTuple[AugmentationName]
     folds: Annotated[int, Field(ge=2)]
     grids: dict[BaselineName, dict[str, Annotated[list[Any], BeforeValidator(_require_list), Field(min_length=1)]]]
 

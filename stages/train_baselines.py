@@ -25,10 +25,10 @@ def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or 
     grid = settings.grid_of(baseline)
     table = cross_validation.cross_validate(
         paths.checkpoint(baseline),
-        training_data.read(paths.FUNCTIONALS, params.corpora, paths.SPLITS, augmented=settings.use_augmented),
+        training_data.read(paths.FUNCTIONALS, params.corpora, paths.SPLITS, augmentations=settings.augmentations),
         partial(baselines.train, name=baseline, grid=grid, folds=settings.folds, protocol=params.split.protocol),
         seeds=params.model_seeds,
-        settings={"use_augmented": settings.use_augmented, "folds": settings.folds, "grid": grid},
+        settings={"augmentations": list(settings.augmentations), "folds": settings.folds, "grid": grid},
         inputs=[*map(paths.functionals, params.corpora), paths.SPLITS],
     )
     with atomic_write(paths.predictions(baseline)) as unfinished:

@@ -98,8 +98,8 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write settings, features and a split."""
     folder: Path = tmp_path_factory.mktemp("features")
     settings = factories.ordinary() | {"corpora": ["tess", "ravdess"], "data_seed": 11, "model_seeds": SEEDS}
-    for section in ("train_lstm", "train_baselines"):
-        settings[section]["use_augmented"] = True
+    settings["train_lstm"]["use_augmented"] = True
+    settings["train_baselines"]["augmentations"] = ["noise", "pitch_shift"]
     (folder / "params.yaml").write_text(yaml.safe_dump(settings))
     vectors = [np.array([number, 1], dtype=np.float32) for number in CLIP_NUMBERS]
     factories.write_features(folder / "data/features/functionals", CLIPS, payload="functionals", values=vectors)
@@ -196,11 +196,13 @@ def test_outputs_of_training(project: Path, model: str) -> None:
     members = sorted((project / "models/checkpoints" / model).iterdir())
     assert [path.name for path in members] == ["fold1_seed13", "fold1_seed17"]
     table = {"lstm": "history.csv", "svm": "grid_search.csv"}[model]
-    settings = factories.settings(train_lstm={"use_augmented": True}, train_baselines={"use_augmented": True})
+    settings = factories.settings(
+        train_lstm={"use_augmented": True}, train_baselines={"augmentations": ["noise", "pitch_shift"]}
+    )
     grids = settings.train_baselines
     expected = {
         "lstm": settings.train_lstm.model_dump(mode="json"),
-        "svm": {"use_augmented": True, "folds": grids.folds, "grid": grids.grid_of("svm")},
+        "svm": {"augmentations": ["noise", "pitch_shift"], "folds": grids.folds, "grid": grids.grid_of("svm")},
     }
     for member in members:
         assert {path.name for path in member.iterdir()} == {"model", "card.json", table}

@@ -29,7 +29,7 @@ _SEED_KEY = "stress"
 
 
 def _noise(signal: Waveform, rate: int, rng: np.random.Generator, *, snr_db: float) -> Waveform:
-    """Add pink noise, as of rooms and streets; training augmentation adds white noise."""
+    """Add pink noise, as of rooms and streets; training augmentation adds noise of random colors."""
     white = np.fft.rfft(rng.standard_normal(len(signal)))
     pink = np.fft.irfft(white / np.sqrt(np.maximum(np.arange(len(white)), 1)), n=len(signal)).astype(np.float32)
     gain = 10 ** ((effects.rms_dbfs(signal) - effects.rms_dbfs(pink) - snr_db) / 20)

@@ -1,7 +1,8 @@
 """Augment clips for training, and add corrupted clips for testing. Only this package imports audiomentations.
 
 audiomentations takes no seed: it draws from the global generators of `random` and NumPy. They are seeded for each
-augmented clip and restored afterwards.
+augmented clip and restored afterwards. Its reverberation needs recorded impulse responses or pyroomacoustics, so
+`reverberation` does not use it.
 """
 
 import random
@@ -12,17 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import signal as filters
 
+from ser.audio import clean as audio_clean
 from ser.audio import effects
 from ser.audio import io as audio_io
 from ser.audio.types import Waveform
 from ser.augmentation import corruptions
 from ser.dataset.clips import count_clips, iterate_rows, read_clips
-from ser.params import Augment, AugmentationName, Preprocess
+from ser.params import Augment, AugmentationName, Preprocess, Range
 from ser.utils import seeding
 from ser.utils.parallel import batches, map_batches
 
 BATCH_SIZE = 16
+CHANNELS: tuple[AugmentationName, ...] = ("noise", "band_limit", "reverberation")
+"""Augmentations that imitate other recording conditions. Their copies are preprocessed again, like such a recording."""
+CODEC_BITS = (8, 12)
+"""Resolution of the codec of `band_limit`."""
+DIRECT_TO_REVERBERANT_DB = (-3, 9)
+MAX_PREDELAY_SECONDS = 0.03
+MIN_DECAY_RATIO = 0.3
+"""Decay time of the highest frequencies, at least this fraction of that of the lowest: walls absorb them more."""
 
 
 def make_transform(augmentation: AugmentationName, settings: Augment, *, rate: int) -> Any:
@@ -30,12 +41,16 @@ def make_transform(augmentation: AugmentationName, settings: Augment, *, rate: i
 
     A speed factor scales tempo, pitch and formants together, as of another speaker.
     """
-    from audiomentations import AddGaussianSNR, PitchShift, Resample, Shift, TimeStretch
+    from audiomentations import AddColorNoise, PitchShift, Resample, Shift, TimeStretch
 
     match augmentation:
         case "noise":
             snr = settings.noise_snr_db
-            return AddGaussianSNR(min_snr_db=snr.min, max_snr_db=snr.max, p=1)
+            return AddColorNoise(min_snr_db=snr.min, max_snr_db=snr.max, p=1)
+        case "band_limit":
+            return partial(_limit_band, settings=settings)
+        case "reverberation":
+            return partial(_reverberate, rt60=settings.rt60_seconds)
         case "time_stretch":
             speed = settings.time_stretch_rate
             return TimeStretch(min_rate=speed.min, max_rate=speed.max, leave_length_unchanged=False, p=1)
@@ -48,6 +63,41 @@ def make_transform(augmentation: AugmentationName, settings: Augment, *, rate: i
         case "speed":
             speed = settings.speed_factor
             return Resample(min_sample_rate=round(rate / speed.max), max_sample_rate=round(rate / speed.min), p=1)
+
+
+def _limit_band(samples: Waveform, sample_rate: int, *, settings: Augment) -> Waveform:
+    """Transmit a signal through a narrow channel: a high-pass filter, a low sample rate and a coarse quantization."""
+    from audiomentations import BitCrush, Compose, HighPassFilter
+
+    low, high = settings.band_low_hz, settings.band_high_hz
+    cutoff = HighPassFilter(min_cutoff_freq=low.min, max_cutoff_freq=low.max, min_rolloff=12, max_rolloff=24, p=1)
+    codec = Compose([cutoff, BitCrush(*CODEC_BITS, p=1)])
+    narrow_rate = min(round(2 * np.random.uniform(high.min, high.max)), sample_rate)
+    peak = np.abs(samples).max()
+    narrow = effects.resample(samples / peak, rate=sample_rate, to=narrow_rate)
+    coded = codec(samples=narrow, sample_rate=narrow_rate) * peak
+    return effects.resample(coded, rate=narrow_rate, to=sample_rate)[: len(samples)]
+
+
+def _reverberate(samples: Waveform, sample_rate: int, *, rt60: Range) -> Waveform:
+    """Add late reverberation: decaying noise after a predelay, which decays faster at high frequencies.
+
+    References
+    ----------
+    Polack (1988), La transmission de l'énergie sonore dans les salles.
+    """
+    draw = np.random.default_rng(np.random.randint(2**31)).uniform
+    seconds, ratio = draw(rt60.min, rt60.max), draw(MIN_DECAY_RATIO, 1)
+    times = np.arange(round(seconds * sample_rate)) / sample_rate
+    bands = np.fft.rfft(draw(-1, 1, size=(2, len(times))))
+    share = np.linspace(0, 1, bands.shape[1])
+    low, high = np.fft.irfft(bands * np.sqrt([1 - share, share]), n=len(times))
+    echoes = low * 10 ** (-3 * times / seconds) + high * 10 ** (-3 * times / (ratio * seconds))
+    echoes *= 10 ** (-draw(*DIRECT_TO_REVERBERANT_DB) / 20) / np.linalg.norm(echoes)
+    delay = round(draw(0, MAX_PREDELAY_SECONDS) * sample_rate)
+    reverberant = filters.fftconvolve(np.concatenate([np.zeros(delay), samples]), echoes)
+    reverberant[: len(samples)] += samples
+    return reverberant.astype(np.float32)
 
 
 @contextmanager
@@ -67,7 +117,7 @@ def augment(
     augmentation: AugmentationName,
     *,
     settings: Augment,
-    rate: int,
+    preprocess: Preprocess,
     seed: int,
     clip_id: str,
     copy_index: int,
@@ -80,21 +130,27 @@ def augment(
         Mono signal.
     augmentation : str
         Name of the augmentation.
-    settings : Augment
-        Section `augment` of the parameters.
-    rate : int
-        Sample rate in Hz.
+    settings, preprocess
+        Sections of the parameters. Copies of `CHANNELS` are preprocessed.
     seed, clip_id, copy_index
         Seed, clip and number of the augmented clip, which determine the random numbers together with `augmentation`.
 
     Returns
     -------
     ndarray of shape (n_augmented_samples,), float32
-        Scaled to a peak of at most `ser.audio.effects.PEAK_CEILING`. Time stretching and speed change the length.
+        Scaled to a peak of at most `ser.audio.effects.PEAK_CEILING`. Some augmentations change the length.
+
+    Raises
+    ------
+    AudioError
+        If nothing is left of the clip after preprocessing.
     """
+    rate = preprocess.sample_rate
     transform = make_transform(augmentation, settings, rate=rate)
     with _global_seed(seeding.derive_seed(seed, "augment", clip_id, augmentation, str(copy_index))):
         augmented = transform(samples=signal, sample_rate=rate)
+    if augmentation in CHANNELS:
+        return audio_clean.apply_effects(augmented.astype(np.float32), preprocess)
     peak = float(np.abs(augmented).max(initial=0))
     gain = np.float32(min(1.0, effects.PEAK_CEILING / max(peak, effects.PEAK_CEILING)))
     return (augmented * gain).astype(np.float32)
@@ -137,8 +193,9 @@ def _augment_batch(
         copies = []
         for name in settings.augmentations:
             for n in range(1, settings.n_copies(name) + 1):
-                copy = augment(signal, name, settings=settings, rate=row["sample_rate"], copy_index=n, **key)
-                copies.append(_row(row, copy, name=name, copy_index=n))
+                with suppress(audio_io.AudioError):  # preprocessing would reject such a recording
+                    copy = augment(signal, name, settings=settings, preprocess=preprocess, copy_index=n, **key)
+                    copies.append(_row(row, copy, name=name, copy_index=n))
         for condition, corruption in corruptions.corruptions(settings.robustness).items():
             if row["clip_id"] in corrupted:
                 with suppress(audio_io.AudioError):  # preprocessing would reject such a recording

@@ -8,7 +8,7 @@ import itertools
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -358,7 +358,9 @@ def _check_splits(table: pd.DataFrame, settings: Split) -> None:
         raise UserError(f"split: the {split} split of fold {fold} has no clip of {', '.join(absent)} ({keys}); {fix}.")
 
 
-def assign_splits(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool = True) -> pd.DataFrame:
+def assign_splits(
+    clips: pd.DataFrame, splits: pd.DataFrame, *, augmentations: Collection[str] | None = None
+) -> pd.DataFrame:
     """Assign clips, including augmented and corrupted ones, the class, fold and split of their original.
 
     Augmented clips are kept in training only, corrupted clips in test only.
@@ -369,8 +371,8 @@ def assign_splits(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool 
         Clip table.
     splits : DataFrame
         Split table.
-    augmented : bool
-        Whether to keep augmented clips.
+    augmentations : collection of str, optional
+        Augmentations whose clips are kept; all by default.
 
     Returns
     -------
@@ -378,8 +380,12 @@ def assign_splits(clips: pd.DataFrame, splits: pd.DataFrame, *, augmented: bool 
         Clip table with the class as `emotion`, and the columns fold and split.
     """
     joined = clips.drop(columns="emotion").merge(splits.rename(columns={"clip_id": "original_id"}), on="original_id")
-    required_split = is_corrupted(joined).map({True: "test", False: "train" if augmented else ""})
-    kept = joined[(joined.augmentation == "") | (joined.split == required_split)]
+    is_kept = True if augmentations is None else joined.augmentation.isin(augmentations)
+    kept = joined[
+        (joined.augmentation == "")
+        | (is_corrupted(joined) & (joined.split == "test"))
+        | ((joined.split == "train") & ~is_corrupted(joined) & is_kept)
+    ]
     return kept.sort_values(["original_id", "clip_id", "fold"], ignore_index=True)
 
 

@@ -1,6 +1,6 @@
 """Load training data: feature tables joined with the train, validation and test split."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -129,7 +129,7 @@ def read(
     corpora: Sequence[str],
     split_table: Path,
     *,
-    augmented: bool,
+    augmentations: Collection[str] | None = None,
     kinds: Sequence[str] | None = None,
     functionals_dir: Path | None = None,
 ) -> Dataset:
@@ -141,8 +141,8 @@ def read(
         Folder of the feature tables ``<corpus>.parquet``.
     corpora, split_table
         Names of the corpora, and output of the stage `split`.
-    augmented : bool
-        Include augmented clips in training.
+    augmentations : collection of str, optional
+        Augmentations whose clips are included in training; all by default.
     kinds : sequence of str, optional
         Frame features to read, such as mel; all by default.
     functionals_dir : Path, optional
@@ -165,7 +165,7 @@ def read(
     missing = set(split.clip_id) - set(clips.clip_id)
     if missing:
         raise UserError(f"{split_table} lists {min(missing)}, which has no features in {folder}; run `dvc repro`.")
-    table = splits.assign_splits(clips, split, augmented=augmented)
+    table = splits.assign_splits(clips, split, augmentations=augmentations)
     functionals = [functionals_dir / path.name for path in tables] if functionals_dir else []
     store = FeatureStore(tables, list(table.clip_id.unique()), kinds=kinds, functionals_paths=functionals)
     return Dataset(table=table, classes=canonical_order(list(split.emotion)), store=store)
@@ -177,7 +177,7 @@ def load_training_data(settings: TrainLstm, corpora: Sequence[str]) -> Dataset:
         paths.FRAMES,
         corpora,
         paths.SPLITS,
-        augmented=settings.use_augmented,
+        augmentations=None if settings.use_augmented else (),
         kinds=[*settings.spectral_features, *settings.prosody_features],
         functionals_dir=paths.FUNCTIONALS if settings.functionals_units else None,
     )

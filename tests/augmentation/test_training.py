@@ -22,6 +22,9 @@ TONE = sine(440, seconds=0.5, amplitude=0.2)
 IMPULSE = np.concatenate([silence(0.25), [np.float32(0.5)], silence(0.25)])
 RANGES = {
     "noise_snr_db": {"min": 10, "max": 30},
+    "band_low_hz": {"min": 80, "max": 400},
+    "band_high_hz": {"min": 2800, "max": 5000},
+    "rt60_seconds": {"min": 0.2, "max": 0.9},
     "time_stretch_rate": {"min": 0.85, "max": 1.15},
     "pitch_shift_semitones": {"min": -2, "max": 2},
     "time_shift_fraction": {"min": -0.1, "max": 0.1},
@@ -29,6 +32,7 @@ RANGES = {
 }
 ROBUSTNESS = {"n_clips": 0, "noise_snr_db": [10], "telephone": True, "rt60_seconds": [], "gain_db": []}
 PREPROCESS = factories.settings().preprocess
+PLAIN = factories.settings(preprocess={"denoise_strength": 0, "trim_top_db": None, "normalize": "none"}).preprocess
 
 
 def settings(*, corrupted: int = 0, **changes: Any) -> Augment:
@@ -43,14 +47,31 @@ def augment_table(clips: Path, chosen: Augment) -> list[dict[str, Any]]:
 
 
 def copies(name: str, n: int, *, signal: np.ndarray = TONE, **changes: Any) -> list[np.ndarray]:
-    common: dict[str, Any] = {"settings": settings(**changes), "rate": RATE, "seed": 1, "clip_id": "a"}
+    common: dict[str, Any] = {"settings": settings(**changes), "preprocess": PLAIN, "seed": 1, "clip_id": "a"}
     return [augment(signal, name, copy_index=index, **common) for index in range(1, n + 1)]
+
+
+WHITE = noise(seconds=1, level_db=-23, seed=1)
+CLICK = np.concatenate([[np.float32(0.5)], silence(1.5)])
+
+
+def bandwidth(signal: np.ndarray) -> float:
+    """Find the frequency in Hz below which 99 % of the energy of a signal is."""
+    energy = np.abs(np.fft.rfft(signal)) ** 2
+    return float(np.searchsorted(np.cumsum(energy) / energy.sum(), 0.99)) / len(signal) * RATE
+
+
+def decay_time(signal: np.ndarray) -> float:
+    """Find the time in seconds from the direct sound to the end of the reverberation."""
+    return float(np.flatnonzero(np.abs(signal) > 1e-7)[-1]) / RATE
 
 
 @pytest.mark.parametrize(
     ("name", "key", "signal", "measure", "tolerance"),
     [
         ("noise", "noise_snr_db", TONE, lambda copy: level_db(TONE) - level_db(copy - TONE), 0.2),
+        ("band_limit", "band_high_hz", WHITE, bandwidth, 400),
+        ("reverberation", "rt60_seconds", CLICK, decay_time, 0.1),
         ("time_stretch", "time_stretch_rate", TONE, lambda copy: len(TONE) / len(copy), 0.005),
         ("pitch_shift", "pitch_shift_semitones", TONE, lambda copy: 12 * np.log2(pitch(copy) / 440), 0.05),
         ("time_shift", "time_shift_fraction", IMPULSE, lambda copy: (copy.argmax() - 4000) / len(IMPULSE), 0.001),
@@ -92,7 +113,9 @@ def test_copy_is_a_function_of_seed_clip_and_number(name: str) -> None:
 
     def run(key: tuple[int, str, int]) -> bytes:
         seed, clip_id, index = key
-        return augment(TONE, name, settings=chosen, rate=RATE, seed=seed, clip_id=clip_id, copy_index=index).tobytes()
+        return augment(
+            TONE, name, settings=chosen, preprocess=PLAIN, seed=seed, clip_id=clip_id, copy_index=index
+        ).tobytes()
 
     forward = {key: run(key) for key in keys}
     assert {key: run(key) for key in reversed(keys)} == forward

@@ -64,7 +64,7 @@ def test_split_summary_counts_speakers_and_clips() -> None:
     table = split_of(clips, factories.split("speaker_independent", folds=3))
     lines = protocol.format_split_summary(clips, table)
     assert [line.partition(":")[0] for line in lines] == ["fold 1", "fold 2", "fold 3"]
-    fold = splits.assign_splits(clips, table[table.fold == 2], augmented=False)
+    fold = splits.assign_splits(clips, table[table.fold == 2], augmentations=())
     sizes = fold.groupby("split").agg({"speaker": "nunique", "clip_id": "size"})
     assert f"test {sizes.speaker.test} speakers, {sizes.clip_id.test} clips" in lines[1]
 

@@ -189,7 +189,7 @@ def test_augmented_clips_are_in_training_and_corrupted_clips_in_test(
 ) -> None:
     """All augmented clips of training and corrupted clips of test are kept, with the labels of their original."""
     copies = factories.with_copies(table(corpora), kinds=KINDS)
-    clips = splits.assign_splits(copies, split(corpora, protocol), augmented=augmented)
+    clips = splits.assign_splits(copies, split(corpora, protocol), augmentations=None if augmented else ())
     originals = clips[clips.augmentation == ""]
     assert list(originals.clip_id) == list(table(corpora).clip_id)
     expected = {("robustness_noise_10db", "test")} | ({("noise", "train")} if augmented else set())

@@ -57,7 +57,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(folder: Path, payload: str = "functionals", **options: Any) -> Dataset:
-    return training_data.read(folder / payload, ["ravdess"], folder / "splits.csv", augmented=True, **options)
+    return training_data.read(folder / payload, ["ravdess"], folder / "splits.csv", **options)
 
 
 class Trainer:

@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read(folder: Path, *, payload: str = "functionals", augmented: bool = True, **options: Any) -> Dataset:
     options = {"corpora": CORPORA, "split_table": folder / "splits.csv"} | options
-    return training_data.read(folder / payload, augmented=augmented, **options)
+    return training_data.read(folder / payload, augmentations=None if augmented else (), **options)
 
 
 def expected(*subsets: str, augmented: bool = True, fold: int = 1) -> pd.DataFrame:
