@@ -21,6 +21,7 @@ from ser.models import baselines, trainer
 from ser.predictions import table as prediction_table
 from stages import leakage, train_baselines, train_lstm
 from tests.helpers import factories
+from tests.helpers.signals import encode, silence, write_recordings
 
 ROOT = Path(__file__).parents[1]
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -289,3 +290,45 @@ def test_leakage_checks_get_each_row_with_its_features(project: Path, monkeypatc
     leakage.main()
     written = (project / "reports" / "leakage.csv").read_text().splitlines()
     assert written == ["probe,corpus,uar,clips,speakers,classes,note", "leak_clip,,0.5,9,4,2,"]
+
+
+@pytest.mark.parametrize(
+    ("emotions", "expected"),
+    [
+        ({}, []),
+        (
+            {"use": ["neutral", "happy", "sad"]},
+            ["in no split:", "emotion calm is not a class of this run (", "excluded.csv"],
+        ),
+        ({"merge": {"calm": "neutral"}}, ["relabelled by emotions.merge: calm to neutral (64)"]),
+    ],
+)
+def test_split_counts_what_it_leaves_out_or_relabels(emotions: Any, expected: list[str], project: Path) -> None:
+    """One line has the number of clips in no split, by reason, and one the number of merged labels."""
+    settings = yaml.safe_load(Path("params.yaml").read_text())
+    settings["emotions"] |= emotions
+    Path("params.yaml").write_text(yaml.safe_dump(settings))
+    result = invoke("split")
+    assert result.exit_code == 0, result.stderr
+    _, *notes = result.stdout.splitlines()
+    assert len(notes) == bool(expected)
+    assert all(part in notes[0] for part in expected)
+
+
+def test_download_and_preprocess_count_what_they_leave_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Songs and rejected recordings are one line each on the terminal; songs are also in the notes of the import."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    settings = factories.ordinary() | {"corpora": ["ravdess"]}
+    settings["download"] |= {"data_dir": "corpora", "allow_incomplete": True}
+    settings["preprocess"]["max_rejected_fraction"] = 0.5
+    Path("params.yaml").write_text(yaml.safe_dump(settings))
+    names = [f"03-01-0{emotion}-01-01-01-0{actor}.wav" for emotion in (3, 4) for actor in (1, 2, 3)]
+    write_recordings(Path("corpora/ravdess"), [*names, "03-02-03-01-01-01-01.wav"])
+    Path("corpora/ravdess", names[0]).write_bytes(encode(silence(1)))
+    output = invoke("download", "--corpus", "ravdess").stdout
+    assert "ravdess: songs: 1 file left out." in output.splitlines()
+    assert "ravdess: songs: 1 file left out." in Path("data/recordings/ravdess.txt").read_text().splitlines()
+    assert "warning: the stage split will fail" not in output
+    output = invoke("preprocess", "--corpus", "ravdess").stdout
+    assert output.splitlines() == ["1 of 6 recordings rejected: data/rejected/ravdess.csv"]
