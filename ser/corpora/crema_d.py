@@ -39,6 +39,13 @@ def _majority_votes() -> dict[str, list[str]]:
         return {row["name"]: [_VOTE_CODES[code] for code in row["voice"].split(":")] for row in csv.DictReader(file)}
 
 
+_SAME_FILES = (
+    ("1006_TIE_HAP_XX", "1006_TIE_NEU_XX"),
+    ("1013_WSI_DIS_XX", "1013_WSI_SAD_XX"),
+    ("1017_IWW_ANG_XX", "1017_IWW_FEA_XX"),
+)
+"""Recordings that were published twice, with different emotions. It is unknown which emotion is right."""
+
 CORPUS = Corpus(
     name="crema_d",
     title="Crowd-sourced Emotional Multimodal Actors Dataset (audio)",
@@ -56,14 +63,11 @@ CORPUS = Corpus(
     expected_files=lambda: [Path(file.filename).stem for file in _published()],
     aliases={"1040_ITH_SAD_X": "1040_ITH_SAD_XX"},  # the name in earlier releases, and on Kaggle
     known_bad={"1076_MTI_SAD_XX": "contains no speech"}
-    | dict.fromkeys(
-        (
-            *("1006_TIE_HAP_XX", "1006_TIE_NEU_XX", "1013_WSI_DIS_XX", "1013_WSI_SAD_XX"),
-            *("1017_IWW_ANG_XX", "1017_IWW_FEA_XX"),
-        ),
-        "published twice, as the same file with different emotions",
-    ),
+    | {name: f"is the same file as {other}" for pair in _SAME_FILES for name, other in (pair, pair[::-1])},
     majority_votes=_majority_votes,
-    notes=("Intensity is given for one sentence (IEO) only.",),
+    notes=(
+        "Intensity is given for one sentence (IEO) only.",
+        "One file was named 1040_ITH_SAD_X in earlier releases.",
+    ),
     published=_published,
 )

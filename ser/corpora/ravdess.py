@@ -29,6 +29,7 @@ CORPUS = Corpus(
     left_out={r"0[123]-02(-\d\d){5}": "songs", r"0[12]-01(-\d\d){5}": "recordings with video"},
     expected_files=_names,
     notes=(
+        "Songs (03-02-…) and recordings with video are left out and counted.",
         "Five files are stereo.",
         "Neutral has half as many clips as other emotions, as it has no strong intensity.",
     ),
