@@ -70,11 +70,12 @@ def check_lfs_pointers(source: Path, folder: Path) -> Iterator[None]:
 
 
 def _reject_lfs_pointers(folder: Path, *, source: Path) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    if pointers := [path for path in files if _is_lfs_pointer(path)]:
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    visible = [file for file in files if not any(part.startswith(".") for part in file.parts)]
+    if pointers := [file for file in visible if _is_lfs_pointer(folder / file)]:
         raise UserError(
-            f"{source}: {len(pointers)} of {pluralize(len(files), 'file')} are Git LFS pointers instead of audio, the "
-            f"first: {pointers[0].relative_to(folder)}. Fetch the audio with `git lfs pull` in a clone of the "
+            f"{source}: {len(pointers)} of {pluralize(len(visible), 'file')} are Git LFS pointers instead of audio, the "
+            f"first: {pointers[0]}. Fetch the audio with `git lfs pull` in a clone of the "
             "repository, as its ZIP archive may have only pointers, and run again."
         )
 
