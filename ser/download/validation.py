@@ -74,8 +74,8 @@ def _reject_lfs_pointers(folder: Path, *, source: Path) -> None:
     visible = [file for file in files if not any(part.startswith(".") for part in file.parts)]
     if pointers := [file for file in visible if _is_lfs_pointer(folder / file)]:
         raise UserError(
-            f"{source}: {len(pointers)} of {pluralize(len(visible), 'file')} are Git LFS pointers instead of audio, the "
-            f"first: {pointers[0]}. Fetch the audio with `git lfs pull` in a clone of the "
+            f"{source}: {len(pointers)} of {pluralize(len(visible), 'file')} are Git LFS pointers instead of audio, "
+            f"the first: {pointers[0]}. Fetch the audio with `git lfs pull` in a clone of the "
             "repository, as its ZIP archive may have only pointers, and run again."
         )
 
