@@ -26,7 +26,7 @@ def test_a_complete_corpus_is_counted() -> None:
     misspelt = [name.replace("OAF_bite_neutral", "OA_bite_neutral") for name in NAMES]
     summary, renamed = validate([*misspelt, "notes/spoken"])
     assert summary == "tess: 2800 of 2800 recordings, 2 of 2 speakers, 7 of 7 emotions."
-    assert "1 file " in renamed and "OA_bite_neutral is OAF_bite_neutral" in renamed
+    assert "1 misspelt file name" in renamed and "OA_bite_neutral is read as OAF_bite_neutral" in renamed
     assert validate(NAMES) == [summary]
 
 
