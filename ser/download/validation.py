@@ -38,8 +38,10 @@ def validate_corpus(recordings: Sequence[Recording], corpus: Corpus, *, allow_in
             f"{how_to_set('download.allow_incomplete', 'true')}."
         )
     renamed = sorted({stem for row in recordings if (stem := PurePosixPath(row.file).stem) in corpus.aliases})
+    if not renamed:
+        return [summary]
     listed = list_some([f"{stem} is read as {corpus.aliases[stem]}" for stem in renamed])
-    return [summary, *([f"{corpus.name}: {pluralize(len(renamed), 'misspelt file name')}: {listed}."] if renamed else [])]
+    return [summary, f"{corpus.name}: {pluralize(len(renamed), 'misspelt file name')}: {listed}."]
 
 
 def describe_rejected(recordings: Sequence[Recording], *, corpus: str) -> list[str]:
