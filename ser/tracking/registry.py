@@ -78,14 +78,14 @@ def signature(labels: tuple[str, ...]) -> "ModelSignature":
     """Describe the input and output columns of a served model, with one row per recording.
 
     The input is one of `path`, on the server; `audio`, the bytes of a file (base64 in JSON); `samples` with `rate` in
-    Hz.
+    Hz. Rows may differ, and MLflow rejects null in columns of other types than `AnyType`.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import Array
+    from mlflow.types.schema import AnyType
 
     text, number = DataType.string, DataType.double
-    inputs = {"path": text, "audio": DataType.binary, "samples": Array(number), "rate": number}
+    inputs = dict.fromkeys(["path", "audio", "samples", "rate"], AnyType())
     scores = dict.fromkeys(["confidence", *(f"prob_{label}" for label in labels)], number)
     outputs = {"label": text, **scores, "flags": text, "error": text}
     columns = (inputs, outputs)

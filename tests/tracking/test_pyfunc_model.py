@@ -1,20 +1,25 @@
 """Test served models (predictions of paths, bytes and samples, errors per row), and the model registry."""
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
 
 from ser.tracking import mlflow_runs, pyfunc_model, registry
 from ser.utils.errors import UserError
 from tests.helpers import mlflow_store
 
 LABELS = ("happy", "sad")
+OUTPUT = ["label", "confidence", "prob_happy", "prob_sad", "flags", "error"]
 
 
 class FakeModel:
@@ -30,10 +35,10 @@ class FakeModel:
         return SimpleNamespace(label=label, confidence=0.75, probabilities=probabilities, flags=flags)
 
 
-def predict(*rows: dict[str, Any]) -> pd.DataFrame:
+def predict(table: pd.DataFrame) -> pd.DataFrame:
     model = pyfunc_model.EmotionModel()
     model.model = FakeModel()
-    return model.predict(None, pd.DataFrame(rows))
+    return model.predict(None, table)
 
 
 @pytest.mark.parametrize(
@@ -42,13 +47,15 @@ def predict(*rows: dict[str, Any]) -> pd.DataFrame:
         ({"path": "a.wav"}, "str"),
         ({"path": "a.wav", "audio": None, "samples": None, "rate": float("nan")}, "str"),
         ({"audio": b"RIFF"}, "bytes"),
+        ({"audio": "UklG\nRg==\n"}, "bytes"),
+        ({"audio": bytearray(b"RIFF")}, "bytes"),
         ({"samples": [0.0, 0.5], "rate": 16000.0}, "tuple"),
         ({"samples": np.zeros(3), "rate": 8000}, "tuple"),
     ],
 )
 def test_inputs(row: dict[str, Any], label: str) -> None:
     """A path, bytes, and samples with their rate are predicted; empty columns are ignored."""
-    [output] = predict(row).to_dict("records")
+    [output] = predict(pd.DataFrame([row])).to_dict("records")
     scores = {"confidence": 0.75, "prob_happy": 0.75, "prob_sad": 0.25}
     assert output == {"label": label, **scores, "flags": "short,clipped", "error": ""}
 
@@ -61,14 +68,156 @@ def test_inputs(row: dict[str, Any], label: str) -> None:
         ({"rate": 8000}, "rate"),
         ({"path": "a.wav", "audio": b"RIFF"}, "audio, path"),
         ({"path": "bad.wav"}, "bad.wav"),
+        ({"path": ""}, "path"),
+        ({"path": 3}, "int"),
+        ({"audio": "no base64!"}, "base64"),
+        ({"audio": 3}, "audio"),
+        ({"samples": ["a"], "rate": 8000}, "samples"),
+        ({"samples": [[0.0], [0.0, 1.0]], "rate": 8000}, "samples"),
+        ({"samples": [0.0], "rate": 0.5}, "rate"),
+        ({"samples": [0.0], "rate": float("inf")}, "rate"),
+        ({"samples": [0.0], "rate": "fast"}, "rate"),
     ],
 )
 def test_errors_per_row(row: dict[str, Any], error: str) -> None:
-    """An unusable row has an error and no prediction; other rows are predicted."""
-    output = predict({"path": None} | row, {"path": "a.wav"})
-    assert error in output.error[0]
-    assert np.isnan(output.prob_happy[0])
-    assert output.label.tolist() == ["", "str"]
+    """An unusable row has an error and None otherwise; other rows are predicted, with the index of the input."""
+    table = pd.DataFrame([{"path": None} | row, {"path": "a.wav"}], index=[7, 3])
+    output = predict(table)
+    assert error in output.error[7]
+    assert output.index.tolist() == [7, 3]
+    assert list(output) == OUTPUT
+    assert all(value is None for value in output.loc[7].drop("error"))
+    assert (output.label[3], output.prob_happy[3], output.error[3]) == ("str", 0.75, "")
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"), [(["file"], "no column"), ([], "no row"), (["rate"], "rate"), (["samples", "sr"], "samples")]
+)
+def test_missing_columns(columns: list[str], found: str) -> None:
+    """An input without a column that is accepted is an error that names those, with HTTP status 400."""
+    with pytest.raises(MlflowException, match=rf"{found}.*path.*audio.*samples.*rate") as caught:
+        predict(pd.DataFrame([["a"] * len(columns)] * 2, columns=columns))
+    assert caught.value.get_http_status_code() == 400
+
+
+def test_no_rows() -> None:
+    """An empty table with columns gives an empty table of predictions."""
+    output = predict(pd.DataFrame({"path": []}))
+    assert (len(output), list(output)) == (0, OUTPUT)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Save a model with its signature, and load it as the scoring server does."""
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "card.json").write_text("{}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ser.inference.model.load", lambda _folder: FakeModel())
+        mlflow.pyfunc.save_model(
+            str(folder / "model"),
+            python_model=pyfunc_model.__file__,
+            artifacts={"model": str(folder / "card.json")},
+            pip_requirements=[],
+            signature=registry.signature(LABELS),
+        )
+        return mlflow.pyfunc.load_model(str(folder / "model"))
+
+
+def post(served: Any, body: Any) -> Any:
+    """Send JSON to the scoring server, and read strict JSON."""
+    schema = served.metadata.get_input_schema()
+    response = scoring_server.invocations(json.dumps(body).encode(), "application/json", served, schema)
+    assert (response.status, response.mimetype) == (200, "application/json")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not valid in JSON")
+
+    return json.loads(response.response, parse_constant=refuse)["predictions"]
+
+
+AUDIO = base64.b64encode(b"RIFF\0\0").decode()
+
+
+@pytest.mark.parametrize("key", ["dataframe_records", "inputs"])
+def test_served_rows_may_differ(served: Any, key: str) -> None:
+    """There is one prediction or error per row, in order, whatever the rows have."""
+    samples = {"samples": [0, 0.5], "rate": 8000}
+    rows = [{"path": "a.wav"}, {"audio": AUDIO}, samples, {"path": "bad.wav"}, {"file": "b.wav"}, {}, {"path": None}]
+    predictions = post(served, {key: rows})
+    assert [row["label"] for row in predictions] == ["str", "bytes", "tuple", None, None, None, None]
+    assert [bool(row["error"]) for row in predictions] == [False] * 3 + [True] * 4
+    assert predictions[3] == dict.fromkeys(OUTPUT) | {"error": "bad.wav: cannot be read."}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        {"path": ["a.wav", "bad.wav"]},
+        {"audio": [AUDIO, AUDIO]},
+        {"samples": [[0, 0.5], [0.5]], "rate": [8000, 8000]},
+    ],
+)
+@pytest.mark.parametrize("key", ["dataframe_split", "dataframe_records", "inputs", "columns", "instances"])
+def test_every_format_has_as_many_predictions_as_rows(served: Any, key: str, column: dict[str, list[Any]]) -> None:
+    """Tables by row and by column are equal; only samples of different length cannot be `instances`."""
+    rows = [dict(zip(column, values, strict=True)) for values in zip(*column.values(), strict=True)]
+    split = {"columns": list(column), "data": [list(row.values()) for row in rows]}
+    body = {"dataframe_split": split, "columns": column}.get(key, rows)
+    if key == "instances" and "samples" in column:
+        with pytest.raises(MlflowException, match="shape"):
+            post(served, {key: body})
+        return
+    predictions = post(served, {"inputs" if key == "columns" else key: body})
+    expected = {"path": ["str", None], "audio": ["bytes", "bytes"], "samples": ["tuple", "tuple"]}
+    assert [row["label"] for row in predictions] == expected[next(iter(column))]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dataframe_records": [{"file": "a"}, {"file": "b"}]},
+        {"dataframe_records": []},
+        {"dataframe_split": {"columns": ["file"], "data": [["a"]]}},
+        {"instances": ["a", "b"]},
+        {"instances": []},
+        {"inputs": {"file": ["a", "b"]}},
+        {"inputs": ["a"]},
+        {"inputs": {}},
+    ],
+)
+def test_served_input_without_columns(served: Any, body: Any) -> None:
+    """Wrong and missing columns are an error that names the accepted ones."""
+    with pytest.raises(MlflowException, match=r"path.*audio.*samples.*rate") as caught:
+        post(served, body)
+    assert caught.value.get_http_status_code() == 400
+
+
+def test_served_empty_table(served: Any) -> None:
+    """No rows give no predictions."""
+    assert post(served, {"dataframe_split": {"columns": ["path"], "data": []}}) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "labels"),
+    [
+        ({"path": ["a.wav", "bad.wav"]}, ["str", None]),
+        ({"path": ["a.wav"]}, ["str"]),
+        ({"path": []}, []),
+        ({"path": "a.wav"}, ["str"]),
+        ({"audio": [AUDIO, "no base64!"]}, ["bytes", None]),
+        ({"samples": [[0.0], [0.5]], "rate": [8000, 8000]}, ["tuple", "tuple"]),
+    ],
+)
+def test_dict_of_columns(served: Any, columns: dict[str, Any], labels: list[str | None]) -> None:
+    """A dict of lists has a row per value."""
+    assert served.predict(columns).label.tolist() == labels
+
+
+def test_pandas_input_with_all_columns(served: Any) -> None:
+    """Tables as Spark passes them, with missing values in unused columns, are predicted."""
+    columns = {"path": ["a.wav", None], "audio": [None, b"RIFF\0"], "samples": [None, None], "rate": [None, None]}
+    for table in (pd.DataFrame(columns), pd.DataFrame(columns, dtype=object)):
+        assert served.predict(table).label.tolist() == ["str", "bytes"]
 
 
 def test_integer_samples_keep_their_scale() -> None:
