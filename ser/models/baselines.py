@@ -82,7 +82,7 @@ class TemperatureScaledClassifier(ClassifierMixin, BaseEstimator):  # type: igno
     Parameters
     ----------
     estimator : estimator
-        Has `decision_function` (one-vs-rest) or `predict_proba`.
+        Has `predict_proba`, or the `decision_function` of `SVC` (one-vs-rest).
     temperature : float
         Fitted by `fit`, the function, on out-of-fold decision values.
     """
@@ -97,11 +97,11 @@ class TemperatureScaledClassifier(ClassifierMixin, BaseEstimator):  # type: igno
         return self
 
     def decision_function(self, vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
-        """Compute the (n_rows, n_classes) decision values, or logarithms of smoothed probabilities."""
+        """Compute the (n_rows, n_classes) margins of a support vector classifier, or log smoothed probabilities."""
         if not hasattr(self.estimator_, "decision_function"):
             return np.asarray(np.log(self.estimator_.predict_proba(vectors) + SMOOTHING))
         values = self.estimator_.decision_function(vectors)
-        return np.asarray(values if values.ndim == 2 else np.column_stack([-values, values]))
+        return _margins(values) if values.ndim == 2 else np.column_stack([-values, values])
 
     def predict_proba(self, vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
         """Compute (n_rows, n_classes) probabilities."""
@@ -110,6 +110,18 @@ class TemperatureScaledClassifier(ClassifierMixin, BaseEstimator):  # type: igno
     def predict(self, vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
         """Predict the class with the highest decision value of each row."""
         return np.asarray(self.classes_[self.decision_function(vectors).argmax(axis=1)])
+
+
+def _margins(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Convert decision values of `SVC`, won pairs of classes + s / (3 |s| + 3), to s, the sum of the pairs' margins.
+
+    The number of won pairs hardly depends on how certain a row is. It determines the predicted class, which keeps the
+    highest value.
+    """
+    excess = 3 * (values - values.round())
+    margins = excess / (1 - np.abs(excess))
+    margins[np.arange(len(values)), values.argmax(axis=1)] = margins.max(axis=1) + 1e-3
+    return np.asarray(margins)
 
 
 def _knn(seed: int) -> BaseEstimator:

@@ -54,7 +54,7 @@ class EmotionModel(PythonModel):  # type: ignore[misc]
     def _predict_row(self, row: dict[Any, Any]) -> dict[str, Any]:
         try:
             result = self.model.predict(parse_input(row))
-        except (UserError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:  # including UserError
             return {"error": str(error)}
         scores = {f"prob_{label}": value for label, value in result.probabilities.items()}
         flags = ",".join(result.flags)

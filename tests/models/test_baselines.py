@@ -3,6 +3,7 @@
 import os
 import pickle
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -75,12 +76,11 @@ def test_calibration_keeps_the_predicted_class(name: str, n_speakers: int, n_cla
         values, labels, folds = few_speakers(n_speakers, n_classes=n_classes, seed=seed)
         model = fit(name, values, labels, folds=folds)[0]
         unseen = few_speakers(n_speakers, n_classes=n_classes, seed=seed + 10)[0]
-        classifier = model.estimator_
         if name == "svm":
-            own = classifier.decision_function(unseen)
+            own = model.estimator_.decision_function(unseen)
             expected = (own > 0).astype(int) if n_classes == 2 else own.argmax(axis=1)
         else:
-            expected = classifier.predict(unseen)
+            expected = model.estimator_.predict(unseen)
         np.testing.assert_array_equal(baselines.predict(model, unseen).argmax(axis=1), expected)
         np.testing.assert_array_equal(model.predict(unseen), expected)
 
@@ -156,6 +156,25 @@ def test_svm_equals_scikit_learn(kernel: dict[str, Any]) -> None:
     model = fit("svm", grid=grid)[0].estimator_
     expected = make_pipeline(StandardScaler(), SVC(C=0.5, class_weight="balanced", **kernel)).fit(VALUES, LABELS)
     np.testing.assert_allclose(model.decision_function(HELD_OUT), expected.decision_function(HELD_OUT), atol=1e-3)
+
+
+@pytest.mark.parametrize("n_speakers", [2, 4])
+def test_svm_margins(n_speakers: int) -> None:
+    """Decision values are the sums of pairwise margins, except that of the class that wins most pairs, the highest."""
+    values, labels, folds = few_speakers(n_speakers)
+    model = fit("svm", values, labels, folds=folds)[0]
+    unseen = few_speakers(n_speakers, seed=1)[0]
+    pipeline, decisions = model.estimator_, model.decision_function(unseen)
+    winner = pipeline.decision_function(unseen).argmax(axis=1)
+    pairs = pipeline.set_params(model__decision_function_shape="ovo").decision_function(unseen)
+    sums = np.zeros((len(unseen), 5))
+    for margin, (one, other) in zip(pairs.T, combinations(range(5), 2), strict=True):
+        sums[:, one] += margin
+        sums[:, other] -= margin
+    others = np.arange(5) != winner[:, None]
+    np.testing.assert_allclose(decisions[others], sums[others])
+    np.testing.assert_allclose(decisions[~others], sums.max(axis=1) + 1e-3)
+    assert (sums.argmax(axis=1) != winner).any()
 
 
 def test_search_uses_the_given_folds() -> None:
