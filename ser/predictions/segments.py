@@ -16,7 +16,7 @@ from ser.predictions.temperature import log_softmax, logits
 if TYPE_CHECKING:
     import pandas as pd
 
-EVIDENCE_EXPONENT = 0.3
+EVIDENCE_EXPONENT = 0.5
 """Log probabilities of n equally long segments are multiplied by n to this power. Segments of a speaker in one emotion
 are neither equal (0) nor independent (1); chosen on joined clips of RAVDESS, EmoBox folds 3 to 6."""
 
