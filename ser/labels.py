@@ -8,6 +8,8 @@ from ser.utils.errors import UserError
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 """Canonical names, in the order of all tables, matrices and model outputs."""
+EMOTION_COLUMNS = ("emotion", "label", "class", "emotionlabel", "emotionclass", "emotionname", "emotions", "category")
+"""Accepted names of the emotion's column in users' tables and patterns, in lower case without separators."""
 LABEL_PATTERN = "[a-z]+(_[a-z]+)*"
 """Pattern of emotion names. Corpora may have others than `EMOTIONS`, such as ``bored``."""
 

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from ser import paths
-from ser.labels import LABEL_PATTERN
+from ser.labels import EMOTION_COLUMNS, LABEL_PATTERN
 from ser.utils.errors import UserError
 
 Emotion = Literal["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
@@ -158,7 +158,7 @@ class CustomCorpus(Settings):
             groups = re.compile(pattern).groupindex if pattern is not None else {"emotion": 1}
         except re.error as error:
             raise ValueError(f"is not a regular expression ({error})") from None
-        if "emotion" not in groups:
+        if not {group.replace("_", "").casefold() for group in groups} & {*EMOTION_COLUMNS}:
             raise ValueError("has no group (?P<emotion>…)")
         return pattern
 

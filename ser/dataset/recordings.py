@@ -10,6 +10,9 @@ from ser.utils.errors import UserError
 from ser.utils.files import write_csv
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au", ".caf", ".w64")
+"""Suffixes of the recordings of published corpora."""
+ALL_SUFFIXES = (*SUFFIXES, ".m4a", ".mp4", ".webm", ".weba", ".3gp", ".3gpp", ".amr", ".aac", ".wma", ".mka", ".ac3")
+"""Suffixes of files of users that are imported, or rejected with a reason if they are not audio."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,10 @@ class Recording:
 COLUMNS = tuple(field.name for field in fields(Recording))
 
 
-def find_recordings(folder: Path) -> list[PurePosixPath]:
+def find_recordings(folder: Path, *, any_format: bool = False) -> list[PurePosixPath]:
     """List the audio files in a folder and its subfolders, except hidden ones, as sorted relative paths.
+
+    By default, these are the files with one of `SUFFIXES`; with `any_format`, those with one of `ALL_SUFFIXES`.
 
     Raises
     ------
@@ -63,11 +68,12 @@ def find_recordings(folder: Path) -> list[PurePosixPath]:
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; expected the folder of a corpus's recordings.")
     files = (PurePosixPath(path.relative_to(folder).as_posix()) for path in _walk(folder))
-    files = (file for file in files if file.suffix.lower() in SUFFIXES)
-    visible = [file for file in files if not any(part.startswith(".") for part in file.parts)]
-    if not visible:
-        raise UserError(f"{folder} contains no recordings ({', '.join(SUFFIXES)}); put the files of the corpus there.")
-    return sorted(visible)
+    files = (file for file in files if not any(part.startswith(".") for part in file.parts))
+    suffixes = ALL_SUFFIXES if any_format else SUFFIXES
+    recordings = [file for file in files if file.suffix.lower() in suffixes]
+    if not recordings:
+        raise UserError(f"{folder} contains no recordings ({', '.join(suffixes)}); put the files of the corpus there.")
+    return sorted(recordings)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

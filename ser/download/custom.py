@@ -1,17 +1,21 @@
 """Import custom corpora: labels from a CSV file, from folder names, or from file paths by a regular expression."""
 
-import csv
 import re
 import shutil
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from operator import attrgetter
 from pathlib import Path, PurePath, PurePosixPath
 
 from ser.audio import io as audio_io
 from ser.dataset.clip_metadata import speaker_id
+from ser.dataset.name_folding import fold_names, is_missing, tidy
 from ser.dataset.recordings import Recording, find_recordings, reject_repeated_names
+from ser.download.file_matching import exists, match_files
+from ser.download.label_table import canonical_columns, read_label_table
 from ser.download.validation import list_some
 from ser.labels import EMOTIONS
 from ser.params import CustomCorpus
@@ -21,11 +25,10 @@ from ser.utils.progress import progress
 from ser.utils.text import pluralize
 
 LABELS = "labels.csv"
-REQUIRED = {"file", "emotion"}
-OPTIONAL = {"speaker", "sex", "sentence", "language", "intensity"}
-_SYNONYMS = {"text": "sentence"}
-"""Column of users' tables, and group of their patterns -> column of the recording table."""
-_SEXES = {"": "", "f": "f", "female": "f", "m": "m", "male": "m"}
+_FOLDED = ("speaker", "sentence", "intensity", "language")
+"""Columns in which different spellings of one value are taken as one."""
+_MAX_EXAMPLES = 3
+_SEXES = {"f": "f", "female": "f", "woman": "f", "w": "f", "m": "m", "male": "m", "man": "m"}
 
 
 def import_custom_corpus(
@@ -52,21 +55,24 @@ def import_custom_corpus(
         key = f"custom_corpora.{name}.folder"
         raise UserError(f"{key} is null; expected a folder: {how_to_set(key, 'FOLDER')}.")
     source = root / Path(settings.folder).expanduser()
-    files = find_recordings(source)
+    files = find_recordings(source, any_format=True)
     emotions = {_normalize(label): emotion for label, emotion in settings.emotions.items()}
-    if settings.pattern is not None:
-        labelled = [_parse_path(file, settings.pattern, name=name) for file in files]
-    elif settings.labels is not None or (source / LABELS).is_file():
-        table = source / LABELS if settings.labels is None else root / Path(settings.labels).expanduser()
-        labelled = _read_table(table, files, source=source)
-    else:
-        labelled = [_parse_folders(file, labels={*EMOTIONS, *emotions}, name=name) for file in files]
+    given, adapted = _read_labels(settings, files, {*EMOTIONS, *emotions}, source=source, name=name, root=root)
+    labelled = [row for row in given if not is_missing(row.emotion) or _normalize(row.emotion) in emotions]
+    if not labelled:
+        raise UserError(
+            f"custom_corpora.{name}: no emotion is given for {list_some([row.file for row in given])}; expected one of "
+            f"{', '.join(EMOTIONS)} for each recording."
+        )
+    labelled, folded = _fold_values(labelled)
     recordings = reject_repeated_names(
         _normalize_row(recording, emotions, language=settings.language, name=name) for recording in labelled
     )
     _check_emotions(recordings, known={*EMOTIONS, *settings.emotions.values()}, name=name)
     _check_speakers(recordings, name=name)
-    notes = [*_summarize(recordings, files, name=name), *_describe_duplicates(recordings, source, name=name)]
+    notes = [*_summarize(recordings, name=name), *(f"{name}: {note}." for note in [*adapted, *folded])]
+    notes += _describe_ignored(recordings, given, files, name=name)
+    notes += _describe_duplicates(recordings, source, name=name)
     notes += _describe_rates(recordings, source, name=name)
     copy_recordings(source, folder, [recording.file for recording in recordings], name=name)
     return recordings, notes
@@ -79,12 +85,32 @@ def copy_recordings(source: Path, folder: Path, files: Collection[PurePath | str
         shutil.copyfile(source / file, folder / file)
 
 
+def _read_labels(
+    settings: CustomCorpus,
+    files: Sequence[PurePosixPath],
+    labels: Collection[str],
+    *,
+    source: Path,
+    name: str,
+    root: Path,
+) -> tuple[list[Recording], list[str]]:
+    """Read the values as given, and describe what was adapted."""
+    if settings.pattern is not None:
+        return [_parse_path(file, settings.pattern, name=name) for file in files], []
+    if settings.labels is not None or (source / LABELS).is_file():
+        table = source / LABELS if settings.labels is None else root / Path(settings.labels).expanduser()
+        return _read_table(table, files, source=source, root=root)
+    return [_parse_folders(file, labels=labels, name=name) for file in files], []
+
+
 def _parse_path(file: PurePosixPath, pattern: str, *, name: str) -> Recording:
-    match = re.search(f"(?:^|/)(?:{pattern})$", str(file.with_suffix("")))
+    path, composed = (unicodedata.normalize("NFC", text) for text in (str(file.with_suffix("")), pattern))
+    match = re.search(f"(?:^|/)(?:{composed})$", path)
     if match is None:
         raise UserError(f"custom_corpora.{name}.pattern does not match {file}; fix the pattern, or remove the file.")
-    groups = match.groupdict()
-    return _recording({_canonical_column(group, groups): value for group, value in groups.items()}, str(file))
+    groups = match.groupdict(default="")
+    values, columns = list(groups.values()), canonical_columns(groups)
+    return Recording(**{column: values[position] for column, position in columns.items()} | {"file": str(file)})
 
 
 def _parse_folders(file: PurePosixPath, *, labels: Collection[str], name: str) -> Recording:
@@ -99,56 +125,68 @@ def _parse_folders(file: PurePosixPath, *, labels: Collection[str], name: str) -
     return Recording(file=str(file), emotion=emotion)
 
 
-def _recording(columns: Mapping[str, str | None], file: str) -> Recording:
-    known = {key: (value or "").strip() for key, value in columns.items() if key in REQUIRED | OPTIONAL}
-    return Recording(**known | {"file": file})
-
-
-def _read_table(table: Path, files: Sequence[PurePosixPath], *, source: Path) -> list[Recording]:
-    rows = _read_rows(table)
-    if not all((row["file"] or "").strip() for row in rows):
-        raise UserError(f"{table}: a row has no file; add its path in the column file, or remove the row.")
-    names = [str(PurePosixPath(row["file"].strip())) for row in rows]
-    if missing := set(names) - set(map(str, files)):
-        raise UserError(f"{table}: not in {source}: {list_some(missing)}; paths must be relative to that folder.")
-    if repeated := [file for file, count in Counter(names).items() if count > 1]:
-        raise UserError(f"{table}: {list_some(repeated)} is listed more than once; keep one row per file.")
-    return [_recording(row, file) for row, file in zip(rows, names, strict=True)]
-
-
-def _read_rows(table: Path) -> list[dict[str, str]]:
-    try:
-        text = table.read_text("utf-8-sig")
-    except (UnicodeDecodeError, OSError) as error:
+def _read_table(
+    table: Path, files: Sequence[PurePosixPath], *, source: Path, root: Path
+) -> tuple[list[Recording], list[str]]:
+    rows, notes = read_label_table(table)
+    names = [row["file"] for row in rows]
+    matches, adapted = match_files(set(names), set(map(str, files)), folder=source, bases=(table.parent, root))
+    if missing := [name for name, found in matches.items() if not found]:
+        others = [name for name in missing if exists(source / name)]
         raise UserError(
-            f"{table} cannot be read: {error}; expected CSV in UTF-8. Relative paths start at the project's root."
-        ) from None
-    header = text.split("\n", 1)[0]
-    rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))
-    columns = [column.strip().lower() for column in rows.fieldnames or ()]
-    rows.fieldnames = [_canonical_column(column, columns) for column in columns]
-    filled = [row for row in rows if any(row.values())]
-    if not filled or not set(columns) >= REQUIRED:
-        raise UserError(
-            f"{table}: {pluralize(len(filled), 'row')} with the columns {', '.join(columns) or 'none'}; expected a row "
-            f"per recording with file and emotion, and optionally {', '.join(sorted(OPTIONAL))}."
+            f"{table}: not in {source}: {list_some(missing)}; paths must be relative to that folder."
+            f"{f' Not audio: {list_some(others)}.' if others else ''}"
         )
-    return filled
+    if ambiguous := [f"{name} ({' or '.join(found)})" for name, found in matches.items() if len(found) > 1]:
+        raise UserError(f"{table}: more than one file matches {list_some(ambiguous)}; write the path as in {source}.")
+    if repeated := [file for file, count in Counter(matches[name][0] for name in names).items() if count > 1]:
+        raise UserError(f"{table}: {list_some(repeated)} is listed more than once; keep one row per file.")
+    notes += [
+        f"{kind} in {pluralize(len(pairs), 'path')} of {table.name} ({_examples(pairs)})"
+        for kind, pairs in adapted.items()
+    ]
+    return [Recording(**row | {"file": matches[row["file"]][0]}) for row in rows], notes
 
 
-def _canonical_column(column: str, columns: Collection[str]) -> str:
-    """Replace a synonym by the name of the column, unless that is present too."""
-    canonical = _SYNONYMS.get(column, column)
-    return column if canonical in columns else canonical
+def _examples(items: Iterable[str]) -> str:
+    listed = sorted(items)
+    return ", ".join(listed[:_MAX_EXAMPLES]) + (", …" if len(listed) > _MAX_EXAMPLES else "")
+
+
+def _fold_values(recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]]:
+    """Write each value of the columns `_FOLDED` in one way, and describe the changes in notes."""
+    notes, rows = [], list(recordings)
+    for column in _FOLDED:
+        values = list(map(attrgetter(column), rows))
+        folded = fold_names(values)
+        rows = [replace(row, **{column: folded[value]}) for row, value in zip(rows, values, strict=True)]
+        spellings: dict[str, set[str]] = defaultdict(set)
+        for value, kept in folded.items():
+            spellings[kept].add(value)
+        missing = spellings.pop("", set()) - {""}
+        changed = {kept: given for kept, given in spellings.items() if given != {kept}}
+        pairs = [f"{', '.join(map(_visible, sorted(given)))} → {kept}" for kept, given in changed.items()]
+        if pairs:
+            counted = pluralize(len(pairs), f"{column} is", f"{column}s are")
+            notes.append(f"{counted} written in several or other ways, each taken as one: {_examples(pairs)}")
+        if missing:
+            count = pluralize(sum(value in missing for value in values), "recording")
+            notes.append(f"{column}: {', '.join(sorted(missing))} means unknown, in {count}")
+    return rows, notes
+
+
+def _visible(text: str) -> str:
+    """Escape characters that are not visible, or not distinguishable from others."""
+    return text if text == tidy(text) else ascii(text)
 
 
 def _normalize(label: str) -> str:
-    return label.strip().lower()
+    return tidy(label).lower()
 
 
 def _normalize_row(recording: Recording, emotions: Mapping[str, str], *, language: str, name: str) -> Recording:
     """Map the emotion, sex, speaker and language to the values of the recording table."""
-    sex = _SEXES.get(_normalize(recording.sex))
+    sex = "" if is_missing(recording.sex) else _SEXES.get(_normalize(recording.sex))
     if sex is None:
         raise UserError(f"custom_corpora.{name}: {recording.file} has sex {recording.sex!r}; expected f, m or nothing.")
     label = _normalize(recording.emotion)
@@ -157,7 +195,7 @@ def _normalize_row(recording: Recording, emotions: Mapping[str, str], *, languag
         speaker=speaker_id(name, recording.speaker),
         sex=sex,
         emotion=emotions.get(label, label),
-        language=recording.language or language,
+        language=recording.language.lower() or language,
     )
 
 
@@ -186,7 +224,7 @@ def _check_speakers(recordings: Sequence[Recording], *, name: str) -> None:
         )
 
 
-def _summarize(recordings: Sequence[Recording], files: Sequence[PurePosixPath], *, name: str) -> list[str]:
+def _summarize(recordings: Sequence[Recording], *, name: str) -> list[str]:
     emotions = Counter(recording.emotion for recording in recordings)
     counts = ", ".join(f"{emotion} {count}" for emotion, count in sorted(emotions.items()))
     speakers = {recording.speaker for recording in recordings}
@@ -197,9 +235,18 @@ def _summarize(recordings: Sequence[Recording], files: Sequence[PurePosixPath], 
         notes.append(f"{name}: speakers are unknown: no score on these recordings will be speaker-independent.")
     if extra := sorted(set(emotions) - set(EMOTIONS)):
         notes.append(f"{name}: excluded from a run unless emotions.extra names it: {', '.join(extra)}.")
-    if unlabelled := set(map(str, files)) - {recording.file for recording in recordings}:
-        notes.append(f"{name}: without a label, ignored: {list_some(unlabelled)}.")
     return notes
+
+
+def _describe_ignored(
+    recordings: Sequence[Recording], given: Sequence[Recording], files: Sequence[PurePosixPath], *, name: str
+) -> list[str]:
+    listed, used = {row.file for row in given}, {row.file for row in recordings}
+    ignored = {
+        "without a label, ignored": set(map(str, files)) - listed,
+        f"no emotion is given for {pluralize(len(listed - used), 'recording')}, ignored": listed - used,
+    }
+    return [f"{name}: {what}: {list_some(names)}." for what, names in ignored.items() if names]
 
 
 def _describe_duplicates(recordings: Iterable[Recording], source: Path, *, name: str) -> list[str]:

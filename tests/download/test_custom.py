@@ -92,7 +92,7 @@ def test_labels_in_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
-        ("file,label\na.wav,sad\n", ["labels.csv", "file, label", "file and emotion"]),
+        ("file,feeling\na.wav,sad\n", ["labels.csv", "file, feeling", "file and emotion"]),
         ("file,emotion\nx.wav,sad\na.wav,sad\n", ["labels.csv", "voices", "x.wav"]),
         ("file,emotion\na.wav,sad\na.wav,happy\n", ["labels.csv", "a.wav"]),
         (
@@ -101,7 +101,7 @@ def test_labels_in_paths(tmp_path: Path) -> None:
         ),
         ("file,emotion\na.wav,Glück\n", ["in params.yaml, custom_corpora.mine.emotions: {'glück': neutral}"]),
         ("file,emotion\na.wav,sad\n,sad\n", ["labels.csv", "no file"]),
-        ("file,emotion\na.wav,\nb.wav,sad\n", ["no label (1 recording)"]),
+        ("file,emotion\na.wav,\nb.wav,n/a\n", ["no emotion", "a.wav, b.wav"]),
         ("file,emotion,sex\na.wav,sad,x\n", ["a.wav", "'x'", "f, m"]),
         ("file,emotion,speaker\na.wav,sad,\nb.wav,sad,bo\n", ["no speaker", "a.wav"]),
         ("file,emotion\n", ["labels.csv", "0 rows"]),
