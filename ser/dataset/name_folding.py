@@ -5,9 +5,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
-_MISSING = {"", "missing", "na", "nan", "nat", "nil", "none", "null", "undefined", "unk", "unknown", "unspecified"}
+_MISSING = {
+    *("", "missing", "na", "nan", "nat", "nil", "none", "notapplicable", "notavailable", "null", "speakerunknown"),
+    *("undefined", "unk", "unknown", "unknownspeaker", "unspecified"),
+}
 """Words for missing values, without punctuation: ``n/a`` and ``<NA>`` are ``na``, ``?`` and ``-`` are empty."""
-_PLACEHOLDERS = re.compile(r"[\s?\-./\\<>()\[\]#_'\"]+")
+_PLACEHOLDERS = re.compile(r"[\s?!*\-./\\<>()\[\]#_'\"]+")
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"))
 
 
@@ -20,6 +23,11 @@ def tidy(text: str) -> str:
 
 def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) in {"Cf", "Cc"} and not character.isspace()
+
+
+def visible(text: str) -> str:
+    """Escape characters that are invisible, or look like others."""
+    return text if text == tidy(text) else ascii(text)
 
 
 def is_missing(text: str) -> bool:
@@ -36,6 +44,7 @@ def folding_key(text: str) -> str:
     text = unicodedata.normalize("NFKC", tidy(text).casefold())
     text = re.sub(r"^([+-]?\d+)[.,]0+$", r"\1", text)
     words = re.sub(r"[\s_\-]+", " ", text).strip(" .,;:!?'\"")
+    words = re.sub(r"(?<!\d) | (?!\d)", "", words)  # but 1-11 is not 11-1
     return re.sub(r"(?<!\d)0+(?=\d)", "", words) or text
 
 

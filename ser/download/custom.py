@@ -12,7 +12,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from ser.audio import io as audio_io
 from ser.dataset.clip_metadata import speaker_id
-from ser.dataset.name_folding import fold_names, is_missing, tidy
+from ser.dataset.name_folding import fold_names, is_missing, tidy, visible
 from ser.dataset.recordings import Recording, find_recordings, reject_repeated_names
 from ser.download.file_matching import exists, match_files
 from ser.download.label_table import canonical_columns, read_label_table
@@ -156,28 +156,23 @@ def _examples(items: Iterable[str]) -> str:
 def _fold_values(recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]]:
     """Write each value of the columns `_FOLDED` in one way, and describe the changes in notes."""
     notes, rows = [], list(recordings)
-    for column in _FOLDED:
+    for column in (*_FOLDED, "sex"):
         values = list(map(attrgetter(column), rows))
         folded = fold_names(values)
         rows = [replace(row, **{column: folded[value]}) for row, value in zip(rows, values, strict=True)]
         spellings: dict[str, set[str]] = defaultdict(set)
         for value, kept in folded.items():
             spellings[kept].add(value)
-        missing = spellings.pop("", set()) - {""}
+        missing = {value for value in spellings.pop("", ()) if value.strip()}
         changed = {kept: given for kept, given in spellings.items() if given != {kept}}
-        pairs = [f"{', '.join(map(_visible, sorted(given)))} → {kept}" for kept, given in changed.items()]
-        if pairs:
+        pairs = [f"{', '.join(map(visible, sorted(given)))} → {kept}" for kept, given in changed.items()]
+        if pairs and column != "sex":  # its spellings are in _SEXES
             counted = pluralize(len(pairs), f"{column} is", f"{column}s are")
             notes.append(f"{counted} written in several or other ways, each taken as one: {_examples(pairs)}")
         if missing:
             count = pluralize(sum(value in missing for value in values), "recording")
-            notes.append(f"{column}: {', '.join(sorted(missing))} means unknown, in {count}")
+            notes.append(f"{column}: {', '.join(map(visible, sorted(missing)))} means unknown, in {count}")
     return rows, notes
-
-
-def _visible(text: str) -> str:
-    """Escape characters that are not visible, or not distinguishable from others."""
-    return text if text == tidy(text) else ascii(text)
 
 
 def _normalize(label: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from ser.dataset.name_folding import tidy
+from ser.dataset.name_folding import tidy, visible
 from ser.dataset.recordings import ALL_SUFFIXES
 
 
@@ -69,7 +69,7 @@ def match_files(
             difference: bool(difference),
         }
         for each in [each for each, applies in differences.items() if applies and len(matches[name]) == 1]:
-            adapted[each].append(f"{name} → {matches[name][0]}")
+            adapted[each].append(f"{visible(name)} → {visible(matches[name][0])}")
     return matches, dict(adapted)
 
 

@@ -123,15 +123,15 @@ def _decode(path: Path) -> tuple[str, str]:
 def _parse(text: str, *, delimiter: str | None, path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Parse the header, and the rows that are not empty with the number of their line."""
 
-    def parse(delimiter: str) -> Any:
-        return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    def parse(delimiter: str, *, strict: bool = False) -> Any:
+        return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=strict)
 
     def count_columns(delimiter: str) -> tuple[int, int]:
         header: list[str] = next(parse(delimiter), [])
         return len(canonical_columns(header)), len(header)
 
     try:
-        rows = parse(delimiter or max(",;\t", key=count_columns))
+        rows = parse(delimiter or max(",;\t", key=count_columns), strict=True)
         header = [tidy(name).casefold() for name in next(rows, [])]
         lines = [(rows.line_num, [value.strip() for value in row]) for row in rows]
     except csv.Error as error:

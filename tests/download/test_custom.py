@@ -1,5 +1,6 @@
 """A user's recordings are imported with their labels, or a one-line error describes what to fix."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,99 @@ def test_identical_files(root: Path) -> None:
     label(root, "file,emotion\na.wav,sad\nb.wav,happy\n")
     with pytest.raises(UserError, match=r"a\.wav \(sad, mine-\), b\.wav \(happy, mine-\)"):
         import_corpus(root)
+
+
+def test_the_copy_of_a_file_in_folders_of_two_emotions_is_an_error(tmp_path: Path) -> None:
+    """It names both files, also if their names and suffixes differ."""
+    write(tmp_path / "voices", {"angry/a.wav": 200, "sad/b.wav": 250})
+    (tmp_path / "voices" / "sad" / "c.dat.WAV").write_bytes((tmp_path / "voices" / "angry" / "a.wav").read_bytes())
+    with pytest.raises(UserError, match=r"angry/a\.wav \(angry.*sad/c\.dat\.WAV \(sad"):
+        import_corpus(tmp_path)
+
+
+def speakers_of(recordings: Sequence[Recording]) -> list[str]:
+    return [recording.speaker for recording in recordings]
+
+
+@pytest.mark.parametrize(
+    ("spellings", "folded"),
+    [
+        (["anna", "Anna", "anna"], "anna"),
+        (["01", "1", "1.0"], "1"),
+        (["Zoë", unicodedata.normalize("NFD", "Zoë"), "ZOË"], "Zoë"),
+        (["Anna B", " anna  b", "anna\u00a0b"], "anna b"),
+        (["\uff21nna", "Anna", "Anna"], "Anna"),
+    ],
+)
+def test_spellings_of_a_speaker_are_one(spellings: Sequence[str], folded: str, root: Path) -> None:
+    """Tables and patterns are treated alike; one note has the spellings and the name that is used."""
+    rows = zip(["a.wav", "b.wav", "d.mp3.wav"], spellings, strict=True)
+    label(root, "file,emotion,speaker\n" + "".join(f"{file},sad,{spelling}\n" for file, spelling in rows))
+    recordings, notes = import_corpus(root)
+    assert speakers_of(recordings) == [f"mine-{folded}"] * 3
+    assert sum(f"→ {folded}" in note for note in notes) == 1
+    write(root / "paths", {f"{spelling}/{n}_sad.wav": 200 + 10 * n for n, spelling in enumerate(spellings)})
+    recordings, notes = import_corpus(root, folder="paths", pattern=r"(?P<Speaker_ID>[^/]+)/\d_(?P<label>\w+)")
+    assert speakers_of(recordings) == [f"mine-{folded}"] * 3
+    assert sum(f"→ {folded}" in note for note in notes) == 1
+
+
+def test_words_for_missing_values(root: Path) -> None:
+    """They are no speaker, sentence or sex; a note counts them."""
+    table = (
+        "file,emotion,speaker,sentence,sex\na.wav,sad,nan,?,unknown\nb.wav,sad,NA,Hello,-\nd.mp3.wav,sad,-,hello ,F\n"
+    )
+    label(root, table)
+    recordings, notes = import_corpus(root)
+    assert speakers_of(recordings) == ["mine-"] * 3
+    assert [recording.sentence for recording in recordings] == ["", "hello", "hello"]
+    assert [recording.sex for recording in recordings] == ["", "", "f"]
+    assert any("speaker: -, NA, nan" in note and "3 recordings" in note for note in notes)
+    label(root, "file,emotion,speaker\na.wav,sad,anna\nb.wav,sad,unknown\n")
+    with pytest.raises(UserError, match=r"no speaker is given for b\.wav"):
+        import_corpus(root)
+
+
+def test_recordings_without_an_emotion_are_listed(root: Path) -> None:
+    """They are ignored like those that the table does not list; a word that `emotions` maps is an emotion."""
+    label(root, "file,emotion\na.wav,sad\nb.wav,\nd.mp3.wav,n/a\n")
+    recordings, notes = import_corpus(root)
+    assert [recording.file for recording in recordings] == ["a.wav"]
+    assert any("2 recordings" in note and note.endswith("b.wav, d.mp3.wav.") for note in notes)
+    assert any(note.endswith("ignored: deep/er/c.flac.") for note in notes)
+    recordings, _ = import_corpus(root, emotions={"N/A": "neutral"})
+    assert [recording.emotion for recording in recordings] == ["sad", "neutral"]
+
+
+def test_adapted_paths_and_columns_are_noted(root: Path) -> None:
+    """There is one note per kind, with a count and examples."""
+    rows = [f"{root}/voices/a.wav;sad;f", "B.wav;sad;f", "d.mp3.flac;happy;f", r"deep\er\c.flac;happy;f"]
+    label(root, "sep=;\nfilename;class;age\n" + "\n".join(rows))
+    recordings, notes = import_corpus(root)
+    assert [recording.file for recording in recordings] == ["a.wav", "b.wav", "d.mp3.wav", "deep/er/c.flac"]
+    for part in (
+        *("sep=;", "filename → file, class → emotion", "ignored: age", "absolute paths in 1 path"),
+        *("another case or blanks in 1 path", "B.wav → b.wav", "suffix in 1 path", "backslashes in 1 path"),
+    ):
+        assert sum(part in note for note in notes) == 1, part
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("file,emotion\nnotes,sad\n", ["not in", "notes", "Not audio"]),
+        ("file,emotion\nd.wav,sad\n", ["more than one", "x/d.wav or y/d.wav"]),
+        ("file,emotion\na.wav,sad\nA.wav,sad\n", ["a.wav", "more than once"]),
+    ],
+)
+def test_names_that_are_not_one_file_are_an_error(table: str, expected: Sequence[str], root: Path) -> None:
+    """The error names them, and the files that they may mean."""
+    write(root / "voices", {"x/d.wav": 300, "y/d.wav": 350})
+    (root / "voices" / "notes").write_text("not audio")
+    label(root, table)
+    with pytest.raises(UserError) as error:
+        import_corpus(root)
+    assert all(part in str(error.value) for part in ["labels.csv", *expected])
 
 
 def test_mixed_sample_rates_are_noted(root: Path) -> None:
