@@ -1,6 +1,6 @@
 """Test all evaluation protocols: held-out groups are not in training, and each clip is tested once."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from ser.corpora.base import known_corpora, load_corpus, published_folds
 from ser.dataset import splits
+from ser.download.custom import import_custom_corpus
 from ser.evaluation import metrics
 from ser.utils.errors import UserError
+from ser.utils.files import write_csv
 from tests.evaluation.test_leakage import features
 from tests.helpers import factories
+from tests.helpers.signals import encode, sine
 
 EMOBOX: tuple[str, dict[str, Any]] = ("speaker_independent", {"published": "emobox"})
 MERGED = factories.emotions(calm="neutral")
@@ -119,6 +122,68 @@ def test_held_out_groups_are_not_in_training(case: Case, seed: int) -> None:
             if corpus != "all" or case.protocol != "text_independent":  # corpora may have equal names of sentences
                 assert not values(clips, case.group, "test") & values(clips, case.group, "train", "val")
             assert not values(clips, case.val_group, "val") & values(clips, case.val_group, "train")
+
+
+PEOPLE = [
+    ["anna", "Anna", " ANNA", "\uff41nna"],
+    ["1", "01", "1.0", "\uff11"],
+    ["Zoë", "Zoe\u0308", "zoë", "ZOË "],
+    ["Anna B", "anna  b", "anna\u00a0B", "Anna-B"],
+    ["Bo", "bo", "BO", "b\u200bo"],
+]
+"""Spellings of each speaker's name."""
+SENTENCES = [["It is late", "it is late.", "It  is\u00a0LATE"], ["02", "2", "2.0"], ["a", "A", " a"]]
+
+
+@pytest.mark.parametrize("protocol", ["speaker_independent", "text_independent"])
+@pytest.mark.parametrize("source", ["table", "pattern"])
+def test_spellings_of_a_speaker_or_sentence_are_not_split(source: str, protocol: str, tmp_path: Path) -> None:
+    """Imported speakers and sentences are each in one split, however the user's labels spell them."""
+    pattern = r"(?P<speaker>[^/]+)/(?P<text>[^/]+)/\w+_(?P<emotion>\w+)"
+    clips = imported(tmp_path, pattern=pattern if source == "pattern" else "")
+    column, n_groups = {"speaker_independent": ("person", 5), "text_independent": ("said", 3)}[protocol]
+    assert (clips.speaker.nunique(), clips.sentence.nunique()) == (5, 3)
+    settings, emotions = factories.split(protocol, folds=n_groups), factories.emotions("sad", "happy")
+    for seed in (1, 2, 3):
+        rows = splits.assign_splits(clips, split_of(clips, settings, seed=seed, emotions=emotions))
+        for _, fold in rows.groupby("fold"):
+            assert not values(fold, column, "test") & values(fold, column, "train", "val")
+
+
+def imported(root: Path, *, pattern: str) -> pd.DataFrame:
+    """Import a recording per spelling and emotion by a table or pattern; the clip table has who said what."""
+    rows = [
+        (f"{name if pattern else i}/{text if pattern else j}/{person}x{said}_{emotion}.wav", emotion, name, text)
+        for person, names in enumerate(PEOPLE)
+        for said, texts in enumerate(SENTENCES)
+        for i, name in enumerate(names)
+        for j, text in enumerate(texts)
+        for emotion in ("sad", "happy")
+    ]
+    for n, (file, *_) in enumerate(rows):
+        path = root / "voices" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(sine(100 + n, seconds=0.1)))
+    if not pattern:
+        columns = ("file", "emotion", "speaker", "text")
+        table = [dict(zip(columns, row, strict=True)) for row in rows]
+        write_csv(root / "voices" / "labels.csv", table, columns=columns)
+    keys = {"folder": "voices", "labels": None, "pattern": pattern or None, "emotions": {}, "language": "en"}
+    mine = factories.settings(custom_corpora={"mine": keys}).custom_corpora["mine"]
+    recordings, _ = import_custom_corpus(mine, root / "raw", name="mine", root=root)
+    clips = pd.DataFrame([asdict(recording) for recording in recordings])
+    who = clips.file.str.extract(r"(?P<person>\d)x(?P<said>\d)_")
+    ids = "mine/" + clips.file
+    return clips.join(who).assign(
+        audio_sha256=ids,
+        clip_id=ids,
+        original_id=ids,
+        recording_id=ids,
+        corpus="mine",
+        augmentation="",
+        n_samples=1600,
+        sample_rate=16000,
+    )
 
 
 @pytest.mark.parametrize("case", CASES)

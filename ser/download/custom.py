@@ -22,7 +22,7 @@ from ser.params import CustomCorpus
 from ser.utils.errors import UserError, how_to_set
 from ser.utils.files import file_hash
 from ser.utils.progress import progress
-from ser.utils.text import pluralize
+from ser.utils.text import join_names, pluralize
 
 LABELS = "labels.csv"
 _FOLDED = ("speaker", "sentence", "intensity", "language")
@@ -97,8 +97,10 @@ def _read_labels(
     """Read the values as given, and describe what was adapted."""
     if settings.pattern is not None:
         return [_parse_path(file, settings.pattern, name=name) for file in files], []
-    if settings.labels is not None or (source / LABELS).is_file():
-        table = source / LABELS if settings.labels is None else root / Path(settings.labels).expanduser()
+    table = next((path for path in sorted(source.iterdir()) if path.name.lower() == LABELS), None)
+    if settings.labels is not None:
+        table = root / Path(settings.labels).expanduser()
+    if table is not None:
         return _read_table(table, files, source=source, root=root)
     return [_parse_folders(file, labels=labels, name=name) for file in files], []
 
@@ -137,7 +139,7 @@ def _read_table(
             f"{table}: not in {source}: {list_some(missing)}; paths must be relative to that folder."
             f"{f' Not audio: {list_some(others)}.' if others else ''}"
         )
-    if ambiguous := [f"{name} ({' or '.join(found)})" for name, found in matches.items() if len(found) > 1]:
+    if ambiguous := [f"{name} ({_examples(found)})" for name, found in matches.items() if len(found) > 1]:
         raise UserError(f"{table}: more than one file matches {list_some(ambiguous)}; write the path as in {source}.")
     if repeated := [file for file, count in Counter(matches[name][0] for name in names).items() if count > 1]:
         raise UserError(f"{table}: {list_some(repeated)} is listed more than once; keep one row per file.")
@@ -165,10 +167,10 @@ def _fold_values(recordings: Sequence[Recording]) -> tuple[list[Recording], list
             spellings[kept].add(value)
         missing = {value for value in spellings.pop("", ()) if value.strip()}
         changed = {kept: given for kept, given in spellings.items() if given != {kept}}
-        pairs = [f"{', '.join(map(visible, sorted(given)))} → {kept}" for kept, given in changed.items()]
+        pairs = [f"{join_names(list(map(visible, sorted(given))))} → {kept}" for kept, given in changed.items()]
         if pairs and column != "sex":  # its spellings are in _SEXES
-            counted = pluralize(len(pairs), f"{column} is", f"{column}s are")
-            notes.append(f"{counted} written in several or other ways, each taken as one: {_examples(pairs)}")
+            counted = pluralize(len(pairs), f"{column} has", f"{column}s have")
+            notes.append(f"{counted} several or unusual spellings, each is taken as one: {list_some(pairs)}")
         if missing:
             count = pluralize(sum(value in missing for value in values), "recording")
             notes.append(f"{column}: {', '.join(map(visible, sorted(missing)))} means unknown, in {count}")
@@ -198,13 +200,13 @@ def _check_emotions(recordings: Sequence[Recording], *, known: Collection[str], 
     unknown = Counter(recording.emotion for recording in recordings if recording.emotion not in known)
     if not unknown:
         return
-    counts = [f"{label or 'no label'} ({pluralize(count, 'recording')})" for label, count in unknown.items()]
+    counts = [f"{label} ({pluralize(count, 'recording')})" for label, count in unknown.items()]
     key, label = f"custom_corpora.{name}.emotions", min(unknown)
     emotion = (get_close_matches(label, EMOTIONS, n=1, cutoff=0.5) or ["neutral"])[0]
-    option = f" (or dvc exp run -S '+{key}={{{label or 'LABEL'}: {emotion}}}')"
+    option = f" (or dvc exp run -S '+{key}={{{label}: {emotion}}}')"
     raise UserError(
         f"custom_corpora.{name}: unknown emotion {list_some(counts)}; known are {', '.join(EMOTIONS)}. Map each to "
-        f"one: in params.yaml, {key}: {{'{label or 'LABEL'}': {emotion}}}"
+        f"one: in params.yaml, {key}: {{'{label}': {emotion}}}"
         f"{option if re.fullmatch('[a-z_ ]*', label) else ''}; a word mapped to itself, as in {{bored: bored}}, is an "
         "additional emotion, excluded from a run unless emotions.extra names it."
     )

@@ -1,7 +1,7 @@
 """Test that all audio files of a folder are found in a fixed order, and that recording tables are read and written."""
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -25,6 +25,16 @@ def test_all_audio_suffixes_are_found(tmp_path: Path) -> None:
     suffixes = ["WAV", "aif", "aifc", "aiff", "au", "caf", "flac", "mp3", "oga", "ogg", "opus", "w64", "wav"]
     write_recordings(tmp_path, [f"a.{suffix}" for suffix in suffixes])
     assert relative_paths(tmp_path) == [f"a.{suffix}" for suffix in suffixes]
+
+
+def test_recordings_of_users_have_any_format(tmp_path: Path) -> None:
+    """Files of phones are found by their suffix, also if they are damaged; published corpora have none of them."""
+    suffixes = ["3gp", "aac", "ac3", "amr", "M4A", "mka", "mp4", "opus", "weba", "webm", "wma"]
+    for suffix in suffixes:
+        (tmp_path / f"a.{suffix}").write_bytes(b"damaged")
+    (tmp_path / "a.txt").write_bytes(b"damaged")
+    assert find_recordings(tmp_path, any_format=True) == sorted(PurePosixPath(f"a.{suffix}") for suffix in suffixes)
+    assert relative_paths(tmp_path) == ["a.opus"]
 
 
 def test_subfolders_are_searched(tmp_path: Path) -> None:

@@ -69,6 +69,8 @@ def test_a_table_in_another_folder(root: Path) -> None:
     assert [recording.emotion for recording in import_corpus(root, labels="mine.csv")[0]] == ["happy", "sad"]
     with pytest.raises(UserError, match=r"missing\.csv"):
         import_corpus(root, labels="missing.csv")
+    label(root, "file,emotion\na.wav,angry\n", name="voices/Labels.CSV")
+    assert [recording.emotion for recording in import_corpus(root)[0]] == ["angry"]
 
 
 def test_folders_named_by_emotions(tmp_path: Path) -> None:
@@ -230,7 +232,7 @@ def test_adapted_paths_and_columns_are_noted(root: Path) -> None:
     ("table", "expected"),
     [
         ("file,emotion\nnotes,sad\n", ["not in", "notes", "Not audio"]),
-        ("file,emotion\nd.wav,sad\n", ["more than one", "x/d.wav or y/d.wav"]),
+        ("file,emotion\nd.wav,sad\n", ["more than one", "x/d.wav, y/d.wav"]),
         ("file,emotion\na.wav,sad\nA.wav,sad\n", ["a.wav", "more than once"]),
     ],
 )
