@@ -222,6 +222,13 @@ def test_inconsistent_values_are_an_error(tmp_path: Path, key: str, value: Any, 
     assert text in message(tmp_path, content)
 
 
+@pytest.mark.parametrize("group", ["emotion", "label", "Emotion_Label", "class_"])
+def test_pattern_with_a_synonym_of_emotion(tmp_path: Path, group: str) -> None:
+    """The group of the emotion may have any name that the column of a table may have."""
+    content = changed("custom_corpora.mine", CUSTOM | {"pattern": f"(?P<{group}>a)"})
+    assert read(tmp_path, content).custom_corpora["mine"].pattern == f"(?P<{group}>a)"
+
+
 @pytest.mark.parametrize("change", [{"folds": 5}, {"protocol": "random"}])
 def test_fold_table_requires_one_fold_by_speaker(tmp_path: Path, change: dict[str, Any]) -> None:
     """It defines the number of folds and their speakers."""
