@@ -319,13 +319,7 @@ class TrainBaselines(Settings):
     grids: dict[BaselineName, dict[str, Annotated[list[Any], BeforeValidator(_require_list), Field(min_length=1)]]]
 
     def grid_of(self, baseline: str) -> dict[str, list[Any]]:
-        """Look up the grid of a baseline.
-
-        Raises
-        ------
-        UserError
-            If it has no grid.
-        """
+        """Look up the grid of a baseline; raises a UserError if it has none."""
         grids = {str(name): grid for name, grid in self.grids.items()}
         if baseline not in grids:
             raise UserError(

@@ -45,6 +45,9 @@ def _as_clips(corpus: str) -> pd.DataFrame:
         if not recording.rejection_reason:
             clip_id, path = f"{corpus}/{recording.name}", paths.raw(corpus) / recording.file
             content = file_hash(path, "sha256") if path.is_file() else clip_id
-            row = {"clip_id": clip_id, "original_id": clip_id, "corpus": corpus, "augmentation": ""}
+            row = dict.fromkeys(("clip_id", "original_id", "recording_id"), clip_id) | {
+                "corpus": corpus,
+                "augmentation": "",
+            }
             rows.append(vars(recording) | row | {"audio_sha256": content})
     return pd.DataFrame(rows, columns=list(COLUMNS))
