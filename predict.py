@@ -162,13 +162,12 @@ def _predict_timelines(files: list[str], *, model: Path, as_json: bool, save: Pa
 
 def _predict_timeline(name: str, model: Any, settings: Any, *, as_json: bool, save: Path | None) -> bool:
     """Print the timeline of a recording, or the error; return whether there is a timeline."""
-    from ser.audio import ffmpeg
     from ser.inference import timeline
 
     try:
-        with ffmpeg.open_with_ffmpeg(_read(name)) as source:
-            result = timeline.predict_timeline(source, model, settings)
-            saved = [] if save is None else _save(result, save, source, name=Path(name).name, settings=settings)
+        source = _read(name)
+        result = timeline.predict_timeline(source, model, settings)
+        saved = [] if save is None else _save(result, save, source, name=Path(name).name, settings=settings)
     except UserError as error:
         typer.echo(json_module.dumps({"file": name, "error": str(error)}) if as_json else f"{name}: {error}")
         return False

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio.effects import amplitude_to_db, denoise, normalize, peak_dbfs, resampled_blocks, to_mono, trim
-from ser.audio.io import NoSpeechError, from_array, open_recording, read_blocks
+from ser.audio.effects import amplitude_to_db, denoise, normalize, peak_dbfs, resampled_blocks, trim
+from ser.audio.io import NoSpeechError, from_array, open_recording
 from ser.audio.segmentation import PASSAGE_SECONDS, find_segments, quietest_position
 from ser.audio.types import Waveform
 from ser.audio.vad import Segment, frame_levels_db
@@ -25,7 +25,8 @@ CLIPPING_LEVEL = 0.985
 class AudioStats:
     """Statistics of a recording: sample rate in Hz, channels, seconds, RMS level and peak of the mono mix in dBFS.
 
-    `n_clipped` is the number of samples of the mono mix from `CLIPPING_LEVEL`.
+    `n_clipped` is the number of samples of the mono mix from `CLIPPING_LEVEL`, `flags` are those of
+    `ser.audio.io.OpenRecording`.
     """
 
     sample_rate: int
@@ -34,6 +35,7 @@ class AudioStats:
     level_db: float
     peak_db: float
     n_clipped: int
+    flags: tuple[str, ...] = ()
 
 
 class LevelMeter:
@@ -41,11 +43,14 @@ class LevelMeter:
 
     def __init__(self) -> None:
         self._rate, self._channels = 1, 1
+        self._flags: Sequence[str] = ()
         self._n_samples, self._n_clipped, self._energy, self._peak = 0, 0, 0.0, 0.0
 
-    def measure(self, blocks: Iterable[Waveform], *, rate: int, channels: int) -> Iterator[Waveform]:
-        """Pass on the mono blocks of a recording with a sample rate in Hz and a number of channels."""
-        self._rate, self._channels = rate, channels
+    def measure(
+        self, blocks: Iterable[Waveform], *, rate: int, channels: int, flags: Sequence[str] = ()
+    ) -> Iterator[Waveform]:
+        """Pass on the mono blocks of a recording with a sample rate in Hz, a number of channels, and flags."""
+        self._rate, self._channels, self._flags = rate, channels, flags
         for block in blocks:
             self._n_samples += len(block)
             self._energy += float(np.square(block, dtype=np.float64).sum())
@@ -57,9 +62,8 @@ class LevelMeter:
         """Return the statistics of all blocks so far."""
         level = amplitude_to_db(float(np.sqrt(self._energy / max(self._n_samples, 1))))
         seconds = self._n_samples / self._rate
-        return AudioStats(
-            self._rate, self._channels, seconds, level, amplitude_to_db(self._peak), n_clipped=self._n_clipped
-        )
+        peak = amplitude_to_db(self._peak)
+        return AudioStats(self._rate, self._channels, seconds, level, peak, self._n_clipped, tuple(self._flags))
 
 
 class Segmenter:
@@ -132,12 +136,14 @@ def read_segments(
     """
     if isinstance(recording, tuple):
         samples, rate = recording
-        signal, channels = from_array(samples, rate=rate), 1 if np.ndim(samples) == 1 else np.shape(samples)[1]
-        yield from _segments(meter.measure([signal], rate=rate, channels=channels), settings, rate=rate)
+        flags: list[str] = []
+        signal = from_array(samples, rate=rate, flags=flags)
+        channels = 1 if np.ndim(samples) == 1 else np.shape(samples)[1]
+        measured = meter.measure([signal], rate=rate, channels=channels, flags=flags)
+        yield from _segments(measured, settings, rate=rate)
         return
-    with open_recording(recording) as (file, stream):
-        blocks = (to_mono(block) for block in read_blocks(file, stream))
-        measured = meter.measure(blocks, rate=file.samplerate, channels=file.channels)
+    with open_recording(recording) as file:
+        measured = meter.measure(file.mono_blocks(), rate=file.samplerate, channels=file.channels, flags=file.flags)
         yield from _segments(measured, settings, rate=file.samplerate)
 
 

@@ -1,10 +1,11 @@
-"""Decode and encode recordings. Only this module imports soundfile."""
+"""Decode and encode recordings by libsndfile, or else decode by FFmpeg. Only this module imports soundfile."""
 
 import io
 import re
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from ser.audio import av_decoder
+from ser.audio.av_decoder import DecodingError
 from ser.audio.effects import resampled_blocks, to_mono
+from ser.audio.formats import HEAD_BYTES, identify
+from ser.audio.headers import MIN_SIZE_OF_PIPES, is_truncated, repaired_wav_header
 from ser.audio.types import MultichannelWaveform, Waveform
 from ser.utils.errors import UserError
 
@@ -20,12 +25,10 @@ FORMATS = ("WAV", "WAVEX", "RF64", "NIST", "FLAC", "OGG", "MP3", "AIFF", "AU", "
 """Accepted formats, by libsndfile's names. Others are identified by so few bytes that random data may match."""
 BLOCK_SIZE = 1 << 20
 """Samples per channel decoded at a time."""
-UNRECOGNIZED_FORMAT, NOT_A_FILE = 1, 7
-"""Error codes of libsndfile."""
+UNRECOGNIZED_FORMAT, MALFORMED_FILE, NOT_A_FILE = 1, 3, 7
+"""Error codes of libsndfile. It detects truncated files, which FFmpeg would read to their end."""
 MAX_FRAMES = 1 << 40
 """Maximum length in samples; libsndfile reports 2**63 - 1 for an unknown length."""
-UNKNOWN_LENGTH_BYTES = 0x7F000000
-"""Minimum of the sizes that programs write into 32-bit headers when they write to a pipe."""
 SAMPLE_RATE_RANGE = (4_000, 384_000)
 """Accepted sample rates in Hz, both included."""
 MAX_CHANNELS = 32
@@ -34,7 +37,11 @@ MAX_HOURS = 2.0
 MAX_ABS_SAMPLE = 2.0**31
 """Maximum of samples, for files with integers stored as floats; squares beyond 2**127 overflow."""
 MIN_READ_FRACTION = 0.9
-"""Minimum fraction of an MP3 of unknown length that must be decoded; tags at its end are smaller than the rest."""
+"""Minimum fraction of an MP3 of unknown length, or of the duration of a file that FFmpeg reads, to be decoded."""
+WITHOUT_LENGTH = ("mp3", "aac", "ac3", "amr")
+"""Formats whose duration FFmpeg estimates."""
+MIN_MIX_ENERGY = 0.05
+"""Minimum energy of the mean of two channels, relative to theirs; 0.5 without and 0.05 with a correlation of -0.9."""
 
 
 class AudioError(UserError):
@@ -54,7 +61,7 @@ class NoSpeechError(AudioError):
 
 
 def decode(recording: Path | bytes) -> tuple[MultichannelWaveform, int]:
-    """Decode a recording in any of `FORMATS`, identified by content and not by suffix.
+    """Decode a recording in any of `FORMATS` or `ser.audio.av_decoder.DEMUXERS`, identified by content.
 
     Parameters
     ----------
@@ -79,30 +86,136 @@ def decode(recording: Path | bytes) -> tuple[MultichannelWaveform, int]:
     bytes), FLAC, and MP3 with a Xing or Info header. OGG, NIST, other MP3, files written to a pipe, and files with many
     chunks before the audio (more than libsndfile's log of 2 kB) are accepted as they are.
     """
-    with open_recording(recording) as (file, stream):
-        return np.concatenate(list(read_blocks(file, stream))), file.samplerate
+    with open_recording(recording) as file:
+        return np.concatenate(list(file.blocks())), file.samplerate
+
+
+@dataclass
+class OpenRecording:
+    """An open recording.
+
+    Attributes
+    ----------
+    samplerate : int
+        In Hz.
+    channels : int
+    frames : int
+        Number of samples per channel by the header; 0 if unknown.
+    flags : list of str
+        ``header_repaired`` if sizes in the header are wrong; ``opposite_phase`` after `mono_blocks`, if channels cancel
+        each other.
+    """
+
+    samplerate: int
+    channels: int
+    frames: int
+    flags: list[str]
+    _read: Callable[[], Iterator[MultichannelWaveform]]
+
+    def blocks(self) -> Iterator[MultichannelWaveform]:
+        """Decode in blocks of shape (n_samples, n_channels), in constant memory.
+
+        Raises
+        ------
+        AudioError
+            If the recording is truncated or has invalid values.
+        """
+        n_samples = 0
+        for block in self._read():
+            _check_values(block)
+            n_samples += len(block)
+            yield block
+        if n_samples == 0:
+            raise AudioError("contains no samples")
+
+    def mono_blocks(self) -> Iterator[Waveform]:
+        """Decode in blocks of shape (n_samples,), as by `downmix`."""
+        yield from downmix(self.blocks(), flags=self.flags)
 
 
 @contextmanager
-def open_recording(recording: Path | bytes) -> Iterator[tuple[Any, BinaryIO]]:
-    """Open a recording as a SoundFile on a stream, and raise any error within the context as an AudioError."""
+def open_recording(recording: Path | bytes) -> Iterator[OpenRecording]:
+    """Open a recording by libsndfile, or else by FFmpeg, and raise any error within the context as an AudioError."""
     magic = b""
     try:
-        with _open_stream(recording) as stream:
-            magic = stream.peek(4)[:4]
-            with soundfile.SoundFile(stream) as file:
-                _check_header(file)
-                yield file, stream
+        with ExitStack() as stack:
+            stream = stack.enter_context(_open_stream(recording))
+            magic = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
+            try:
+                opened = stack.enter_context(_open_by_libsndfile(stream))
+            except (soundfile.LibsndfileError, UnsupportedFormatError) as error:
+                if getattr(error, "code", None) == MALFORMED_FILE:
+                    raise
+                refused = error if isinstance(error, AudioError) else _audio_error(error, magic=magic)
+                opened = stack.enter_context(_open_by_ffmpeg(stream, magic, refused=refused))
+            yield opened
     except soundfile.LibsndfileError as error:
         raise _audio_error(error, magic=magic) from None
+    except DecodingError as error:
+        raise AudioError(f"not decodable as audio: {error}") from None
     except OSError as error:
         raise AudioError(f"cannot be read: {error.strerror or error}") from None
+
+
+@contextmanager
+def _open_by_libsndfile(stream: "_LenientStream") -> Iterator[OpenRecording]:
+    stream.replacement = repaired_wav_header(stream) or b""
+    with soundfile.SoundFile(stream) as file:
+        flags = ["header_repaired"] if _check_header(file) or stream.replacement else []
+
+        def read() -> Iterator[MultichannelWaveform]:
+            n_samples = 0
+            while len(block := file.read(BLOCK_SIZE, dtype="float32", always_2d=True)):
+                n_samples += len(block)
+                yield block
+            _check_complete(file, stream, n_samples)
+
+        yield OpenRecording(file.samplerate, file.channels, file.frames, flags, read)
+
+
+@contextmanager
+def _open_by_ffmpeg(stream: "_LenientStream", head: bytes, *, refused: AudioError) -> Iterator[OpenRecording]:
+    demuxer = identify(head)
+    if demuxer in (None, "mp3"):  # libsndfile reads all MP3 files, and FFmpeg would read truncated ones
+        raise refused
+    stream.seek(0)
+    with av_decoder.open_file(stream, demuxer=demuxer) as file:
+        _check_layout(rate=file.samplerate, channels=file.channels)
+        _check_duration(file.frames / file.samplerate)
+
+        def read() -> Iterator[MultichannelWaveform]:
+            n_samples = 0
+            for block in file.blocks(max_samples=round(MAX_HOURS * 3600 * file.samplerate)):
+                n_samples += len(block)
+                yield block
+            if demuxer not in WITHOUT_LENGTH and n_samples < MIN_READ_FRACTION * file.frames:
+                declared, found = (n / file.samplerate for n in (file.frames, n_samples))
+                raise AudioError(f"truncated: the header declares {declared:.2f} s, the file has {found:.2f} s")
+
+        yield OpenRecording(file.samplerate, file.channels, file.frames, [], read)
+
+
+def downmix(blocks: Iterable[MultichannelWaveform], *, flags: list[str]) -> Iterator[Waveform]:
+    """Convert blocks of shape (n_samples, n_channels) to mono.
+
+    A mean of the channels with less than `MIN_MIX_ENERGY` of their energy shows opposite phase: from this block on, the
+    loudest channel is used, and ``opposite_phase`` is added to the flags.
+    """
+    channel = None
+    for block in blocks:
+        mono = to_mono(block)
+        if channel is None and block.shape[1] > 1:
+            energy = np.square(block, dtype=np.float64).sum(axis=0)
+            if np.square(mono, dtype=np.float64).sum() < MIN_MIX_ENERGY * energy.mean():
+                channel = int(energy.argmax())
+                flags.append("opposite_phase")
+        yield mono if channel is None else np.ascontiguousarray(block[:, channel])
 
 
 def _audio_error(error: Any, *, magic: bytes) -> AudioError:
     # libsndfile does not take a file that ends within its first frame for a file.
     reason = "Format not recognised" if error.code == NOT_A_FILE else str(error.error_string).strip().rstrip(".")
-    if magic == b"fLaC":  # libsndfile only reports that the decoder lost sync
+    if magic.startswith(b"fLaC"):  # libsndfile only reports that the decoder lost sync
         detail = reason.removeprefix("Error : ")
         return AudioError(f"not decodable as audio: the FLAC file is truncated or damaged ({detail}); copy it again")
     error_class = UnsupportedFormatError if error.code in (UNRECOGNIZED_FORMAT, NOT_A_FILE) else AudioError
@@ -110,7 +223,12 @@ def _audio_error(error: Any, *, magic: bytes) -> AudioError:
 
 
 class _LenientStream(io.BufferedReader):
-    """A stream without exceptions, which libsndfile would print and ignore. It checks positions and sizes itself."""
+    """A stream without exceptions, which libsndfile would print and ignore. It checks positions and sizes itself.
+
+    The first bytes that it reads are those of `replacement`.
+    """
+
+    replacement = b""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Keep the position if the target, read from a damaged header, does not exist."""
@@ -122,9 +240,12 @@ class _LenientStream(io.BufferedReader):
     def readinto(self, buffer: Any) -> int:
         """Read nothing if the disk fails."""
         try:
-            return super().readinto(buffer)
+            position, n_read = self.tell(), super().readinto(buffer)
         except OSError:
             return 0
+        part = self.replacement[position : position + n_read]
+        memoryview(buffer).cast("B")[: len(part)] = part
+        return n_read
 
 
 def _open_stream(recording: Path | bytes) -> _LenientStream:
@@ -138,16 +259,22 @@ def _open_stream(recording: Path | bytes) -> _LenientStream:
     return stream
 
 
-def _check_header(file: Any) -> None:
-    if file.format not in FORMATS:
-        raise AudioError(f"the format {file.format} is not supported; convert it to WAV or FLAC")
-    _check_declared_size(file)
+def _check_header(file: Any) -> bool:
+    """Check a file that libsndfile opened; return whether it is shorter than declared, but not truncated."""
+    if file.format not in FORMATS or (file.format != "MP3" and file.subtype.startswith("MPEG")):
+        raise UnsupportedFormatError(f"the format {file.format} ({file.subtype}) is not supported; convert it to FLAC")
+    is_shorter = _check_declared_size(file)
     _check_layout(rate=file.samplerate, channels=file.channels)
     if file.frames > MAX_FRAMES:
         raise AudioError("the header declares no length; encode it again by a program that does")
     if file.frames < 1:
         raise AudioError("contains no samples")
-    hours = file.frames / file.samplerate / 3600
+    _check_duration(file.frames / file.samplerate)
+    return is_shorter
+
+
+def _check_duration(seconds: float) -> None:
+    hours = seconds / 3600
     if hours > MAX_HOURS:
         raise AudioError(f"too long: the header declares {hours:.1f} hours, expected at most {MAX_HOURS:g}; split it")
 
@@ -160,32 +287,20 @@ def _check_layout(*, rate: int, channels: int) -> None:
         raise AudioError(f"the number of channels is {channels}; expected at most {MAX_CHANNELS}")
 
 
-def _check_declared_size(file: Any) -> None:
-    """Reject a file shorter than its header declares, which libsndfile only logs."""
+def _check_declared_size(file: Any) -> bool:
+    """Reject a file much shorter than its header declares, which libsndfile only logs; return whether it is shorter."""
     # As logged for WAV and CAF, AIFF, AU, W64 and RF64, in this order.
     sizes = r"^ *(?:data|SSND|Data Size|riff|Riff size) *: *(\d+) *\(should be (\d+)\)"
     match = re.search(sizes, file.extra_info, re.MULTILINE)
     if not match:
-        return
+        return False
     declared, actual = int(match[1]), int(match[2])
-    if declared > actual and (declared < UNKNOWN_LENGTH_BYTES or file.format in ("CAF", "W64", "RF64")):
-        raise AudioError(f"truncated: the header declares {declared} bytes, the file has {actual}")
-
-
-def read_blocks(file: Any, stream: BinaryIO) -> Iterator[MultichannelWaveform]:
-    """Decode an open recording in blocks of shape (n_samples, n_channels), in constant memory.
-
-    Raises
-    ------
-    AudioError
-        If it is truncated or has invalid values.
-    """
-    n_samples = 0
-    while len(block := file.read(BLOCK_SIZE, dtype="float32", always_2d=True)):
-        _check_values(block)
-        n_samples += len(block)
-        yield block
-    _check_complete(file, stream, n_samples)
+    is_known = declared < MIN_SIZE_OF_PIPES or file.format in ("CAF", "W64", "RF64")
+    if is_known and is_truncated(declared=declared, actual=actual):
+        found = file.frames / file.samplerate
+        declares = f"{declared} bytes ({found * declared / max(actual, 1):.2f} s)"
+        raise AudioError(f"truncated: the header declares {declares}, the file has {actual} ({found:.2f} s)")
+    return declared > actual
 
 
 def _check_values(block: MultichannelWaveform) -> None:
@@ -205,8 +320,6 @@ def _check_complete(file: Any, stream: BinaryIO, n_samples: int) -> None:
             raise AudioError(f"an MP3 of unknown length: read {n_bytes} of {size} bytes; encode it again")
     elif n_samples < file.frames:
         raise AudioError(f"truncated: the header declares {file.frames} samples, the file has {n_samples}")
-    if n_samples == 0:
-        raise AudioError("contains no samples")
 
 
 def _has_length_header(stream: BinaryIO) -> bool:
@@ -229,33 +342,33 @@ def stream_blocks(recording: Path | bytes, *, rate: int) -> Iterator[Waveform]:
     AudioError
         As `decode`; errors late in the recording are raised after the blocks before them.
     """
-    with open_recording(recording) as (file, stream):
-        blocks = (to_mono(block) for block in read_blocks(file, stream))
-        yield from resampled_blocks(blocks, rate=file.samplerate, to=rate)
+    with open_recording(recording) as file:
+        yield from resampled_blocks(file.mono_blocks(), rate=file.samplerate, to=rate)
 
 
 def get_duration(recording: Path | bytes) -> float:
-    """Read the duration in seconds from the header.
+    """Read the duration in seconds from the header, or decode the recording if there is none.
 
     Raises
     ------
     AudioError
         If it is not audio.
     """
-    with open_recording(recording) as (file, _):
-        return float(file.frames / file.samplerate)
+    with open_recording(recording) as file:
+        n_samples = file.frames or sum(map(len, file.blocks()))  # browsers write WebM without a duration
+        return float(n_samples / file.samplerate)
 
 
 def get_samplerate(file: Path) -> int | None:
     """Read the sample rate in Hz from the header; None if it is not audio."""
     try:
-        with open_recording(file) as (opened, _):
+        with open_recording(file) as opened:
             return int(opened.samplerate)
     except AudioError:
         return None
 
 
-def from_array(samples: npt.ArrayLike, *, rate: int) -> Waveform:
+def from_array(samples: npt.ArrayLike, *, rate: int, flags: list[str] | None = None) -> Waveform:
     """Convert decoded samples to a mono float32 signal.
 
     Parameters
@@ -264,6 +377,8 @@ def from_array(samples: npt.ArrayLike, *, rate: int) -> Waveform:
         Floats with full scale at 1, or integer PCM with full scale at the range of its type.
     rate : int
         Sample rate in Hz.
+    flags : list of str, optional
+        Extended as by `downmix`.
 
     Returns
     -------
@@ -285,55 +400,8 @@ def from_array(samples: npt.ArrayLike, *, rate: int) -> Waveform:
         half = 2.0 ** (8 * values.dtype.itemsize - 1)
         scaled = ((values - (half if kind == "u" else 0)) / half).astype(np.float32)
     _check_values(scaled)
-    return to_mono(scaled.reshape(len(scaled), -1))
-
-
-def read_chunks(
-    recording: Path | bytes, *, max_duration: float, chunk_duration: float
-) -> Iterator[tuple[Waveform, int]]:
-    """Decode a recording in the chunks of `split_into_chunks`, each with its sample rate in Hz, in constant memory.
-
-    Raises
-    ------
-    AudioError
-        As `decode`; errors late in the recording are raised after the chunks before them.
-    """
-    with open_recording(recording) as (file, stream):
-        blocks = (to_mono(block) for block in read_blocks(file, stream))
-        chunking = {"max_duration": max_duration, "chunk_duration": chunk_duration}
-        for chunk in split_into_chunks(blocks, rate=file.samplerate, **chunking):
-            yield chunk, file.samplerate
-
-
-def split_into_chunks(
-    blocks: Iterable[Waveform], *, rate: int, max_duration: float, chunk_duration: float
-) -> Iterator[Waveform]:
-    """Split a long signal into chunks.
-
-    Parameters
-    ----------
-    blocks : iterable of ndarray of shape (n_samples,), float32
-        Consecutive blocks of the signal.
-    rate : int
-        Sample rate in Hz.
-    max_duration : float
-        Duration in seconds up to which the signal is not split.
-    chunk_duration : float
-        Duration of a chunk in seconds; the last has half as much to one and a half times as much.
-
-    Yields
-    ------
-    ndarray of shape (n_samples,), float32
-    """
-    pending, split = np.empty(0, dtype=np.float32), False
-    size = round(chunk_duration * rate)
-    for block in blocks:
-        pending = np.concatenate([pending, block])
-        split = split or len(pending) > max_duration * rate
-        while split and len(pending) >= 1.5 * size:
-            yield pending[:size]
-            pending = pending[size:]
-    yield pending
+    [mono] = downmix([scaled.reshape(len(scaled), -1)], flags=[] if flags is None else flags)
+    return mono
 
 
 def to_flac(signal: Waveform, *, rate: int) -> bytes:

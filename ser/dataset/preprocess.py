@@ -23,11 +23,11 @@ BATCH = 16
 """Number of recordings per batch."""
 REJECTED_COLUMNS = ("file", "reason")
 STATS_COLUMNS = (
-    *("file", "sample_rate", "channels", "duration", "level_db", "peak_db"),
+    *("file", "sample_rate", "channels", "duration", "level_db", "peak_db", "flags"),
     *("segments", "clip_duration", "clip_level_db"),
 )
-"""Recording: sample rate in Hz, duration in seconds, RMS level and peak in dBFS; number of segments, and their total
-duration and level."""
+"""Recording: sample rate in Hz, duration in seconds, RMS level and peak in dBFS, flags of its decoding. Number of
+segments, and their total duration and level."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,7 @@ def _process(
         "duration": round(original.seconds, 3),
         "level_db": round(original.level_db, 3),
         "peak_db": round(original.peak_db, 3),
+        "flags": " ".join(original.flags),
         "segments": len(segments),
         "clip_duration": round(sum(map(len, segments)) / rate, 3),
         "clip_level_db": round(effects.rms_dbfs(np.concatenate(segments)), 3),

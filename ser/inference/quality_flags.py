@@ -22,6 +22,8 @@ FLAGS = {
     "short": "the recording is shorter than the clips that models are evaluated on",
     "quiet": "the recording is very quiet, so noise is amplified",
     "clipped": "the recording is clipped",
+    "header_repaired": "the header declares a wrong length; all audio in the file was read",
+    "opposite_phase": "the channels cancel each other; only one of them was used",
     "truncated": "only the beginning of the recording was used",
     "segmented": "the prediction combines those of several segments of the recording",
     "synthetic": "the model was trained on synthetic speech only; its predictions say nothing about human speech",
@@ -45,9 +47,9 @@ MAX_Z = 10.0
 
 
 def level_flags(stats: AudioStats) -> tuple[str, ...]:
-    """Return ``quiet`` and ``clipped`` where they apply to a recording."""
+    """Return ``quiet`` and ``clipped`` where they apply to a recording, and the flags of its decoding."""
     clipped = stats.n_clipped > max(MAX_CLIPPED_FRACTION * stats.seconds * stats.sample_rate, 2)
-    return (*(("quiet",) if stats.peak_db < QUIET_DBFS else ()), *(("clipped",) if clipped else ()))
+    return (*stats.flags, *(("quiet",) if stats.peak_db < QUIET_DBFS else ()), *(("clipped",) if clipped else ()))
 
 
 def has_voice(clip: Waveform, settings: Features, *, rate: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -207,42 +208,70 @@ def fit(
     grid = _feasible_grid(grid, max_neighbors=min(len(train) for train, _ in folds), name=name)
     extra_steps = [(step, make()) for step, make in EXTRA_STEPS.get(name, [])]
     pipeline = Pipeline([("scale", StandardScaler()), *extra_steps, ("model", BASELINES[name](seed))])
-    combinations = ParameterGrid({_qualify_param(key, pipeline, name=name): values for key, values in grid.items()})
+    combinations = list(
+        ParameterGrid({_qualify_param(key, pipeline, name=name): values for key, values in grid.items()})
+    )
     models = [TemperatureScaledClassifier(clone(pipeline).set_params(**params)) for params in combinations]
     codes = np.unique(labels, return_inverse=True)[1]
     with threadpool_limits(1), joblib.parallel_config("threading"):  # processes would take seconds to start
         if not np.isfinite(vectors).all():
             raise UserError(f"functionals for {name} contain NaN or infinity; run `dvc repro -f featurize`.")
-        tasks = [joblib.delayed(_decision_values)(model, vectors, codes, fold) for model in models for fold in folds]
+        groups = _group_by_preprocessing(combinations)
+        tasks = [
+            joblib.delayed(_decision_values)([models[n] for n in group], vectors, codes, fold)
+            for group in groups
+            for fold in folds
+        ]
         try:
-            values = joblib.Parallel(n_jobs=n_workers())(tasks)
+            results = iter(joblib.Parallel(n_jobs=n_workers())(tasks))
         except ValueError as error:
             raise UserError(f"params.yaml: train_baselines.grids.{name}: {error}") from None
+        values: list[list[npt.NDArray[np.float64]]] = [[] for _ in models]
+        for group, _ in itertools.product(groups, folds):
+            for n, decisions in zip(group, next(results), strict=True):
+                values[n].append(decisions)
         true = [codes[test] for _, test in folds]
-        uars = np.reshape([_uar(*fold) for fold in zip(true * len(models), values, strict=True)], (-1, len(folds)))
+        uars = np.array([[_uar(*fold) for fold in zip(true, of_model, strict=True)] for of_model in values])
         best = int(uars.mean(axis=1).argmax())
-        out_of_fold = np.concatenate(values[best * len(folds) : (best + 1) * len(folds)])
+        out_of_fold = np.concatenate(values[best])
         model = models[best].set_params(temperature=minimize_nll(out_of_fold, np.concatenate(true)))
         with joblib.parallel_config("threading", n_jobs=n_workers()):  # trees of a forest
             model.fit(vectors, labels)
-    search = pd.DataFrame(list(combinations), dtype=object)
+    search = pd.DataFrame(combinations, dtype=object)
     search.columns = [column.rpartition("__")[2] for column in search]
     search = search.assign(uar_mean=uars.mean(axis=1), uar_std=uars.std(axis=1))
     return model, search.assign(rank=search.uar_mean.rank(ascending=False, method="min").astype(int))
 
 
+def _group_by_preprocessing(combinations: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Group the positions of combinations that differ in parameters of the classifier only."""
+    groups: dict[str, list[int]] = {}
+    for n, params in enumerate(combinations):
+        key = {name: value for name, value in params.items() if not name.startswith("model__")}
+        groups.setdefault(repr(sorted(key.items())), []).append(n)
+    return list(groups.values())
+
+
 def _decision_values(
-    model: TemperatureScaledClassifier,
+    models: Sequence[TemperatureScaledClassifier],
     vectors: npt.NDArray[np.float32],
     codes: npt.NDArray[np.int64],
     fold: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
-) -> npt.NDArray[np.float64]:
-    """Fit on the training rows of a fold; compute the values of its test rows, -inf for classes not in training."""
+) -> list[npt.NDArray[np.float64]]:
+    """Fit models on the training rows of a fold; compute the values of its test rows, -inf for classes not in training.
+
+    The steps before the classifiers, such as a kernel matrix, are computed once.
+    """
     train, test = fold
-    fitted = clone(model).fit(vectors[train], codes[train])
-    values = np.full((len(test), codes.max() + 1), -np.inf)
-    values[:, fitted.classes_] = fitted.decision_function(vectors[test])
-    return values
+    steps = clone(models[0].estimator[:-1])
+    inputs, test_inputs = steps.fit_transform(vectors[train], codes[train]), steps.transform(vectors[test])
+    results = []
+    for model in models:
+        fitted = TemperatureScaledClassifier(model.estimator[-1]).fit(inputs, codes[train])
+        values = np.full((len(test), codes.max() + 1), -np.inf)
+        values[:, fitted.classes_] = fitted.decision_function(test_inputs)
+        results.append(values)
+    return results
 
 
 def _uar(true: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> float:

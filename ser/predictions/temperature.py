@@ -75,7 +75,7 @@ def minimize_nll(values: Array, true: npt.NDArray[np.integer[Any]], *, penalty: 
 
 
 def fit_temperature(table: pd.DataFrame) -> float:
-    """Fit the temperature on validation clips, or return 1 if that is not clearly better.
+    """Fit the temperature on validation clips, or return 1 if that is not better calibrated.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def fit_temperature(table: pd.DataFrame) -> float:
     -----
     Minimizes the mean negative log-likelihood plus `TEMPERATURE_PENALTY` / n_speakers * |ln(T)|, a Laplace prior on
     ln(T). With few validation speakers, the fit generalizes poorly, so the prior is stronger. The result is 1 unless
-    the likelihood improves by more than `TEMPERATURE_PENALTY` / n_speakers, and the calibration error falls.
+    the expected calibration error of these clips falls, too.
 
     References
     ----------
@@ -112,12 +112,11 @@ def fit_temperature(table: pd.DataFrame) -> float:
     penalty = TEMPERATURE_PENALTY / table.speaker.nunique()
     temperature = minimize_nll(values, true, penalty=penalty)
 
-    def losses(temperature: float) -> npt.NDArray[np.float64]:
-        log_probs = log_softmax(values / temperature)
-        error = calibration_error(np.exp(log_probs.max(axis=1)), log_probs.argmax(axis=1) == true)
-        return np.array([-log_probs[np.arange(len(true)), true].mean(), error])
+    def error(temperature: float) -> float:
+        probs = softmax_with_temperature(values, temperature)
+        return calibration_error(probs.max(axis=1), probs.argmax(axis=1) == true)
 
-    return temperature if (losses(1) - losses(temperature) > [penalty, 0]).all() else 1.0
+    return temperature if error(temperature) < error(1) else 1.0
 
 
 def confidence_bins(confidence: Array) -> npt.NDArray[np.intp]:

@@ -149,6 +149,7 @@ def test_statistics_of_recording_and_clip(tmp_path: Path) -> None:
         "duration": 1.0,
         "level_db": pytest.approx(-15.05, abs=0.01),
         "peak_db": pytest.approx(-12.04, abs=0.01),
+        "flags": "",
         "segments": 1,
         "clip_duration": pytest.approx(1.0, abs=0.02),
         "clip_level_db": pytest.approx(-23, abs=0.01),

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from collections import Counter
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -124,12 +125,19 @@ def test_emotion_of_a_single_speaker(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(baselines.BASELINES))
 def test_classifiers_are_fitted_once_per_combination_and_fold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calibration does not fit folds again."""
-    fits: list[object] = []
-    fit_once = StandardScaler.fit
-    monkeypatch.setattr(StandardScaler, "fit", lambda self, *args: fits.append(self) or fit_once(self, *args))
+    """Calibration does not fit folds again; inputs are scaled once per fold."""
+    fits: Counter[str] = Counter()
+    classes = [StandardScaler, baselines.TemperatureScaledClassifier]
+    for cls, fit_once in [(cls, cls.fit) for cls in classes]:
+
+        def count(self: Any, *args: Any, fit_once: Any = fit_once, name: str = cls.__name__) -> Any:
+            fits[name] += 1
+            return fit_once(self, *args)
+
+        monkeypatch.setattr(cls, "fit", count)
     fit(name)
-    assert len(fits) == len(ParameterGrid(tiny_models.GRIDS[name])) * 3 + 1
+    n_combinations = len(ParameterGrid(tiny_models.GRIDS[name]))
+    assert fits == {"StandardScaler": 3 + 1, "TemperatureScaledClassifier": n_combinations * 3 + 1}
 
 
 def test_seed_of_the_classifier() -> None:
