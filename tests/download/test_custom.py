@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from ser.dataset.recordings import Recording
+from ser import paths
+from ser.dataset.recordings import Recording, write_recordings
 from ser.download import custom
+from ser.download.split_check import describe_split_problem
 from ser.utils.errors import UserError
 from tests.helpers import factories
 from tests.helpers.signals import RATE, encode, sine
@@ -244,6 +246,17 @@ def test_names_that_are_not_one_file_are_an_error(table: str, expected: Sequence
     with pytest.raises(UserError) as error:
         import_corpus(root)
     assert all(part in str(error.value) for part in ["labels.csv", *expected])
+
+
+def test_recordings_without_sentences_can_be_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the import of five speakers, there is no warning that the split will fail."""
+    monkeypatch.chdir(tmp_path)
+    names = [f"{speaker}_{emotion}{n}.wav" for speaker in "abcde" for emotion in ("sad", "happy") for n in range(3)]
+    write(tmp_path / "voices", {name: 100 + 10 * n for n, name in enumerate(names)})
+    recordings, _ = import_corpus(tmp_path, pattern=r"(?P<speaker>\w)_(?P<emotion>[a-z]+)\d")
+    write_recordings(paths.recordings("mine"), recordings)
+    params = factories.settings().model_copy(update={"corpora": ("mine",)})
+    assert describe_split_problem(params, corpus="mine") == []
 
 
 def test_mixed_sample_rates_are_noted(root: Path) -> None:
