@@ -35,14 +35,15 @@ _BOMS = (  # UTF-32 first, as its mark starts with that of UTF-16
     *((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16")),
     *((codecs.BOM_UTF16_BE, "utf-16"), (codecs.BOM_UTF8, "utf-8-sig")),
 )
-_SEP_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?[,;\t]*(?:\r\n|\r|\n)", re.IGNORECASE)
+_SEP_LINE = re.compile(r"\ufeff?\"?sep=([^\w\s\"]|\t)\"?[,;\t]*(?:\r\n|\r|\n)", re.IGNORECASE)
 """First line that Excel reads as the delimiter."""
 
 
 def read_label_table(path: Path) -> tuple[list[dict[str, str]], list[str]]:
     """Read a CSV file of labels.
 
-    The encoding is UTF-8, UTF-16 or Windows-1252, the delimiter a comma, semicolon or tab, or that of a line ``sep=;``.
+    The encoding is UTF-8, UTF-16 or Windows-1252. The delimiter is a comma, semicolon, tab or bar, or that of a first
+    line such as ``sep=;``.
 
     Returns
     -------
@@ -58,9 +59,9 @@ def read_label_table(path: Path) -> tuple[list[dict[str, str]], list[str]]:
     """
     text, encoding = _decode(path)
     separator = _SEP_LINE.match(text)
-    if separator:
-        text = text[separator.end() :]
-    header, lines = _parse(text.lstrip("\ufeff\r\n"), delimiter=separator[1] if separator else None, path=path)
+    body = text[separator.end() if separator else 0 :].lstrip("\ufeff\r\n")
+    n_skipped = len(text.removesuffix(body).splitlines())
+    header, lines = _parse(body, delimiter=separator[1] if separator else "", path=path)
     columns = canonical_columns(header)
     if not lines or not set(columns) >= set(REQUIRED):
         raise UserError(
@@ -69,11 +70,13 @@ def read_label_table(path: Path) -> tuple[list[dict[str, str]], list[str]]:
         )
     for number, values in lines:
         if not (len(values) > columns["file"] and values[columns["file"]]):
-            raise UserError(f"{path}, line {number}: no file; add its path in the column file, or remove the row.")
+            raise UserError(
+                f"{path}, line {n_skipped + number}: no file; add its path in the column file, or remove the row."
+            )
         if any(values[len(header) :]):
             raise UserError(
-                f"{path}, line {number}: {len(values)} values, expected {len(header)} as in the header; put values "
-                "that contain the delimiter in double quotes."
+                f"{path}, line {n_skipped + number}: {len(values)} values, expected {len(header)} as in the header; "
+                "put values that contain the delimiter in double quotes."
             )
     rows = [
         {column: values[position] if position < len(values) else "" for column, position in columns.items()}
@@ -120,8 +123,8 @@ def _decode(path: Path) -> tuple[str, str]:
     raise UserError(f"{path} is not text in UTF-8; {expected} Save it as CSV (UTF-8) in the spreadsheet program.")
 
 
-def _parse(text: str, *, delimiter: str | None, path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Parse the header, and the rows that are not empty with the number of their line."""
+def _parse(text: str, *, delimiter: str, path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Parse the header, and the rows that are not empty with the number of their line; prefer a delimiter."""
 
     def parse(delimiter: str, *, strict: bool = False) -> Any:
         return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=strict)
@@ -131,7 +134,7 @@ def _parse(text: str, *, delimiter: str | None, path: Path) -> tuple[list[str], 
         return len(canonical_columns(header)), len(header)
 
     try:
-        rows = parse(delimiter or max(",;\t", key=count_columns), strict=True)
+        rows = parse(max(f"{delimiter},;\t|", key=count_columns), strict=True)
         header = [tidy(name).casefold() for name in next(rows, [])]
         lines = [(rows.line_num, [value.strip() for value in row]) for row in rows]
     except csv.Error as error:

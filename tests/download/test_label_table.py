@@ -35,6 +35,7 @@ def read(folder: Path, data: str | bytes) -> tuple[list[dict[str, str]], list[st
         TABLE.replace(",", ";").encode(),
         TABLE.replace(",", "\t").encode("utf-16"),
         TABLE.replace(",", " , ").encode(),
+        TABLE.replace(",", "|").encode(),
         "".join(",".join(f' "{value}"' for value in line.split(",")) + "\n" for line in TABLE.splitlines()).encode(),
     ],
 )
@@ -43,7 +44,7 @@ def test_encodings_and_delimiters(data: bytes, tmp_path: Path) -> None:
     assert read(tmp_path, data) == (ROWS, [])
 
 
-@pytest.mark.parametrize("first", ["sep=;\n", "SEP=;\r\n", '"sep=;"\n', "\ufeffsep=;\n", "sep=;;;\n", "sep=|\n"])
+@pytest.mark.parametrize("first", ["sep=;\n", "SEP=;\r\n", '"sep=;"\n', "\ufeffsep=;\n", "sep=;;;\n", "sep=^\n"])
 def test_a_line_with_the_delimiter(first: str, tmp_path: Path) -> None:
     """The line of Excel is no header; a note names it."""
     delimiter = first.split("=")[1][0]
@@ -51,6 +52,7 @@ def test_a_line_with_the_delimiter(first: str, tmp_path: Path) -> None:
     assert rows == ROWS
     assert len(notes) == 1
     assert "labels.csv" in notes[0]
+    assert read(tmp_path, first + TABLE)[0] == ROWS  # the line may be wrong
 
 
 def test_windows_encoding_is_noted(tmp_path: Path) -> None:
@@ -101,6 +103,8 @@ def test_synonyms(column: str, names: list[str]) -> None:
     [
         ("file,emotion,sentence\na.wav,sad,Hello, you\n", ["line 2", "4 values", "3", "quotes"]),
         ("file,emotion\n\na.wav,sad\n ,sad\n", ["line 4", "no file"]),
+        ("sep=;\r\n\r\nfile;emotion\r\n;sad\r\n", ["line 4", "no file"]),
+        ("sep=\r\nfile;emotion\r\n;sad\r\n", ["columns sep="]),
         ("file,emotion,Emotion\na.wav,sad,happy\n", ["more than one", "emotion"]),
         ('file,emotion\na.wav,"sad\nb.wav,happy\n', ["not valid CSV", "quotes"]),
         ("file,emotion\n" + f"a.wav,{'x' * 200_000}\n", ["not valid CSV"]),
