@@ -46,7 +46,8 @@ def _identify_frame(head: bytes) -> str | None:
         return None
     if head[1] & 0xF6 == 0xF0:
         return "aac" if head[2] >> 2 & 15 < 13 else None
-    valid = head[1] >> 3 & 3 != 1 and head[1] >> 1 & 3 and head[2] >> 4 not in (0, 15) and head[2] >> 2 & 3 != 3
+    is_layer_2_or_3 = head[1] >> 1 & 3 in (1, 2)  # no layer 1, which the byte order mark of UTF-16 resembles
+    valid = head[1] >> 3 & 3 != 1 and is_layer_2_or_3 and head[2] >> 4 not in (0, 15) and head[2] >> 2 & 3 != 3
     return "mp3" if valid else None
 
 
