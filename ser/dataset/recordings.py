@@ -55,10 +55,11 @@ class Recording:
 COLUMNS = tuple(field.name for field in fields(Recording))
 
 
-def find_recordings(folder: Path, *, any_format: bool = False) -> list[PurePosixPath]:
+def find_recordings(folder: Path, *, is_audio: Callable[[Path], bool] | None = None) -> list[PurePosixPath]:
     """List the audio files in a folder and its subfolders, except hidden ones, as sorted relative paths.
 
-    By default, these are the files with one of `SUFFIXES`; with `any_format`, those with one of `ALL_SUFFIXES`.
+    By default, these are the files with one of `SUFFIXES`. With the function `is_audio`, they are those with one of
+    `ALL_SUFFIXES`, audio or not, and others for which it returns True.
 
     Raises
     ------
@@ -69,8 +70,10 @@ def find_recordings(folder: Path, *, any_format: bool = False) -> list[PurePosix
         raise UserError(f"{folder} is not a folder; expected the folder of a corpus's recordings.")
     files = (PurePosixPath(path.relative_to(folder).as_posix()) for path in _walk(folder))
     files = (file for file in files if not any(part.startswith(".") for part in file.parts))
-    suffixes = ALL_SUFFIXES if any_format else SUFFIXES
-    recordings = [file for file in files if file.suffix.lower() in suffixes]
+    suffixes = SUFFIXES if is_audio is None else ALL_SUFFIXES
+    recordings = [
+        file for file in files if file.suffix.lower() in suffixes or (is_audio is not None and is_audio(folder / file))
+    ]
     if not recordings:
         raise UserError(f"{folder} contains no recordings ({', '.join(suffixes)}); put the files of the corpus there.")
     return sorted(recordings)

@@ -11,6 +11,7 @@ from operator import attrgetter
 from pathlib import Path, PurePath, PurePosixPath
 
 from ser.audio import io as audio_io
+from ser.audio.formats import looks_like_audio
 from ser.dataset.clip_metadata import speaker_id
 from ser.dataset.name_folding import fold_names, is_missing, tidy, visible
 from ser.dataset.recordings import Recording, find_recordings, reject_repeated_names
@@ -55,7 +56,7 @@ def import_custom_corpus(
         key = f"custom_corpora.{name}.folder"
         raise UserError(f"{key} is null; expected a folder: {how_to_set(key, 'FOLDER')}.")
     source = root / Path(settings.folder).expanduser()
-    files = find_recordings(source, any_format=True)
+    files = find_recordings(source, is_audio=looks_like_audio)
     emotions = {_normalize(label): emotion for label, emotion in settings.emotions.items()}
     given, adapted = _read_labels(settings, files, {*EMOTIONS, *emotions}, source=source, name=name, root=root)
     labelled = [row for row in given if not is_missing(row.emotion) or _normalize(row.emotion) in emotions]

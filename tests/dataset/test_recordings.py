@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from ser.audio.formats import looks_like_audio
 from ser.corpora.base import load_corpus
 from ser.dataset import recordings
 from ser.dataset.recordings import Recording, find_recordings, list_recordings, read_recordings
 from ser.utils.errors import UserError
 from tests.helpers.fake_corpora import RAVDESS
-from tests.helpers.signals import write_recordings
+from tests.helpers.signals import encode, sine, write_recordings
 
 PARSE = load_corpus("ravdess").parse
 
@@ -28,12 +29,23 @@ def test_all_audio_suffixes_are_found(tmp_path: Path) -> None:
 
 
 def test_recordings_of_users_have_any_format(tmp_path: Path) -> None:
-    """Files of phones are found by their suffix, also if they are damaged; published corpora have none of them."""
+    """They are found by their content or suffix, damaged ones too; the suffixes of phones are for users only."""
     suffixes = ["3gp", "aac", "ac3", "amr", "M4A", "mka", "mp4", "opus", "weba", "webm", "wma"]
     for suffix in suffixes:
         (tmp_path / f"a.{suffix}").write_bytes(b"damaged")
-    (tmp_path / "a.txt").write_bytes(b"damaged")
-    assert find_recordings(tmp_path, any_format=True) == sorted(PurePosixPath(f"a.{suffix}") for suffix in suffixes)
+    audio = {"b": "WAV", "b.dat": "FLAC", "b.txt": "OGG", "b.mov": "MP3", "b.1": "AIFF"}
+    for name, kind in audio.items():
+        (tmp_path / name).write_bytes(encode(sine(200), kind=kind))
+    others = {
+        "a.txt": b"text",
+        "labels.csv": "file,emotion\n".encode("utf-16"),
+        "a.jpg": b"\xff\xd8\xff\xe0",
+        "empty": b"",
+    }
+    for name, content in others.items():
+        (tmp_path / name).write_bytes(content)
+    expected = [f"a.{suffix}" for suffix in suffixes] + list(audio)
+    assert find_recordings(tmp_path, is_audio=looks_like_audio) == sorted(map(PurePosixPath, expected))
     assert relative_paths(tmp_path) == ["a.opus"]
 
 
