@@ -135,11 +135,10 @@ def _read_table(
     names = [row["file"] for row in rows]
     matches, adapted = match_files(set(names), set(map(str, files)), folder=source, bases=(table.parent, root))
     if missing := [name for name, found in matches.items() if not found]:
-        others = [name for name in missing if exists(source / name)]
-        raise UserError(
-            f"{table}: not in {source}: {list_some(missing)}; paths must be relative to that folder."
-            f"{f' Not audio: {list_some(others)}.' if others else ''}"
-        )
+        others = [name for name in missing if exists(path := source / name) and path.is_relative_to(source)]
+        found = {f"not in {source}": set(missing) - set(others), "not audio": others}
+        listed = "; ".join(f"{what}: {list_some(names)}" for what, names in found.items() if names)
+        raise UserError(f"{table}: {listed}; expected paths of recordings relative to {source}.")
     if ambiguous := [f"{name} ({_examples(found)})" for name, found in matches.items() if len(found) > 1]:
         raise UserError(f"{table}: more than one file matches {list_some(ambiguous)}; write the path as in {source}.")
     if repeated := [file for file, count in Counter(matches[name][0] for name in names).items() if count > 1]:

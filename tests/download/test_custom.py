@@ -233,7 +233,8 @@ def test_adapted_paths_and_columns_are_noted(root: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
-        ("file,emotion\nnotes,sad\n", ["not in", "notes", "Not audio"]),
+        ("file,emotion\nnotes,sad\n", ["not audio: notes;"]),
+        (f"file,emotion\n{__file__},sad\n", [f"voices: {__file__};"]),
         ("file,emotion\nd.wav,sad\n", ["more than one", "x/d.wav, y/d.wav"]),
         ("file,emotion\na.wav,sad\nA.wav,sad\n", ["a.wav", "more than once"]),
     ],
