@@ -133,7 +133,7 @@ def _read_table(
 ) -> tuple[list[Recording], list[str]]:
     rows, notes = read_label_table(table)
     names = [row["file"] for row in rows]
-    matches, adapted = match_files(set(names), set(map(str, files)), folder=source, bases=(table.parent, root))
+    matches, adapted = match_files(names, set(map(str, files)), folder=source, bases=(table.parent, root))
     if missing := [name for name, found in matches.items() if not found]:
         others = [name for name in missing if exists(path := source / name) and path.is_relative_to(source)]
         found = {f"not in {source}": set(missing) - set(others), "not audio": others}
