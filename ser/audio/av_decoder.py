@@ -62,7 +62,7 @@ class DecodedFile:
                     n_samples += converted.samples
                     if n_samples > max_samples:
                         raise DecodingError(f"longer than {max_samples / self.samplerate / 3600:g} hours; split it")
-                    block = np.ascontiguousarray(converted.to_ndarray().T)
+                    block = np.ascontiguousarray(converted.to_ndarray().T, dtype=np.float32)
                     if block.shape[1] != self.channels:
                         raise DecodingError(f"{self.channels} channels are declared, {block.shape[1]} were found")
                     yield block
