@@ -33,6 +33,7 @@ Functional = Literal[
 AugmentationName = Literal["noise", "band_limit", "reverberation", "time_stretch", "pitch_shift", "time_shift", "speed"]
 BaselineName = Literal["svm", "knn", "random_forest", "decision_tree"]
 Protocol = Literal["speaker_independent", "text_independent", "cross_corpus", "random"]
+Style = Literal["acted", "elicited", "spontaneous", "synthetic"]
 Change = Literal["corpora", "protocol", "classes", "test-clips", "models"]
 
 
@@ -136,6 +137,7 @@ class CustomCorpus(Settings):
     pattern: str | None
     emotions: dict[str, Label]
     language: Annotated[str, StringConstraints(pattern="^[a-z]{2}$")]
+    style: Style | None = None
 
     @model_validator(mode="after")
     def _one_label_source(self) -> Self:

@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from ser import paths
+from ser.corpora.base import speech_styles
+from ser.dataset.run_data import describe_data
 from ser.evaluation import evaluate, leakage
 from ser.params import read_params
 from ser.reporting import leaderboard
@@ -17,7 +19,8 @@ def main(
 ) -> None:
     """Evaluate the predictions of all models, rank the models and plot confusion matrices.
 
-    Reads data/predictions and reports/leakage.csv; writes metrics/metrics.json and reports/.
+    Reads data/predictions, data/splits.csv, data/excluded.csv, the metadata of clips from data/features/functionals,
+    and reports/leakage.csv; writes metrics/metrics.json and reports/.
     """
     if not show:
         params = read_params()
@@ -25,8 +28,14 @@ def main(
         results = evaluate.evaluate_models(
             paths.PREDICTIONS, models, params.evaluate, emotions=params.emotions, seed=params.data_seed
         )
+        styles = speech_styles(params.corpora, params.custom_corpora)
+        tables = [paths.functionals(corpus) for corpus in params.corpora]
+        data = describe_data(tables, paths.SPLITS, paths.EXCLUDED, styles=styles)
+        run = leaderboard.describe_run(
+            results, split=params.split, n_networks=params.train_lstm.n_networks, data=data, styles=styles
+        )
         leaks = leakage.describe_leakage(evaluate.read_leakage(paths.LEAKAGE_CSV))
-        leaderboard.write(results, corpora=params.corpora, split=params.split, lstm=params.train_lstm, leaks=leaks)
+        leaderboard.write(results, run, lstm=params.train_lstm, leaks=leaks)
     # the last stage of a run shows the leaderboard
     typer.echo(leaderboard.console_summary() if show else f"Leaderboard           {paths.LEADERBOARD_MD}")
 

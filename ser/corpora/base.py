@@ -11,11 +11,15 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from ser import corpora
 from ser.dataset.clip_metadata import speaker_id
 from ser.dataset.recordings import Recording
 from ser.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from ser.params import CustomCorpus, Style
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,9 @@ class Corpus:
         Full name, licence, reference and home page.
     language
         ISO 639-1 code.
+    style
+        Style of the speech: ``acted``, ``elicited``, ``spontaneous`` or ``synthetic``. Scores on synthetic speech say
+        nothing about human speech.
     pattern
         Regular expression for the end of a file's path without suffix, from the start of a path component. Groups:
         ``speaker`` and ``emotion``; optional: ``sentence`` and ``intensity``.
@@ -97,8 +104,6 @@ class Corpus:
         Dataverse dataset that lists the files instead.
     kaggle
         ``owner/dataset`` of a copy on Kaggle.
-    is_synthetic
-        Whether the speech is synthetic. Scores then say nothing about human speech.
     folds
         Name of a published cross-validation -> the speaker codes that each of its folds tests on, in order.
     """
@@ -109,6 +114,7 @@ class Corpus:
     citation: str
     url: str
     language: str
+    style: "Style"
     pattern: str
     emotions: Mapping[str, str]
     speaker_sex: Mapping[str, str]
@@ -123,8 +129,12 @@ class Corpus:
     published: Callable[[], Sequence[RemoteFile]] = tuple
     dataverse: Dataverse | None = None
     kaggle: str = ""
-    is_synthetic: bool = False
     folds: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+
+    @property
+    def is_synthetic(self) -> bool:
+        """True if the speech is synthetic."""
+        return self.style == "synthetic"
 
     def recording_key(self, file: PurePosixPath) -> str | None:
         """Get the part of a path that `pattern` matches, which is unique per recording; None without a match."""
@@ -190,6 +200,12 @@ def load_corpus(name: str, *, custom: Collection[str] = ()) -> Corpus:
 def is_synthetic(name: str) -> bool:
     """Check whether a corpus contains synthetic speech; custom corpora are treated as human speech."""
     return name in known_corpora() and load_corpus(name).is_synthetic
+
+
+def speech_styles(names: Sequence[str], custom: "Mapping[str, CustomCorpus]") -> dict[str, str]:
+    """Look up the style of the speech of corpora; ``unknown`` for custom corpora whose settings do not give it."""
+    known = known_corpora()
+    return {name: load_corpus(name).style if name in known else custom[name].style or "unknown" for name in names}
 
 
 def published_folds(names: Sequence[str], table: str | None) -> dict[str, int]:

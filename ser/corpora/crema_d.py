@@ -53,6 +53,7 @@ CORPUS = Corpus(
     citation="Cao et al. (2014), IEEE Transactions on Affective Computing 5(4), doi:10.1109/TAFFC.2014.2336244",
     url="https://github.com/CheyneyComputerScience/CREMA-D",
     language="en",
+    style="acted",
     # actor_sentence_emotion_intensity; the intensity is XX (unspecified) except for one sentence
     pattern=r"(?P<speaker>1\d{3})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<intensity>XX|LO|MD|HI)",
     emotions={"ANG": "angry", "DIS": "disgust", "FEA": "fearful", "HAP": "happy", "NEU": "neutral", "SAD": "sad"},

@@ -9,9 +9,9 @@ CORPUS = Corpus(
     citation="espeak-ng; emotional prosody after Schröder (2001), Burkhardt & Sendlmeier (2000) and Cahn (1990)",
     url="https://github.com/espeak-ng/espeak-ng",
     language="en",
+    style="synthetic",
     pattern=r"(?P<speaker>\d\d)_(?P<emotion>[a-z]+)_(?P<sentence>[a-z]+)",
     emotions={name: name for name in ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")},
     speaker_sex={f"{speaker:02}": "m" if speaker % 2 else "f" for speaker in range(1, 13)},
     n_recordings=288,
-    is_synthetic=True,
 )

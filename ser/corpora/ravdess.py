@@ -20,6 +20,7 @@ CORPUS = Corpus(
     citation="Livingstone & Russo (2018), PLOS ONE 13(5): e0196391, doi:10.1371/journal.pone.0196391",
     url="https://zenodo.org/records/1188976",
     language="en",
+    style="acted",
     # modality-channel-emotion-intensity-statement-repetition-actor; 03 is audio only, 01 is speech
     pattern=r"03-01-(?P<emotion>\d\d)-(?P<intensity>0[12])-(?P<sentence>0[12])-(?P<repetition>0[12])-(?P<speaker>\d\d)",
     emotions={f"{code:02}": emotion for code, emotion in enumerate(_EMOTIONS, start=1)},

@@ -20,6 +20,7 @@ CORPUS = Corpus(
     citation="Haq & Jackson (2010), in Machine Audition, IGI Global; Jackson & Haq (2014), University of Surrey",
     url="http://kahlan.eps.surrey.ac.uk/savee/",
     language="en",
+    style="acted",
     # speaker_emotion+sentence, such as DC_sa07; in the official archive the speaker is a folder: DC/sa07
     # the sentence is the number alone, as three sentences are the same in all emotions and must stay together
     pattern=r"(?P<speaker>DC|JE|JK|KL)[_/](?P<emotion>a|d|f|h|n|sa|su)(?P<sentence>\d\d)",

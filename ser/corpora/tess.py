@@ -29,6 +29,7 @@ CORPUS = Corpus(
     citation="Pichora-Fuller & Dupuis (2020), doi:10.5683/SP2/E8H2MF",
     url="https://doi.org/10.5683/SP2/E8H2MF",
     language="en",
+    style="acted",
     pattern=r"(?P<speaker>[A-Z]+)_(?P<sentence>[a-z]+)_(?P<emotion>[a-z]+)",
     emotions={name: name for name in ("neutral", "happy", "sad", "angry", "disgust")}
     | {

@@ -13,13 +13,18 @@ from ser.utils.errors import UserError
 
 
 class Binary(NamedTuple):
-    """Scores of a binary task; `curve` is the ROC curve with the columns fpr, tpr and threshold."""
+    """Scores of a binary task between two groups of classes.
+
+    `curve` is the ROC curve with the columns fpr, tpr and threshold.
+    """
 
     clips: int
     accuracy: float
     uar: float
     roc_auc: float
     curve: pd.DataFrame
+    positive: list[str]
+    negative: list[str]
 
 
 def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[str]) -> Binary:
@@ -62,4 +67,4 @@ def binary(table: pd.DataFrame, *, positive: Sequence[str], negative: Sequence[s
     predicted = score >= 0.5
     roc_auc = float(roc_auc_score(true, score)) if 0 < true.sum() < len(true) else float("nan")
     accuracy, curve = float((true == predicted).mean()), binary_roc_curve(true, score)
-    return Binary(rows.clip_id.nunique(), accuracy, uar(true, predicted), roc_auc, curve)
+    return Binary(rows.clip_id.nunique(), accuracy, uar(true, predicted), roc_auc, curve, *groups)

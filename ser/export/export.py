@@ -83,11 +83,13 @@ def export(
     settings: PipelineSettings,
     *,
     scores: Mapping[str, Any],
+    data: Mapping[str, str],
     statistics: Callable[..., dict[str, Any]] = training_statistics,
 ) -> None:
     """Write the self-contained folder of a model, such as ``models/exported/lstm``, atomically.
 
-    The card gets the test scores of `read_scores`. `statistics` is `training_statistics` or a cached version, as seeds
+    The card gets the test scores of `read_scores`, and `data`, the result of `ser.dataset.run_data.describe_data`.
+    `statistics` is `training_statistics` or a cached version, as seeds
     of a fold, and all baselines, have the same training clips.
 
     Raises
@@ -102,7 +104,7 @@ def export(
         members = [
             _export_member(folder, unfinished / folder.name, trained, statistics=statistics) for folder in folders
         ]
-        write_card(unfinished, _card(trained, settings, scores=scores, members=members))
+        write_card(unfinished, _card(trained, settings, scores=scores, data=data, members=members))
 
 
 def _card(
@@ -110,6 +112,7 @@ def _card(
     settings: PipelineSettings,
     *,
     scores: Mapping[str, Any],
+    data: Mapping[str, str],
     members: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     card = _read_card(trained.folder / str(members[0]["name"]))
@@ -134,6 +137,7 @@ def _card(
         "origin": {
             "corpora": [path.stem for path in trained.tables],
             "synthetic": all(is_synthetic(path.stem) for path in trained.tables),
+            "data": dict(data),
             "settings": card["settings"],
             "scores": dict(scores),
             "sources": {path.as_posix(): file_hash(path, "sha256") for path in sources},

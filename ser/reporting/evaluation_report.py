@@ -116,6 +116,8 @@ def write(
             "evaluation.html.j2",
             headline=evaluation_text.headline(ranking, classes=len(classes), unknown=unknown),
             test_set=f"{describe_test_set(description['protocol'], best)}.",
+            data=description["data"],
+            is_acted="acted" in description["styles"].values(),
             ties=evaluation_text.describe_ties(ranking, unknown=unknown),
             notes=evaluation_text.warnings(ranking, description["notes"], classes=len(classes), unknown=unknown),
             leakage_summary=describe_leakage(leakage),

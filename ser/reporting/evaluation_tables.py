@@ -254,7 +254,7 @@ def evaluate_binary_tasks(rows: pd.DataFrame, wanted: Mapping[str, BinaryTask], 
         except UserError as error:
             errors.append(f"{name} was not evaluated: {error}")
             continue
-        groups = {"positive class": ", ".join(task.positive), "negative class": ", ".join(task.negative)}
+        groups = {"positive class": ", ".join(scores.positive), "negative class": ", ".join(scores.negative)}
         lines[name] = groups | {"clips": scores.clips, "UAR": scores.uar, "ROC-AUC": scores.roc_auc}
         if len(scores.curve):
             curves[name] = scores.curve

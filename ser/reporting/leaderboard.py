@@ -5,7 +5,7 @@
 speakers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -32,15 +32,30 @@ SYNTHETIC = (
 
 
 class RunDescription(TypedDict):
-    """Evaluation protocol, caption of figures, and warnings."""
+    """Evaluation protocol, caption of figures, warnings, and data with the style of each corpus' speech."""
 
     protocol: str
     caption: str
     notes: list[str]
+    data: Mapping[str, str]
+    styles: Mapping[str, str]
 
 
-def describe_run(result: EvaluationResult, *, corpora: Sequence[str], split: Split, n_networks: int) -> RunDescription:
-    """Describe the evaluation protocol of a run; `n_networks` is the size of the ensemble `lstm`."""
+def describe_run(
+    result: EvaluationResult, *, split: Split, n_networks: int, data: Mapping[str, str], styles: Mapping[str, str]
+) -> RunDescription:
+    """Describe the evaluation protocol and the data of a run.
+
+    Parameters
+    ----------
+    n_networks
+        Size of the ensemble `lstm`.
+    data
+        Result of `ser.dataset.run_data.describe_data`.
+    styles
+        Corpora of the run -> style of the speech.
+    """
+    corpora = list(styles)
     unknown, published = result.unknown_speakers, published_folds(corpora, split.fold_table)
     protocol = describe_protocol(corpora, split, unknown=unknown, published=published)
     has_synthetic = any(map(is_synthetic, corpora))
@@ -54,35 +69,49 @@ def describe_run(result: EvaluationResult, *, corpora: Sequence[str], split: Spl
         "protocol": protocol,
         "caption": f"{protocol}\nsynthetic speech: says nothing about human speech" if has_synthetic else protocol,
         "notes": [text for text, applies in notes.items() if applies],
+        "data": data,
+        "styles": styles,
     }
 
 
-def write(
-    result: EvaluationResult, *, corpora: Sequence[str], split: Split, lstm: TrainLstm, leaks: Sequence[str]
-) -> None:
+def write(result: EvaluationResult, run: RunDescription, *, lstm: TrainLstm, leaks: Sequence[str]) -> None:
     """Write metrics/metrics.json, and the leaderboard, confusion matrices and model card to reports/.
 
     Parameters
     ----------
-    corpora, split, lstm
-        Sections of the settings; `lstm` is `train_lstm`.
+    run
+        Result of `describe_run`.
+    lstm
+        Section `train_lstm` of the settings.
     leaks
         Summary of the leakage check, of `ser.evaluation.leakage.describe_leakage`; the first sentence is shown.
     """
     write_json(paths.METRICS, result.metrics)
-    run = describe_run(result, corpora=corpora, split=split, n_networks=lstm.n_networks)
     ranking, title, notes = result.leaderboard, run["caption"], [*run["notes"], *leaks[:1]]
     name, chance = str(ranking.model.iloc[0]), 1 / len(result.classes)
     best = summary.select_test_rows(result.predictions[name])
     unknown, test_set = describe_unknown_speakers(best), describe_test_set(run["protocol"], best)
     page = leaderboard_markdown(
-        ranking, result.human_comparison, test_set=test_set, chance=chance, unknown=unknown, notes=notes
+        ranking,
+        result.human_comparison,
+        test_set=test_set,
+        chance=chance,
+        unknown=unknown,
+        notes=notes,
+        data=run["data"],
     )
     write_text(paths.LEADERBOARD_MD, page)
     write_text(paths.LEADERBOARD_CSV, ranking.to_csv(index=False, lineterminator="\n"))
     write_text(paths.PAIRWISE_TESTS_CSV, result.pairs.to_csv(index=False, lineterminator="\n"))
-    robustness, protocol = result.robustness[name], run["protocol"]
-    card = model_card.markdown(best, ranking, robustness=robustness, protocol=protocol, notes=notes, corpora=corpora)
+    card = model_card.markdown(
+        best,
+        ranking,
+        robustness=result.robustness[name],
+        protocol=run["protocol"],
+        notes=notes,
+        data=run["data"],
+        styles=run["styles"],
+    )
     write_text(paths.MODEL_CARD_MD, card)
     label = f"UAR on test clips (dashed: chance)\n{interval_legend(ranking, unknown=unknown)}".rstrip()
     strong = ranking.not_significantly_worse.astype(bool)
@@ -117,14 +146,16 @@ def leaderboard_markdown(
     chance: float,
     unknown: str,
     notes: Sequence[str],
+    data: Mapping[str, str],
 ) -> str:
-    """Write the leaderboard, and the comparison with human listeners if it has rows, as Markdown."""
+    """Write the leaderboard, the data, and the comparison with human listeners if it has rows, as Markdown."""
     few = not_testable(ranking, unknown=unknown)
     text = html_page.render(
         "leaderboard.md.j2",
         test_set=test_set,
         chance=chance,
         notes=notes,
+        data=data,
         table=_displayed_columns(ranking, few=few),
         few_speakers=few,
         interval=evaluation_text.describe_interval(ranking, unknown=unknown),

@@ -1,6 +1,6 @@
 """Write the model card of the best model (Mitchell et al. 2019, Model cards for model reporting)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -17,9 +17,15 @@ NOT_FOR = (
     "Not for decisions about people, such as hiring, policing, insurance, health care, education or workplace "
     "monitoring, where emotion recognition is unlawful in some jurisdictions."
 )
+STYLES = {
+    "acted": "Acted emotions are more intense than spontaneous ones.",
+    "elicited": "Elicited emotions may differ from those of everyday speech.",
+    "synthetic": "Synthetic speech says nothing about human speech.",
+    "unknown": "The style of the speech of some corpora is unknown.",
+}
 LIMITS = (
-    "The training and test recordings are acted. Acted emotions are more intense than spontaneous ones. The model "
-    "always predicts one of its emotions, also for noise and for speech with none of them; only near-silent input gets "
+    "The model always predicts one of its emotions, also for noise and for speech with none of them; "
+    " only near-silent input gets "
     "no prediction.",
     "The model was tested on the languages, rooms and microphones of its corpora. Other conditions are not covered.",
     "Probabilities are calibrated on validation clips of the same corpora and are over-confident on other data.",
@@ -33,7 +39,8 @@ def markdown(
     robustness: pd.DataFrame,
     protocol: str,
     notes: Sequence[str],
-    corpora: Sequence[str],
+    data: Mapping[str, str],
+    styles: Mapping[str, str],
 ) -> str:
     """Write the model card of the best model as Markdown.
 
@@ -45,6 +52,10 @@ def markdown(
         Leaderboard, of `ser.evaluation.summary.leaderboard`.
     robustness
         Result of `ser.evaluation.robustness.evaluate_robustness` for the model.
+    data
+        Result of `ser.dataset.run_data.describe_data`.
+    styles
+        Corpora of the run -> style of the speech.
     """
     known = {"sex": rows[rows.sex != ""], "corpus": rows, "intensity": rows[rows.intensity != ""]}
     text = html_page.render(
@@ -52,8 +63,9 @@ def markdown(
         best=ranking.iloc[0],
         not_for=NOT_FOR,
         corpora=[
-            f"{_describe_corpus(name)} Test set: {_counts(rows[rows.corpus == name])}." for name in sorted(corpora)
+            f"{_describe_corpus(name)} Test set: {_counts(rows[rows.corpus == name])}." for name in sorted(styles)
         ],
+        data=data,
         protocol=protocol,
         notes=notes,
         subgroups={
@@ -62,7 +74,7 @@ def markdown(
             if group[column].nunique() > 1
         },
         robustness=robustness,
-        limits=LIMITS,
+        limits=[*(text for style, text in STYLES.items() if style in styles.values()), *LIMITS],
         identified=provenance.INSTRUCTIONS,
         commands=provenance.commands(paths.MODEL_CARD_MD),
         describe_condition=describe_condition,

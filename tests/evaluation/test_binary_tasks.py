@@ -20,6 +20,7 @@ def test_scores_match_hand_computed_values() -> None:
     )  # scores of the first four: 0.8, 0.2, 0 and 0.6
     scores = binary_tasks.binary(table, positive=["happy", "angry", "surprised"], negative=["sad"])
     assert scores[:4] == (4, 0.5, 0.5, 0.75)  # of four pairs, one is in the wrong order
+    assert (scores.positive, scores.negative) == (["happy", "angry"], ["sad"])  # surprised is no class
     assert scores.curve[["fpr", "tpr"]].to_numpy().tolist() == [[0, 0], [0, 0.5], [0.5, 0.5], [0.5, 1], [1, 1]]
     assert scores.curve.threshold.to_list() == pytest.approx([np.inf, 0.8, 0.6, 0.2, 0])
 

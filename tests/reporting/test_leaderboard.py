@@ -18,6 +18,7 @@ from tests.helpers.three_models import PREDICTED, TRUE, evaluate, table, write_p
 EMOTIONS = list(labels.EMOTIONS)
 LSTM = factories.settings().train_lstm
 SPLIT = factories.split("speaker_independent")
+DATA = {"Left out": "81 of 535 clips: bored (81)"}
 NAN = float("nan")
 
 
@@ -33,7 +34,7 @@ def markdown(table: pd.DataFrame, *, unknown: str = "", notes: Sequence[str] = (
     rows = factories.predicted(EMOTIONS * 30, EMOTIONS * 30, classes=EMOTIONS)
     test_set = leaderboard.describe_test_set("ravdess, tested so", rows)
     return leaderboard.leaderboard_markdown(
-        table, pd.DataFrame(), test_set=test_set, chance=1 / 8, unknown=unknown, notes=notes
+        table, pd.DataFrame(), test_set=test_set, chance=1 / 8, unknown=unknown, notes=notes, data=DATA
     )
 
 
@@ -136,9 +137,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write(folder: Path, *models: str) -> dict[str, bytes]:
     """Write the results of some models, and read all files."""
-    leaderboard.write(
-        evaluate(folder, *models), corpora=["ravdess"], split=SPLIT, lstm=LSTM, leaks=["A leak.", "Others."]
-    )
+    result = evaluate(folder, *models)
+    run = leaderboard.describe_run(result, split=SPLIT, n_networks=1, data=DATA, styles={"ravdess": "acted"})
+    leaderboard.write(result, run, lstm=LSTM, leaks=["A leak.", "Others."])
     files = [path for name in ("metrics", "reports") for path in Path(name).rglob("*") if path.is_file()]
     return {str(path): path.read_bytes() for path in files}
 
@@ -160,6 +161,7 @@ def test_write_creates_all_files(folder: Path) -> None:
     assert rows.to_numpy().tolist() == [list(pair) for pair in zip(TRUE[6:], PREDICTED["knn"][6:], strict=True)]
     page = files["reports/leaderboard.md"].decode()
     assert "6 test clips, 3 emotions, chance UAR 0.333" in page
+    assert "- Left out: 81 of 535 clips: bored (81)" in page.splitlines()
     assert "**A leak.**" in page and "Others" not in page
 
 
@@ -178,10 +180,11 @@ def test_files_of_earlier_runs_are_removed(folder: Path) -> None:
 def test_warnings_of_a_run(folder: Path) -> None:
     """Synthetic speech has one, also in the titles of figures, and so have unknown speakers and ensembles."""
     result = replace(evaluate(folder), predictions={"lstm": table("lstm").assign(corpus="mine", speaker="mine-")})
-    run = leaderboard.describe_run(result, corpora=["demo", "mine", "tess"], split=SPLIT, n_networks=5)
+    styles = {"demo": "synthetic", "mine": "unknown", "tess": "acted"}
+    run = leaderboard.describe_run(result, split=SPLIT, n_networks=5, data=DATA, styles=styles)
     synthetic, speakers, ensemble = run["notes"]
     assert synthetic == leaderboard.SYNTHETIC and "synthetic" in run["caption"]
     assert "not speaker-independent" in speakers and "mine" in speakers and "tess" not in speakers
     assert "5 networks" in ensemble
-    run = leaderboard.describe_run(evaluate(folder), corpora=["ravdess"], split=SPLIT, n_networks=1)
+    run = leaderboard.describe_run(evaluate(folder), split=SPLIT, n_networks=1, data=DATA, styles={"ravdess": "acted"})
     assert run["notes"] == [] and "synthetic" not in run["caption"]

@@ -17,8 +17,8 @@ def card(rows: pd.DataFrame, *corpora: str) -> str:
     table = pd.concat([rows, rows.assign(split="val")])
     settings = factories.settings(evaluate={"n_resamples": 100}).evaluate
     ranking = summary.leaderboard({"svm": summary.summarize(table, settings, seed=1)}, not_significantly_worse=["svm"])
-    options = {"robustness": ROBUSTNESS, "protocol": "tested so", "notes": ["Beware."]}
-    return model_card.markdown(rows, ranking, corpora=corpora, **options)
+    options = {"robustness": ROBUSTNESS, "protocol": "tested so", "notes": ["Beware."], "data": {"Languages": "de"}}
+    return model_card.markdown(rows, ranking, styles=dict.fromkeys(corpora, "acted"), **options)
 
 
 def test_card_describes_the_model() -> None:
@@ -29,6 +29,8 @@ def test_card_describes_the_model() -> None:
         "# Model card: svm\n",
         "UAR 0.333, accuracy 0.333",
         "**Beware.**",
+        "\n- Languages: de\n",
+        "Acted emotions are more intense",
         "CC BY-NC-SA 4.0",
         "Test set: 12 clips of 1 speaker.",
         "`mine`: custom recordings. Test set: no clips.",
