@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.covariance import ledoit_wolf
+from sklearn.model_selection import GroupKFold
 
 from ser import paths
 from ser.corpora.base import is_synthetic
+from ser.dataset.clips import read_clips
 from ser.export import keras_to_onnx
 from ser.features import store as feature_store
 from ser.inference import quality_flags
 from ser.inference.bundle import CARD, write_card
+from ser.inference.quality_flags import TrainingStatistics
 from ser.models import baselines, trainer
 from ser.models.batching import LengthBuckets, model_inputs
 from ser.params import Features, Preprocess, TrainLstm
@@ -25,6 +29,14 @@ from ser.utils.provenance import commands
 
 ATOL = 1e-4
 """Largest allowed difference of probabilities between an exported network and the trained one."""
+
+OUTLIERS = 0.01
+"""Fraction of the recordings of speakers that were left out whose distance exceeds the limit, for each distance."""
+GROUPS = 10
+"""Largest number of groups of speakers that are left out in turn."""
+RIDGE = 1e-3
+"""Added to the variances of z-scores, so that constant features do not make the covariance singular."""
+STATISTICS = "training_statistics.npz"
 
 
 @dataclass(frozen=True)
@@ -51,30 +63,43 @@ class PipelineSettings:
     train_lstm: TrainLstm
 
 
-def training_statistics(tables: tuple[Path, ...], split: Path, *, fold: int, kinds: tuple[str, ...]) -> dict[str, Any]:
+def training_statistics(
+    tables: tuple[Path, ...], split: Path, *, fold: int, kinds: tuple[str, ...]
+) -> TrainingStatistics:
     """Compute the statistics that detect clips out of distribution, from a fold of the table of splits.
 
-    The tables are of frames, of which these kinds are used, or of functionals, if there are no kinds.
+    The tables are of frames, of which these kinds are used, or of functionals, if there are no kinds. Functionals are
+    too many for a whitening matrix.
 
-    Returns
-    -------
-    dict
-        mean and std of the training clips, lists of length n_features, and max_distance, a margin above the largest
-        distance of a validation clip; see `ser.inference.quality_flags.normalized_distance`.
+    The limits are exceeded by a fraction `OUTLIERS` of the training and validation recordings, when their speakers are
+    left out: each of up to `GROUPS` groups of speakers in turn.
     """
     rows = pd.read_csv(split, dtype={"clip_id": str})
-    train, val = (list(rows.clip_id[(rows.fold == fold) & (rows.split == split)]) for split in ("train", "val"))
-    if kinds:  # reading frames takes long, so both splits are read at once
-        frames = feature_store.read_frames(tables, clip_ids=[*train, *val], kinds=kinds)
-        vectors = quality_flags.clip_vectors(frames)
+    rows = rows[(rows.fold == fold) & rows.split.isin(["train", "val"])]
+    clips, clip_ids = read_clips(tables).set_index("clip_id").loc[rows.clip_id], list(rows.clip_id)
+    if kinds:
+        vectors = quality_flags.clip_vectors(feature_store.read_frames(tables, clip_ids=clip_ids, kinds=kinds))
     else:
-        vectors = feature_store.read_functionals(tables, clip_ids=[*train, *val])
-    mean, deviation = vectors[: len(train)].mean(axis=0), vectors[: len(train)].std(axis=0)
-    center = {"mean": mean, "std": np.maximum(deviation, 1e-6 + 1e-3 * np.abs(mean))}
-    max_distance = quality_flags.normalized_distance(vectors[len(train) :], **center).max()
-    return {name: values.tolist() for name, values in center.items()} | {
-        "max_distance": quality_flags.OOD_MARGIN * float(max_distance)
-    }
+        vectors = feature_store.read_functionals(tables, clip_ids=clip_ids)
+    groups = clips.speaker if clips.speaker.nunique() > 1 else clips.recording_id
+    distances = np.empty((len(vectors), 2 if kinds else 1))
+    for others, left_out in GroupKFold(min(GROUPS, groups.nunique())).split(vectors, groups=groups):
+        fitted = _fit_distribution(vectors[others], whiten=bool(kinds))
+        distances[left_out] = quality_flags.distances(vectors[left_out], **fitted)
+    # As in predictions, a recording is out of distribution if more than half of its segments are.
+    by_recording = pd.DataFrame(distances).groupby(clips.recording_id.to_numpy()).quantile(0.5, interpolation="lower")
+    fitted = _fit_distribution(vectors[(rows.split == "train").to_numpy()], whiten=bool(kinds))
+    return TrainingStatistics(**fitted, limits=by_recording.quantile(1 - OUTLIERS).to_numpy())
+
+
+def _fit_distribution(vectors: quality_flags.Vectors, *, whiten: bool) -> dict[str, quality_flags.Vectors]:
+    mean, deviation = vectors.mean(axis=0), vectors.std(axis=0)
+    std = np.maximum(deviation, 1e-6 + 1e-3 * np.abs(mean))
+    whitening = np.empty((len(mean), 0))
+    if whiten:
+        covariance, _ = ledoit_wolf((vectors - mean) / std)
+        whitening = np.linalg.inv(np.linalg.cholesky(covariance + RIDGE * np.eye(len(mean)))).T
+    return {"mean": mean, "std": std, "whitening": whitening}
 
 
 def export(
@@ -84,7 +109,7 @@ def export(
     *,
     scores: Mapping[str, Any],
     data: Mapping[str, str],
-    statistics: Callable[..., dict[str, Any]] = training_statistics,
+    statistics: Callable[..., TrainingStatistics] = training_statistics,
 ) -> None:
     """Write the self-contained folder of a model, such as ``models/exported/lstm``, atomically.
 
@@ -165,7 +190,7 @@ def _frame_kinds(card: Mapping[str, Any]) -> list[str]:
 
 
 def _export_member(
-    source: Path, output: Path, trained: TrainedModel, *, statistics: Callable[..., dict[str, Any]]
+    source: Path, output: Path, trained: TrainedModel, *, statistics: Callable[..., TrainingStatistics]
 ) -> dict[str, Any]:
     card = _read_card(source)
     output.mkdir(parents=True)
@@ -173,13 +198,14 @@ def _export_member(
         weights, kinds = _export_networks(source, output), tuple(_frame_kinds(card))
     else:
         weights, kinds = [Path(shutil.copyfile(source / baselines.MODEL, output / baselines.MODEL))], ()
+    statistics(trained.tables, trained.split, fold=card["fold"], kinds=kinds).save(output / STATISTICS)
     return {
         "name": source.name,
         "fold": card["fold"],
         "seed": card["seed"],
         "weights": [path.relative_to(output.parent).as_posix() for path in weights],
         "temperature": card["temperature"],
-        "training_statistics": statistics(trained.tables, trained.split, fold=card["fold"], kinds=kinds),
+        "training_statistics": f"{output.name}/{STATISTICS}",
         "training_clips": card["training_clips"],
         "training_speakers": card["training_speakers"],
     }

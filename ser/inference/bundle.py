@@ -17,7 +17,7 @@ from ser.params import Features, FrameFeature, Preprocess, Settings
 from ser.utils.errors import UserError
 from ser.utils.files import file_hash, write_json
 
-FORMAT = 5
+FORMAT = 6
 """Version of the card; increase it with each incompatible change."""
 CARD = "card.json"
 
@@ -32,26 +32,18 @@ class ModelInputs(Settings):
     functionals: bool
 
 
-class TrainingStatistics(Settings):
-    """Mean and standard deviation of the training inputs, and the distance at which a clip is out of distribution.
-
-    See `ser.inference.quality_flags.normalized_distance`.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[PositiveFloat, ...]
-    max_distance: PositiveFloat
-
-
 class FoldModel(Settings):
-    """A trained model of one fold and seed: a member of the exported model. `weights` are relative paths."""
+    """A trained model of one fold and seed: a member of the exported model.
+
+    `weights` and `training_statistics` are paths in its folder; see `ser.inference.quality_flags.TrainingStatistics`.
+    """
 
     name: str
     fold: int
     seed: int
     weights: tuple[str, ...]
     temperature: PositiveFloat
-    training_statistics: TrainingStatistics
+    training_statistics: str
     training_clips: int
     training_speakers: tuple[str, ...]
 
@@ -63,7 +55,7 @@ class Card(Settings):
     test scores; `files` the SHA-256 of each file.
     """
 
-    format: Literal[5]
+    format: Literal[6]
     model: str
     kind: Literal["network", "baseline"]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]

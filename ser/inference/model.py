@@ -124,13 +124,11 @@ def _load_member(folder: Path, card: Card, member: FoldModel) -> MemberPredictor
     network = card.kind == "network"
     classifier = _load_network(folder, card, member) if network else _load_baseline(folder, member)
     features_of = attrgetter("frames" if network else "functionals")
-    statistics = member.training_statistics
-    mean, std = np.array(statistics.mean), np.array(statistics.std)
+    statistics = quality_flags.TrainingStatistics.load(folder / member.training_statistics)
 
     def predict(clips: Sequence[ModelInput]) -> tuple[ProbabilityMatrix, ProbabilityMatrix]:
-        vectors = quality_flags.clip_vectors([features_of(clip) for clip in clips])
-        scores = quality_flags.normalized_distance(vectors, mean=mean, std=std) / statistics.max_distance
-        # Calibration does not hold out of distribution: raise the temperature with the distance.
+        scores = statistics.scores(quality_flags.clip_vectors([features_of(clip) for clip in clips]))
+        # Calibration does not hold out of distribution: raise the temperature with the distance, but not within.
         temperatures = member.temperature * np.maximum(scores, 1)
         return softmax_with_temperature(logits(classifier(clips)), temperatures), scores
 

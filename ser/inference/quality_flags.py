@@ -1,7 +1,8 @@
 """Compute flags: machine-readable warnings about a recording and its prediction."""
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,10 +41,42 @@ MAX_CLIPPED_FRACTION = 0.001
 """A recording is clipped if a larger fraction of its samples reaches `ser.audio.clean.CLIPPING_LEVEL`."""
 MIN_VOICED_FRACTION = 0.02
 """Clips with a smaller fraction of voiced frames are no speech."""
-OOD_MARGIN = 1.25
-"""Clips are out of distribution if their distance exceeds the largest one of the validation clips by this factor."""
 MAX_Z = 10.0
 """Upper limit of standardized deviations, so that a single outlying input does not dominate the distance."""
+
+
+class TrainingStatistics(NamedTuple):
+    """Distribution of the training clips, for the flag ``out_of_distribution``; see `distances`.
+
+    Attributes
+    ----------
+    mean, std : ndarray of shape (n_features,)
+        Of the vectors of `clip_vectors`.
+    whitening : ndarray of shape (n_features, n_features), or (n_features, 0)
+        Matrix that makes z-scores uncorrelated. Without columns, only the first distance is used.
+    limits : ndarray of shape (2,) or (1,)
+        Distances beyond which a clip is out of distribution.
+    """
+
+    mean: Vectors
+    std: Vectors
+    whitening: Vectors
+    limits: Vectors
+
+    def save(self, path: Path) -> None:
+        """Write an ``.npz`` file of float32."""
+        np.savez(path, **{name: values.astype(np.float32) for name, values in self._asdict().items()})
+
+    @classmethod
+    def load(cls, path: Path) -> "TrainingStatistics":
+        """Read a file of `save`."""
+        with np.load(path) as arrays:
+            return cls(*(arrays[name].astype(np.float64) for name in cls._fields))
+
+    def scores(self, vectors: Vectors) -> Vectors:
+        """Compute (n_clips,) out-of-distribution scores: the largest ratio of a distance to its limit."""
+        ratios = distances(vectors, mean=self.mean, std=self.std, whitening=self.whitening) / self.limits
+        return ratios.max(axis=1)
 
 
 def level_flags(stats: AudioStats) -> tuple[str, ...]:
@@ -66,7 +99,7 @@ def length_flags(seconds: float, *, max_seconds: float | None) -> tuple[str, ...
 
 
 def clip_vectors(inputs: Sequence[Array]) -> Vectors:
-    """Summarize model inputs by one vector per clip: the mean over frames, or the functionals.
+    """Summarize model inputs by one vector per clip: the mean and standard deviation over frames, or the functionals.
 
     Parameters
     ----------
@@ -74,25 +107,36 @@ def clip_vectors(inputs: Sequence[Array]) -> Vectors:
 
     Returns
     -------
-    ndarray of shape (n_clips, n_features) or (n_clips, n_functionals)
+    ndarray of shape (n_clips, 2 * n_features) or (n_clips, n_functionals)
     """
-    return np.stack([clip.mean(axis=0, dtype=np.float64) if clip.ndim == 2 else clip for clip in inputs])
+    frames = (clip.astype(np.float64) for clip in inputs)
+    return np.stack([np.r_[clip.mean(axis=0), clip.std(axis=0)] if clip.ndim == 2 else clip for clip in frames])
 
 
-def normalized_distance(vectors: Vectors, *, mean: npt.ArrayLike, std: npt.ArrayLike) -> Vectors:
-    """Compute the distance of clips from training data: the root mean square of their z-scores, each at most `MAX_Z`.
+def distances(vectors: Vectors, *, mean: Vectors, std: Vectors, whitening: Vectors) -> Vectors:
+    """Compute two distances of clips from training data.
+
+    The first one is the root mean square of their z-scores, each at most `MAX_Z`: it is large if many features deviate,
+    as in mixtures of speakers. The second one, the Mahalanobis distance, is that of the whitened z-scores: it is large
+    for combinations of features that do not occur in training, as in other corpora and in synthetic speech.
 
     Parameters
     ----------
     vectors : ndarray of shape (n_clips, n_features)
-    mean, std : array-like of shape (n_features,)
+    mean, std : ndarray of shape (n_features,)
+    whitening : ndarray of shape (n_features, n_features) or (n_features, 0)
 
     Returns
     -------
-    ndarray of shape (n_clips,)
+    ndarray of shape (n_clips, 2), or (n_clips, 1) without whitening
+
+    References
+    ----------
+    Lee et al. (2018), A simple unified framework for detecting out-of-distribution samples and adversarial attacks.
     """
-    z = np.abs((vectors - np.asarray(mean)) / np.asarray(std))
-    return np.sqrt(np.square(np.minimum(z, MAX_Z)).mean(axis=1))
+    z = (vectors - mean) / std
+    values = [np.clip(z, -MAX_Z, MAX_Z), *([z @ whitening] if whitening.size else [])]
+    return np.stack([np.sqrt(np.square(value).mean(axis=1)) for value in values], axis=1)
 
 
 def majority_flags(flags: Sequence[Sequence[str]]) -> tuple[str, ...]:
