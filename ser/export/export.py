@@ -30,8 +30,8 @@ from ser.utils.provenance import commands
 ATOL = 1e-4
 """Largest allowed difference of probabilities between an exported network and the trained one."""
 
-OUTLIERS = 0.01
-"""Fraction of the recordings of speakers that were left out whose distance exceeds the limit, for each distance."""
+OUTLIERS = 0.02
+"""Largest fraction of the recordings, of speakers that were left out, whose distances exceed the limits."""
 GROUPS = 10
 """Largest number of groups of speakers that are left out in turn."""
 RIDGE = 1e-3
@@ -71,8 +71,8 @@ def training_statistics(
     The tables are of frames, of which these kinds are used, or of functionals, if there are no kinds. Functionals are
     too many for a whitening matrix.
 
-    The limits are exceeded by a fraction `OUTLIERS` of the training and validation recordings, when their speakers are
-    left out: each of up to `GROUPS` groups of speakers in turn.
+    The limits are exceeded by at most a fraction `OUTLIERS` of the training and validation recordings, an equal number
+    by each distance, when up to `GROUPS` groups of speakers are left out in turn.
     """
     rows = pd.read_csv(split, dtype={"clip_id": str})
     rows = rows[(rows.fold == fold) & rows.split.isin(["train", "val"])]
@@ -89,7 +89,8 @@ def training_statistics(
     # As in predictions, a recording is out of distribution if more than half of its segments are.
     by_recording = pd.DataFrame(distances).groupby(clips.recording_id.to_numpy()).quantile(0.5, interpolation="lower")
     fitted = _fit_distribution(vectors[(rows.split == "train").to_numpy()], whiten=bool(kinds))
-    return TrainingStatistics(**fitted, limits=by_recording.quantile(1 - OUTLIERS).to_numpy())
+    limits = by_recording.quantile(1 - OUTLIERS / distances.shape[1])
+    return TrainingStatistics(**fitted, limits=limits.to_numpy())
 
 
 def _fit_distribution(vectors: quality_flags.Vectors, *, whiten: bool) -> dict[str, quality_flags.Vectors]:
