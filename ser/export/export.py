@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.covariance import ledoit_wolf
 from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
 
 from ser import paths
 from ser.corpora.base import is_synthetic
@@ -63,6 +64,7 @@ class PipelineSettings:
     train_lstm: TrainLstm
 
 
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]  # the number of threads changes the last digits
 def training_statistics(
     tables: tuple[Path, ...], split: Path, *, fold: int, kinds: tuple[str, ...]
 ) -> TrainingStatistics:
