@@ -17,7 +17,7 @@ from ser.params import Features, FrameFeature, Preprocess, Settings
 from ser.utils.errors import UserError
 from ser.utils.files import file_hash, write_json
 
-FORMAT = 6
+FORMAT = 5
 """Version of the card; increase it with each incompatible change."""
 CARD = "card.json"
 
@@ -55,7 +55,7 @@ class Card(Settings):
     test scores; `files` the SHA-256 of each file.
     """
 
-    format: Literal[6]
+    format: Literal[5]
     model: str
     kind: Literal["network", "baseline"]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]

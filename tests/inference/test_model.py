@@ -261,7 +261,7 @@ def change(path: Path, old: bytes, new: bytes) -> None:
         (lambda folder: (folder / "card.json").unlink(), "has no card.json"),
         (lambda folder: (folder / "card.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "card.json").write_text("[]"), "found list"),
-        (lambda folder: change(folder / "card.json", b'"format": 6', b'"format": 5'), "found format 5"),
+        (lambda folder: change(folder / "card.json", b'"format": 5', b'"format": 4'), "found format 4"),
         (lambda folder: change(folder / "card.json", b'"fold": 1', b'"fold": 2'), "not match its SHA-256"),
         (lambda folder: (folder / "fold1_seed2/network1.onnx").unlink(), "network1.onnx: is missing"),
         (lambda folder: change(folder / "fold1_seed2/network2.onnx", b"Sub", b"Add"), "SHA-256 differs"),
