@@ -121,8 +121,8 @@ class SlidingWindowPredictor:
             One per hop, and one for the rest at the end.
         """
         for hop in rechunk(blocks, size=self._hop_length):
-            self._recording.update(hop)
             yield self._predict_window(hop)
+            self._recording.update(hop)  # takes longer at the end of a passage, so after the prediction of the window
         self.segments.extend(self._vad.close())
 
     def _predict_window(self, hop: Waveform) -> WindowPrediction:
