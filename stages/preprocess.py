@@ -12,6 +12,7 @@ from ser.dataset.recordings import read_recordings
 from ser.params import read_params
 from ser.utils.errors import handle_user_errors
 from ser.utils.files import write_csv, write_json
+from ser.utils.text import pluralize
 
 
 @handle_user_errors
@@ -32,6 +33,12 @@ def main(corpus: Annotated[str, typer.Option(help="Name of the corpus, such as d
         if log.rejected:
             n_recordings = log.counts()["recordings"]
             typer.echo(f"{len(log.rejected)} of {n_recordings} recordings rejected: {paths.rejected(corpus)}")
+        if n_segmented := log.counts()["segmented"]:
+            recordings_were = pluralize(n_segmented, "recording was", "recordings were")
+            typer.echo(f"{recordings_were} split at pauses into segments: {paths.audio_stats(corpus)}")
+        if n_flagged := sum(bool(row["flags"]) for row in log.stats):
+            flags = ", ".join(sorted({flag for row in log.stats for flag in row["flags"].split()}))
+            typer.echo(f"{pluralize(n_flagged, 'recording')} repaired ({flags}): {paths.audio_stats(corpus)}")
         log.check(corpus=corpus, max_rejected_fraction=settings.max_rejected_fraction)
     write_csv(paths.audio_stats(corpus), log.stats, columns=STATS_COLUMNS)
     write_json(paths.preprocess_metrics(corpus), log.counts())

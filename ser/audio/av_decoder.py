@@ -1,8 +1,8 @@
 """Decode what libsndfile cannot, such as M4A, WebM and WMA, by FFmpeg's libraries. Only this module imports av (PyAV).
 
-PyAV's wheels contain the libraries (37 MB), so that no program has to be installed. They are imported only if needed
-(0.1 s). Recordings are read through a file object and by the demuxer of their content: no other file and no address is
-opened, whatever a recording refers to.
+PyAV's wheels contain the libraries (104 MB installed), so that no program is needed. They are imported if needed (0.1 s).
+Recordings are read through a file object and by the demuxer of their content: no other file and no address is opened,
+whatever a recording refers to.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,10 @@ import numpy as np
 
 from ser.audio.types import MultichannelWaveform
 
-DEMUXERS = ("wav", "aiff", "flac", "ogg", "mp3", "aac", "ac3", "mov", "matroska", "asf", "amr", "caf", "au", "w64")
+DEMUXERS = (
+    *("wav", "aiff", "flac", "ogg", "aac", "ac3", "mov", "matroska", "asf", "amr", "caf", "au", "w64"),
+    *("wv", "ape", "tta", "dsf"),
+)
 """Formats that are opened. Playlists are not among them."""
 OPTIONS = {"enable_drefs": "0", "use_absolute_path": "0", "protocol_whitelist": "none"}
 """Options of demuxers that could follow references in a recording."""

@@ -15,6 +15,10 @@ _STARTS = {
     b"NIST_1A": "nistsphere",
     b"\x1aE\xdf\xa3": "matroska",
     b"\x0b\x77": "ac3",
+    b"wvpk": "wv",
+    b"MAC ": "ape",
+    b"TTA1": "tta",
+    b"DSD ": "dsf",
     ASF: "asf",
     W64: "w64",
 }

@@ -40,7 +40,7 @@ MIN_READ_FRACTION = 0.9
 """Minimum fraction of an MP3 of unknown length, or of the duration of a file that FFmpeg reads, to be decoded."""
 WITHOUT_LENGTH = ("mp3", "aac", "ac3", "amr")
 """Formats whose duration FFmpeg estimates."""
-MIN_MIX_ENERGY = 0.05
+MIN_MIX_ENERGY = 0.12
 """Minimum energy of the mean of two channels, relative to theirs; 0.5 without and 0.05 with a correlation of -0.9."""
 
 
@@ -176,6 +176,8 @@ def _open_by_libsndfile(stream: "_LenientStream") -> Iterator[OpenRecording]:
 @contextmanager
 def _open_by_ffmpeg(stream: "_LenientStream", head: bytes, *, refused: AudioError) -> Iterator[OpenRecording]:
     demuxer = identify(head)
+    if demuxer == "mp3" and head.startswith(b"ID3"):  # tags are also before AAC
+        demuxer = "aac"
     if demuxer in (None, "mp3"):  # libsndfile reads all MP3 files, and FFmpeg would read truncated ones
         raise refused
     stream.seek(0)
@@ -185,7 +187,7 @@ def _open_by_ffmpeg(stream: "_LenientStream", head: bytes, *, refused: AudioErro
 
         def read() -> Iterator[MultichannelWaveform]:
             n_samples = 0
-            for block in file.blocks(max_samples=round(MAX_HOURS * 3600 * file.samplerate)):
+            for block in _join_blocks(file.blocks(max_samples=round(MAX_HOURS * 3600 * file.samplerate))):
                 n_samples += len(block)
                 yield block
             if demuxer not in WITHOUT_LENGTH and n_samples < MIN_READ_FRACTION * file.frames:
@@ -195,21 +197,36 @@ def _open_by_ffmpeg(stream: "_LenientStream", head: bytes, *, refused: AudioErro
         yield OpenRecording(file.samplerate, file.channels, file.frames, [], read)
 
 
+def _join_blocks(blocks: Iterable[MultichannelWaveform]) -> Iterator[MultichannelWaveform]:
+    """Join blocks to blocks of about `BLOCK_SIZE` samples."""
+    pending: list[MultichannelWaveform] = []
+    n_pending = 0
+    for block in blocks:
+        pending.append(block)
+        n_pending += len(block)
+        if n_pending >= BLOCK_SIZE:
+            yield np.concatenate(pending)
+            pending, n_pending = [], 0
+    if pending:
+        yield np.concatenate(pending)
+
+
 def downmix(blocks: Iterable[MultichannelWaveform], *, flags: list[str]) -> Iterator[Waveform]:
     """Convert blocks of shape (n_samples, n_channels) to mono.
 
-    A mean of the channels with less than `MIN_MIX_ENERGY` of their energy shows opposite phase: from this block on, the
-    loudest channel is used, and ``opposite_phase`` is added to the flags.
+    A mean with less than `MIN_MIX_ENERGY` of the energy of the channels shows opposite phase. In such a block, channels
+    opposite to the loudest one are inverted first, and ``opposite_phase`` is added to the flags.
     """
-    channel = None
     for block in blocks:
         mono = to_mono(block)
-        if channel is None and block.shape[1] > 1:
+        if block.shape[1] > 1:
             energy = np.square(block, dtype=np.float64).sum(axis=0)
             if np.square(mono, dtype=np.float64).sum() < MIN_MIX_ENERGY * energy.mean():
-                channel = int(energy.argmax())
-                flags.append("opposite_phase")
-        yield mono if channel is None else np.ascontiguousarray(block[:, channel])
+                similarity = np.asarray(block, dtype=np.float64).T @ block[:, int(energy.argmax())]
+                mono = to_mono(block * np.where(similarity < 0, -1, 1).astype(np.float32))
+                if "opposite_phase" not in flags:
+                    flags.append("opposite_phase")
+        yield mono
 
 
 def _audio_error(error: Any, *, magic: bytes) -> AudioError:

@@ -27,8 +27,8 @@ def describe_data(tables: Sequence[Path], splits: Path, excluded: Path, *, style
     Returns
     -------
     dict
-        {subject: description}: emotions, clips left out, languages, style of speech, training speakers per fold, and
-        the number of tested sentences that also occur in training.
+        {subject: description}: emotions, clips left out, recordings of several segments, languages, style of speech,
+        training speakers per fold, and the number of tested sentences that also occur in training.
 
     Raises
     ------
@@ -39,11 +39,12 @@ def describe_data(tables: Sequence[Path], splits: Path, excluded: Path, *, style
         assigned, left_out = (pd.read_csv(path, dtype={"clip_id": str, "reason": str}) for path in (splits, excluded))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} not found; run `dvc repro split` to create it.") from None
-    metadata = read_clips(tables)[["clip_id", "corpus", "speaker", "language", "sentence"]]
+    metadata = read_clips(tables)[["clip_id", "recording_id", "corpus", "speaker", "language", "sentence"]]
     rows = assigned.merge(metadata, on="clip_id")
     return {
         "Emotions": ", ".join(canonical_order(list(rows.emotion))),
         "Left out": _describe_excluded(left_out, n_clips=rows.clip_id.nunique() + len(left_out)),
+        "Recordings split into segments": f"{_count_segmented(rows):,} of {rows.recording_id.nunique():,}",
         "Languages": ", ".join(sorted(set(rows.language) - {""})) or "unknown",
         "Style of speech": _describe_styles(styles),
         "Training speakers": _describe_training_speakers(rows),
@@ -58,6 +59,10 @@ def _describe_excluded(excluded: pd.DataFrame, *, n_clips: int) -> str:
         return f"none of {pluralize(n_clips, 'clip')}"
     counts = [f"{reason} ({count:,})" for reason, count in sorted(reasons.value_counts().items())]
     return f"{len(excluded):,} of {pluralize(n_clips, 'clip')}: {', '.join(counts)}"
+
+
+def _count_segmented(rows: pd.DataFrame) -> int:
+    return int((rows.groupby("recording_id").clip_id.nunique() > 1).sum())
 
 
 def _describe_styles(styles: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ FLAGS = {
     "quiet": "the recording is very quiet, so noise is amplified",
     "clipped": "the recording is clipped",
     "header_repaired": "the header declares a wrong length; all audio in the file was read",
-    "opposite_phase": "the channels cancel each other; only one of them was used",
+    "opposite_phase": "the channels cancel each other; the phase of one was inverted",
     "truncated": "only the beginning of the recording was used",
     "segmented": "the prediction combines those of several segments of the recording",
     "synthetic": "the model was trained on synthetic speech only; its predictions say nothing about human speech",

@@ -150,11 +150,16 @@ def write(
 def _figures(rows: pd.DataFrame, folder: Path) -> dict[str, html_page.Picture]:
     names = ", ".join(sorted(rows.corpus.unique()))
     scale = "The scale differs between corpora." if rows.corpus.nunique() > 1 else ""
+    recordings = rows.drop_duplicates("recording_id")
     order, speakers = canonical_order(rows.emotion), data_tables.count_speakers(rows)
     sexes = rows.assign(sex=data_tables.sex_names(rows.sex))
     emotions = sexes.groupby(["corpus", "emotion", "sex"]).size().reset_index(name="clips")
-    durations = rows[["corpus", "duration", "clip_duration"]].set_axis(["corpus", "before", "after"], axis=1).dropna()
-    levels = rows[["corpus", "level_db", "clip_level_db"]].set_axis(["corpus", "before", "after"], axis=1).dropna()
+    durations = (
+        recordings[["corpus", "duration", "clip_duration"]].set_axis(["corpus", "before", "after"], axis=1).dropna()
+    )
+    levels = (
+        recordings[["corpus", "level_db", "clip_level_db"]].set_axis(["corpus", "before", "after"], axis=1).dropna()
+    )
     both = "before and after preprocessing"
     figures: list[tuple[str, Callable[..., None], pd.DataFrame, str, str, dict[str, Any]]] = [
         ("emotions", data_plots.plot_emotions, emotions, "Clips by emotion", scale, {"order": order}),

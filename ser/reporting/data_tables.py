@@ -99,19 +99,24 @@ def make_tables(
     if rows.used.any():
         tables["matrix"] = _class_table(matrix)
     if len(rows):
+        recordings = rows.drop_duplicates("recording_id")
         target = f"{settings.sample_rate / 1000:g} kHz"
         tables |= {
             "emotions": _emotion_table(rows),
             "speakers": _speaker_table(rows),
-            "durations": _duration_table(rows),
-            "levels": _level_table(rows),
-            "levels_by_emotion": _level_by_emotion_table(rows),
+            "durations": _duration_table(recordings),
+            "levels": _level_table(recordings),
+            "levels_by_emotion": _level_by_emotion_table(recordings),
             "rates": html_page.table(
-                pd.crosstab(rows.corpus, rows.original_rate).rename(columns=lambda rate: f"{rate / 1000:g} kHz"),
+                pd.crosstab(recordings.corpus, recordings.original_rate).rename(
+                    columns=lambda rate: f"{rate / 1000:g} kHz"
+                ),
                 caption=f"Recordings by original sample rate; clips are resampled to {target}",
             ),
             "channels": html_page.table(
-                pd.crosstab(rows.corpus, rows.channels).rename(columns=lambda n: _CHANNELS.get(n, f"{n:g} channels")),
+                pd.crosstab(recordings.corpus, recordings.channels).rename(
+                    columns=lambda n: _CHANNELS.get(n, f"{n:g} channels")
+                ),
                 caption="Recordings by number of channels; clips are mono",
             ),
         }
@@ -123,10 +128,12 @@ def _overview(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> html_page.
     for source in sources:
         group = rows[rows.corpus == source.name]
         lines[source.name] = {
-            "recordings": len(group) + len(source.rejected),
-            "excluded (invalid)": len(source.rejected),
-            "excluded (filtered)": int((~group.used).sum()),
-            "used": int(group.used.sum()),
+            "recordings": group.recording_id.nunique() + len(source.rejected),
+            "recordings excluded (invalid)": len(source.rejected),
+            "split into segments": int((group.recording_id.value_counts() > 1).sum()),
+            "clips": len(group),
+            "clips excluded (filtered)": int((~group.used).sum()),
+            "clips used": int(group.used.sum()),
             "speakers": "unknown" if is_unknown_speaker(group).any() else group.speaker.nunique(),
             "emotions": group.emotion.nunique(),
             "sentences": group.sentence[group.sentence != ""].nunique() or html_page.MISSING,

@@ -67,12 +67,12 @@ def test_invalid_recording_has_a_reason(content: bytes, reason: str) -> None:
 
 @pytest.mark.parametrize(("gain", "flags"), [(-1, ("opposite_phase",)), (-0.8, ("opposite_phase",)), (0, ()), (1, ())])
 def test_opposite_channels_do_not_cancel(gain: float, flags: tuple[str, ...]) -> None:
-    """One channel is used, and the recording has a flag; other stereo recordings are averaged."""
+    """The phase of one is inverted, and the recording has a flag; other stereo recordings are averaged."""
     stereo = np.stack([TONE, np.float32(gain) * TONE], axis=1)
     for recording in (encode(stereo, subtype="FLOAT"), (stereo, RATE)):
         meter = audio_clean.LevelMeter()
         [segment] = chain.from_iterable(audio_clean.read_segments(recording, preprocess(), meter=meter))
-        expected = TONE if gain < 0 else (1 + gain) / 2 * TONE
+        expected = (1 + abs(gain)) / 2 * TONE
         assert meter.stats().flags == flags
         assert level_db(segment) == pytest.approx(level_db(expected), abs=0.1)
 

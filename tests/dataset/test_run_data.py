@@ -15,6 +15,7 @@ def test_description_has_the_numbers_of_the_tables(tmp_path: Path, monkeypatch: 
     clips = pd.DataFrame(
         {
             "clip_id": ids,
+            "recording_id": ["c/0", "c/0", *ids[2:]],
             "corpus": "c",
             "speaker": ["c-1", "c-2", "c-3", "c-1", "c-2", "c-3"],
             "language": "de",
@@ -35,6 +36,7 @@ def test_description_has_the_numbers_of_the_tables(tmp_path: Path, monkeypatch: 
     assert run_data.describe_data([], splits, excluded, styles={"c": "acted", "mine": "unknown"}) == {
         "Emotions": "happy, sad",
         "Left out": "3 of 6 clips: bored (2), same audio as another clip (1)",
+        "Recordings split into segments": "1 of 2",
         "Languages": "de",
         "Style of speech": "acted (c); unknown (mine)",
         "Training speakers": "1 to 2 per fold",

@@ -30,17 +30,19 @@ FORMATS = {
 
 
 def encode(signal: np.ndarray, name: str) -> bytes:
-    """Encode a mono signal at `RATE` in one of `FORMATS`."""
+    """Encode a signal at `RATE`, of shape (n_samples,) or (n_samples, 2), in one of `FORMATS`."""
     muxer, codec, rate = FORMATS[name]
-    resampled = effects.resample(signal.astype(np.float32), rate=RATE, to=rate)
+    channels = np.atleast_2d(signal.T.astype(np.float32))
+    resampled = np.stack([effects.resample(channel, rate=RATE, to=rate) for channel in channels])
+    layout = "mono" if len(channels) == 1 else "stereo"
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=muxer) as container:
-        stream = container.add_stream(codec, rate=rate, layout="mono", bit_rate=64000)
-        frame = av.AudioFrame.from_ndarray(resampled[None], format="fltp", layout="mono")
+        stream = container.add_stream(codec, rate=rate, layout=layout, bit_rate=64000)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(resampled), format="fltp", layout=layout)
         frame.sample_rate = rate
         stream.codec_context.open()
         size = stream.codec_context.frame_size or 0
-        resampler = av.AudioResampler(format=stream.codec_context.format, layout="mono", rate=rate, frame_size=size)
+        resampler = av.AudioResampler(format=stream.codec_context.format, layout=layout, rate=rate, frame_size=size)
         for part in [*resampler.resample(frame), *resampler.resample(None), None]:
             for packet in stream.encode(part):
                 container.mux(packet)
