@@ -1,6 +1,6 @@
 """Decode what libsndfile cannot, such as M4A, WebM and WMA, by FFmpeg's libraries. Only this module imports av (PyAV).
 
-PyAV's wheels contain the libraries (104 MB installed), so that no program is needed. They are imported if needed (0.1 s).
+PyAV's wheels contain the libraries (104 MB installed), so no program is needed. They are imported if needed (0.1 s).
 Recordings are read through a file object and by the demuxer of their content: no other file and no address is opened,
 whatever a recording refers to.
 """
