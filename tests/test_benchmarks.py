@@ -35,7 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     subsets = CLIPS.speaker.str[-2:].map({"01": "test", "02": "test", "03": "val", "04": "val"})
     split = CLIPS.assign(fold=1, split=subsets.fillna("train"))[["clip_id", "emotion", "fold", "split"]]
     split.sort_values("clip_id").to_csv(folder / "splits.csv", index=False)
-    options = {"augmented": True, "functionals_dir": folder / "functionals"}
+    options = {"functionals_dir": folder / "functionals"}
     return training_data.read(folder / "frames", ["ravdess"], folder / "splits.csv", **options)
 
 

@@ -16,11 +16,31 @@ numba_cache.ensure_writable()
 
 PEAK_CEILING = 0.99
 """Maximum peak after normalization, so that 16-bit files do not clip."""
+MIN_MIX_ENERGY = 0.12
+"""Minimum energy of the mean of two channels, relative to theirs; 0.5 without and 0.05 with a correlation of -0.9."""
 
 
 def to_mono(samples: MultichannelWaveform) -> Waveform:
     """Average the channels: (n_samples, n_channels) -> (n_samples,)."""
     return np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
+
+
+def downmix(blocks: Iterable[MultichannelWaveform], *, flags: list[str]) -> Iterator[Waveform]:
+    """Convert blocks of shape (n_samples, n_channels) to mono.
+
+    A mean with less than `MIN_MIX_ENERGY` of the energy of the channels shows opposite phase. In such a block, channels
+    opposite to the loudest one are inverted first, and ``opposite_phase`` is added to the flags.
+    """
+    for block in blocks:
+        mono = to_mono(block)
+        if block.shape[1] > 1:
+            energy = np.square(block, dtype=np.float64).sum(axis=0)
+            if np.square(mono, dtype=np.float64).sum() < MIN_MIX_ENERGY * energy.mean():
+                similarity = np.asarray(block, dtype=np.float64).T @ block[:, int(energy.argmax())]
+                mono = to_mono(block * np.where(similarity < 0, -1, 1).astype(np.float32))
+                if "opposite_phase" not in flags:
+                    flags.append("opposite_phase")
+        yield mono
 
 
 def resample(signal: Waveform, *, rate: int, to: int) -> Waveform:

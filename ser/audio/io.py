@@ -15,7 +15,7 @@ import soundfile
 
 from ser.audio import av_decoder
 from ser.audio.av_decoder import DecodingError
-from ser.audio.effects import resampled_blocks, to_mono
+from ser.audio.effects import downmix, resampled_blocks
 from ser.audio.formats import HEAD_BYTES, identify
 from ser.audio.headers import MIN_SIZE_OF_PIPES, is_truncated, repaired_wav_header
 from ser.audio.types import MultichannelWaveform, Waveform
@@ -40,8 +40,6 @@ MIN_READ_FRACTION = 0.9
 """Minimum fraction of an MP3 of unknown length, or of the duration of a file that FFmpeg reads, to be decoded."""
 WITHOUT_LENGTH = ("mp3", "aac", "ac3", "amr")
 """Formats whose duration FFmpeg estimates."""
-MIN_MIX_ENERGY = 0.12
-"""Minimum energy of the mean of two channels, relative to theirs; 0.5 without and 0.05 with a correlation of -0.9."""
 
 
 class AudioError(UserError):
@@ -209,24 +207,6 @@ def _join_blocks(blocks: Iterable[MultichannelWaveform]) -> Iterator[Multichanne
             pending, n_pending = [], 0
     if pending:
         yield np.concatenate(pending)
-
-
-def downmix(blocks: Iterable[MultichannelWaveform], *, flags: list[str]) -> Iterator[Waveform]:
-    """Convert blocks of shape (n_samples, n_channels) to mono.
-
-    A mean with less than `MIN_MIX_ENERGY` of the energy of the channels shows opposite phase. In such a block, channels
-    opposite to the loudest one are inverted first, and ``opposite_phase`` is added to the flags.
-    """
-    for block in blocks:
-        mono = to_mono(block)
-        if block.shape[1] > 1:
-            energy = np.square(block, dtype=np.float64).sum(axis=0)
-            if np.square(mono, dtype=np.float64).sum() < MIN_MIX_ENERGY * energy.mean():
-                similarity = np.asarray(block, dtype=np.float64).T @ block[:, int(energy.argmax())]
-                mono = to_mono(block * np.where(similarity < 0, -1, 1).astype(np.float32))
-                if "opposite_phase" not in flags:
-                    flags.append("opposite_phase")
-        yield mono
 
 
 def _audio_error(error: Any, *, magic: bytes) -> AudioError:

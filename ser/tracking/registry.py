@@ -26,7 +26,7 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 PREDICTIONS = "predictions"  # artifact folder of a run with the prediction table of its model
 COMMON = (
     *("joblib", "librosa", "mlflow", "noisereduce", "numpy", "pandas", "pydantic", "pyloudnorm", "PyYAML", "scipy"),
-    *("soundfile", "soxr", "threadpoolctl", "tqdm"),
+    *("av", "soundfile", "soxr", "threadpoolctl", "tqdm"),
 )
 REQUIREMENTS = {"network": (*COMMON, "onnxruntime"), "baseline": (*COMMON, "scikit-learn", "skops")}
 

@@ -259,7 +259,7 @@ def test_ensemble_is_the_mean_of_its_networks(tmp_path: Path) -> None:
     factories.write_features(tmp_path / "functionals", clips, payload="functionals", values=functionals)
     split = clips[["clip_id", "emotion"]].assign(fold=1, split=np.resize(["train", "val", "test"], len(clips)))
     split.to_csv(tmp_path / "splits.csv", index=False)
-    options = {"augmented": False, "kinds": ["mel"], "functionals_dir": tmp_path / "functionals"}
+    options = {"augmentations": (), "kinds": ["mel"], "functionals_dir": tmp_path / "functionals"}
     data = training_data.read(tmp_path / "frames", ["ravdess"], tmp_path / "splits.csv", **options)
     settings = tiny_models.lstm_settings(architecture="lstm", n_networks=2, epochs=1, spectral_features=["mel"])
     probabilities = trainer.train(data, 1, tmp_path / "model", settings=settings, hop_seconds=tiny_models.HOP)
