@@ -30,6 +30,7 @@ def main(baseline: Annotated[str, typer.Option(help="svm, knn, random_forest or 
         seeds=params.model_seeds,
         settings={"augmentations": list(settings.augmentations), "folds": settings.folds, "grid": grid},
         inputs=[*map(paths.functionals, params.corpora), paths.SPLITS],
+        calibrated=True,  # on training speakers, of whom there are more than validation speakers
     )
     with atomic_write(paths.predictions(baseline)) as unfinished:
         table.to_parquet(unfinished, index=False)

@@ -44,6 +44,7 @@ def cross_validate(
     seeds: Sequence[int],
     settings: Mapping[str, Any],
     inputs: Iterable[Path],
+    calibrated: bool = False,
     n_jobs: int = 1,
 ) -> pd.DataFrame:
     """Train and calibrate a model for every fold and seed, and collect the predictions.
@@ -58,6 +59,9 @@ def cross_validate(
         Settings of the model, for its card.
     inputs : iterable of Path
         Files and folders whose change starts training again.
+    calibrated : bool
+        Whether `train` returns calibrated probabilities. Otherwise they are scaled by a temperature, which is fitted on
+        validation clips.
     n_jobs : int
         Number of processes that train models in parallel.
 
@@ -79,7 +83,7 @@ def cross_validate(
         data.frames()  # read before the processes start, or each would read all frames
     n_finished = len(runs) - len(missing)
     description = f"train {output.name}" + (f" ({n_finished} already trained)" if n_finished else "")
-    work = partial(_train_model, data=data, train=train, settings=settings)
+    work = partial(_train_model, data=data, train=train, settings=settings, calibrated=calibrated)
     map_tasks(work, missing, n_jobs=n_jobs, description=description, unit="model")
     files = [path / PREDICTIONS for path, _, _ in runs]
     table = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
@@ -91,7 +95,9 @@ def cross_validate(
     return table
 
 
-def _train_model(run: tuple[Path, int, int], *, data: Dataset, train: Train, settings: Mapping[str, Any]) -> None:
+def _train_model(
+    run: tuple[Path, int, int], *, data: Dataset, train: Train, settings: Mapping[str, Any], calibrated: bool
+) -> None:
     output, number, seed = run
     fold = data.fold(number)
     with atomic_write(output) as unfinished:
@@ -100,7 +106,7 @@ def _train_model(run: tuple[Path, int, int], *, data: Dataset, train: Train, set
         clips = fold.clips("val", "test")
         table = prediction_table.prediction_table(clips, probabilities, classes=fold.classes, seed=seed)
         table = combine_rows(table, recordings=clips.recording_id)
-        temperature = fit_temperature(table[table.split == "val"])
+        temperature = 1.0 if calibrated else fit_temperature(table[table.split == "val"])
         table = apply_temperature(table, temperature).assign(temperature=temperature)
         table.to_parquet(unfinished / PREDICTIONS, index=False)
         card = {"fold": number, "seed": seed, "temperature": temperature, "settings": settings}
