@@ -42,6 +42,7 @@ def folding_key(text: str) -> str:
     decimals, as spreadsheets write ``01`` as ``1`` or ``1.0``.
     """
     text = unicodedata.normalize("NFKC", tidy(text).casefold())
+    text = text.replace("i\u0307", "i").replace("\u0131", "i")  # the dotted and the dotless i of Turkish
     text = re.sub(r"^([+-]?\d+)[.,]0+$", r"\1", text)
     words = re.sub(r"[\s_\-]+", " ", text).strip(" .,;:!?'\"")
     words = re.sub(r"(?<!\d) | (?!\d)", "", words)  # but 1-11 is not 11-1

@@ -129,10 +129,10 @@ def _overview(rows: pd.DataFrame, sources: Sequence[CorpusTables]) -> html_page.
         group = rows[rows.corpus == source.name]
         lines[source.name] = {
             "recordings": group.recording_id.nunique() + len(source.rejected),
-            "recordings excluded (invalid)": len(source.rejected),
-            "split into segments": int((group.recording_id.value_counts() > 1).sum()),
+            "rejected": len(source.rejected),
+            "segmented": int((group.recording_id.value_counts() > 1).sum()),
             "clips": len(group),
-            "clips excluded (filtered)": int((~group.used).sum()),
+            "clips left out": int((~group.used).sum()),
             "clips used": int(group.used.sum()),
             "speakers": "unknown" if is_unknown_speaker(group).any() else group.speaker.nunique(),
             "emotions": group.emotion.nunique(),

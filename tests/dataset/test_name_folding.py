@@ -19,6 +19,8 @@ SPELLINGS = [
     ("11-1", "11 1"),
     ("O'Brien", "o\u2019brien"),
     ("straße", "STRASSE"),
+    ("İrem", "irem", "IREM"),
+    ("IŞIL", "ışıl"),
     ("1.5", "1.5 "),
 ]
 
