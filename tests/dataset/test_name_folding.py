@@ -19,8 +19,8 @@ SPELLINGS = [
     ("11-1", "11 1"),
     ("O'Brien", "o\u2019brien"),
     ("straße", "STRASSE"),
-    ("İrem", "irem", "IREM"),
-    ("IŞIL", "ışıl"),
+    ("\u0130rem", "irem", "IREM"),
+    ("I\u015eIL", "\u0131\u015f\u0131l"),
     ("1.5", "1.5 "),
 ]
 
