@@ -16,6 +16,8 @@ numba_cache.ensure_writable()
 
 PEAK_CEILING = 0.99
 """Maximum peak after normalization, so that 16-bit files do not clip."""
+PHASE_SAMPLES, MIN_PHASE_ENERGY = 1 << 13, 1e-8
+"""Length of the parts of a recording that are checked for opposite phase, and their minimum energy (-80 dBFS)."""
 MIN_MIX_ENERGY = 0.12
 """Minimum energy of the mean of two channels, relative to theirs; 0.5 without and 0.05 with a correlation of -0.9."""
 
@@ -28,19 +30,28 @@ def to_mono(samples: MultichannelWaveform) -> Waveform:
 def downmix(blocks: Iterable[MultichannelWaveform], *, flags: list[str]) -> Iterator[Waveform]:
     """Convert blocks of shape (n_samples, n_channels) to mono.
 
-    A mean with less than `MIN_MIX_ENERGY` of the energy of the channels shows opposite phase. In such a block, channels
-    opposite to the loudest one are inverted first, and ``opposite_phase`` is added to the flags.
+    A mean with less than `MIN_MIX_ENERGY` of the energy of the channels shows opposite phase, except in silence, where
+    codecs leave noise. In such a part of `PHASE_SAMPLES`, channels opposite to the loudest one are inverted first, and
+    ``opposite_phase`` is added to the flags.
     """
     for block in blocks:
         mono = to_mono(block)
-        if block.shape[1] > 1:
-            energy = np.square(block, dtype=np.float64).sum(axis=0)
-            if np.square(mono, dtype=np.float64).sum() < MIN_MIX_ENERGY * energy.mean():
-                similarity = np.asarray(block, dtype=np.float64).T @ block[:, int(energy.argmax())]
-                mono = to_mono(block * np.where(similarity < 0, -1, 1).astype(np.float32))
+        for start in range(0, len(block) if block.shape[1] > 1 else 0, PHASE_SAMPLES):
+            part, mixed = block[start : start + PHASE_SAMPLES], mono[start : start + PHASE_SAMPLES]
+            energy = np.square(part, dtype=np.float64).mean(axis=0)
+            mix_energy = np.square(mixed, dtype=np.float64).mean()
+            if mix_energy < MIN_MIX_ENERGY * energy.mean() and energy.mean() > MIN_PHASE_ENERGY:
+                similarity = np.asarray(part, dtype=np.float64).T @ part[:, int(energy.argmax())]
+                mixed[:] = to_mono(part * np.where(similarity < 0, -1, 1).astype(np.float32))
                 if "opposite_phase" not in flags:
                     flags.append("opposite_phase")
         yield mono
+
+
+def mix(samples: MultichannelWaveform) -> Waveform:
+    """Convert (n_samples, n_channels) to mono, as by `downmix`."""
+    [mono] = downmix([samples], flags=[])
+    return mono
 
 
 def resample(signal: Waveform, *, rate: int, to: int) -> Waveform:

@@ -19,7 +19,7 @@ def is_truncated(*, declared: int, actual: int) -> bool:
 
 
 def repaired_wav_header(stream: BinaryIO) -> bytes | None:
-    """Find the correct beginning of a WAV file whose size of the audio is 0 or unknown, up to that size.
+    """Find the correct beginning of a WAV file whose size of the audio is 0, unknown or too small, up to that size.
 
     Returns
     -------
@@ -35,7 +35,8 @@ def repaired_wav_header(stream: BinaryIO) -> bytes | None:
 
 def _repaired(stream: BinaryIO, end: int) -> bytes | None:
     stream.seek(0)
-    if stream.read(12)[::8] != b"R" + b"W":  # RIFF....WAVE
+    magic = stream.read(12)
+    if (magic[:4], magic[8:]) != (b"RIFF", b"WAVE"):
         return None
     position = 12
     while position + 8 <= end:
@@ -43,7 +44,8 @@ def _repaired(stream: BinaryIO, end: int) -> bytes | None:
         name, size = struct.unpack("<4sI", stream.read(8))
         start = position + 8
         if name == b"data":
-            if 0 < size < MIN_SIZE_OF_PIPES or start >= end:
+            is_known = 0 < size < MIN_SIZE_OF_PIPES
+            if start >= end or (is_known and _is_chunk(stream, start + size + size % 2, end)):
                 return None
             actual = _end_of_audio(stream, start, end) - start
             stream.seek(0)
@@ -52,6 +54,15 @@ def _repaired(stream: BinaryIO, end: int) -> bytes | None:
             return bytes(head)
         position = start + size + size % 2
     return None
+
+
+def _is_chunk(stream: BinaryIO, position: int, end: int) -> bool:
+    """Check whether a chunk starts at a position, or the file ends there or shortly after."""
+    if end - position <= MAX_MISSING_BYTES:
+        return True
+    stream.seek(position)
+    name, size = struct.unpack("<4sI", stream.read(8))
+    return bool(name.isascii() and name.decode().isprintable() and position + 8 + size <= end + 1)
 
 
 def _end_of_audio(stream: BinaryIO, start: int, end: int) -> int:

@@ -231,7 +231,7 @@ class _LenientStream(io.BufferedReader):
         """Keep the position if the target, read from a damaged header, does not exist."""
         try:
             return super().seek(offset, whence)
-        except (OSError, ValueError):
+        except (OSError, ValueError, OverflowError):
             return self.tell()
 
     def readinto(self, buffer: Any) -> int:

@@ -31,7 +31,7 @@ def transcribe(recording: Path | bytes) -> str:
     except ImportError:
         raise UserError(f"--transcribe needs SpeechRecognition and pocketsphinx; {INSTALL}.") from None
     samples, rate = audio_io.decode(recording)
-    audio = audio_io.to_flac(effects.resample(effects.to_mono(samples), rate=rate, to=RATE), rate=RATE)
+    audio = audio_io.to_flac(effects.resample(effects.mix(samples), rate=rate, to=RATE), rate=RATE)
     recognizer = speech_recognition.Recognizer()
     with speech_recognition.AudioFile(io.BytesIO(audio)) as source:
         speech = recognizer.record(source)

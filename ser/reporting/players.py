@@ -65,5 +65,5 @@ def decode_beginning(
     samples, original = audio_io.decode(recording)
     rate = min(original, max_rate)
     n_samples = int(min(max_seconds, max_bytes / (2 * rate)) * original)
-    signal = effects.resample(effects.to_mono(samples[:n_samples]), rate=original, to=rate)
+    signal = effects.resample(effects.mix(samples[:n_samples]), rate=original, to=rate)
     return signal, rate, len(samples) <= n_samples

@@ -147,7 +147,7 @@ async def _run_limited(request: Request, function: Callable[[bytes], T]) -> T:
             raise HTTPException(408, f"the request was not received within {limits.seconds:g} seconds") from None
         raise _service_unavailable(f"the prediction took longer than {limits.seconds:g} seconds") from None
     except audio_io.AudioError as error:
-        expected = f"a recording of at most {limits.minutes:g} minutes, as WAV, FLAC, OGG, MP3 or AIFF"
+        expected = f"a recording of at most {limits.minutes:g} minutes, such as WAV, FLAC, MP3, M4A or WebM"
         raise HTTPException(422, f"invalid recording: {error}; expected {expected}") from None
 
 

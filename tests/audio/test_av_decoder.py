@@ -83,6 +83,25 @@ def test_unknown_size_of_wav(size: int, chunks_after: bytes) -> None:
     np.testing.assert_allclose(samples, TONE, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [4, 44, 24000])
+def test_too_small_size_of_wav(size: int) -> None:
+    """No audio is lost, unless a chunk follows the declared end."""
+    content = encode(TONE)
+    start = content.index(b"data") + 8
+    damaged = content[: start - 4] + struct.pack("<I", size) + content[start:]
+    with audio_io.open_recording(damaged) as file:
+        assert (sum(map(len, file.blocks())), file.flags) == (len(TONE), ["header_repaired"])
+
+
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "AIFF", "CAF", "W64", "AU", "FLAC"])
+def test_valid_headers_are_not_repaired(kind: str) -> None:
+    """Also if a chunk follows the audio."""
+    content = encode(TONE, kind=kind)
+    for recording in (content, content + b"LIST\x04\0\0\0INFO" if kind == "WAV" else content):
+        with audio_io.open_recording(recording) as file:
+            assert (sum(map(len, file.blocks())), file.flags) == (len(TONE), [])
+
+
 HOSTILE = {
     "m3u8": b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n",
     "concat": b"ffconcat version 1.0\nfile '/etc/passwd'\n",
@@ -188,3 +207,13 @@ def test_channels_of_opposite_phase_lose_no_speech() -> None:
     for content in (encode(stereo, rate=RATE), av_files.encode(stereo, "m4a"), av_files.encode(stereo, "webm")):
         with audio_io.open_recording(content) as file:
             assert np.abs(np.concatenate(list(file.mono_blocks()))).max() > 0.14
+
+
+def test_a_part_of_opposite_phase_does_not_vanish() -> None:
+    """Two of ten seconds are in opposite phase."""
+    tone = sine(440, seconds=10, amplitude=0.3)
+    sign = np.where((np.arange(len(tone)) / RATE > 4) & (np.arange(len(tone)) / RATE < 6), -1, 1)
+    with audio_io.open_recording(encode(np.stack([tone, sign * tone], axis=1))) as file:
+        mono = np.concatenate(list(file.mono_blocks()))
+        assert file.flags == ["opposite_phase"]
+    assert level_db(mono[5 * RATE : 5 * RATE + 8000]) == pytest.approx(level_db(tone), abs=0.1)
